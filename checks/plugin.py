@@ -1,0 +1,216 @@
+"""What the check files share: where the evidence comes from, and how a verdict becomes a test's outcome.
+
+Rules:
+1. The evidence is live (hosts, asked over SSH) or recorded (a cut's directory); the check files do not know which.
+2. held: the test passes. violated: AssertionError. unknown: UnknownVerdict, which is a failure too. Nothing else passes:
+   a test that ends without a verdict is unknown.
+3. Verdict, reason and counts go into the JUnit XML as properties.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from stormdesk import inventory as documents
+from stormdesk.cut import Cut, FaultWindow, Recovery
+from stormdesk.drive import cut, testinfra_backend
+from stormdesk.drive.asking import Run, each
+from stormdesk.drive.gather import gather
+from stormdesk.errors import StormdeskError, UsageError
+from stormdesk.invariants import JUDGES, applicable
+from stormdesk.inventory import Inventory
+from stormdesk.model import CheckResult, Verdict
+from stormdesk.steady import Vitals
+
+Judged = Callable[[CheckResult], None]
+
+
+class UnknownVerdict(Exception):
+    """The check could not find out. Not a pass."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. The rest is what a run knows besides."""
+
+    folder: Path
+    inventory: Inventory | None = None
+    run: Run | None = None
+    hosts: Mapping[str, Host] | None = None
+    fault: FaultWindow | None = None
+    recovery: Recovery | None = None
+    diffs: Mapping[str, Sequence[str]] | None = None
+
+    @cached_property
+    def cut(self) -> Cut:
+        """Recorded, or taken now: once for all checks of a session."""
+        if self.inventory is None or self.run is None:
+            return cut.load(self.folder)
+        return cut.take(
+            self.run, self.inventory, self.folder, fault=self.fault, recovery=self.recovery, diffs=self.diffs
+        )
+
+    @cached_property
+    def residue(self) -> Cut:
+        """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
+        if self.inventory is None or self.run is None or "cut" in self.__dict__:
+            return self.cut
+        return cut.residue_only(self.run, self.inventory, self.diffs or {})
+
+    @cached_property
+    def vitals(self) -> Mapping[str, Vitals]:
+        """What all hosts say of themselves, asked once."""
+        return gather(self.run, self.inventory) if self.inventory and self.run else {}
+
+    @cached_property
+    def services(self) -> Mapping[str, Mapping[str, bool] | StormdeskError]:
+        """By host: which of its supervised services run. Asked of all hosts at once: supervisorctl is slow to start."""
+        return each(self.hosts or {}, self._supervised)
+
+    def _supervised(self, name: str) -> dict[str, bool]:
+        assert self.inventory is not None
+        assert self.hosts is not None
+        entries = self.inventory.hosts[name].services.items()
+        supervisor: Any = self.hosts[name].supervisor  # testinfra does not say what its modules can do
+        return {n: supervisor(n).is_running for n, entry in entries if entry.manager == "supervisor"}
+
+
+MARKERS = {
+    "steady_state": "holds while nothing is wrong",
+    "recovery": "holds again after a fault",
+    "invariant": "must hold at all times",
+}
+EVIDENCE = pytest.StashKey[Evidence]()
+RESULT = pytest.StashKey[CheckResult]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("stormdesk")
+    group.addoption("--inventory", type=Path, help="inventory document (default: inventory.json beside --ssh-config)")
+    group.addoption("--cut", type=Path, help="judge a recorded cut, offline: runs/<id>/outputs/cut")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{marker}: {meaning}")
+    if EVIDENCE not in config.stash and not config.option.help:
+        try:
+            config.stash[EVIDENCE] = _from_options(config)
+        except StormdeskError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def _from_options(config: pytest.Config) -> Evidence:
+    """--cut, or --hosts with --ssh-config or --inventory, or --inventory alone (then by our own connections)."""
+    recorded: Path | None = config.option.cut
+    if recorded is not None:
+        return Evidence(recorded)
+    ssh_config = Path(config.option.ssh_config) if config.option.ssh_config else None
+    document: Path | None = config.option.inventory or (ssh_config and ssh_config.with_name("inventory.json"))
+    if document is None:
+        raise UsageError("checks need evidence: --cut FOLDER, --inventory FILE, or --hosts=ssh://… --ssh-config FILE")
+    try:
+        inventory = documents.parse(document.read_bytes(), str(document))
+    except OSError as error:
+        raise UsageError(f"{document}: {error.strerror}. Name the environment's document: --inventory FILE") from error
+    scratch = Path(tempfile.mkdtemp(prefix="stormdesk-"))
+    config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    if config.option.hosts:
+        hosts = testinfra_backend.by_hostspec(config.option.hosts.split(","), ssh_config, scratch)
+        config.add_cleanup(lambda: _hang_up(hosts))
+        return Evidence(scratch / "cut", inventory, testinfra_backend.run_on(hosts), hosts)
+    run = _own_connections(inventory, config)
+    return Evidence(scratch / "cut", inventory, run, testinfra_backend.pooled(inventory.hosts, run))
+
+
+def _own_connections(inventory: Inventory, config: pytest.Config) -> Run:
+    from stormdesk.drive.pool import Pool
+    from stormdesk.infra import environment
+
+    pool = Pool(inventory, environment.dialer(inventory))
+    config.add_cleanup(pool.close)
+    return pool.run
+
+
+def _hang_up(hosts: Mapping[str, Host]) -> None:
+    for host in hosts.values():
+        if isinstance(host.backend, testinfra_backend.BoundedSshBackend):
+            host.backend.hang_up()
+
+
+# -- fixtures ----------------------------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `where` runs once for each host, with the host's name as its id."""
+    if "where" in metafunc.fixturenames:
+        inventory = metafunc.config.stash[EVIDENCE].inventory
+        names = sorted(inventory.hosts) if inventory else ["recorded"]
+        metafunc.parametrize("where", names, ids=names)
+
+
+@pytest.fixture(scope="session")
+def evidence(pytestconfig: pytest.Config) -> Evidence:
+    return pytestconfig.stash[EVIDENCE]
+
+
+@pytest.fixture(scope="session")
+def live(evidence: Evidence) -> Evidence:
+    """For checks that need hosts; on a recorded cut they are left out."""
+    if evidence.inventory is None:
+        pytest.skip("a recorded cut has no hosts to ask")
+    return evidence
+
+
+@pytest.fixture(scope="session")
+def traders(live: Evidence) -> list[str]:
+    assert live.inventory is not None
+    return [host.name for host in live.inventory.role("trader")]
+
+
+@pytest.fixture
+def judged(request: pytest.FixtureRequest) -> Judged:
+    """`judged(result)` says how the test ends."""
+
+    def end(result: CheckResult) -> None:
+        request.node.stash[RESULT] = result
+        for key, value in {"check": result.id, "verdict": result.verdict.value, "why": result.why}.items():
+            request.node.user_properties.append((key, value))
+        for source, count in result.sources.items():
+            request.node.user_properties.append((f"source: {source}", count))
+        __tracebackhide__ = True
+        if result.verdict is Verdict.VIOLATED:
+            raise AssertionError(result.why)
+        if result.verdict is not Verdict.HELD:
+            raise UnknownVerdict(result.why)
+
+    return end
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A check that ends without a verdict has found out nothing."""
+    yield
+    if RESULT not in item.stash:
+        raise UnknownVerdict("the check ended without a verdict")
+
+
+@pytest.fixture
+def invariant(evidence: Evidence, judged: Judged) -> Callable[[str], None]:
+    """`invariant("I-01")` judges the cut; what the cut does not call for is left out."""
+
+    def judge(name: str) -> None:
+        if name not in applicable(evidence.cut):
+            pytest.skip(f"{name} is about a fault, and this cut is without one")
+        judged(JUDGES[name](evidence.cut))
+
+    return judge

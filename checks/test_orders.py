@@ -1,0 +1,25 @@
+"""I-01 to I-03: no order without audit, none twice, none lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.invariant
+
+
+def test_every_venue_order_has_an_earlier_intent(invariant: Callable[[str], None]) -> None:
+    invariant("I-01")
+
+
+def test_no_order_is_accepted_twice(invariant: Callable[[str], None]) -> None:
+    invariant("I-02")
+
+
+def test_no_order_is_lost(invariant: Callable[[str], None]) -> None:
+    invariant("I-03")
+
+
+def test_refused_orders_never_reach_the_venue(invariant: Callable[[str], None]) -> None:
+    invariant("refusals")

@@ -1,0 +1,16 @@
+"""The catalogue: one fault, one file. A fault that is not in this dict does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stormdesk.faults.adapter_down import AdapterDown
+from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.model import Fault
+
+FAULTS: Mapping[str, type[Fault]] = {
+    "adapter-down": AdapterDown,
+    "disk-full": DiskFull,
+    "process-kill": ProcessKill,
+}

@@ -1,0 +1,97 @@
+"""adapter-down: take a network interface down, as a pulled cable or a dead card would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk import probe
+from stormdesk.errors import RefusedError, UsageError
+from stormdesk.model import Argv, HostFacts, PeerWitness, Plan, Site, Step, Unsupported, ttl
+from stormdesk.safety import check_interface
+
+
+@dataclass(frozen=True)
+class AdapterDown:
+    """Link down; undo is link up with every address, route and IPv6 setting that going down had taken away."""
+
+    name: ClassVar[str] = "adapter-down"
+    title: ClassVar[str] = "Take a network adapter down"
+    undo: ClassVar[str] = "link up, then addresses and routes (v4 and v6) as they were"
+    needs: ClassVar[Argv] = ("ip",)
+    may_cut_control: ClassVar[bool] = True
+
+    network: str = field(default="", metadata={"help": "the host's interface on this network, e.g. market"})
+    interface: str = field(default="", metadata={"help": "the interface itself, e.g. eth1"})
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        name = self._interface(site)
+        return {
+            "link": ("ip", "-o", "link", "show", "dev", name),
+            "addr": ("ip", "-o", "addr", "show", "dev", name),
+            # All of them: with `dev` added, ip leaves out routes that go over several links.
+            "route4": ("ip", "-o", "-4", "route", "show", "table", "all"),
+            "route6": ("ip", "-o", "-6", "route", "show", "table", "all"),
+        }
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        name = self._interface(site)
+        if not facts.answers["link"].ok:
+            raise RefusedError(f"--interface {name}: no such interface on {site.host.name}. Nothing was changed")
+        link = facts.answers["link"].stdout.strip()
+        now = probe.interface(name, link, *(facts.answers[key].stdout for key in ("addr", "route4", "route6")))
+        if not now.up:
+            raise RefusedError(f"{name} on {site.host.name} is down already. Nothing was changed")
+        if any("nhid" in words for words in (*now.routes, *now.routes6)):
+            return Unsupported(
+                f"{name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
+            )
+        own = {words[0].split("/")[0] for words in (*now.addresses, *now.addresses6)}
+        cuts = bool(own & {site.host.address, facts.control})
+        undo: list[Argv] = [("ip", "link", "set", "dev", name, "up")]
+        undo += [("ip", "-4", "addr", "replace", *words, "dev", name) for words in now.addresses]
+        undo += [("ip", "-6", "addr", "replace", *words, "dev", name) for words in now.addresses6]
+        undo += [("ip", "-4", "route", "replace", *words) for words in now.routes]
+        undo += [("ip", "-6", "route", "replace", *words) for words in now.routes6]
+        return Plan(
+            fault=self.name,
+            run_id=site.run_id,
+            host=site.host.name,
+            hold_s=site.hold_s,
+            ttl_s=ttl(site.hold_s, ttl_s, cuts_control=cuts),
+            mechanism="ip link",
+            says=f"ip link set dev {name} down"
+            + (" (it carries SSH: the host's own watchdog reverts)" if cuts else ""),
+            reverts_what=f"link up, {len(undo) - 1} addresses and routes",
+            resources=(f"link:{name}",),
+            steps=(Step(("ip", "link", "set", "dev", name, "down"), tuple(undo)),),
+            witness=("sd_witness_down", name),
+            touches=("link", "addr", "route4", "route6"),
+            rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
+            cuts_control=cuts,
+            peer_witness=_peer(site, name),
+        )
+
+    def _interface(self, site: Site) -> str:
+        links = site.host.networks
+        if bool(self.network) == bool(self.interface):
+            raise UsageError(
+                f"adapter-down needs --network or --interface. Networks of {site.host.name}: {', '.join(sorted(links))}"
+            )
+        if self.interface:
+            return check_interface(self.interface)
+        if self.network not in links:
+            raise UsageError(f"--network {self.network}: {site.host.name} is on {', '.join(sorted(links))}")
+        return links[self.network].interface
+
+
+def _peer(site: Site, interface: str) -> PeerWitness | None:
+    """Another host on the same network, which must no longer get an answer from this address; not by way of the control link."""
+    for network, link in sorted(site.host.networks.items()):
+        if link.interface != interface:
+            continue
+        for name, other in sorted(site.inventory.hosts.items()):
+            if name != site.host.name and network in other.networks:
+                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", link.address.split("/")[0]), 1)
+    return None

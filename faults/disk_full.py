@@ -1,0 +1,119 @@
+"""disk-full: use up the space of a file system, as a runaway log would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk import probe
+from stormdesk.errors import RefusedError, UsageError
+from stormdesk.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.safety import check_path
+from stormdesk.values import Percent, Size
+
+MIB = 1024 * 1024
+SYSTEM_RESERVE_MIB = 64  # on a file system that the system itself lives on; with RESERVE_INODES never given up
+RESERVE_INODES = 1000
+SYSTEM_MOUNTS = ("/", "/var", "/run", "/tmp")  # noqa: S108 -- names of mounts, nothing is written there
+
+
+@dataclass(frozen=True)
+class DiskFull:
+    """Fill with one file; undo is its unlink, which needs no free space. 100 % means that a user's next block is refused."""
+
+    name: ClassVar[str] = "disk-full"
+    title: ClassVar[str] = "Fill a filesystem"
+    undo: ClassVar[str] = "unlink of the one file that fills it"
+    needs: ClassVar[Argv] = ("df", "dd", "stat")
+    may_cut_control: ClassVar[bool] = False
+
+    percent: Percent = field(default=Percent(100), metadata={"help": "how full, of what users can have: 1..100"})
+    size: Size | None = field(default=None, metadata={"help": "write this much instead, e.g. 200MiB", "kind": Size})
+    reserve: Size | None = field(
+        default=None, metadata={"help": "leave this much free instead, e.g. 1MiB", "kind": Size}
+    )
+    path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        path = self._path(site)
+        return {
+            "df": ("df", "-Pk", path),
+            "inodes": ("df", "-Pi", path),
+            "real": ("readlink", "-f", path),
+            "type": ("stat", "-f", "-c", "%T", path),
+        }
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        path = self._path(site)
+        if not facts.answers["df"].ok or facts.answers["real"].stdout.strip() != path:
+            raise RefusedError(
+                f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
+            )
+        space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
+        size, top = self._sizes(space, site)
+        target = f"{path}/.stormdesk-{site.run_id}"
+        probed = f"{target}.probe"  # the witness removes it; if it is killed, the undo does
+        user = next((s.user for s in site.host.services.values()), "nobody")
+        witness = ("sd_witness_full", path, user) if top else ("sd_witness_used", path, str(self._percent(space, size)))
+        way = "fallocate" if "fallocate" in facts.tools else "dd"
+        return Plan(
+            fault=self.name,
+            run_id=site.run_id,
+            host=site.host.name,
+            hold_s=site.hold_s,
+            ttl_s=ttl(site.hold_s, ttl_s, cuts_control=False),
+            mechanism=way,
+            says=f"write {size / MIB:.1f} MiB with {way} to {target}" + (", then to the last block" if top else ""),
+            reverts_what="unlink",
+            resources=(f"disk:{space.mount}",),
+            steps=(
+                Step(
+                    ("sd_fill", target, str(size), str(2 * space.total_kib * 1024 if top else 0)),
+                    (("sd_unlink", target, probed),),
+                ),
+            ),
+            witness=witness,
+            files=(target, probed),
+            spaces=(path,),
+            persistent=facts.answers["type"].stdout.strip() != "tmpfs",
+        )
+
+    def _path(self, site: Site) -> str:
+        if self.size is not None and self.reserve is not None:
+            raise UsageError("disk-full takes --size or --reserve, not both: how much to write, or how much to leave")
+        path = self.path or next(iter(site.host.paths.values()), "")
+        if not path:
+            raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
+        return check_path("--path", path)
+
+    def _sizes(self, space: probe.Space, site: Site) -> tuple[int, int]:
+        """Bytes to write, and 1 when the last block is to go as well."""
+        usable = space.used_kib + space.free_kib
+        if self.size is not None:
+            wanted = int(self.size)
+        elif self.reserve is not None:
+            wanted = space.free_kib * 1024 - int(self.reserve)
+        else:
+            wanted = int(usable * float(self.percent) / 100 - space.used_kib) * 1024
+        free = space.free_kib * 1024
+        if wanted <= 0:
+            raise RefusedError(f"{self._path(site)} on {site.host.name} is that full already. Nothing was changed")
+        if space.mount in SYSTEM_MOUNTS:
+            mounts = ", ".join(site.host.paths.values()) or "none named in the inventory"
+            if free - wanted < SYSTEM_RESERVE_MIB * MIB or space.free_inodes < RESERVE_INODES:
+                raise RefusedError(
+                    f"{self._path(site)} on {site.host.name} is not a separate mount; filling it fills {space.mount} and locks out sshd. "
+                    f"Data folders: {mounts}. Nothing was changed"
+                )
+            return wanted, 0
+        if wanted > free:
+            raise UsageError(
+                f"--size {wanted // MIB}MiB: {self._path(site)} on {site.host.name} has {free // MIB} MiB free"
+            )
+        if wanted <= 0:
+            raise RefusedError(f"{self._path(site)} on {site.host.name} is that full already. Nothing was changed")
+        return wanted, int(wanted == free)
+
+    def _percent(self, space: probe.Space, size: int) -> int:
+        return int(100 * (space.used_kib + size // 1024) / (space.used_kib + space.free_kib))

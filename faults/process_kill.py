@@ -1,0 +1,125 @@
+"""process-kill: send a signal to a service or process, once or again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk import probe
+from stormdesk.errors import RefusedError, UsageError
+from stormdesk.model import (
+    MIN_TTL_MARGIN_S,
+    TTL_MARGIN_S,
+    Argv,
+    HostFacts,
+    Plan,
+    Site,
+    Step,
+    Unsupported,
+    ttl,
+)
+from stormdesk.safety import check_path, check_pattern
+from stormdesk.values import Duration, Signal
+
+DEFAULT_RTO_S = 30.0
+
+
+@dataclass(frozen=True)
+class ProcessKill:
+    """The target is one process by (pid, start time), never by a name that may match another one when the signal goes out."""
+
+    name: ClassVar[str] = "process-kill"
+    title: ClassVar[str] = "Kill, stop or signal a process"
+    undo: ClassVar[str] = "its manager starts it again; SIGCONT for STOP; a start by us makes the run violated"
+    needs: ClassVar[Argv] = ("stat", "tr")
+    may_cut_control: ClassVar[bool] = False
+
+    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
+    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
+    pattern: str = field(
+        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
+    )
+    signal: Signal = field(default=Signal("KILL"), metadata={"help": "KILL, TERM, INT, HUP, QUIT, STOP, USR1, USR2"})
+    repeat: Duration | None = field(
+        default=None, metadata={"help": "again that often while it holds, e.g. 5s", "kind": Duration}
+    )
+    rto: Duration = field(
+        default=Duration(DEFAULT_RTO_S), metadata={"help": "how long its manager may take to start it"}
+    )
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        return {"processes": ("sd_processes", *self._selector(site))}
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        how, what = self._selector(site)
+        found = probe.processes(facts.answers["processes"].stdout)
+        if len(found) != 1:
+            many = "; ".join(f"{p.identity} {p.command[:40]}" for p in found[:4])
+            raise RefusedError(
+                f"{how} {what} selects {len(found)} processes on {site.host.name}, not one"
+                f"{': ' + many if many else ''}. Nothing was changed"
+            )
+        target = found[0].identity
+        managed = how == "service" and bool(site.host.services[what].manager)
+        if self.repeat is not None and not managed:
+            raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
+        steps = [Step(("sd_kill", str(self.signal), target), self._undo(what, target, managed))]
+        if self.repeat is not None:
+            every = str(max(1, round(float(self.repeat))))
+            steps.append(Step(("sd_kill_again", str(self.signal), what, every), (("sd_kill_again_stop",),)))
+        # The manager has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
+        heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
+        default = site.hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
+        return Plan(
+            fault=self.name,
+            run_id=site.run_id,
+            host=site.host.name,
+            hold_s=site.hold_s,
+            ttl_s=ttl(site.hold_s, default if ttl_s is None else ttl_s, cuts_control=False),
+            heal_s=heal_s,
+            mechanism="kill",
+            says=f"kill -{self.signal} {target.split('.')[0]} ({found[0].command[:60].strip()})"
+            + (f" every {self.repeat}" if self.repeat else ""),
+            reverts_what=self._way_back(managed),
+            resources=(f"process:{what}",),
+            steps=tuple(steps),
+            witness=("sd_witness_signal", str(self.signal), target),
+            touches=("service",),
+            rto_from="lift" if str(self.signal) == "STOP" else "inject",
+            # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
+            irreversible=not managed and str(self.signal) != "STOP",
+        )
+
+    def _undo(self, service: str, target: str, managed: bool) -> tuple[Argv, ...]:
+        undo: list[Argv] = [("sd_kill", "CONT", target)] if str(self.signal) == "STOP" else []
+        if managed:
+            undo.append(("sd_service_back", service, str(round(float(self.rto)))))
+        return tuple(undo)
+
+    def _way_back(self, managed: bool) -> str:
+        if str(self.signal) == "STOP":
+            return "SIGCONT"
+        return "its manager starts it again" if managed else "none: no manager starts it again"
+
+    def _selector(self, site: Site) -> tuple[str, str]:
+        given = [
+            (how, what)
+            for how, what in (("service", self.service), ("pidfile", self.pidfile), ("pattern", self.pattern))
+            if what
+        ]
+        if len(given) != 1:
+            known = ", ".join(sorted(site.host.services)) or "none in the inventory"
+            raise UsageError(
+                f"process-kill needs one of --service, --pidfile, --pattern. Services of {site.host.name}: {known}"
+            )
+        how, what = given[0]
+        if how == "service" and what not in site.host.services:
+            raise UsageError(
+                f"--service {what}: {site.host.name} runs {', '.join(sorted(site.host.services)) or 'none that the inventory names'}"
+            )
+        if how == "pidfile":
+            check_path("--pidfile", what)
+        if how == "pattern":
+            check_pattern(what)
+        return how, what

@@ -1,0 +1,15 @@
+"""The embedded lab: hosts made of Linux namespaces on this machine.
+
+layer.py     the packages that hosts need, installed once into an image of their own
+spec.py      what `up` hands to the lab: plain data, pure
+files.py     the files of each host: sshd, supervisord, the services; pure
+network.py   the `ip -batch` lines; pure
+control.py   the controller's side: start, find, stop
+init.py      the lab init: pid 1 of the lab; killing it removes everything
+template.py  what hosts may see of this machine: an allow-list
+host.py      the set-up of one host, up to the exec of its init
+volume.py    ext4 images, loop devices, thaw
+cgroup.py    memory and process limits, v1 or v2
+enter.py     ssh's ProxyCommand: one connected socket inside the lab
+kernel.py    the system calls that Python 3.11 lacks
+"""

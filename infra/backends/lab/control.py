@@ -1,0 +1,222 @@
+"""The controller's side of a lab: start it, ask it, make sockets inside it, stop it, remove what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import stormdesk
+from stormdesk.errors import HostError, RefusedError
+from stormdesk.infra.backends.lab import cgroup, enter, kernel, layer, processes, records, volume
+from stormdesk.infra.backends.lab.spec import LabSpec
+
+TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
+START_S, STOP_S = 30.0, 10.0
+
+
+def require() -> Path:
+    """Refuse, in one line, where a lab cannot run; returns the package layer's image."""
+    if sys.platform != "linux":
+        raise RefusedError("the lab needs Linux (namespaces); use --backend static with your own hosts")
+    if os.geteuid() != 0:
+        raise RefusedError("the lab needs root (network namespaces, mounts). Type: sudo -E .venv/bin/invoke ...")
+    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    if missing:
+        raise RefusedError(f"the lab needs {', '.join(missing)}. Type: apt-get install {' '.join(missing)}")
+    return layer.require()
+
+
+def python_paths() -> tuple[str, list[str]]:
+    """The interpreter that runs services on hosts, and the directories it needs there besides /usr."""
+    package = Path(stormdesk.__file__).parent
+    needed = {sys.base_prefix, sys.prefix, str(package), str((package / "testnet").resolve())}
+    binds = sorted(path for path in needed if not path.startswith("/usr"))
+    inner = {p for p in binds for outer in binds if p != outer and p.startswith(outer + "/")}
+    return sys.executable, [path for path in binds if path not in inner]
+
+
+def start(spec: LabSpec, lock: int, commit: Callable[[int], None]) -> int:
+    """Start a lab and wait until its hosts run; `commit(pid)` writes down that it exists. Returns the lab init's pid.
+
+    When anything goes wrong, the lab is gone before the error gets out.
+    """
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-P", "-m", processes.MODULE, spec.name, str(lock)]
+    pid: int = 0
+    with ours, open(f"{spec.home}/lab.log", "ab") as log:
+        with theirs:
+            starter = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=log, stderr=log, pass_fds=(lock,), cwd="/"
+            )
+        try:
+            ours.settimeout(START_S)
+            ours.sendall(msgspec.json.encode(spec) + b"\n")
+            with ours.makefile("rb") as events:
+                pid = _event(events, "pid", spec)["pid"]
+                _event(events, "ready", spec)
+            commit(pid)
+            ours.sendall(b"commit\n")
+        except BaseException:
+            ours.close()
+            starter.wait(STOP_S)
+            stop(pid or processes.labs().get(spec.name, 0))
+            raise
+        starter.wait(STOP_S)
+    return pid
+
+
+def _event(events: Any, wanted: str, spec: LabSpec) -> dict[str, Any]:
+    """The next event from the lab init; any other than `wanted` is why it did not start."""
+    try:
+        line = events.readline()
+        event: dict[str, Any] = json.loads(line) if line else {"event": "end", "text": "the lab init ended"}
+    except TimeoutError:
+        event = {"event": "timeout", "text": f"not ready within {START_S:.0f} s"}
+    if event["event"] != wanted:
+        log = Path(spec.home, "lab.log").read_text(errors="replace").strip().splitlines()[-1:]
+        why = " | ".join(dict.fromkeys([event["text"], *log]))
+        raise RefusedError(f"lab {spec.name} did not start, and nothing of it is left: {why}")
+    return event
+
+
+def stop(pid: int) -> None:
+    """Kill a lab init, and with it everything in the lab, and wait for its end. 0 and processes gone are fine."""
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid) if pid else -1
+        if handle < 0:
+            return
+        try:
+            deadline = time.monotonic() + STOP_S
+            volume.thaw(pid)
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            while not select.select([handle], [], [], 0.2)[0]:
+                volume.thaw(pid)  # it may have been frozen again in between
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        f"lab init {pid} does not end; a process of it hangs in the kernel (ps -o pid,wchan)"
+                    )
+        finally:
+            os.close(handle)
+
+
+def sweep(name: str, home: str) -> bool:
+    """Remove what a lab that is gone left behind: loop devices, cgroups, directories. True: there was something."""
+    record = records.read(name)
+    home = record.home if record else home
+    found = name in cgroup.labs() or name in records.names() or os.path.isdir(home)
+    if not volume.wait_released(f"{home}/", 5.0):
+        raise HostError(f"environment {name}: an image below {home} is still mounted somewhere (losetup -a)")
+    if record:
+        volume.remove_nodes(record.loops)
+    cgroup.remove(name)
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(records.run_dir(name), ignore_errors=True)
+    return found
+
+
+def status(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """What the lab init says of its hosts: state, boots, pid (as the lab counts). Empty when it does not answer."""
+    with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5.0)
+        client.connect(str(records.run_dir(name) / "control"))
+        client.sendall(b'{"do": "status"}')
+        with client.makefile("rb") as answer:
+            states: Mapping[str, Mapping[str, Any]] = json.loads(answer.read())
+            return states
+    return {}
+
+
+def host_pids(name: str, init: int) -> Mapping[str, int]:
+    """The pid 1 of each host that runs, as this process sees it."""
+    seen = processes.children(init)
+    return {host: seen[state["pid"]] for host, state in status(name).items() if state["pid"] in seen}
+
+
+def proxy_command(name: str) -> str:
+    """The ProxyCommand that gets ssh into a lab (with ProxyUseFdpass)."""
+    words = (_quick_python(), "-I", "-S", str(Path(enter.__file__).resolve()), str(records.run_dir(name)))
+    return f"{shlex.join(words)} %h %p"
+
+
+def _quick_python() -> str:
+    """A Python for the ProxyCommand: the machine's own starts fastest, and is found by every user."""
+    return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+
+
+def socket_inside(pid: int, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A TCP socket that belongs to the network namespace of process `pid`; connect it from anywhere.
+
+    A thread of its own enters, makes the socket and ends: no other thread ever leaves the machine's network.
+    """
+    result: list[socket.socket | BaseException] = []
+
+    def enter_and_make() -> None:
+        try:
+            namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+            try:
+                kernel.setns(namespace, kernel.CLONE_NEWNET)
+                result.append(socket.socket(family, socket.SOCK_STREAM))
+            finally:
+                os.close(namespace)
+        except OSError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=enter_and_make)
+    thread.start()
+    thread.join()
+    if isinstance(result[0], BaseException):
+        raise result[0]
+    return result[0]
+
+
+def ssh_answers(pid: int, address: str) -> bool:
+    """Does an sshd greet at `address` in the network of process `pid`?"""
+    with contextlib.suppress(OSError), socket_inside(pid) as client:
+        client.settimeout(1.0)
+        client.connect((address, 22))
+        return client.recv(4) == b"SSH-"
+    return False
+
+
+def http_answer(pid: int, address: str, port: int, path: str) -> tuple[int, str]:
+    """GET a path in the network of process `pid`: status and body; (0, why) when there is no answer in 2 s."""
+    client = http.client.HTTPConnection(address, port)
+    try:
+        client.sock = socket_inside(pid)
+        client.sock.settimeout(2.0)
+        client.sock.connect((address, port))
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read(4096).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        client.close()
+
+
+def listening(pid: int) -> set[int]:
+    """The TCP ports that anybody listens on in the network namespace of process `pid`."""
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == "0A":
+                    ports.add(int(words[1].rpartition(":")[2], 16))
+    return ports

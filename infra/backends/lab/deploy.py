@@ -1,0 +1,169 @@
+"""A topology as a running lab: resolve everything, start the lab init, give back the inventory's hosts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+from stormdesk.infra.backends.lab import cgroup, control, files, processes, records, spec, volume
+from stormdesk.infra.keys import KeyPair
+from stormdesk.infra.topology import Host, Topology
+from stormdesk.inventory import InventoryHost, Link, ServiceEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be started. `home` is the environment's directory; `ttl_s` counts from the start of the lab init."""
+
+    name: str
+    topology: Topology
+    home: Path
+    ttl_s: float
+    expires_at: str
+    login: KeyPair
+    host_keys: Mapping[str, KeyPair]
+    layer: Path
+
+
+def shortcomings() -> Sequence[str]:
+    """What this machine cannot give to a lab, one line each."""
+    lines = []
+    if not volume.loops_available():
+        lines.append("no loop devices here: volumes are tmpfs, so fsync on them proves nothing")
+    if cgroup.version() == "none":
+        lines.append("no cgroups here: faults that exhaust memory, processes or CPU would reach the whole machine")
+    return lines
+
+
+def deploy(order: Order, lock: int, commit: Callable[[], None]) -> int:
+    """Start the lab; `commit` writes the environment's own files, just before the lab is recorded. Returns its pid."""
+    before = volume.nodes()
+
+    def record(pid: int) -> None:
+        commit()
+        ours = {n for n, image in volume.loops().items() if image.startswith((f"{order.home}/", str(order.layer)))}
+        records.write(
+            records.Record(
+                name=order.name,
+                pid=pid,
+                start_time=processes.start_time(pid),
+                expires_at=order.expires_at,
+                home=str(order.home),
+                loops=tuple(sorted(ours - before)),
+            )
+        )
+
+    return control.start(_spec(order), lock, record)
+
+
+def inventory_hosts(order: Order) -> Mapping[str, InventoryHost]:
+    """The hosts as the inventory has them."""
+    return {host.name: _inventory_host(order, host) for host in order.topology.hosts}
+
+
+def _spec(order: Order) -> spec.LabSpec:
+    topology = order.topology
+    python, binds = control.python_paths()
+    images = (
+        {v.host: f"{order.home}/volumes/{v.host}.ext4" for v in topology.volumes} if volume.loops_available() else {}
+    )
+    limits = cgroup.version()
+    site = files.Site(
+        environment=order.name,
+        expires_at=order.expires_at,
+        python=python,
+        authorized_key=order.login.public,
+        host_keys={name: key.private for name, key in order.host_keys.items()},
+        facts={h.name: _facts(h, images, limits) for h in topology.hosts},
+    )
+    hosts = [spec.host(topology, i, files.content(topology, h, site), images) for i, h in enumerate(topology.hosts)]
+    return spec.LabSpec(
+        name=order.name,
+        ttl_s=order.ttl_s,
+        home=str(order.home),
+        run_dir=str(records.run_dir(order.name)),
+        layer=str(order.layer),
+        binds=binds,
+        bridges=spec.bridges(topology),
+        hosts=hosts,
+    )
+
+
+def _facts(host: Host, images: Mapping[str, str], limits: str) -> Mapping[str, object]:
+    """What a host says of the lab it is in: /etc/stormdesk/lab.json."""
+    limited = limits != "none"
+    return {
+        "volume": "ext4" if host.name in images else "tmpfs",
+        "cgroup": limits,
+        "memory_mib": host.memory_mib if limited else None,
+        "max_processes": host.max_processes if limited else None,
+    }
+
+
+def _inventory_host(order: Order, host: Host) -> InventoryHost:
+    controlled = next(n.name for n in order.topology.networks if n.controlled and host.on(n.name))
+    volume_there = order.topology.volume_on(host.name)
+    return InventoryHost(
+        name=host.name,
+        role=host.role,
+        address=host.address_on(controlled),
+        host_key=order.host_keys[host.name].public,
+        identity_file=str(order.home / "id_ed25519"),
+        proxy_command=control.proxy_command(order.name),
+        networks={
+            p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements
+        },
+        services={
+            s.name: ServiceEntry(user=s.user, manager="supervisor", ports=s.ports, pidfile=s.pidfile)
+            for s in order.topology.services_on(host.name)
+        },
+        paths={"data": volume_there.path} if volume_there else {},
+        shares_kernel=True,
+    )
+
+
+def wait_ready(order: Order, pid: int, seconds: float, say: Callable[[str], None]) -> None:
+    """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
+
+    Services are not asked before they listen, and are given up (not the lab) after `seconds`.
+    """
+    started = time.monotonic()
+    topology = order.topology
+    hosts = inventory_hosts(order)
+    pids = control.host_pids(order.name, pid)
+    stages: list[tuple[str, Callable[[], Sequence[str]]]] = [
+        (f"SSH on {len(hosts)} hosts", lambda: [n for n, h in hosts.items() if not control.ssh_answers(pid, h.address)])
+    ]
+    if topology.services:
+        stages += [
+            (f"{len(topology.services)} services listening", lambda: _silent(topology, pids)),
+            ("ready", lambda: _idle(topology, hosts, pid)),
+        ]
+    for what, missing in stages:
+        while left := missing():
+            if time.monotonic() > started + seconds:
+                say(f"not after {seconds:.0f} s: {what}: {', '.join(left)}")
+                return
+            time.sleep(0.03)
+        say(f"{what} after {time.monotonic() - started:.2f} s")
+
+
+def _silent(topology: Topology, pids: Mapping[str, int]) -> Sequence[str]:
+    """The services (`trader on trader-a`) that do not listen on all of their ports."""
+    ports = {host: control.listening(pid) for host, pid in pids.items()}
+    return [f"{s.name} on {s.host}" for s in topology.services if not set(s.ports.values()) <= ports.get(s.host, set())]
+
+
+def _idle(topology: Topology, hosts: Mapping[str, InventoryHost], pid: int) -> Sequence[str]:
+    """The names of services of which none says that it does its work, with what they say."""
+    said: dict[str, list[str]] = {}
+    working = set()
+    for service in topology.services:
+        if service.ready:
+            status, text = control.http_answer(pid, hosts[service.host].address, service.ports["http"], service.ready)
+            said.setdefault(service.name, []).append(f"{service.host} {status} {text}")
+            working |= {service.name} if status == HTTPStatus.OK else set()
+    return [f"{name} ({'; '.join(answers)})" for name, answers in said.items() if name not in working]

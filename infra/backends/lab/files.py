@@ -1,0 +1,236 @@
+"""The files of one host: sshd, init, supervisord, names, and the configuration of its services. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stormdesk.infra.backends.lab.spec import Content, DirectorySpec, FileSpec
+from stormdesk.infra.topology import Host, Kind, Service, Topology
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+POSTGRES_TEMPLATE = "/usr/share/stormdesk/postgres"
+
+# sshd and supervisord side by side: what stops the services must never stop SSH.
+INITTAB = """\
+::once:/etc/stormdesk/boot
+::respawn:/usr/sbin/sshd -D -e
+::respawn:/usr/bin/supervisord -n -c /etc/supervisor/supervisord.conf
+"""
+
+SSHD = f"""\
+HostKey /etc/ssh/ssh_host_ed25519_key
+AuthorizedKeysFile /etc/ssh/authorized_keys
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+MaxStartups 200:30:400
+MaxSessions 200
+LoginGraceTime 20
+PrintMotd no
+PrintLastLog no
+X11Forwarding no
+LogLevel ERROR
+PidFile /run/sshd.pid
+SetEnv PATH={PATH} LANG=C.UTF-8
+Subsystem sftp internal-sftp
+"""
+
+SUPERVISORD = """\
+[unix_http_server]
+file=/run/supervisor.sock
+chmod=0700
+[supervisord]
+nodaemon=true
+silent=true
+user=root
+pidfile=/run/supervisord.pid
+logfile=/var/log/supervisor/supervisord.log
+logfile_maxbytes=2MB
+logfile_backups=1
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix:///run/supervisor.sock
+"""
+
+# startsecs=0: a service that ends at once is started again a second later, always, instead of being given up.
+PROGRAM = """\
+[program:{name}]
+command={command}
+user={user}
+directory=/
+umask=022
+environment=PATH="{path}",LANG="C.UTF-8",HOME="{data_dir}",USER="{user}",PYTHONDONTWRITEBYTECODE="1"
+autostart=true
+autorestart=true
+startsecs=0
+stopwaitsecs=5
+stopsignal={stop}
+killasgroup=true
+stopasgroup=false
+redirect_stderr=true
+stdout_logfile=/var/log/trading/{name}.log
+stdout_logfile_maxbytes=4MB
+stdout_logfile_backups=1
+"""
+
+# The data directory is complete or absent: the copy gets its name last.
+POSTGRES_START = f"""\
+#!/bin/sh
+set -eu
+data=$1
+bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+if [ ! -s "$data/PG_VERSION" ]; then
+  rm -rf "$data/new"
+  cp -a {POSTGRES_TEMPLATE} "$data/new"
+  rm "$data/new/postgresql.conf" "$data/new/pg_hba.conf"
+  find "$data/new" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv -t "$data" {{}} +
+  mv "$data/new/PG_VERSION" "$data/"
+  rmdir "$data/new"
+fi
+exec "$bin/postgres" -D "$data" -c config_file=/etc/trading/postgresql.conf
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What the files of all hosts of one lab share. `facts` describe the lab to the engine (docs/formats.md)."""
+
+    environment: str
+    expires_at: str
+    python: str
+    authorized_key: str
+    host_keys: Mapping[str, str]
+    facts: Mapping[str, Mapping[str, object]]
+
+
+def content(topology: Topology, host: Host, site: Site) -> Content:
+    """All files and directories of one host."""
+    services = topology.services_on(host.name)
+    marker = {"environment": site.environment, "ephemeral": True, "expires_at": site.expires_at}
+    files = [
+        FileSpec(path="/etc/hostname", text=host.name + "\n"),
+        FileSpec(path="/etc/hosts", text=_hosts(topology)),
+        FileSpec(path="/etc/resolv.conf", text=""),
+        FileSpec(path="/etc/inittab", text=INITTAB),
+        FileSpec(path="/etc/ssh/sshd_config", text=SSHD),
+        FileSpec(path="/etc/ssh/authorized_keys", text=site.authorized_key + "\n"),
+        FileSpec(path="/etc/ssh/ssh_host_ed25519_key", text=site.host_keys[host.name], mode=0o600),
+        FileSpec(path="/etc/supervisor/supervisord.conf", text=_supervisord(services, site.python)),
+        FileSpec(path="/etc/stormdesk.target", text=json.dumps(marker) + "\n"),
+        FileSpec(path="/etc/stormdesk/lab.json", text=json.dumps(site.facts[host.name]) + "\n"),
+    ]
+    directories = [
+        DirectorySpec(path="/run/sshd"),
+        DirectorySpec(path="/run/lock", mode=0o1777),
+        DirectorySpec(path="/run/trading", owner="trading"),
+        DirectorySpec(path="/var/lib/stormdesk", mode=0o700),
+        DirectorySpec(path="/var/log/supervisor"),
+        DirectorySpec(path="/var/log/trading", owner="trading"),
+        DirectorySpec(path="/var/lib/trading", owner="trading"),
+    ]
+    for service in services:
+        directories += _directories(service)
+        files += _configuration(service)
+    return Content(files=files, directories=directories)
+
+
+def command(service: Service, python: str) -> Sequence[str]:
+    """The argv that starts a service."""
+    match service.kind:
+        case Kind.TESTNET:
+            config = f"/etc/trading/{service.name}.json"
+            return (python, "-P", "-m", f"stormdesk.testnet.{service.name}", "--config", config)
+        case Kind.REDIS:
+            return ("/usr/bin/redis-server", "/etc/trading/redis.conf")
+        case Kind.POSTGRES:
+            return ("/bin/sh", "/etc/trading/postgres.sh", service.config["data_dir"])
+
+
+def _hosts(topology: Topology) -> str:
+    """Names of all hosts: `venue` on the network that the controller uses, `venue.market` on each."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
+    controlled = {n.name for n in topology.networks if n.controlled}
+    for host in topology.hosts:
+        for place in sorted(host.placements, key=lambda p: p.network not in controlled):
+            names = f"{host.name}.{place.network}" + (f" {host.name}" if place.network in controlled else "")
+            lines += [f"{a.partition('/')[0]} {names}" for a in (place.address, place.address6)]
+    return "\n".join(lines) + "\n"
+
+
+def _supervisord(services: Sequence[Service], python: str) -> str:
+    return SUPERVISORD + "".join(
+        PROGRAM.format(
+            name=s.name,
+            command=" ".join(command(s, python)),
+            user=s.user,
+            path=PATH,
+            data_dir=s.config["data_dir"],
+            stop="INT" if s.kind is Kind.POSTGRES else "TERM",
+        )
+        for s in services
+    )
+
+
+def _directories(service: Service) -> Sequence[DirectorySpec]:
+    private = service.kind is Kind.POSTGRES
+    made = [DirectorySpec(path=service.config["data_dir"], owner=service.user, mode=0o700 if private else 0o755)]
+    if service.kind is not Kind.TESTNET:
+        made += [DirectorySpec(path="/run/postgresql" if private else "/run/redis", owner=service.user)]
+    return made
+
+
+def _configuration(service: Service) -> Sequence[FileSpec]:
+    match service.kind:
+        case Kind.TESTNET:
+            path = f"/etc/trading/{service.name}.json"
+            return [
+                FileSpec(path=path, text=json.dumps(service.config, indent=1) + "\n", mode=0o600, owner=service.user)
+            ]
+        case Kind.REDIS:
+            return [FileSpec(path="/etc/trading/redis.conf", text=_redis(service))]
+        case Kind.POSTGRES:
+            return [
+                FileSpec(path="/etc/trading/postgres.sh", text=POSTGRES_START),
+                FileSpec(path="/etc/trading/postgresql.conf", text=_postgres(service)),
+                FileSpec(path="/etc/trading/pg_hba.conf", text=_hba(service)),
+            ]
+
+
+def _redis(service: Service) -> str:
+    return f"""\
+bind {" ".join(service.config["listen"])}
+port {service.ports["redis"]}
+protected-mode no
+daemonize no
+dir {service.config["data_dir"]}
+pidfile {service.pidfile}
+appendonly yes
+save ""
+maxmemory 128mb
+"""
+
+
+def _postgres(service: Service) -> str:
+    return f"""\
+hba_file = '/etc/trading/pg_hba.conf'
+listen_addresses = '{",".join(service.config["listen"])}'
+port = {service.ports["postgres"]}
+unix_socket_directories = '/run/postgresql'
+shared_buffers = 32MB
+max_connections = 50
+min_wal_size = 16MB
+max_wal_size = 64MB
+timezone = 'UTC'
+"""
+
+
+def _hba(service: Service) -> str:
+    database = service.config["database"]
+    networks = [*service.config["trust"], "127.0.0.1/32"]
+    lines = ["local all postgres peer", f"local {database} {database} trust"]
+    return "\n".join([*lines, *(f"host {database} {database} {network} trust" for network in networks)]) + "\n"

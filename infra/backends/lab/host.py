@@ -1,0 +1,195 @@
+"""The set-up of one host, from the fork by the lab init to the exec of the host's own init.
+
+Runs as pid 1 of the host's pid namespace. What must survive a reboot (the upper layer of `/`, the volume's image) is
+held by the lab init; all else is made anew at each start, as on any host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import stat
+import subprocess
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from stormdesk.infra.backends.lab import cgroup, kernel, network, volume
+from stormdesk.infra.backends.lab.files import PATH
+from stormdesk.infra.backends.lab.spec import FileSpec, HostSpec, LabSpec
+
+NOTHING = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+MASKED_FILES = ("sysrq-trigger", "kcore", "kmsg", "kallsyms", "timer_list")
+MASKED_DIRECTORIES = ("bus", "fs", "irq", "acpi", "scsi")
+# sys_module sys_rawio sys_time sys_tty_config mknod audit_control mac_override mac_admin syslog wake_alarm
+# block_suspend audit_read perfmon bpf: with these a mistake on a host would reach the machine.
+DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
+
+
+def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket) -> NoReturn:
+    """Become the host: its `number`-th start. Tells the lab init "mounted", waits for "go", execs init."""
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.umask(0o022)
+        cgroup.enter(lab.name, host.name)
+        kernel.unshare(
+            kernel.CLONE_NEWNS
+            | kernel.CLONE_NEWUTS
+            | kernel.CLONE_NEWIPC
+            | kernel.CLONE_NEWNET
+            | kernel.CLONE_NEWCGROUP
+        )
+        root = f"{lab.mounts}/root"
+        _root(lab, host, number, root)
+        _dev(root)
+        _proc(root, f"{lab.mounts}/hosts/{host.name}/boot_id")
+        _volume(lab, host, root)
+        for path in lab.binds:
+            os.makedirs(root + path, exist_ok=True)
+            kernel.bind(path, root + path, read_only=True)
+        channel.sendall(b"mounted\n")
+        if channel.recv(16) != b"go\n":
+            os._exit(1)
+        _ip(network.inside(host))
+        socket.sethostname(host.name)
+        kernel.pivot_root(root)
+        _content(host, first=number == 1)
+        channel.sendall(b"up\n")
+        _become_init()
+    except BaseException as error:  # noqa: BLE001  a forked child must never return into the lab init's code
+        what = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
+        with contextlib.suppress(OSError):
+            channel.sendall(f"error {type(error).__name__}: {error} {what}".replace("\n", " ").encode() + b"\n")
+        os._exit(1)
+
+
+def _root(lab: LabSpec, host: HostSpec, number: int, root: str) -> None:
+    held = f"{lab.mounts}/hosts/{host.name}"
+    work = f"{held}/work.{number}"  # the last start's may be in use for a moment
+    os.mkdir(work)
+    lower = f"{lab.mounts}/template:{lab.mounts}/layer/upper:/"
+    kernel.mount("overlay", root, "overlay", kernel.MS_NODEV, f"lowerdir={lower},upperdir={held}/upper,workdir={work}")
+    for name, size_mib, mode in (("run", RUN_MIB, "755"), ("tmp", TMP_MIB, "1777")):
+        kernel.mount(
+            "tmpfs", f"{root}/{name}", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={size_mib}m,mode={mode}"
+        )
+
+
+def _proc(root: str, boot_id: str) -> None:
+    """Private /proc and read-only /sys. Writable below /proc/sys: the host's own network settings."""
+    kernel.mount("sysfs", f"{root}/sys", "sysfs", NOTHING | kernel.MS_RDONLY)
+    proc = f"{root}/proc"
+    kernel.mount("proc", proc, "proc", NOTHING)
+    kernel.bind(f"{proc}/sys", f"{proc}/sys")
+    kernel.bind(f"{proc}/sys/net", f"{proc}/sys/net")
+    kernel.mount("", f"{proc}/sys", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | NOTHING)
+    Path(boot_id).unlink(missing_ok=True)  # never rewritten in place: the last start may still show it
+    Path(boot_id).write_text(f"{uuid.uuid4()}\n")
+    kernel.bind(boot_id, f"{proc}/sys/kernel/random/boot_id", read_only=True)
+    for name in MASKED_FILES:
+        if os.path.exists(f"{proc}/{name}"):
+            kernel.bind(f"{root}/dev/null", f"{proc}/{name}")
+    for name in MASKED_DIRECTORIES:
+        if os.path.isdir(f"{proc}/{name}"):
+            kernel.mount("tmpfs", f"{proc}/{name}", "tmpfs", NOTHING | kernel.MS_RDONLY, "size=4k,mode=555")
+
+
+def _dev(root: str) -> None:
+    dev = f"{root}/dev"
+    kernel.mount("tmpfs", dev, "tmpfs", kernel.MS_NOSUID, "size=64k,mode=755")
+    old = os.umask(0)
+    for name, numbers in DEVICES.items():
+        os.mknod(f"{dev}/{name}", stat.S_IFCHR | 0o666, os.makedev(*numbers))
+    os.umask(old)
+    for name, target in {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+        os.symlink(target, f"{dev}/{name}")
+    os.symlink("pts/ptmx", f"{dev}/ptmx")
+    os.mkdir(f"{dev}/pts")
+    kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID, "newinstance,ptmxmode=0666,mode=620,gid=5")
+    os.mkdir(f"{dev}/shm")
+    kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={SHM_MIB}m,mode=1777")
+
+
+def _volume(lab: LabSpec, host: HostSpec, root: str) -> None:
+    if host.volume is None:
+        return
+    target = root + host.volume.path
+    os.makedirs(target, exist_ok=True)
+    if host.volume.image:
+        if not os.path.exists(host.volume.image):
+            volume.create(host.volume.image, host.volume.size_mib)
+        # A reboot: the old mount lets go of the image a moment after the last process; two mounts would share state.
+        if not volume.wait_released(host.volume.image, 5.0):
+            raise TimeoutError(f"{host.volume.image} is still mounted by the start before this one")
+        volume.mount(host.volume.image, target)
+    else:
+        kernel.bind(f"{lab.mounts}/hosts/{host.name}/volume", target)
+
+
+def _ip(lines: Sequence[str]) -> None:
+    text = "\n".join(lines) + "\n"
+    subprocess.run(["ip", "-batch", "-"], input=text.encode(), check=True, capture_output=True, timeout=10)
+
+
+def _content(host: HostSpec, *, first: bool) -> None:
+    for directory in host.directories:
+        os.makedirs(directory.path, exist_ok=True)
+        os.chmod(directory.path, directory.mode)
+        _give(directory.path, directory.owner)
+    if first:
+        for file in host.files:
+            _write(file)
+
+
+def _write(file: FileSpec) -> None:
+    os.makedirs(os.path.dirname(file.path), exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(file.path)
+    fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
+    with os.fdopen(fd, "w") as out:
+        out.write(file.text)
+    _give(file.path, file.owner)
+
+
+def _give(path: str, owner: str) -> None:
+    if owner != "root":
+        account = pwd.getpwnam(owner)
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _become_init() -> NoReturn:
+    """Drop what a host must not have, then exec its init. Root has no more afterwards than the bounding set."""
+    if os.fork() == 0:
+        _poke_supervisord()
+    for number in DROPPED:
+        kernel.drop_capability(number)
+    null = os.open("/dev/null", os.O_RDONLY)
+    log = os.open("/var/log/init.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.closerange(3, 1024)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.setsid()
+    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux"}
+    os.execve("/bin/busybox", ["init"], environment)  # noqa: S606  this is the host's init
+
+
+def _poke_supervisord() -> NoReturn:
+    """supervisord sleeps a second before it starts its first program, unless somebody connects to its socket."""
+    os.closerange(3, 1024)
+    deadline, answered = time.monotonic() + 10, 0
+    while answered < 8 and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as poke:
+            poke.settimeout(0.5)
+            poke.connect("/run/supervisor.sock")
+            answered += 1
+        time.sleep(0.02)
+    os._exit(0)

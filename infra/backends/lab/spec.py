@@ -1,0 +1,142 @@
+"""What `up` hands to the lab init: one JSON document, everything resolved. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from stormdesk.infra.topology import Host, Topology
+
+
+class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a host has from its first start on. `owner` is a user of the host (and its group)."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+    owner: str = "root"
+
+
+class DirectorySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory that is made (if missing) at each start of the host."""
+
+    path: str
+    mode: int = 0o755
+    owner: str = "root"
+
+
+class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One interface of a host and the bridge at its other end."""
+
+    interface: str
+    bridge: str
+    mac: str
+    address: str
+    address6: str
+
+
+class RouteSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A static route."""
+
+    to: str
+    via: str
+
+
+class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A file system of `size_mib` at `path`: ext4 in the file `image`, or a tmpfs when `image` is empty."""
+
+    path: str
+    size_mib: int
+    image: str = ""
+
+
+class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One host."""
+
+    name: str
+    number: int
+    memory_mib: int
+    max_processes: int
+    links: Sequence[LinkSpec]
+    routes: Sequence[RouteSpec]
+    volume: VolumeSpec | None
+    files: Sequence[FileSpec]
+    directories: Sequence[DirectorySpec]
+
+
+class BridgeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One network: a bridge, with the controller's addresses where it has any."""
+
+    name: str
+    addresses: Sequence[str]
+
+
+class LabSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole lab. `binds` are machine paths that hosts see read-only; `home` and `run_dir` end with the lab."""
+
+    name: str
+    ttl_s: float
+    home: str
+    run_dir: str
+    layer: str
+    binds: Sequence[str]
+    bridges: Sequence[BridgeSpec]
+    hosts: Sequence[HostSpec]
+
+    @property
+    def mounts(self) -> str:
+        """Where the lab init mounts what it holds (visible to the lab alone)."""
+        return f"{self.run_dir}/mnt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A host's files and directories, as `files.py` makes them."""
+
+    files: Sequence[FileSpec]
+    directories: Sequence[DirectorySpec]
+
+
+def bridges(topology: Topology) -> Sequence[BridgeSpec]:
+    """The networks of a topology as bridges."""
+    return [
+        BridgeSpec(name=n.name, addresses=n.controller_addresses if n.controlled else ()) for n in topology.networks
+    ]
+
+
+def host(topology: Topology, number: int, content: Content, images: Mapping[str, str]) -> HostSpec:
+    """Host `number` of the topology. `images` maps host names to volume image files; no entry: tmpfs."""
+    it = topology.hosts[number]
+    made = topology.volume_on(it.name)
+    volume = VolumeSpec(path=made.path, size_mib=made.size_mib, image=images.get(it.name, "")) if made else None
+    return HostSpec(
+        name=it.name,
+        number=number,
+        memory_mib=it.memory_mib,
+        max_processes=it.max_processes,
+        links=_links(it),
+        routes=[RouteSpec(to=r.to, via=r.via) for r in it.routes],
+        volume=volume,
+        files=content.files,
+        directories=content.directories,
+    )
+
+
+def _links(it: Host) -> Sequence[LinkSpec]:
+    return [
+        LinkSpec(
+            interface=p.interface,
+            bridge=p.network,
+            mac=_mac(p.address),
+            address=p.address,
+            address6=p.address6,
+        )
+        for p in it.placements
+    ]
+
+
+def _mac(address: str) -> str:
+    """A locally administered MAC made of the IPv4 address, so that it survives a reboot of the host."""
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in address.partition("/")[0].split("."))

@@ -1,0 +1,63 @@
+"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from stormdesk.inventory import Inventory, InventoryHost
+
+
+def ssh_config(inventory: Inventory, known_hosts: str) -> str:
+    """For `ssh -F`: strict host keys from the file `known_hosts`, key login only."""
+    blocks = [f"# stormdesk environment {inventory.environment}, until {inventory.expires_at or 'it is taken down'}\n"]
+    return "\n".join([*blocks, *(_block(host, known_hosts) for _, host in sorted(inventory.hosts.items()))])
+
+
+def known_hosts(inventory: Inventory) -> str:
+    """The host keys, under the names that `ssh_config` uses and under the addresses."""
+    return "".join(f"{h.name},{_bracketed(h)} {h.host_key}\n" for _, h in sorted(inventory.hosts.items()))
+
+
+def ansible(inventory: Inventory, config: str) -> str:
+    """An Ansible inventory (YAML, written as JSON), one group a role; `config` is the ssh_config file."""
+    arguments = f"-F {json.dumps(config)}"
+    roles: dict[str, dict[str, object]] = {}
+    for host in inventory.hosts.values():
+        roles.setdefault(host.role.replace("-", "_"), {})[host.name] = {
+            "ansible_host": host.name,
+            "ansible_user": host.user,
+            "ansible_ssh_common_args": arguments,
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+    document = {"all": {"children": {role: {"hosts": hosts} for role, hosts in roles.items()}}}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _block(host: InventoryHost, known: str) -> str:
+    options = {
+        "HostName": host.address,
+        "Port": str(host.port),
+        "User": host.user,
+        "HostKeyAlias": host.name,
+        "UserKnownHostsFile": _path(known),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes",
+        "IdentityFile": _path(host.identity_file),
+        "IdentitiesOnly": "yes",
+        "PasswordAuthentication": "no",
+        "LogLevel": "ERROR",
+        "ServerAliveInterval": "15",  # a session ends some time after its host went away, but outlives a short cut
+        "ServerAliveCountMax": "8",
+    }
+    if host.proxy_command:
+        options |= {"ProxyCommand": host.proxy_command, "ProxyUseFdpass": "yes"}
+    return f"Host {host.name}\n" + "".join(f"  {key} {value}\n" for key, value in options.items())
+
+
+def _path(path: str) -> str:
+    """A path as ssh_config reads it: `%` doubled, in quotes."""
+    return '"' + path.replace("%", "%%") + '"'
+
+
+def _bracketed(host: InventoryHost) -> str:
+    return host.address if host.port == 22 else f"[{host.address}]:{host.port}"

@@ -1,0 +1,34 @@
+"""Keys and API credentials of an environment: made here, kept in its directory, gone with it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from stormdesk.infra.stacks import Credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPair:
+    """An ed25519 key: `private` in OpenSSH's PEM form, `public` as `ssh-ed25519 <base64>`."""
+
+    private: str
+    public: str
+
+
+def generate() -> KeyPair:
+    """A new key without passphrase."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return KeyPair(private=private.decode(), public=public.decode())
+
+
+def credentials() -> Credentials:
+    """A new API key of the trading account (64 letters and digits each, as exchanges give them out)."""
+    return Credentials(api_key=secrets.token_hex(32), api_secret=secrets.token_hex(32))

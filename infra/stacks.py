@@ -1,0 +1,163 @@
+"""The trading stack as Topology values. Pure; docs/formats.md sections 2 and 3 are the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stormdesk.errors import UsageError
+from stormdesk.infra.topology import Host, Kind, Network, Placement, Route, Service, Topology, Volume
+
+DATA = "/var/lib/trading"
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+BALANCES = {"USDT": "1000000", "BTC": "10", "ETH": "100"}
+NETWORKS = (
+    Network(name="mgmt", subnet="10.77.0.0/24", subnet6="fd77::/64", controlled=True),
+    Network(name="market", subnet="10.77.1.0/24", subnet6="fd77:0:0:1::/64"),
+    Network(name="core", subnet="10.77.2.0/24", subnet6="fd77:0:0:2::/64"),
+)
+# A net behind the store, so that a host whose link went down and up has a static route to get back.
+BEHIND_STORE = (Route(to="10.88.0.0/16", via="10.77.2.16"), Route(to="fd88::/64", via="fd77:0:0:2::16"))
+VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
+REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
+TRADERS = {"trader-a": 13, "trader-b": 14}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """The API key of the trading account; made per environment, never kept in the repository."""
+
+    api_key: str
+    api_secret: str
+
+
+def core(credentials: Credentials, seed: int = 1) -> Topology:
+    """Six hosts: venue, feed, trader-a and trader-b, ops, store. `seed` makes prices and strategy repeatable."""
+    hosts = (
+        _host("venue", "venue", 11, ("mgmt", "market")),
+        _host("feed", "feed", 12, ("mgmt", "market", "core")),
+        *(_host(name, "trader", number, ("mgmt", "market", "core"), BEHIND_STORE) for name, number in TRADERS.items()),
+        _host("ops", "ops", 15, ("mgmt", "core")),
+        _host("store", "store", 16, ("mgmt", "core")),
+    )
+    return Topology(
+        name="core",
+        networks=NETWORKS,
+        hosts=hosts,
+        volumes=tuple(Volume(host=h.name, path=DATA, size_mib=512 if h.name == "store" else 256) for h in hosts),
+        services=(
+            _venue(credentials, seed),
+            _feeder(),
+            *(_trader(name, credentials, seed) for name in TRADERS),
+            _prober(),
+            *_store(),
+        ),
+    )
+
+
+STACKS: Mapping[str, Callable[[Credentials], Topology]] = {"core": core}
+
+
+def named(name: str, credentials: Credentials) -> Topology:
+    """The stack of that name; UsageError lists the ones that exist."""
+    if name not in STACKS:
+        raise UsageError(f"no topology '{name}'. There is: {', '.join(sorted(STACKS))}.")
+    return STACKS[name](credentials)
+
+
+def _host(name: str, role: str, number: int, networks: Sequence[str], routes: Sequence[Route] = ()) -> Host:
+    places = tuple(_place(network, number, f"eth{i}") for i, network in enumerate(networks))
+    return Host(name=name, role=role, placements=places, routes=routes)
+
+
+def _place(network: str, number: int, interface: str) -> Placement:
+    """Host `number` of a network: 10.77.1.13/24 and fd77:0:0:1::13/64 (the same digits, read as hex in IPv6)."""
+    net = next(n for n in NETWORKS if n.name == network)
+    return Placement(
+        network=network,
+        interface=interface,
+        address=net.subnet.replace(".0/", f".{number}/"),
+        address6=net.subnet6.replace("::/", f"::{number}/"),
+    )
+
+
+def _ours(name: str, host: str, ports: Mapping[str, int], config: Mapping[str, Any], ready: str = "") -> Service:
+    pidfile = f"/run/trading/{name}.pid"
+    listen = f"0.0.0.0:{ports['http']}"
+    common = {"listen": listen, "data_dir": f"{DATA}/{name}", "pidfile": pidfile}
+    return Service(
+        name=name,
+        host=host,
+        kind=Kind.TESTNET,
+        user="trading",
+        ports=ports,
+        pidfile=pidfile,
+        ready=ready,
+        config={**common, **config},
+    )
+
+
+def _venue(credentials: Credentials, seed: int) -> Service:
+    account = {
+        "name": "desk",
+        "api_key": credentials.api_key,
+        "api_secret": credentials.api_secret,
+        "balances": BALANCES,
+    }
+    config = {"control": "10.77.0.11:8081", "seed": seed, "symbols": SYMBOLS, "accounts": [account]}
+    return _ours("venue", "venue", {"http": 8080, "control": 8081}, config)
+
+
+def _feeder() -> Service:
+    config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "redis": REDIS, "stream": "md"}
+    return _ours("feeder", "feed", {"http": 9101}, config)
+
+
+def _trader(host: str, credentials: Credentials, seed: int) -> Service:
+    config = {
+        "instance": host,
+        "venue_rest": VENUE_REST,
+        "venue_ws": VENUE_WS,
+        "api_key": credentials.api_key,
+        "api_secret": credentials.api_secret,
+        "redis": REDIS,
+        "stream": "md",
+        "postgres": POSTGRES,
+        "symbols": SYMBOLS,
+        "seed": seed,
+        "orders_per_s": 3.0,
+        "leader_key": "trader:leader",
+        "leader_ttl_ms": 30000,
+        "stand_back_s": 0.0 if host == "trader-a" else 3.0,  # trader-a leads a fresh stack
+    }
+    return _ours("trader", host, {"http": 8000}, config, ready="/ready")
+
+
+def _prober() -> Service:
+    targets = {name: f"http://10.77.2.{number}:8000/metrics" for name, number in TRADERS.items()}
+    targets |= {"feed": "http://10.77.2.12:9101/metrics", "venue": "http://10.77.0.11:8081/metrics"}
+    return _ours("prober", "ops", {"http": 9200}, {"targets": targets, "interval_s": 1.0})
+
+
+def _store() -> Sequence[Service]:
+    listen = ["10.77.2.16", "127.0.0.1"]
+    redis = Service(
+        name="redis",
+        host="store",
+        kind=Kind.REDIS,
+        user="redis",
+        ports={"redis": 6379},
+        pidfile="/run/redis/redis.pid",
+        config={"listen": listen, "data_dir": f"{DATA}/redis"},
+    )
+    postgres = Service(
+        name="postgres",
+        host="store",
+        kind=Kind.POSTGRES,
+        user="postgres",
+        ports={"postgres": 5432},
+        pidfile=f"{DATA}/postgres/postmaster.pid",
+        config={"listen": listen, "data_dir": f"{DATA}/postgres", "database": "trading", "trust": ["10.77.2.0/24"]},
+    )
+    return redis, postgres

@@ -1,0 +1,328 @@
+"""A consistent cut of a trading stack, read from its files. Pure; the formats: docs/formats.md sections 4-6, 9.
+
+Rules:
+1. Reading never raises: a file that is missing or cannot be read leaves its reason in `problem`, and no rows.
+2. Nothing is corrected, sorted or dropped here: what a file says is what the judges see.
+3. Amounts stay decimal strings until a judge adds them up. Keys that are not named here are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+HOUSE = "house"
+_LEDGER_PREFIX, _LEDGER_SUFFIX = "ledger-", ".jsonl"
+
+
+# -- meta.json ---------------------------------------------------------------------------------------------------------
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """When new intents were held, and when trading was resumed."""
+
+    started: float
+    ended: float
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """The recovery clock: when it started, when the stack was steady again (None: never seen), and its budget."""
+
+    start: float = msgspec.field(name="from")
+    recovered_at: float | None
+    rto_s: float
+
+
+class FaultWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fault was in, where, and from when to when; `refusals`: it must have made the trader there refuse orders."""
+
+    name: str
+    host: str
+    injected_t: float
+    lift_t: float
+    refusals: bool = True
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cut is of. `drain_s` is None when orders were still in flight at its deadline; `left` says which."""
+
+    t: float
+    environment: str
+    hosts: tuple[str, ...]
+    traders: tuple[str, ...]
+    drain_s: float | None
+    left: dict[str, dict[str, int]] = {}
+    hold: Hold
+    one_clock: bool = False
+    recovery: Recovery | None = None
+    fault: FaultWindow | None = None
+
+
+# -- venue.jsonl -------------------------------------------------------------------------------------------------------
+
+
+class VenueLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What every line of the venue's journal carries; also stands for kinds that no judge needs."""
+
+    seq: int
+    t: float
+    kind: str
+
+
+class Open(VenueLine, frozen=True, kw_only=True):
+    accounts: dict[str, dict[str, str]]
+
+
+class Request(VenueLine, frozen=True, kw_only=True):
+    method: str
+    client_order_id: str
+    account: str
+
+
+class Accepted(VenueLine, frozen=True, kw_only=True):
+    order_id: int
+    client_order_id: str
+    account: str
+    qty: str
+
+
+class Trade(VenueLine, frozen=True, kw_only=True):
+    trade_id: int
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    side: str
+    price: str
+    qty: str
+    quote_qty: str
+    fee: str
+    fee_asset: str
+
+
+class Ended(VenueLine, frozen=True, kw_only=True):
+    """CANCELED or EXPIRED."""
+
+    order_id: int
+    client_order_id: str
+    account: str
+
+
+_VENUE: Mapping[str, type[VenueLine]] = {
+    "OPEN": Open,
+    "REQUEST": Request,
+    "ACCEPTED": Accepted,
+    "TRADE": Trade,
+    "CANCELED": Ended,
+    "EXPIRED": Ended,
+}
+
+
+# -- ledger, PostgreSQL, residue ---------------------------------------------------------------------------------------
+
+
+class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a trader's ledger. Its hashes are judged on the raw bytes."""
+
+    seq: int
+    t: float
+    kind: str
+    client_order_id: str = ""
+    signal: str = ""
+    order_id: int | None = None
+
+
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+    client_order_id: str
+    signal: str | None = None
+    instance: str | None = None
+    state: str
+    reason: str | None = None
+    created_t: float
+
+
+class FillRow(msgspec.Struct, frozen=True, kw_only=True):
+    trade_id: int
+    client_order_id: str
+    symbol: str
+    side: str
+    price: str
+    qty: str
+    quote_qty: str
+    fee: str
+    fee_asset: str
+
+
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
+    asset: str
+    opening: str
+    position: str
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    free: str
+    locked: str
+
+
+class Residue(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host still has of ours, and how it differs from before."""
+
+    clean: bool
+    ours: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
+
+
+T = TypeVar("T")
+Balances = dict[str, dict[str, Balance]]
+
+
+@dataclass(frozen=True)
+class Rows(Generic[T]):
+    """The lines of one source; `problem` says why they cannot be used."""
+
+    rows: tuple[T, ...] = ()
+    problem: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One trader's ledger: the bytes as they stand in the file, and its lines as far as they can be read."""
+
+    host: str
+    raw: bytes
+    lines: Rows[LedgerLine]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """All sources of one instant. A source that is missing or unreadable says so in its own `problem`."""
+
+    meta: Meta | None
+    meta_problem: str
+    venue: Rows[VenueLine]
+    ledgers: tuple[Ledger, ...]
+    orders: Rows[OrderRow]
+    fills: Rows[FillRow]
+    positions: Rows[PositionRow]
+    balances: Balances
+    balances_problem: str
+    residue: Mapping[str, Residue]
+    residue_problem: str
+
+    @property
+    def desk(self) -> frozenset[str]:
+        """The accounts that are not the house's."""
+        opened = (name for line in self.venue.rows if isinstance(line, Open) for name in line.accounts)
+        return frozenset(opened) - {HOUSE}
+
+    def accepted(self) -> list[Accepted]:
+        """The desk's orders, in the venue's order."""
+        return [line for line in self.venue.rows if isinstance(line, Accepted) and line.account != HOUSE]
+
+    def trades(self) -> list[Trade]:
+        """The desk's side of its trades."""
+        return [line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE]
+
+
+def parse(files: Mapping[str, bytes]) -> Cut:
+    """A cut from its files by name (docs/formats.md section 9)."""
+    meta, meta_problem = _document(files, "meta.json", Meta)
+    balances, balances_problem = _document(files, "balances.json", Balances)
+    residue, residue_problem = _document(files, "residue.json", dict[str, Residue])
+    names = sorted(n for n in files if n.startswith(_LEDGER_PREFIX) and n.endswith(_LEDGER_SUFFIX))
+    return Cut(
+        meta=meta,
+        meta_problem=meta_problem,
+        venue=venue(files),
+        ledgers=tuple(_ledger(name, files[name]) for name in names),
+        orders=_rows(files, "orders.jsonl", OrderRow),
+        fills=_rows(files, "fills.jsonl", FillRow),
+        positions=_rows(files, "positions.jsonl", PositionRow),
+        balances=balances or {},
+        balances_problem=balances_problem,
+        residue=residue or {},
+        residue_problem=residue_problem,
+    )
+
+
+def venue(files: Mapping[str, bytes]) -> Rows[VenueLine]:
+    """The venue's journal."""
+    if "venue.jsonl" not in files:
+        return Rows(problem="venue.jsonl is missing")
+    rows = []
+    for number, raw in _numbered(files["venue.jsonl"]):
+        try:
+            kind = msgspec.json.decode(raw, type=VenueLine).kind
+            rows.append(msgspec.json.decode(raw, type=_VENUE.get(kind, VenueLine)))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return Rows(problem=f"venue.jsonl line {number}: {error}")
+    return Rows(tuple(rows))
+
+
+def ledger_name(host: str) -> str:
+    """The file of a trader's ledger in a cut."""
+    return f"{_LEDGER_PREFIX}{host}{_LEDGER_SUFFIX}"
+
+
+def last_seq(journal: bytes) -> int:
+    """The number of a venue journal's last line; 0 for an empty one, or when that line cannot be read."""
+    try:
+        return msgspec.json.decode(journal.rstrip(b"\n").rpartition(b"\n")[2], type=VenueLine).seq
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+
+
+def about_the_desk(journal: bytes) -> int:
+    """How many lines of a piece of the venue's journal are about an account that is not the house."""
+    lines = venue({"venue.jsonl": journal}).rows
+    return sum(getattr(line, "account", HOUSE) != HOUSE for line in lines)
+
+
+def settled(cut: Cut) -> bool:
+    """Have PostgreSQL and the ledgers caught up with the venue? Trades and ends of orders reach a trader a bit later.
+
+    A reading that is not settled is read again, until the drain's deadline; what it then says is judged as it is.
+    """
+    known = {fill.trade_id for fill in cut.fills.rows}
+    open_rows = {o.client_order_id for o in cut.orders.rows if o.state in ("NEW", "PARTIALLY_FILLED", "PENDING_NEW")}
+    ended = {line.client_order_id for line in cut.venue.rows if isinstance(line, Ended) and line.account != HOUSE}
+    torn = any(ledger.raw and not ledger.raw.endswith(b"\n") for ledger in cut.ledgers)
+    return not torn and not ended & open_rows and known >= {trade.trade_id for trade in cut.trades()}
+
+
+def _ledger(name: str, raw: bytes) -> Ledger:
+    host = name.removeprefix(_LEDGER_PREFIX).removesuffix(_LEDGER_SUFFIX)
+    return Ledger(host, raw, _rows({name: raw}, name, LedgerLine))
+
+
+def _rows(files: Mapping[str, bytes], name: str, kind: type[T]) -> Rows[T]:
+    if name not in files:
+        return Rows(problem=f"{name} is missing")
+    decoder = msgspec.json.Decoder(kind)
+    rows = []
+    for number, raw in _numbered(files[name]):
+        try:
+            rows.append(decoder.decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return Rows(problem=f"{name} line {number}: {error}")
+    return Rows(tuple(rows))
+
+
+def _document(files: Mapping[str, bytes], name: str, kind: type[T]) -> tuple[T | None, str]:
+    if name not in files:
+        return None, f"{name} is missing"
+    try:
+        return msgspec.json.decode(files[name], type=kind), ""
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return None, f"{name}: {error}"
+
+
+def _numbered(data: bytes) -> Iterable[tuple[int, bytes]]:
+    """Lines with their numbers, blank ones left out."""
+    return ((number, raw) for number, raw in enumerate(data.split(b"\n"), 1) if raw.strip())

@@ -1,0 +1,132 @@
+"""From the values of flags to library calls: which hosts, which fault, which way to show it. Used by tasks.py alone."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from stormdesk import front_chaos
+from stormdesk.drive.show import Show
+from stormdesk.errors import ExitCode, UsageError
+from stormdesk.values import printable, shown
+
+if TYPE_CHECKING:
+    from stormdesk.drive.transports.ssh import Dialer
+    from stormdesk.inventory import Inventory
+    from stormdesk.model import Fault
+
+
+def attack(fault: type[Fault], values: Mapping[str, Any]) -> int:
+    """Run one fault as its flags say, show it, and return the exit code."""
+    thing = front_chaos.fault_of(fault, values)
+    hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
+    front_chaos.check_ttl(hold_s, ttl_s)
+    inventory, dialer = reach(values["env"], values["inventory"])
+    seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
+    hosts = front_chaos.choose_hosts(values["host"], inventory, Random(seed))
+    from stormdesk.drive import runner
+
+    request = runner.Request(
+        fault=thing,
+        hosts=hosts,
+        hold_s=hold_s,
+        ttl_s=ttl_s,
+        plan_only=values["plan"],
+        plan_hash=values["plan_hash"],
+        allow=front_chaos.allow_of(values),
+        seed=seed,
+        argv=tuple(sys.argv[1:]),
+    )
+    return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)
+
+
+def game_day(runbook: str, env: str, inventory: str, seed: int | None, as_json: bool) -> int:
+    """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps."""
+    from stormdesk.drive import gameday
+
+    known = {path.stem: str(path) for path in gameday.runbooks()}
+    if not runbook:
+        raise UsageError(
+            f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
+        )
+    path = known.get(runbook, runbook)
+    gameday.read(path)  # what is wrong with the file is said before any host is looked for
+    presenter = Show.auto(as_json=as_json)
+    steps = presenter.gathering()
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    outcomes = gameday.run(path, *reach(env, inventory), steps, seed)
+    code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
+    presenter.result({"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered})
+    return int(code)
+
+
+def report_again(run: str) -> str:
+    """Write the reports of a run from its directory alone; the path of report.html."""
+    from stormdesk.drive import gameday
+    from stormdesk.drive.record import runs_folder
+
+    known = sorted((path.name for path in runs_folder().glob("r-*")), reverse=True)
+    if run not in known:
+        near = (difflib.get_close_matches(run, known, 1) or known[:1] or ["none yet"])[0]
+        raise UsageError(f"--run {shown(run)}: no such run in {runs_folder()}/. The nearest or latest: {near}")
+    return gameday.report(run)
+
+
+def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
+    """Run checks on the hosts that are meant; returns the exit code."""
+    from stormdesk.drive import checking
+
+    return checking.check(what, *reach(env, inventory), Show.auto(as_json=as_json))
+
+
+def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
+    """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
+    from stormdesk import inventory as documents
+    from stormdesk.infra import environment
+
+    if env and inventory:
+        raise UsageError("--env and --inventory both say where. Use one of them")
+    if not inventory:
+        found = environment.load(env or None)
+        return found, environment.dialer(found)
+    if re.match("(pulumi|ansible|ssh-config):", inventory):
+        raise UsageError(
+            f"--inventory {printable(inventory[:60])}: must be a JSON file, as from invoke env.export --format json"
+        )
+    try:
+        text = Path(inventory).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"--inventory {printable(inventory[:60])}: {error.strerror}. Make one: invoke env.export --format json"
+        ) from error
+    found = documents.parse(text, inventory)
+    return found, environment.dialer(found)
+
+
+def one_environment(name: str) -> str:
+    """The environment that is meant, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
+    from stormdesk.infra import environment
+
+    names = [item.name for item in environment.list_environments() if item.state != "elsewhere"]
+    name = name or os.environ.get("STORMDESK_ENV", "")
+    if name or len(names) == 1:
+        return name or names[0]
+    known = f"several environments: {', '.join(names)}. Say which" if names else "there is no environment. Or say which"
+    raise UsageError(f"{known}: --env {min(names, default='NAME')}, or set STORMDESK_ENV")
+
+
+def one_host(host: str, env: str) -> str:
+    """The one host of an environment that `--host` names. Raises UsageError."""
+    from stormdesk.infra import environment
+
+    chosen = front_chaos.choose_hosts([host] if host else [], environment.load(env or None), Random(0))
+    if len(chosen) > 1:
+        raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
+    return chosen[0]

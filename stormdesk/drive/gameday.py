@@ -1,0 +1,65 @@
+"""Runs a runbook: each step is a run like any other, with the runbook's budget, expectations and checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stormdesk import runbook
+from stormdesk.drive import runner
+from stormdesk.drive.proof import write_reports
+from stormdesk.drive.record import runs_folder
+from stormdesk.drive.show import Show
+from stormdesk.drive.transports.ssh import Dialer
+from stormdesk.errors import ExitCode, UsageError
+from stormdesk.faults import FAULTS
+from stormdesk.inventory import Inventory
+from stormdesk.outcome import Outcome
+from stormdesk.runbook import Runbook
+
+FOLDER = Path("runbooks")
+
+
+def read(path: str | Path) -> Runbook:
+    """The runbook in a file. Raises UsageError with file, line and column."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(str(p) for p in runbooks()) or f"none in {FOLDER}/"
+        raise UsageError(
+            f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {known}"
+        ) from error
+    return runbook.parse(text, str(path), FAULTS)
+
+
+def runbooks() -> list[Path]:
+    """The runbooks of this checkout."""
+    return sorted(FOLDER.glob("*.md"))
+
+
+def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) -> list[Outcome]:
+    """All steps in order; a step that did not hold ends the game day. Raises like `runner.run` before the first touch."""
+    book = read(path)
+    hosts = {name for step in book.steps for name in (*step.hosts, *(e.host for e in step.expect if e.host))}
+    for name in sorted(hosts):
+        inventory.host(name)
+    outcomes: list[Outcome] = []
+    for step in book.steps:
+        show.say(f"{book.title}: step {step.id}")
+        outcomes.append(
+            runner.run(
+                runner.Request(
+                    fault=step.fault, hosts=step.hosts, hold_s=step.hold_s, ttl_s=step.ttl_s, seed=seed, rto_s=book.rto_s,
+                    argv=("gameday.run", "--runbook", path), expect=step.expect, checks=book.checks,
+                    runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
+                ),
+                inventory, dialer, show,
+            )
+        )  # fmt: skip
+        if outcomes[-1].exit_code is not ExitCode.HELD:
+            break
+    return outcomes
+
+
+def report(run: str) -> str:
+    """Write the reports of a run again, from its directory alone; the path of report.html. Raises UsageError for no such run."""
+    return write_reports(runs_folder() / run)

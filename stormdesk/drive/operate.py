@@ -1,0 +1,257 @@
+"""What operators do by hand: status, revert, recover, halt. All of it asks the hosts; the run records here only add to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stormdesk import probe, render
+from stormdesk.drive.pool import Pool
+from stormdesk.drive.prepare import controller_identity
+from stormdesk.drive.record import Record, load, runs_folder
+from stormdesk.drive.scripts import host_scripts
+from stormdesk.drive.show import Show
+from stormdesk.drive.transports.ssh import Dialer
+from stormdesk.errors import ExitCode, StormdeskError, UsageError
+from stormdesk.inventory import Inventory
+from stormdesk.probe import HostRecord, HostStatus
+
+DEADLINE_S = 10.0
+PATIENCE_S = 10.0
+MOMENT_S = 15.0  # arming and reverting take less
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an operator's command found or did: lines for people, a document for programs."""
+
+    exit_code: ExitCode
+    lines: tuple[str, ...]
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {**self.document, "exit_code": int(self.exit_code)}
+
+
+# ---- status ------------------------------------------------------------------------------------------------------------
+
+
+def status(inventory: Inventory, dialer: Dialer) -> Report:
+    """Ask every host what it knows. 0: nothing, or runs on their way; 5: something is stuck or a host does not answer."""
+    with Pool(inventory, dialer) as pool:
+        answers = ask(pool)
+    lines: list[str] = []
+    code = ExitCode.HELD
+    document: dict[str, Any] = {"environment": inventory.environment, "hosts": {}}
+    for host, answer in answers.items():
+        if isinstance(answer, StormdeskError):
+            lines.append(f"{host:<10} does not answer: {answer}")
+            document["hosts"][host] = {"error": str(answer)}
+            code = ExitCode.DIRTY
+            continue
+        document["hosts"][host] = {
+            "halt": answer.halt, "locks": dict(answer.locks), "runs": [describe(r, answer) for r in answer.records]
+        }  # fmt: skip
+        if answer.halt:
+            lines.append(f"{host:<10} HALTED: {answer.halt}   (invoke chaos.halt --lift)")
+        for record in answer.records:
+            lines.append(f"{host:<10} {sentence(record, answer)}")
+            if stuck(record, answer):
+                code = ExitCode.DIRTY
+                lines.append(f"{'':<10} run: invoke chaos.revert --run {record.run_id}")
+    if not lines:
+        lines.append(f"{len(answers)} hosts of {inventory.environment}: no fault, no record, no lock")
+    return Report(code, tuple(lines), document)
+
+
+def ask(pool: Pool, hosts: Sequence[str] = ()) -> Mapping[str, HostStatus | StormdeskError]:
+    """The status of each host (all by default), or why it has none."""
+
+    def one(host: str) -> HostStatus:
+        return probe.status(pool.script(host, render.status(host_scripts()), DEADLINE_S).stdout)
+
+    return pool.each(hosts or sorted(pool.inventory.hosts), one)
+
+
+def stuck(record: HostRecord, status: HostStatus) -> bool:
+    """Is there something that will not end by itself?
+
+    Reverted, or guarded by a watchdog before its deadline, is fine; so is what is being armed or reverted right now.
+    """
+    if record.state in ("REVERTED", "REVERT_FAILED"):
+        return record.state == "REVERT_FAILED"
+    if record.state in ("", "INTENT", "ARMED", "REVERTING"):
+        since = record.lines[-1].uptime_cs if record.lines else status.now_cs
+        return status.now_cs - since > 100 * MOMENT_S
+    return not record.watchdogs or status.now_cs > int(record.value("deadline") or 0) + 500
+
+
+def describe(record: HostRecord, status: HostStatus) -> dict[str, Any]:
+    deadline = int(record.value("deadline") or 0)
+    return {
+        "run": record.run_id,
+        "fault": record.value("fault"),
+        "state": record.state,
+        "left_s": max(0.0, (deadline - status.now_cs) / 100),
+        "watchdogs": len(record.watchdogs),
+        "reverted_by": record.value("reverted_by"),
+        "lateness_ms": record.lateness_ms,
+        "stuck": stuck(record, status),
+        "lines": [f"{line.uptime_cs} {line.state} {line.text}".strip() for line in record.lines],
+    }
+
+
+def sentence(record: HostRecord, status: HostStatus) -> str:
+    """One line for people."""
+    known = describe(record, status)
+    start = f"{record.run_id}  {known['fault']:<12}"
+    if record.state == "REVERTED":
+        late = f", {record.lateness_ms} ms late" if record.lateness_ms else ""
+        return f"{start} reverted by {known['reverted_by']}{late}; only its record is left   (invoke chaos.recover)"
+    if known["stuck"]:
+        return f"{start} STUCK in {record.state or 'INTENT'} with {known['watchdogs']} watchdogs"
+    return f"{start} {record.state}, heals by itself in {known['left_s']:.0f} s"
+
+
+# ---- revert, recover ---------------------------------------------------------------------------------------------------
+
+
+def revert(
+    inventory: Inventory, dialer: Dialer, run: str, hosts: Sequence[str], everything: bool, show: Show
+) -> Report:
+    """Revert runs on the hosts, from the hosts' records alone: one run, all of some hosts, or everything."""
+    if not (run or hosts or everything):
+        raise UsageError("chaos.revert needs --run ID, --host H or --all.   invoke chaos.status lists the runs")
+    names = [inventory.host(name).name for name in hosts] or sorted(inventory.hosts)
+    with Pool(inventory, dialer) as pool:
+        answers = ask(pool, names)
+        wanted = [(host, r) for host, r in found(answers) if not run or r.run_id == run]
+        if run and not wanted and not any(isinstance(answer, StormdeskError) for answer in answers.values()):
+            raise UsageError(
+                f"--run {run}: no host of {inventory.environment} knows it.   invoke chaos.status lists the runs"
+            )
+        return finish(pool, answers, wanted, "controller", show)
+
+
+def recover(inventory: Inventory, dialer: Dialer, show: Show) -> Report:
+    """Finish what a dead controller or a reboot left: revert what is in, collect who reverted what, clear the records.
+
+    Runs whose controller is alive on this machine are left alone.
+    """
+    with Pool(inventory, dialer) as pool:
+        answers = ask(pool)
+        mine = [(host, record) for host, record in found(answers) if not controller_alive(record.run_id)]
+        report = finish(pool, answers, mine, "recover", show)
+    for line in sorted(
+        f"left alone: {r.run_id} on {h}, its controller is alive" for h, r in set(found(answers)) - set(mine)
+    ):
+        show.say(line)
+    return report
+
+
+def found(answers: Mapping[str, HostStatus | StormdeskError]) -> list[tuple[str, HostRecord]]:
+    return [(host, r) for host, a in answers.items() if isinstance(a, HostStatus) for r in a.records]
+
+
+def finish(
+    pool: Pool,
+    answers: Mapping[str, HostStatus | StormdeskError],
+    runs: Sequence[tuple[str, HostRecord]],
+    who: str,
+    show: Show,
+) -> Report:
+    """Revert and clear these runs; the exit code says whether every host could be asked and is clean."""
+    code = ExitCode.HELD
+    done: list[dict[str, Any]] = []
+    for host, answer in answers.items():
+        if isinstance(answer, StormdeskError):
+            show.phase("revert", f"{host}: {answer}", ok=False)
+            code = ExitCode.DIRTY
+    for host, record in runs:
+        clean, text = one_run(pool, host, record, who)
+        show.phase("revert", text, ok=clean)
+        done.append({"host": host, "run": record.run_id, "clean": clean, "text": text})
+        code = code if clean else ExitCode.DIRTY
+    lines = () if runs or code else ("nothing to revert: no host knows of a run",)
+    return Report(code, lines, {"runs": done})
+
+
+def one_run(pool: Pool, host: str, record: HostRecord, who: str) -> tuple[bool, str]:
+    """Revert, verify, note it in our own record if there is one, clear."""
+    ours = Record.reopen(record.run_id)
+    try:
+        answer = pool.script(
+            host, render.revert(host_scripts(), record.run_id, who, PATIENCE_S), PATIENCE_S + DEADLINE_S
+        )
+        after = next((r for r in probe.records(answer.stdout) if r.run_id == record.run_id), record)
+        diff = probe.fingerprint_diff(answer.stdout)
+        by, late = after.value("reverted_by"), after.lateness_ms
+        if ours:
+            ours.event(
+                "S8.verified", host=host, clean=answer.code == 0, diff=list(diff), reverted_by=by, lateness_ms=late
+            )
+        if answer.code != 0:
+            return False, f"DIRTY {host}: {'; '.join(diff[:3]) or 'not as it was before'} ({record.run_id})"
+        if controller_alive(record.run_id):
+            # Its own controller clears the record: from it that one learns who reverted the run.
+            return True, f"{host}: {record.run_id} {record.value('fault')} reverted by {by}; its controller is told"
+        cleared = pool.script(host, render.clear(host_scripts(), record.run_id), DEADLINE_S)
+        if cleared.code != 0:
+            return False, f"{host}: {cleared.stdout.strip()} ({record.run_id})"
+        if ours:
+            ours.event("S9.cleared", host=host, reverted_by=by, lateness_ms=late)
+        return True, f"{host}: {record.run_id} {record.value('fault')} reverted by {by}" + (
+            f", {late} ms late" if late else ""
+        )
+    except StormdeskError as error:
+        return False, f"{host}: {error}"
+    finally:
+        if ours:
+            ours.close()
+
+
+def controller_alive(run_id: str) -> bool:
+    """Is the process that started this run still at it, on this machine?"""
+    try:
+        started = next((e for e in load(runs_folder() / run_id) if e["event"] == "run.started"), None)
+    except UsageError:
+        return False
+    here = controller_identity()
+    who = started["controller"] if started else {}
+    if who.get("boot_id") != here.boot_id or who.get("pid_namespace") != here.pid_namespace:
+        return False
+    pid = int(who["pid"])
+    return pid != os.getpid() and who.get("start") == process_start(pid)
+
+
+def process_start(pid: int) -> str:
+    """Start time of a process (field 22 of its stat), "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+# ---- halt --------------------------------------------------------------------------------------------------------------
+
+
+def halt(inventory: Inventory, dialer: Dialer, lift: bool, show: Show, reason: str = "halted by an operator") -> Report:
+    """Put the lever on every reachable host, so that no inject works any more, then revert all; or lift it."""
+    script = render.lift(host_scripts()) if lift else render.halt(host_scripts(), reason)
+    with Pool(inventory, dialer) as pool:
+        answers = pool.each(sorted(inventory.hosts), lambda host: pool.script(host, script, DEADLINE_S))
+        code = ExitCode.HELD
+        for host, answer in answers.items():
+            good = not isinstance(answer, StormdeskError) and answer.code == 0
+            show.phase("lift" if lift else "halt", f"{host}: {'done' if good else answer}", ok=good)
+            code = code if good else ExitCode.DIRTY
+        if lift:
+            return Report(code, (), {"lifted": code is ExitCode.HELD})
+        statuses = ask(pool)
+        report = finish(pool, statuses, found(statuses), "halt", show)
+    return Report(
+        ExitCode.worst(code, report.exit_code), report.lines, {**report.document, "halted": code is ExitCode.HELD}
+    )

@@ -1,0 +1,97 @@
+"""What a run asks of the checks: steady before, the cut and the invariants after, the report at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from stormdesk import cut as cuts
+from stormdesk.drive.hostrun import HostRun
+from stormdesk.drive.pool import Pool
+from stormdesk.drive.record import Record, load
+from stormdesk.drive.show import Show
+from stormdesk.model import CheckResult, Verdict
+from stormdesk.pulse import Recovery
+
+CUT = "outputs/cut"
+AFTER = ("invariants", "residue")
+REPORTS = ("report.html", "summary.md", "scorecard.json")
+
+
+class Proof:
+    """The checks of one run. Imports of pytest and jinja2 happen when they are used: they cost more than a fault."""
+
+    def __init__(self, pool: Pool, record: Record, show: Show) -> None:
+        self.pool = pool
+        self.record = record
+        self.show = show
+
+    def steady(self, when: str) -> list[CheckResult]:
+        """The steady state, asked of the hosts."""
+        from stormdesk.checks.run import run_checks
+
+        began = time.monotonic()
+        folder = self.record.folder / "outputs" / f"steady-{when}"
+        results = run_checks(self.pool.inventory, self.pool.run, ["steady"], folder)
+        self.record.event("steady", when=when, checks=[asdict(result) for result in results])
+        self._say("steady", results, time.monotonic() - began)
+        return results
+
+    def after(
+        self, hosts: Sequence[HostRun], recovery: Recovery | None, healed_t: float, rto_s: float
+    ) -> list[CheckResult]:
+        """Take the consistent cut and judge it."""
+        from stormdesk.checks.run import run_checks
+
+        began = time.monotonic()
+        first = hosts[0]
+        results = run_checks(
+            self.pool.inventory,
+            self.pool.run,
+            AFTER,
+            self.record.folder / CUT,
+            junit=self.record.folder / "junit.xml",
+            fault=cuts.FaultWindow(
+                name=first.plan.fault,
+                host=first.host,
+                injected_t=first.injected_t,
+                lift_t=healed_t,
+                refusals=first.plan.witness[0] == "sd_witness_full",
+            ),
+            recovery=cuts.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
+            if recovery
+            else None,
+            diffs={host.host: host.diff for host in hosts},
+        )
+        self.record.event("cut", path=CUT)
+        self.record.event("checks", checks=[asdict(result) for result in results])
+        self._say("check", results, time.monotonic() - began)
+        return results
+
+    def report(self) -> str:
+        """Write what people and programs read afterwards; the path of report.html."""
+        return write_reports(self.record.folder)
+
+    def _say(self, name: str, results: Sequence[CheckResult], took_s: float) -> None:
+        bad = [result for result in results if result.verdict is not Verdict.HELD]
+        self.show.phase(name, f"{len(results) - len(bad)}/{len(results)} held", took_s, ok=not bad)
+        for result in bad:
+            self.show.phase(name, f"{result.id} {result.verdict}: {result.why}", ok=False)
+
+
+def write_reports(folder: Path) -> str:
+    """report.html, summary.md and scorecard.json of a run, from its directory alone; the path of the first."""
+    from stormdesk import report
+    from stormdesk.drive import cut
+
+    events = load(folder)
+    seen = cut.load(folder / CUT) if (folder / CUT).is_dir() else None
+    plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
+    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in REPORTS]
+    (folder / "summary.md").write_text(report.summary_md(events, seen))
+    (folder / "scorecard.json").write_text(json.dumps(report.scorecard(events, seen), indent=1) + "\n")
+    (folder / "report.html").write_text(report.html(events, seen, plans, files))
+    return str(folder / "report.html")

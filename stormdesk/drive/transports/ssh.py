@@ -1,0 +1,234 @@
+"""SSH by paramiko: one connection per host, one `sh -s` kept open on it, a deadline on everything.
+
+Rules:
+1. The host key is the one the inventory names; nothing is ever trusted on first use.
+2. A script is one write to the open shell; its answer is framed by a random mark on both streams. One round trip.
+3. Both streams are drained together: 8 MB on stderr must not stop a command (the window of a channel is 2 MiB).
+4. After a deadline or a lost link the shell is closed, never used again; what the host did meanwhile is unknown.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import secrets
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import paramiko
+
+from stormdesk.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, HostKeyMismatch, UsageError
+from stormdesk.inventory import InventoryHost
+from stormdesk.model import Completed
+
+Dialer = Callable[[InventoryHost, float], socket.socket]
+
+CONNECT_TIMEOUT_S = 5.0
+TRIES = 3
+KEEPALIVE_S = 5
+
+# Fast and safe first; CBC, SHA-1 and Diffie-Hellman groups are never offered (and with them Terrapin, CVE-2023-48795,
+# has nothing to work on: only CTR and GCM ciphers with plain MACs are left).
+_KEX = ("curve25519-sha256@libssh.org", "curve25519-sha256", "ecdh-sha2-nistp256")
+_CIPHERS = ("aes128-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+_MACS = ("hmac-sha2-256", "hmac-sha2-512")
+_SIGNED_BY = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a host key's type -> algorithms, where the names differ
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its threads log tracebacks; our errors say it in one line
+
+
+class QuickSocket:
+    """A TCP socket without Nagle that acknowledges at once.
+
+    Linux forgets TCP_QUICKACK after a while, so it is set again at each read. Without both, the first channel of a
+    connection waits 40 ms for sshd's Nagle against our delayed acknowledgement.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._quickack = getattr(socket, "TCP_QUICKACK", None)
+
+    def recv(self, size: int) -> bytes:
+        if self._quickack is not None:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.IPPROTO_TCP, self._quickack, 1)
+        return self._sock.recv(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+@cache
+def private_key(path: str) -> paramiko.PKey:
+    """The key in a file, parsed once. Raises UsageError if there is none."""
+    try:
+        return paramiko.PKey.from_path(path)
+    except (OSError, paramiko.SSHException, ValueError) as error:
+        raise UsageError(f"cannot read the SSH key {path}: {error}") from error
+
+
+def _transport(host: InventoryHost, sock: socket.socket) -> paramiko.Transport:
+    transport = paramiko.Transport(QuickSocket(sock))  # type: ignore[arg-type]
+    options = transport.get_security_options()
+    options.kex = [name for name in _KEX if name in options.kex]
+    options.ciphers = [name for name in _CIPHERS if name in options.ciphers]
+    options.digests = [name for name in _MACS if name in options.digests]
+    kind = _host_key(host)[0]
+    try:
+        options.key_types = list(_SIGNED_BY.get(kind, (kind,)))
+    except ValueError as error:
+        raise HostKeyMismatch(
+            f"{host.name} at {host.target}: its host key is of type {kind}, which is not supported; ssh-ed25519, ecdsa-… and ssh-rsa are"
+        ) from error
+    transport.set_keepalive(KEEPALIVE_S)
+    transport.daemon = True
+    return transport
+
+
+def _host_key(host: InventoryHost) -> tuple[str, bytes]:
+    """Type and bytes of the key that the inventory names. Raises UsageError."""
+    kind, _, rest = host.host_key.partition(" ")
+    try:
+        return kind, base64.b64decode(rest.split()[0], validate=True)
+    except (ValueError, IndexError) as error:
+        raise UsageError(
+            f"{host.name}: its host_key in the inventory must be <type> <base64>, as in known_hosts"
+        ) from error
+
+
+def _connect_once(host: InventoryHost, dialer: Dialer, timeout_s: float) -> paramiko.Transport:
+    expected = _host_key(host)
+    sock = dialer(host, timeout_s)
+    try:
+        transport = _transport(host, sock)
+    except BaseException:
+        sock.close()
+        raise
+    # Every wait of the handshake ends: a host that accepts and then says nothing is no better than one that refuses.
+    transport.banner_timeout = transport.auth_timeout = timeout_s
+    try:
+        transport.start_client(timeout=timeout_s)
+        given = transport.get_remote_server_key()
+        if (given.get_name(), given.asbytes()) != expected:
+            raise HostKeyMismatch(
+                f"{host.name} at {host.target} shows another host key than the inventory's: refused, nothing was sent"
+            )
+        transport.auth_publickey(host.user, private_key(host.identity_file))
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def connect(
+    host: InventoryHost, dialer: Dialer, tries: int = TRIES, timeout_s: float = CONNECT_TIMEOUT_S
+) -> paramiko.Transport:
+    """An authenticated connection. Raises ConnectFailed (after `tries`) or HostKeyMismatch (at once)."""
+    began = time.monotonic()
+    reason = ""
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(0.3 * 2**attempt)
+        try:
+            return _connect_once(host, dialer, timeout_s)
+        except paramiko.BadHostKeyException as error:
+            raise HostKeyMismatch(f"{host.name} at {host.target}: {error}") from error
+        except paramiko.AuthenticationException as error:
+            raise ConnectFailed(
+                f"{host.name} at {host.target} refuses the key {host.identity_file}: {error}"
+            ) from error
+        except paramiko.SSHException as error:
+            if "Incompatible" in str(error) and "key" in str(error):
+                raise HostKeyMismatch(
+                    f"{host.name} at {host.target} has no {host.host_key.split()[0]} host key: {error}"
+                ) from error
+            reason = str(error)
+        except (OSError, EOFError) as error:
+            reason = str(error) or type(error).__name__
+    raise ConnectFailed(
+        f"cannot reach {host.name} at {host.target}: {reason} after {tries} tries in {time.monotonic() - began:.1f} s. "
+        f"Key {host.identity_file}. Try: invoke doctor --host {host.name}"
+    )
+
+
+class Shell:
+    """An open `sh -s` on a host (through `sudo -n` for users other than root). One script at a time; not reusable once broken."""
+
+    def __init__(self, host: InventoryHost, transport: paramiko.Transport) -> None:
+        self.host = host
+        self.broken = False
+        self._lock = threading.Lock()
+        # paramiko waits for the answer to exec without a limit.
+        limit = threading.Timer(CONNECT_TIMEOUT_S, transport.close)
+        limit.daemon = True
+        limit.start()
+        try:
+            self._channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
+            self._channel.exec_command("exec sh -s" if host.user == "root" else "exec sudo -n sh -s")
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise ConnectionLost(f"{host.name}: no shell: {error}") from error
+        finally:
+            limit.cancel()
+
+    def run(self, script: str, deadline_s: float) -> Completed:
+        """Run one script and wait for its answer, at most `deadline_s` seconds. Raises ConnectionLost or DeadlineExceeded."""
+        mark = f"stormdesk-{secrets.token_hex(8)}"
+        # The newline before the mark keeps it apart from output that ends without one.
+        text = f"{script}\nsd_code=$?; printf '\\n%s %s\\n' {mark} $sd_code; printf '\\n%s\\n' {mark} >&2\n"
+        with self._lock:
+            if self.broken:
+                raise ConnectionLost(f"{self.host.name}: the connection is closed")
+            try:
+                return self._exchange(text, mark.encode(), time.monotonic() + deadline_s, deadline_s)
+            except BaseException:
+                self.close()
+                raise
+
+    def _exchange(self, text: str, mark: bytes, until: float, deadline_s: float) -> Completed:
+        out, err = bytearray(), bytearray()
+        try:
+            self._channel.settimeout(max(until - time.monotonic(), 0.001))
+            self._channel.sendall(text.encode())
+            while not (_ended(out, mark) and _ended(err, mark)):
+                left = until - time.monotonic()
+                if left <= 0 or not select.select([self._channel], [], [], left)[0]:
+                    raise DeadlineExceeded(f"{self.host.name}: no answer within {deadline_s:g} s")
+                grown = self._drain(out, err)
+                if not grown and (self._channel.closed or self._channel.eof_received):
+                    raise ConnectionLost(f"{self.host.name}: the connection was lost; {_tail(err)}")
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"{self.host.name}: could not send within {deadline_s:g} s") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise ConnectionLost(f"{self.host.name}: the connection was lost: {error}") from error
+        body, _, tail = bytes(out).rpartition(b"\n" + mark)
+        errors = bytes(err).rpartition(b"\n" + mark)[0]
+        return Completed((), int(tail.split()[0]), body.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
+
+    def _drain(self, out: bytearray, err: bytearray) -> bool:
+        before = len(out) + len(err)
+        while self._channel.recv_ready():
+            out += self._channel.recv(1 << 20)
+        while self._channel.recv_stderr_ready():
+            err += self._channel.recv_stderr(1 << 20)
+        return len(out) + len(err) > before
+
+    def close(self) -> None:
+        self.broken = True
+        with contextlib.suppress(Exception):
+            self._channel.close()
+
+
+def _ended(stream: bytearray, mark: bytes) -> bool:
+    """The mark with its whole line has arrived; it is the last thing on a stream."""
+    return stream.endswith(b"\n") and mark in stream[-80:]
+
+
+def _tail(stream: bytearray) -> str:
+    return bytes(stream[-200:]).decode("utf-8", "replace").strip().replace("\n", " ")

@@ -1,0 +1,89 @@
+"""The error tree. Our mistake, the host's answer and a lost link are different classes.
+
+    StormdeskError
+    ├── UsageError        2   the command line, a file or a value is wrong; nothing was touched
+    ├── RefusedError      3   a guard or the host said no before anything was touched
+    ├── TransportError    3   the link: nothing may be assumed about the host
+    │   ├── ConnectFailed       no connection was made
+    │   ├── HostKeyMismatch     somebody else answered
+    │   ├── ConnectionLost      it was there and went away
+    │   └── DeadlineExceeded    no answer in time
+    ├── HostError         5   the host answered with something we did not expect
+    └── ResidueError      5   a host is not as it was before
+
+Every message is one line: what, why, and what to type next. `exit_code` is the code the task ends with
+if nothing was touched yet; once a fault is in, the runner decides (DESIGN: the most serious wins).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a task's exit code means. `worst` picks the most serious of several."""
+
+    HELD = 0
+    VIOLATED = 1
+    USAGE = 2
+    REFUSED = 3
+    STOPPED = 4
+    DIRTY = 5
+    BUG = 70
+
+    @staticmethod
+    def worst(*codes: ExitCode) -> ExitCode:
+        order = (ExitCode.BUG, ExitCode.DIRTY, ExitCode.STOPPED, ExitCode.VIOLATED, ExitCode.REFUSED, ExitCode.USAGE)
+        return next((code for code in order if code in codes), ExitCode.HELD)
+
+
+class StormdeskError(Exception):
+    """Root of all errors that a user may see. Never raised itself."""
+
+    exit_code = ExitCode.BUG
+
+
+class UsageError(StormdeskError):
+    """What was typed is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class RefusedError(StormdeskError):
+    """A guard or the host said no, before any change."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class TransportError(StormdeskError):
+    """The link failed; the state of the host is unknown."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class ConnectFailed(TransportError):
+    """No connection was made."""
+
+
+class HostKeyMismatch(ConnectFailed):
+    """The host's key is unknown or not the one we were given."""
+
+
+class ConnectionLost(TransportError):
+    """The connection was there and went away."""
+
+
+class DeadlineExceeded(TransportError):
+    """The answer did not come in time."""
+
+
+class HostError(StormdeskError):
+    """The host answered with something that we did not expect."""
+
+    exit_code = ExitCode.DIRTY
+
+
+class ResidueError(StormdeskError):
+    """A host is not as it was before the fault."""
+
+    exit_code = ExitCode.DIRTY

@@ -1,0 +1,306 @@
+"""What stands between the command line and the library: task types, errors and exit codes, menu, did-you-mean.
+
+invoke parses; three things that it does are not fit for a tool that breaks hosts, and are put right here, without
+touching it: flags after a task's name never become values (`positional=[]`, `auto_shortflags=False`); what it cannot
+parse ends with exit code 2 and one line; what a task raises ends with a code of stormdesk/errors.py and one line.
+Where flags become library calls is drive/commands.py. The rules:
+
+    the most serious exit code wins; errors say what, why and what to type, on one line; a traceback only with --debug
+    --dry and --plan after a task's name change nothing; --json means one object on stdout and all else on stderr
+
+Imports are lazy: what only one task needs is imported when that task runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import invoke.main
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.parser import Parser
+from invoke.tasks import Task
+
+from stormdesk import __version__, front_chaos, front_menu
+from stormdesk.errors import ExitCode, StormdeskError, UsageError
+from stormdesk.values import Value, printable
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from stormdesk.drive.show import Show
+    from stormdesk.model import Fault
+
+# invoke's own flags that mean something after a task's name; the others would be swallowed there.
+AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
+DEBUG_HELP = "on an error, show the traceback too"
+PLAN_HELP = "say what would be done; change nothing"
+
+
+class Command(Task[Any]):
+    """A task of ours. `effect` says what it changes, with its parameters in braces; "" when it changes nothing.
+
+    Every command has --debug; one with an effect has --plan too, unless it plans by itself. Its body returns an exit
+    code or None.
+    """
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        *,
+        effect: str = "",
+        hint: str = "",
+        kinds: Mapping[str, type[Value]],
+        **rest: Any,
+    ) -> None:
+        super().__init__(body, positional=[], auto_shortflags=False, **rest)
+        self.effect = effect
+        self.hint = hint
+        self.kinds = kinds
+        self.plans = "plan" in self.argspec(body).parameters
+
+    @override
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        mine = dict(self.help)  # invoke empties it while reading, and asks more than once
+        arguments = super().get_arguments(ignore_unknown_help)
+        self.help = mine
+        for argument in arguments:
+            self._type(argument)
+        if self.effect and not self.plans:
+            arguments.append(Argument(name="plan", kind=bool, default=False, help=PLAN_HELP))
+        arguments.append(Argument(name="debug", kind=bool, default=False, help=DEBUG_HELP))
+        return arguments
+
+    @override
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        debug = kwargs.pop("debug", False)
+        plan = kwargs.get("plan", False) if self.plans else kwargs.pop("plan", False)
+        plan = plan or bool(args[0].config.run.dry)
+        if self.plans:
+            kwargs["plan"] = plan
+        elif plan and self.effect:
+            print(f"would {self.effect.format(**kwargs)}. Nothing was changed.")
+            return None
+        code = outcome(
+            lambda: super(Command, self).__call__(*args, **kwargs), debug=debug, as_json=kwargs.get("json", False)
+        )
+        if code:
+            raise Exit(code=code)
+        return None
+
+    def _type(self, argument: Argument) -> None:
+        kind = self.kinds.get(str(argument.name), argument.kind)
+        if not issubclass(kind, Value):
+            return
+        flag = f"--{argument.names[0]}"
+        default = "" if argument.default is None else f" (default: {argument.default})"
+        argument.help = f"{kind.WORD}  {argument.help}{default}"
+        argument.kind = FlagReader(flag, kind)
+
+
+class FlagReader:
+    """Reads the value of one flag; what the kind says against it gets the flag in front. invoke wants a name on it."""
+
+    def __init__(self, flag: str, kind: type[Value]) -> None:
+        self.__name__ = kind.WORD
+        self.flag = flag
+        self.kind = kind
+
+    def __call__(self, text: Any) -> Value:
+        try:
+            return self.kind(text)  # type: ignore[call-arg]  # each kind has its own base type
+        except UsageError as error:
+            raise UsageError(f"{self.flag} {error}") from None
+
+
+def command(
+    *, effect: str = "", hint: str = "", kinds: Mapping[str, type[Value]] | None = None, **rest: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a task; see Command. `kinds` types the flags whose default is None."""
+    return lambda body: Command(body, effect=effect, hint=hint, kinds=kinds or {}, **rest)
+
+
+def fault_commands(act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> list[Command]:
+    """One task for each fault of the catalogue; `act` gets the fault's class and the values of its flags."""
+    from stormdesk.faults import FAULTS
+
+    return [_fault_command(name, fault, act) for name, fault in FAULTS.items()]
+
+
+def _fault_command(name: str, fault: type[Fault], act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> Command:
+    def body(context: Context, **values: Any) -> Any:  # noqa: ARG001 -- invoke's protocol
+        return act(fault, values)
+
+    body.__doc__ = f"{fault.title}.\n\nUndo: {fault.undo}.\nNeeds on the host: {', '.join(fault.needs)}."
+    body.__signature__ = front_chaos.signature(fault)  # type: ignore[attr-defined]
+    return Command(
+        body,
+        name=name,
+        hint=front_chaos.hint(fault),
+        help=dict(front_chaos.helps(fault)),
+        kinds=front_chaos.kinds(fault),
+        iterable=["host"],
+    )
+
+
+def show(as_json: bool) -> Show:
+    """The presenter for this process's streams."""
+    from stormdesk.drive.show import Show
+
+    return Show.auto(as_json=as_json)
+
+
+def outcome(act: Callable[[], Any], *, debug: bool, as_json: bool) -> int:
+    """Do it, and turn whatever it raises into one line on stderr and an exit code."""
+    from stormdesk.drive.signals import LeaveNow, Signals
+
+    try:
+        with Signals():
+            return int(act() or ExitCode.HELD)
+    except Exit:
+        raise
+    except StormdeskError as error:
+        return _failed(str(error), error.exit_code, debug=debug, as_json=as_json)
+    except LeaveNow:
+        left = "left at once; what was begun may be unfinished.   invoke chaos.status, invoke env.list"
+        return _failed(left, ExitCode.DIRTY, debug=debug, as_json=as_json)
+    except KeyboardInterrupt:
+        return _failed("stopped", ExitCode.STOPPED, debug=debug, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the user gets one line and code 70
+        what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+        hint = "" if debug else "   Type it again with --debug for the traceback"
+        return _failed(f"{what}{hint}", ExitCode.BUG, debug=debug, as_json=as_json)
+
+
+def _failed(message: str, code: ExitCode, *, debug: bool, as_json: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print("\n".join(printable(line) for line in message.splitlines()), file=sys.stderr)
+    if as_json:
+        show(True).result({"error": message, "exit_code": int(code)})
+    return int(code)
+
+
+def guard(namespace: Collection) -> None:
+    """The last line of tasks.py: parse what was typed as invoke is about to, and answer for it where it would not.
+
+    invoke's own parser decides; only its errors are put in other words, and get exit code 2.
+    """
+    program = invoke.main.program
+    if not hasattr(program, "core") or program.args["complete"].value:
+        return  # somebody imports tasks.py, or a shell completes a line
+    words = list(program.core.unparsed)
+    asked = program.args["help"].value or program.args["list"].value
+    if words and words[0] in namespace.collections and set(words[1:]) <= {"--help", "-h", "--list", "-l"}:
+        _print_menu(namespace, words[0])
+    if isinstance(asked, str):
+        _check_asked(namespace, asked)
+    if (
+        program.args["list"].value is True
+        and not words
+        and program.args["list-format"].value == "flat"
+        and sys.stdout.isatty()
+    ):
+        _print_menu(namespace, "")
+    if words:
+        _check_words(namespace, words)
+
+
+def _check_words(namespace: Collection, words: list[str]) -> None:
+    program = invoke.main.program
+    contexts = namespace.to_contexts()
+    try:
+        parsed = Parser(initial=program.initial_context, contexts=contexts).parse_argv(list(words))
+    except ParseError as error:
+        _stop(_explained(error, namespace, words), words)
+    except UsageError as error:
+        _stop(str(error), words)
+    for name, argument in parsed[0].args.items():
+        if argument.got_value and name not in AFTER_A_TASK and len(parsed) > 1:
+            flags = list(parsed[1].flags)
+            _stop(front_menu.unknown_flag(str(parsed[1].name), f"--{name}", flags), words)
+
+
+def _check_asked(namespace: Collection, asked: str) -> None:
+    """`--help X` and `--list X`: X must exist."""
+    if asked in namespace.collections:
+        _print_menu(namespace, asked)
+    if asked not in namespace.task_names:
+        _stop(front_menu.unknown_task(asked, namespace.task_names, namespace.collections), [])
+
+
+def _explained(error: ParseError, namespace: Collection, words: Sequence[str]) -> str:
+    tasks = list(namespace.task_names)
+    context = error.context
+    flags = {flag: argument.takes_value for flag, argument in context.flags.items()} if context and context.name else {}
+    if match := re.fullmatch(r"No idea what (.*) is!", str(error), re.DOTALL):
+        word = str(ast.literal_eval(match[1]))
+        if context is None or not context.name:
+            return front_menu.unknown_task(word, tasks, namespace.collections)
+        if word.startswith("-"):
+            blob = next((typed for typed in words if re.match("-[^-]", typed) and "-" + typed in flags), word)
+            return front_menu.unknown_flag(str(context.name), blob, list(flags))
+        if front_menu.looks_like_a_task(word, tasks):
+            return front_menu.unknown_task(word, tasks, namespace.collections)
+        before = words[words.index(word) - 1] if word in words else ""
+        return front_menu.stray_value(str(context.name), word, before, flags)
+    if context and (match := re.match(r"Flag <Argument: (\S+?)[ >]", str(error))):
+        argument = context.args[match[1]]
+        example = (
+            f", e.g. --{argument.names[0]} {argument.kind.kind.EXAMPLE}"
+            if isinstance(argument.kind, FlagReader)
+            else ""
+        )
+        return f"--{argument.names[0]} needs a value{example}   (invoke {context.name} --help)"
+    return f"{error}   invoke --list shows all tasks"
+
+
+def _print_menu(namespace: Collection, group: str) -> NoReturn:
+    where = namespace.collections[group] if group else namespace
+    entries = list(_entries(where, f"{group}." if group else ""))
+    example = f"{group}.{next(iter(where.tasks))}" if group else "chaos.disk-full"
+    footer = [f"Help on one: invoke {example} --help"]
+    if not group:
+        footer.insert(0, "Try first:   invoke doctor && invoke demo")
+    title = "" if group else f"Stormdesk {__version__} · {_where_we_are()}"
+    print(front_menu.menu(title, entries, footer, shutil.get_terminal_size().columns))
+    raise Exit(code=0)
+
+
+def _entries(namespace: Collection, prefix: str) -> Iterable[front_menu.Entry]:
+    for name, task in namespace.tasks.items():
+        about = (task.__doc__ or "").strip().split("\n")[0].rstrip(".")
+        yield front_menu.Entry(f"{prefix}{name}", about, getattr(task, "hint", ""))
+    for name, group in namespace.collections.items():
+        yield from _entries(group, f"{prefix}{name}.")
+
+
+def _where_we_are() -> str:
+    from stormdesk.infra import environment
+
+    try:
+        there = [
+            f"{e.name} (until {e.expires_at})" if e.expires_at else e.name
+            for e in environment.list_environments()
+            if e.state == "running"
+        ]
+    except StormdeskError:
+        return "environments: unknown, see invoke env.list"
+    return f"environments: {', '.join(there) or 'none'}"
+
+
+def _stop(message: str, words: Iterable[str]) -> NoReturn:
+    if "--json" in words:
+        show(True).result({"error": message, "exit_code": int(ExitCode.USAGE)})
+    raise Exit(message=printable(message), code=ExitCode.USAGE)

@@ -1,0 +1,64 @@
+# sh arm.sh <record> <ttl in centiseconds>: S1 INTENT, S2 ARM, S3 ACK on the host. Ends with 0 only when two watchdogs are
+# alive and have said so. Refuses (10) with nothing left behind. rule R1: the watchdog is there before the first side effect.
+rec=$1
+ttl=$2
+. "$rec/lib.sh"
+. "$rec/plan.sh"
+sd_base=${rec%/*}
+
+refuse() {
+  echo "refused $*"
+  for letter in a b; do
+    read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
+  done
+  sd_release
+  rm -rf "${rec:?}"
+  rmdir "$sd_base" 2>/dev/null
+  exit 10
+}
+
+lock_all() {
+  printf '%s\n' "$SD_RESOURCES" | while IFS= read -r resource; do
+    sd_lock_path "$resource"
+    ln -s "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
+  done
+}
+
+for tool in ip sleep readlink ln stat sha256sum grep sed sort cut tr df du tail setsid; do
+  command -v "$tool" >/dev/null 2>&1 || refuse "this host has no $tool"
+done
+[ -z "$SD_PERSISTENT" ] || sd_boot_hook_possible || [ "$SD_NO_BOOT_HOOK" = allowed ] ||
+  refuse "nothing on this host runs /etc/stormdesk/boot at start, and $SD_FAULT survives a reboot   (--allow-no-boot-hook)"
+said=$(plan_recheck 2>&1) || refuse "$said"
+said=$(lock_all) || refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
+sd_put ''
+printf '%-63s\n' '' >"$rec/watch.a"
+printf '%-63s\n' '' >"$rec/watch.b"
+printf '%s\n' "$SD_TOUCHES" >"$rec/touches"
+sd_before_image
+case $(cat "$rec/before") in *'!error'*) refuse "cannot read this host: $(grep -m 1 '!error' "$rec/before")" ;; esac
+sd_space >"$rec/space"
+sd_now
+deadline=$((sd_now + ttl))
+sd_write INTENT "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
+if [ -n "$SD_PERSISTENT" ]; then
+  mkdir -p "$sd_durable/$SD_RUN" || refuse "cannot write $sd_durable/$SD_RUN"
+  cp "$rec"/*.sh "$rec/before" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
+  if sd_boot_hook_possible; then sd_boot_hook_install || refuse "cannot write /etc/stormdesk/boot"; fi
+  # The files, then their folder; not every file system of the host. What is not complete was never injected.
+  sync "$sd_durable/$SD_RUN"/* "$sd_durable/$SD_RUN" "$sd_durable" 2>/dev/null || sync
+  : >"$sd_durable/$SD_RUN/complete"
+  sync "$sd_durable/$SD_RUN" 2>/dev/null || sync
+fi
+# Every descriptor but 0-2 stays behind: a child that holds the channel's would keep the connection open.
+setsid sh "$rec/watchdog.sh" "$rec" a b </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+waited=0
+while :; do
+  read -r a <"$rec/watch.a"
+  read -r b <"$rec/watch.b"
+  sd_alive "${a%% *}" && sd_alive "${b%% *}" && break
+  waited=$((waited + 1))
+  [ "$waited" -lt 60 ] || refuse "the watchdog did not come up within 3 s"
+  sleep 0.05
+done
+sd_write ACKED "a=${a%% *} b=${b%% *} oom=${a##* }"

@@ -1,0 +1,20 @@
+# sh clear.sh <record>: S9 CLEAR. Only after a verified revert (15 otherwise): end what is left of the run, remove the record.
+rec=$1
+. "$rec/lib.sh"
+. "$rec/plan.sh"
+sd_base=${rec%/*}
+sd_read
+[ "$sd_state" = REVERTED ] || { echo "refused: the record says ${sd_state:-nothing}"; exit 15; }
+# Whoever still works on this record has nothing left to do: watchdogs, and reverters that came second. (busybox grep does
+# not see past the first word of a command line.)
+for letter in a b; do
+  read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
+done
+for file in $(grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline); do
+  pid=${file#/proc/}
+  kill -KILL "${pid%/cmdline}" 2>/dev/null
+done
+sd_release
+rm -rf "${rec:?}"
+rmdir "$sd_base/locks" "$sd_base" 2>/dev/null
+exit 0

@@ -1,0 +1,22 @@
+# Print what a plan needs to know of this host; after lib.sh and probes.sh functions, in the open shell. Changes nothing.
+SD_RUN=facts
+echo "uid $(id -u)"
+read -r sd_up _ </proc/uptime
+echo "uptime $sd_up"
+echo "boot_id $(cat /proc/sys/kernel/random/boot_id)"
+echo "pid_namespace $(readlink /proc/self/ns/pid)"
+# The address that this very connection came in at: the inventory may name the host in another way.
+IFS=' ' read -r _ _ sd_at _ <<END
+$SSH_CONNECTION
+END
+echo "control ${sd_at%%%*}"
+echo "marker $(tr -d '\n' 2>/dev/null </etc/stormdesk.target)"
+[ ! -e /etc/stormdesk.production ] || echo "production yes"
+sd_find_base && [ -e "$sd_base/halt" ] && echo "halted yes"
+sd_boot_hook_possible && echo "boot_hook yes"
+for rec in "$sd_base"/r-*/; do
+  sd_read && [ "$sd_state" != REVERTED ] && echo "active ${rec%/}"
+done
+for sd_tool in $SD_TOOLS; do
+  ! command -v "$sd_tool" >/dev/null 2>&1 || echo "tool $sd_tool"
+done

@@ -1,0 +1,25 @@
+# First lines of an arm script, in the open shell: nothing has been written yet. $SD_RUN, $SD_MARKER, $SD_BOOT_ID and
+# $SD_NOT_AFTER (seconds since boot) are set.
+sd_refuse() {
+  echo "refused $*"
+  [ -z "$rec" ] || rm -rf "${rec:?}"
+  exit 10
+}
+rec=
+umask 077
+[ "$(id -u)" = 0 ] || sd_refuse "not root on this host"
+[ ! -e /etc/stormdesk.production ] || sd_refuse "/etc/stormdesk.production is there: this host is in production"
+[ "$(tr -d '\n' 2>/dev/null </etc/stormdesk.target)" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
+[ "$(cat /proc/sys/kernel/random/boot_id)" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
+# A script that lay in a buffer while the link hung: nobody waits for it any more, nobody would know of the fault.
+IFS=' ' read -r sd_up _ </proc/uptime
+[ "${sd_up%.*}" -le "$SD_NOT_AFTER" ] || sd_refuse "too late: the controller has stopped waiting for this"
+sd_base=
+for sd_try in /run /dev/shm; do
+  grep -qs "^[^ ]* $sd_try tmpfs " /proc/mounts && sd_base=$sd_try/stormdesk && break
+done
+[ -n "$sd_base" ] || sd_refuse "neither /run nor /dev/shm is a tmpfs: there is no place that a fault cannot fill"
+[ ! -e "$sd_base/halt" ] || sd_refuse "halted: $(cat "$sd_base/halt")   (invoke chaos.halt --lift)"
+mkdir -p "$sd_base/locks" || sd_refuse "cannot write below $sd_base"
+mkdir "$sd_base/$SD_RUN" 2>/dev/null || sd_refuse "run $SD_RUN is already on this host"
+rec=$sd_base/$SD_RUN

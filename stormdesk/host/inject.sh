@@ -1,0 +1,41 @@
+# sh inject.sh <record>: S4 INJECT and S5 CONFIRM on the host. Runs in a session of its own, so that the fence can end it
+# with all its children. Refuses (11) unless the watchdog's acknowledgement is on the host and the claim is still free.
+rec=$1
+trap '' PIPE HUP
+. "$rec/lib.sh"
+. "$rec/plan.sh"
+sd_base=${rec%/*}
+
+refuse() {
+  echo "refused $*"
+  exit 11
+}
+
+# The reply to the arming must leave before the link goes.
+[ -z "$SD_CUTS" ] || sleep 0.3
+[ ! -e "$sd_base/halt" ] || refuse "halted"
+sd_read
+[ "$sd_state" = ACKED ] || refuse "not armed and acknowledged: the record says ${sd_state:-nothing}"
+sd_value a; a=$sd_value
+sd_value b
+sd_alive "$a" || sd_alive "$sd_value" || refuse "the watchdog is gone"
+sd_value deadline
+sd_now
+[ $((sd_value - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
+sd_start $$
+ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
+sd_now
+sd_write INJECTING "injected_at=$sd_now"
+step=1
+while [ "$step" -le "$SD_STEPS" ]; do
+  said=$("plan_do_$step" 2>&1) || {
+    sd_write FAILED "step=$step code=$? $(printf '%.120s' "$said" | tr '\n' ' ')"
+    exit 12
+  }
+  step=$((step + 1))
+done
+sd_write INJECTED
+said=$(plan_witness 2>&1)
+code=$?
+said=$(printf '%.240s' "$said" | tr '\n' ' ')
+if [ "$code" = 0 ]; then sd_write CONFIRMED "$said"; else sd_write UNWITNESSED "$said"; exit 13; fi

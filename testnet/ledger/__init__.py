@@ -1,0 +1,5 @@
+"""The trader's write-ahead ledger: `chain` is the pure format, `file` the disk."""
+
+from stormdesk.testnet.ledger.file import Ledger, LedgerError
+
+__all__ = ["Ledger", "LedgerError"]

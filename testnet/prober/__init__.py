@@ -1,0 +1,1 @@
+"""The prober: asks every target for its metrics once a second and keeps what they said. `samples` is pure."""

@@ -1,0 +1,18 @@
+"""Prometheus' text format, as far as we need it. Pure."""
+
+from __future__ import annotations
+
+
+def parse(text: str) -> dict[str, float]:
+    """Samples by name with labels, as they are written. Comments, histogram buckets and lines that are no samples are
+    left out."""
+    samples = {}
+    for line in text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if not name or line.startswith("#") or "_bucket{" in name:
+            continue
+        try:
+            samples[name] = float(value)
+        except ValueError:
+            continue
+    return samples

@@ -1,0 +1,17 @@
+"""How our services talk to Redis: short deadlines, no hidden retries, nothing that outlives a cut for long."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+ANSWER_S = 3.0  # longer than any blocking read asks for
+CONNECT_S = 2.0
+
+
+def connect(url: str) -> Redis:
+    """A client of the server at redis://host:port/db. It connects with its first command."""
+    return Redis.from_url(
+        url, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0), protocol=2
+    )

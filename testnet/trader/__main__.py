@@ -1,0 +1,72 @@
+"""python -m stormdesk.testnet.trader --config FILE"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import aiohttp
+
+from stormdesk.testnet.bus.redis_streams import RedisBus
+from stormdesk.testnet.ledger import Ledger, LedgerError
+from stormdesk.testnet.redis_link import connect
+from stormdesk.testnet.service import every, log, serve, start, until, write_pidfile
+from stormdesk.testnet.trader.config import Config
+from stormdesk.testnet.trader.http import trader_app
+from stormdesk.testnet.trader.leader import Leader
+from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.store import Store
+from stormdesk.testnet.trader.trader import Trader
+from stormdesk.testnet.trader.venue import Venue
+
+
+async def run(config: Config, stop: asyncio.Event) -> None:
+    pidfile = Path(config.pidfile)
+    former_self_dead = _is_gone(pidfile)
+    write_pidfile(pidfile)
+    ledger = await _open_ledger(Path(config.data_dir) / "ledger.jsonl", stop)
+    if ledger is None:
+        return
+    metrics = Metrics()
+    metrics.corrupt.set(len(ledger.reading.bad))
+    store = Store(config.postgres, config.instance)
+    redis, bus = connect(config.redis), RedisBus(config.redis, config.stream)
+    leader = Leader(redis, config.leader_key, config.instance, config.leader_ttl_ms, former_self_dead=former_self_dead)
+    async with aiohttp.ClientSession() as session:
+        trader = Trader(config, ledger, store, Venue(config, session, metrics), leader, bus, metrics)
+        runner = await serve(trader_app(trader), config.listen)
+        log.info("trader %s: answering on %s", config.instance, config.listen)
+        await until(stop, *trader.loops(), finish=trader.finish)
+        await leader.release()
+        await runner.cleanup()
+    ledger.close()
+    await store.close()
+    await bus.close()
+    await redis.aclose()
+
+
+async def _open_ledger(path: Path, stop: asyncio.Event) -> Ledger | None:
+    """Open the ledger, trying until the disk lets us; None when told to stop."""
+    while True:
+        try:
+            return Ledger(path, time.time)
+        except LedgerError as error:
+            log.error("ledger: %s", error)
+        if not await every(stop, 1.0):
+            return None
+
+
+def _is_gone(pidfile: Path) -> bool:
+    """Whether the process that wrote the pid file no longer runs. Another program may have its number by now."""
+    try:
+        pid = int(pidfile.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return True
+    return pid == os.getpid() or b"stormdesk.testnet.trader" not in command
+
+
+if __name__ == "__main__":
+    start(Config, run)

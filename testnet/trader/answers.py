@@ -1,0 +1,57 @@
+"""What an answer of the venue means for an order. Pure.
+
+The rule that matters: a timeout, any 5xx and the codes -1001, -1006, -1007, -1008 do NOT say that an order was
+refused. Neither does "duplicate": some order has our id. All of these are UnclearError, and the venue is asked again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+UNCLEAR_CODES = frozenset({-1001, -1006, -1007, -1008})
+ABSENT = frozenset({-2011, -2013})
+
+
+class VenueError(Exception):
+    """The venue gave no answer that can be used."""
+
+
+class RefusedError(VenueError):
+    """The venue said no: nothing was done. `retry_after_s` is set when it wants to be left alone for a while."""
+
+    def __init__(self, code: int, msg: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{code} {msg}")
+        self.code, self.retry_after_s = code, retry_after_s
+
+
+class UnclearError(VenueError):
+    """Nobody knows whether it was done."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer as it came."""
+
+    status: int
+    body: bytes
+    retry_after: str = ""
+
+
+def read(answer: Answer) -> Any:
+    """The JSON document of an answer that says yes. Raises RefusedError or UnclearError."""
+    try:
+        document = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        raise UnclearError(f"HTTP {answer.status} without JSON") from None
+    if answer.status < 300:
+        return document
+    if not isinstance(document, dict) or not isinstance(code := document.get("code"), int):
+        raise UnclearError(f"HTTP {answer.status} without a code")
+    msg = str(document.get("msg", ""))
+    if answer.status >= 500 or code in UNCLEAR_CODES or "Duplicate" in msg:
+        raise UnclearError(f"HTTP {answer.status}: {code} {msg}")
+    wait = float(answer.retry_after) if answer.retry_after.isdigit() else 0.0
+    raise RefusedError(code, msg, wait)

@@ -1,0 +1,295 @@
+"""All orders that have not ended, and the one way in which an order is made.
+
+Rules:
+1. INTENT durable in the ledger, then the row in PostgreSQL, then the request, once. If one step fails the next is not
+   taken.
+2. An order whose request has no clear answer is UNKNOWN. It is asked for by its client id and never sent again. Absent
+   for longer than QUIET_S after its send it was never accepted.
+3. A trade is booked once, by its trade id, in one statement with its positions. It may be told twice, or late.
+4. An order leaves memory when it has ended and all that it traded is booked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from stormdesk.testnet.ledger import Ledger, LedgerError
+from stormdesk.testnet.trader import sql
+from stormdesk.testnet.trader.answers import ABSENT, RefusedError, VenueError
+from stormdesk.testnet.trader.config import QUIET_S
+from stormdesk.testnet.trader.leader import Leader
+from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.states import TERMINAL, State, advance, from_venue
+from stormdesk.testnet.trader.store import Fill, Rows, Store, StoreError
+from stormdesk.testnet.trader.venue import Venue
+
+log = logging.getLogger(__name__)
+
+ZERO = Decimal(0)
+DONE = {State.FILLED: "filled", State.CANCELED: "canceled", State.EXPIRED: "canceled"}
+REMEMBER = 10_000  # order ids of ended orders
+
+
+@dataclass(slots=True)
+class Live:
+    """An order in memory. `sent_at` is monotonic seconds; `told` says that the ledger has the venue's order id;
+    `check` that the venue must be asked about it."""
+
+    intent: Intent
+    state: State = State.PENDING_NEW
+    sent_at: float = 0.0
+    order_id: int | None = None
+    executed: Decimal = ZERO
+    booked: Decimal = ZERO
+    told: bool = False
+    doubted: bool = False
+    check: bool = False
+    canceling: bool = False
+
+    @property
+    def cid(self) -> str:
+        return self.intent.client_order_id
+
+    @property
+    def rests(self) -> bool:
+        """Whether it stands at the venue, as far as we know."""
+        return self.state in (State.NEW, State.PARTIALLY_FILLED)
+
+
+class Desk:
+    """Orders in flight, resting, in doubt, or ended but not booked."""
+
+    def __init__(self, ledger: Ledger, store: Store, venue: Venue, leader: Leader, metrics: Metrics) -> None:
+        self.live: dict[str, Live] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.changed_at = time.monotonic()
+        self.seen: set[int] = set()
+        self.last_refusal = ""
+        self.not_before = 0.0
+        self._by_id: dict[int, str] = {}
+        self._ledger = ledger
+        self._store = store
+        self._venue = venue
+        self._leader = leader
+        self._metrics = metrics
+
+    # -- making an order -----------------------------------------------------------------------------------------
+
+    async def submit(self, intent: Intent) -> None:
+        """Take an order all the way to the venue, or refuse it with its reason."""
+        live = Live(intent)
+        self._put(live)
+        started = time.monotonic()
+        if not await self._may_send(live):
+            del self.live[live.cid]
+            return
+        live.sent_at = time.monotonic()
+        self._metrics.count("sent", intent.side)
+        try:
+            document = await self._venue.place(intent)
+        except RefusedError as error:
+            self.not_before = time.monotonic() + error.retry_after_s
+            self._reject(live, str(error))
+        except VenueError as error:
+            self._doubt(live, str(error))
+        else:
+            self._metrics.ack.observe(time.monotonic() - started)
+            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+
+    async def _may_send(self, live: Live) -> bool:
+        intent = live.intent
+        terms = {"symbol": intent.symbol, "side": intent.side, "type": intent.type, "price": f"{intent.price:f}"}
+        try:
+            await self._ledger.append(
+                "INTENT", live.cid, signal=intent.signal, **terms, qty=f"{intent.qty:f}", epoch=intent.epoch
+            )
+        except LedgerError as error:
+            self._refuse(live, str(error))
+            return False
+        self.last_refusal = ""
+        try:
+            reason = "" if await self._store.insert(intent) else f"fenced: epoch {intent.epoch} is not the newest"
+        except StoreError as error:
+            reason = f"no order row: {error}"
+        if not reason and not self._leader.holds():
+            reason = "the leader lock went before the send"
+        if reason:
+            self._ledger.note("REJECT", live.cid, reason=reason)
+            self._refuse(live, reason)
+        return not reason
+
+    def _refuse(self, live: Live, reason: str) -> None:
+        """Refused here: the venue never hears of it."""
+        self.last_refusal = reason
+        log.warning("order %s refused: %s", live.cid, reason)
+        self._metrics.count("refused", live.intent.side)
+        self._store.record(live.intent, State.REJECTED, reason)
+
+    def _reject(self, live: Live, reason: str) -> None:
+        """The venue said no, or it is proven that it never said yes."""
+        live.state = advance(live.state, State.REJECTED)
+        if live.state is not State.REJECTED:
+            live.check = True  # the streams say that it lives: ask
+            return
+        self._ledger.note("REJECT", live.cid, reason=reason)
+        self._store.state(live.cid, State.REJECTED, reason=reason)
+        self._metrics.count("rejected", live.intent.side)
+        self._drop(live)
+
+    def _doubt(self, live: Live, reason: str) -> None:
+        if live.state is not State.PENDING_NEW:
+            live.check = True
+            return
+        log.warning("order %s is UNKNOWN: %s", live.cid, reason)
+        live.state, live.doubted, live.check = State.UNKNOWN, True, True
+        self._ledger.note("UNKNOWN", live.cid, reason=reason)
+        self._store.state(live.cid, State.UNKNOWN, reason=reason)
+        self._metrics.count("unknown", live.intent.side)
+
+    # -- hearing of orders and trades ----------------------------------------------------------------------------
+
+    def observe(self, live: Live, status: str, order_id: int, executed: Decimal) -> None:
+        """Take in what the venue says about an order, from whichever side and however often."""
+        before = live.state
+        live.state = advance(before, from_venue(status))
+        live.executed = max(live.executed, executed)
+        if live.order_id is None:
+            self._metrics.count("accepted", live.intent.side)
+        live.order_id = order_id
+        self._by_id[order_id] = live.cid
+        if not live.told:
+            live.told = True
+            if live.doubted:
+                self._ledger.note("RESOLVED", live.cid, state=live.state.value, order_id=order_id)
+            else:
+                self._ledger.note("ACK", live.cid, order_id=order_id)
+        if live.state is not before:
+            self.changed_at = time.monotonic()
+            self._store.state(live.cid, live.state, order_id)
+            if live.state in DONE:
+                self._ledger.note("DONE", live.cid, state=live.state.value)
+                self._metrics.count(DONE[live.state], live.intent.side)
+        self._leave_if_done(live)
+
+    def trade(self, fill: Fill) -> None:
+        """Book a trade, unless it was heard of before."""
+        if fill.trade_id in self.seen:
+            return
+        self.seen.add(fill.trade_id)
+        self.changed_at = time.monotonic()
+        instrument = self.instruments[fill.symbol]
+        values = (
+            fill.trade_id, fill.client_order_id, fill.symbol, fill.side, fill.price, fill.qty, fill.quote_qty,
+            fill.fee, fill.fee_asset, fill.t,
+        )  # fmt: skip
+        moves = fill.moves(instrument.base, instrument.quote)
+        self._store.later(sql.BOOK, *values, *moves, then=partial(self._booked, fill))
+
+    def _booked(self, fill: Fill, positions: Rows) -> None:
+        for asset, amount in positions:
+            self._metrics.position(asset, float(amount))
+        if positions:
+            self.note_fill(fill.client_order_id, fill.trade_id, fill.qty, fill.price, fill.fee, fill.fee_asset)
+        live = self.live.get(fill.client_order_id)
+        if live is None:
+            return
+        live.booked += fill.qty
+        live.executed = max(live.executed, live.booked)
+        if live.order_id is not None and live.booked == live.intent.qty:
+            self.observe(live, "FILLED", live.order_id, live.booked)
+        self._leave_if_done(live)
+
+    def note_fill(self, cid: str, trade_id: int, qty: Decimal, price: Decimal, fee: Decimal, asset: str) -> None:
+        """Write a booked trade into the ledger."""
+        amounts = {"qty": f"{qty:f}", "price": f"{price:f}", "fee": f"{fee:f}"}
+        self._ledger.note("FILL", cid, trade_id=trade_id, **amounts, fee_asset=asset)
+
+    def report(self, event: Mapping[str, Any]) -> None:
+        """An executionReport of the user stream."""
+        live = self.live.get(event["c"])
+        self._by_id[event["i"]] = event["c"]
+        if live is not None:
+            self.observe(live, event["X"], event["i"], Decimal(event["z"]))
+        if event["x"] == "TRADE":
+            self.trade(
+                Fill(
+                    event["t"], event["c"], event["s"], event["S"], Decimal(event["L"]), Decimal(event["l"]),
+                    Decimal(event["Y"]), Decimal(event["n"]), event["N"], event["T"] / 1000,
+                )
+            )  # fmt: skip
+
+    # -- asking and taking back ----------------------------------------------------------------------------------
+
+    async def ask(self, live: Live) -> None:
+        """Ask the venue about one order. Without an answer it is asked again later."""
+        asked_at = time.monotonic()
+        try:
+            document = await self._venue.query(live.intent.symbol, origClientOrderId=live.cid)
+        except RefusedError as error:
+            if error.code in ABSENT and live.order_id is None and asked_at - live.sent_at > QUIET_S:
+                self._ledger.note("RESOLVED", live.cid, state=State.REJECTED.value, order_id=None)
+                self._reject(
+                    live, f"never accepted: absent at the venue {asked_at - live.sent_at:.1f} s after the send"
+                )
+            elif error.code in ABSENT and live.order_id is not None:
+                log.error("order %s was accepted as %d and is gone", live.cid, live.order_id)
+        except VenueError as error:
+            log.warning("order %s: no answer about it: %s", live.cid, error)
+        else:
+            live.check = False
+            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+
+    async def cancel(self, live: Live) -> None:
+        """Take an order back. Whatever comes of it, the venue's word about the order is what counts."""
+        live.canceling = True
+        self._ledger.note("CANCEL", live.cid, order_id=live.order_id)
+        try:
+            document = await self._venue.cancel(live.intent.symbol, live.cid)
+        except VenueError:
+            live.check = True
+        else:
+            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+        finally:
+            live.canceling = False
+
+    async def client_id_of(self, symbol: str, order_id: int) -> str:
+        """Whose trade it is: from memory, the database, or the venue. Raises StoreError, VenueError."""
+        if order_id not in self._by_id:
+            rows = await self._store.query(sql.WHOSE, (order_id,))
+            found = rows[0][0] if rows else (await self._venue.query(symbol, orderId=order_id))["clientOrderId"]
+            self._by_id[order_id] = found
+        return self._by_id[order_id]
+
+    # -- memory --------------------------------------------------------------------------------------------------
+
+    def adopt(self, live: Live) -> None:
+        """Take in an order from before."""
+        self._put(live)
+        if live.order_id is not None:
+            self._by_id[live.order_id] = live.cid
+
+    def forget(self) -> None:
+        """Another leader has the orders now."""
+        self.live.clear()
+        self.seen.clear()
+
+    def _put(self, live: Live) -> None:
+        self.live[live.cid] = live
+        self.changed_at = time.monotonic()
+
+    def _leave_if_done(self, live: Live) -> None:
+        if live.state in TERMINAL and live.booked >= live.executed:
+            self._drop(live)
+
+    def _drop(self, live: Live) -> None:
+        self.live.pop(live.cid, None)
+        self.changed_at = time.monotonic()
+        while len(self._by_id) > REMEMBER:
+            del self._by_id[next(iter(self._by_id))]

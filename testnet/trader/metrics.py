@@ -1,0 +1,50 @@
+"""The trader's metrics, docs/formats.md section 7."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+STATES = ("sent", "accepted", "rejected", "refused", "canceled", "filled", "unknown")
+LOOPS = ("scan", "order", "md")
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Counters, gauges and the loops' heartbeats. Every label value exists from the start, at zero."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._orders = Counter("trader_orders", "Orders by what became of them.", ["state", "side"], registry=registry)
+        self.corrupt = Gauge("trader_ledger_corrupt_lines", "Bad lines found at start.", registry=registry)
+        self.request = Histogram("trader_venue_request_seconds", "REST.", buckets=BUCKETS, registry=registry)
+        self.ack = Histogram("trader_order_ack_seconds", "Signal to ACK.", buckets=BUCKETS, registry=registry)
+        self._position = Gauge("trader_position", "Booked position.", ["asset"], registry=registry)
+        self._beats = dict.fromkeys(LOOPS, time.monotonic())
+        age = Gauge("trader_heartbeat_age_seconds", "Since the loop last turned.", ["loop"], registry=registry)
+        for loop in LOOPS:
+            age.labels(loop).set_function(partial(self.age_s, loop))
+        for state in STATES:
+            for side in ("BUY", "SELL"):
+                self._orders.labels(state, side)
+
+    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when asked."""
+        Gauge(name, what, registry=self.registry).set_function(read)
+
+    def count(self, state: str, side: str) -> None:
+        self._orders.labels(state, side).inc()
+
+    def position(self, asset: str, amount: float) -> None:
+        self._position.labels(asset).set(amount)
+
+    def beat(self, loop: str) -> None:
+        """A loop turned."""
+        self._beats[loop] = time.monotonic()
+
+    def age_s(self, loop: str) -> float:
+        """Seconds since a loop last turned."""
+        return time.monotonic() - self._beats[loop]

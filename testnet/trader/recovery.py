@@ -1,0 +1,87 @@
+"""What a new leader does before it trades: put ledger, database and venue together again.
+
+The ledger says what was meant, the database what was about to be sent, the venue what is. Orders that have not ended
+are adopted and the venue is asked about each; lines that a killed process did not get to write are written now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from stormdesk.testnet.ledger import Ledger, chain
+from stormdesk.testnet.trader import sql, trace
+from stormdesk.testnet.trader.desk import Desk, Live
+from stormdesk.testnet.trader.states import TERMINAL, State
+from stormdesk.testnet.trader.store import Row, Store
+from stormdesk.testnet.trader.trace import Trace, Traces
+from stormdesk.testnet.trader.venue import Venue
+
+
+async def read_traces(path: Path) -> Traces:
+    """What the ledger file says, read off the event loop."""
+    return await asyncio.to_thread(lambda: trace.fold(chain.read(path.read_bytes()).records))
+
+
+async def take_over(desk: Desk, ledger: Ledger, store: Store, venue: Venue, instance: str) -> None:
+    """Adopt everything unfinished. Raises StoreError or VenueError; then it can be called again."""
+    desk.forget()
+    desk.instruments = {instrument.name: instrument for instrument in await venue.instruments()}
+    await _establish(desk, store, venue)
+    await ledger.flush()
+    traces = await read_traces(ledger.path)
+    unfinished = {row.intent.client_order_id: row for row in await store.unfinished()}
+    open_traces = {trace.intent.client_order_id: trace for trace in traces.unfinished()}
+    ended = await store.named([cid for cid in open_traces if cid not in unfinished])
+    for cid, row in unfinished.items():
+        _adopt(desk, ledger, store, row, open_traces.pop(cid, None))
+    for cid, left in open_traces.items():
+        if cid in ended:
+            _finish(ledger, ended[cid], left)
+        else:
+            store.record(left.intent, State.UNKNOWN, "no row for an INTENT of the ledger")
+            _adopt(desk, ledger, store, Row(left.intent, State.UNKNOWN, None, left.intent.qty * 0, frozenset()), left)
+    for cid, trade_id, *amounts in await store.query(sql.OWN_FILLS, (instance,)):
+        if trade_id not in traces.fills and cid in traces.orders:
+            desk.note_fill(cid, trade_id, *amounts)
+
+
+async def _establish(desk: Desk, store: Store, venue: Venue) -> None:
+    """The very first start: what the account holds now is the opening, and trades before now are not ours to book."""
+    if await store.query(sql.POSITIONS):
+        return
+    for symbol in desk.instruments:
+        last = await venue.last_trade(symbol)
+        await store.query(sql.CURSOR, (symbol, last + 1))
+    for asset, amount in (await venue.balances()).items():
+        await store.query(sql.OPENING, (asset, amount, amount))
+
+
+def _adopt(desk: Desk, ledger: Ledger, store: Store, row: Row, found: Trace | None) -> None:
+    live = Live(row.intent, row.state, time.monotonic(), row.order_id, booked=row.booked, check=True)
+    live.told = found.known if found else row.order_id is not None
+    live.doubted = found.doubted if found else row.state is State.UNKNOWN
+    if live.state in (State.PENDING_NEW, State.UNKNOWN) and not live.doubted:
+        reason = "a restart came before the answer"
+        ledger.note("UNKNOWN", live.cid, reason=reason)
+        store.state(live.cid, State.UNKNOWN, reason=reason)
+        live.doubted = True
+    if live.state is State.PENDING_NEW:
+        live.state = State.UNKNOWN
+    desk.seen |= row.trades
+    desk.adopt(live)
+
+
+def _finish(ledger: Ledger, row: Row, found: Trace) -> None:
+    """The database knows the end of an order and the ledger does not: write the lines that are missing."""
+    cid = row.intent.client_order_id
+    if row.state not in TERMINAL:
+        raise ValueError(f"order {cid} has not ended")
+    if row.state is State.REJECTED:
+        ledger.note("REJECT", cid, reason="rejected before a restart")
+        return
+    if not found.known:
+        kind = {"state": row.state.value} if found.doubted else {}
+        ledger.note("RESOLVED" if found.doubted else "ACK", cid, **kind, order_id=row.order_id)
+    ledger.note("DONE", cid, state=row.state.value)

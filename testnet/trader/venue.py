@@ -1,0 +1,170 @@
+"""The trader's client of the venue: signed REST and the user stream. Deadlines on everything, no retries."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from stormdesk.testnet.trader import answers
+from stormdesk.testnet.trader.answers import Answer, UnclearError
+from stormdesk.testnet.trader.config import PROBE_TIMEOUT_S, RECV_WINDOW_MS, REQUEST_TIMEOUT_S, Config
+from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.watch import Watch, name_of
+
+PING_S = 4.0  # of the user stream; a pong that is 2 s late ends it
+Document = dict[str, Any]
+Params = Mapping[str, str | int]
+
+
+class Venue:
+    """One account at the venue. Methods raise answers.RefusedError or answers.UnclearError."""
+
+    def __init__(self, config: Config, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+        self.watch = Watch()
+        self._config = config
+        self._session = session
+        self._metrics = metrics
+        self._offset_ms = 0  # the venue's clock minus ours
+        self._headers = {"X-MBX-APIKEY": config.api_key}
+
+    # -- public --------------------------------------------------------------------------------------------------
+
+    async def probe(self) -> None:
+        """Ask for the time; tells the watch, keeps the clock offset. Raises UnclearError."""
+        sent = time.time()
+        document = await self._ask("GET", "time", {}, PROBE_TIMEOUT_S)
+        self._offset_ms = int(document["serverTime"] - (sent + time.time()) * 500)
+
+    async def instruments(self) -> list[Instrument]:
+        """The configured symbols, as exchangeInfo describes them."""
+        names = ",".join(f'"{name}"' for name in self._config.symbols)
+        info = await self._ask("GET", "exchangeInfo", {"symbols": f"[{names}]"})
+        return [_instrument(entry) for entry in info["symbols"]]
+
+    # -- signed --------------------------------------------------------------------------------------------------
+
+    async def place(self, intent: Intent) -> Document:
+        """Send an order, once."""
+        params = {
+            "symbol": intent.symbol,
+            "side": intent.side,
+            "type": intent.type,
+            "quantity": f"{intent.qty:f}",
+            "newClientOrderId": intent.client_order_id,
+        }
+        if intent.type == "LIMIT":
+            params |= {"price": f"{intent.price:f}", "timeInForce": "GTC"}
+        answer: Document = await self._signed("POST", "order", params)
+        return answer
+
+    async def cancel(self, symbol: str, client_order_id: str) -> Document:
+        """Cancel an open order; RefusedError -2011 when it is not open."""
+        params = {"symbol": symbol, "origClientOrderId": client_order_id}
+        answer: Document = await self._signed("DELETE", "order", params)
+        return answer
+
+    async def query(self, symbol: str, **which: str | int) -> Document:
+        """An order by `origClientOrderId` or `orderId`; RefusedError -2013 when there is none."""
+        answer: Document = await self._signed("GET", "order", {"symbol": symbol, **which})
+        return answer
+
+    async def open_orders(self, symbol: str) -> list[Document]:
+        answer: list[Document] = await self._signed("GET", "openOrders", {"symbol": symbol})
+        return answer
+
+    async def my_trades(self, symbol: str, from_id: int) -> list[Document]:
+        """Up to 1000 trades from that trade id on, oldest first."""
+        params: Params = {"symbol": symbol, "fromId": from_id, "limit": 1000}
+        answer: list[Document] = await self._signed("GET", "myTrades", params)
+        return answer
+
+    async def last_trade(self, symbol: str) -> int:
+        """The id of our latest trade, 0 when there is none."""
+        trades = await self._signed("GET", "myTrades", {"symbol": symbol, "limit": 1})
+        return trades[-1]["id"] if trades else 0
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Free and locked together, by asset."""
+        account = await self._signed("GET", "account", {})
+        return {b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in account["balances"]}
+
+    async def reports(self) -> AsyncIterator[Document | None]:
+        """Events of the user stream over one connection; the first is None and says that it is subscribed.
+
+        Raises UnclearError when the connection ends or falls silent.
+        """
+        url = f"{self._config.venue_ws}/ws-api/v3"
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                socket = await self._session.ws_connect(
+                    url, heartbeat=PING_S, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
+                )
+            async with socket:
+                await socket.send_str(self._subscription())
+                async for message in socket:
+                    if message.type is not aiohttp.WSMsgType.TEXT:  # a pong that is late arrives as an ERROR message
+                        raise UnclearError(f"user stream: {message.type.name} {message.data}")
+                    document = msgspec.json.decode(message.data)
+                    if "error" in document:
+                        raise UnclearError(f"user stream refused: {document['error']}")
+                    yield document.get("event")
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            raise UnclearError(f"user stream: {name_of(error)}") from error
+        raise UnclearError("user stream: the venue closed it")
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _signed(self, method: str, path: str, params: Params) -> Any:
+        stamp = int(time.time() * 1000) + self._offset_ms
+        return await self._ask(method, path, self._sign({**params, "recvWindow": RECV_WINDOW_MS, "timestamp": stamp}))
+
+    def _sign(self, params: Params) -> dict[str, str | int]:
+        digest = hmac.new(self._config.api_secret.encode(), urlencode(params).encode(), hashlib.sha256)
+        return {**params, "signature": digest.hexdigest()}
+
+    def _subscription(self) -> str:
+        stamp = int(time.time() * 1000) + self._offset_ms
+        params = self._sign({"apiKey": self._config.api_key, "timestamp": stamp})
+        request = {"id": 1, "method": "userDataStream.subscribe.signature", "params": params}
+        return msgspec.json.encode(request).decode()
+
+    async def _ask(self, method: str, path: str, params: Params, timeout_s: float = REQUEST_TIMEOUT_S) -> Any:
+        """One request. The watch hears whether the venue answered at all, whatever it said."""
+        started = time.monotonic()
+        url = f"{self._config.venue_rest}/api/v3/{path}"
+        body = urlencode(params) if method == "POST" else None
+        headers = self._headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {})
+        target = URL(url if body else f"{url}?{urlencode(params)}", encoded=True)  # exactly the bytes that are signed
+        limit = aiohttp.ClientTimeout(total=timeout_s, sock_connect=PROBE_TIMEOUT_S)
+        try:
+            async with self._session.request(method, target, headers=headers, timeout=limit, data=body) as response:
+                answer = Answer(response.status, await response.read(), response.headers.get("Retry-After", ""))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self.watch.bad(name_of(error))
+            raise UnclearError(name_of(error)) from error
+        took_s = time.monotonic() - started
+        self._metrics.request.observe(took_s)
+        if answer.status < 500:
+            self.watch.good(took_s)
+        else:
+            self.watch.bad(f"HTTP {answer.status}")
+        return answers.read(answer)
+
+
+def _instrument(entry: Document) -> Instrument:
+    filters = {f["filterType"]: f for f in entry["filters"]}
+    tick, step = filters["PRICE_FILTER"]["tickSize"], filters["LOT_SIZE"]["stepSize"]
+    return Instrument(
+        entry["symbol"], entry["baseAsset"], entry["quoteAsset"], Decimal(tick).normalize(), Decimal(step).normalize()
+    )

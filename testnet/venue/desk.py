@@ -1,0 +1,72 @@
+"""The venue's one order desk: engine, journal and streams kept in step.
+
+The order is always: engine decides, journal holds it, streams tell it, the client gets its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from stormdesk.testnet.venue import events
+from stormdesk.testnet.venue.accounts import Accounts
+from stormdesk.testnet.venue.exchange import HOUSE, Exchange
+from stormdesk.testnet.venue.house import House
+from stormdesk.testnet.venue.journal import Journal
+from stormdesk.testnet.venue.keys import Config, Keys
+from stormdesk.testnet.venue.market import Symbol, plain
+from stormdesk.testnet.venue.streams import Hub
+
+HOUSE_FUNDS = "1000000000"
+
+
+class Desk:
+    """Everything that the venue is. Making one reads the journal back and opens for business."""
+
+    def __init__(self, config: Config) -> None:
+        symbols = {name: Symbol.parse(name) for name in config.symbols}
+        self.journal = Journal(Path(config.data_dir) / "journal.jsonl")
+        lines, self.journal.lines = self.journal.lines, []
+        self.exchange = Exchange(symbols, Accounts(opening(lines, config, symbols)))
+        self.exchange.replay(lines)
+        # House quotes leave no line behind, so ids go on from the clock: none is ever given twice.
+        self.exchange.next_order_id = max(self.exchange.next_order_id, time.time_ns() // 1000)
+        self.keys = Keys(config.accounts)
+        self.hub = Hub(self.exchange, self.keys)
+        self._houses = [House(symbol, Random(f"{config.seed}/{name}")) for name, symbol in symbols.items()]
+        totals = self.exchange.accounts.totals()
+        accounts = {name: {asset: plain(amount) for asset, amount in held.items()} for name, held in totals.items()}
+        digest = sha256(msgspec.json.encode(config)).hexdigest()
+        self.journal.append([events.Open(t=time.time(), accounts=accounts, config_hash=digest)])
+        self.tick()
+
+    def commit(self) -> None:
+        """Put what the engine did into the journal, then tell it."""
+        happenings = self.exchange.take()
+        self.journal.append([happening.event for happening in happenings])
+        self.hub.publish(happenings)
+
+    def note(self, event: events.Line) -> None:
+        """Put a line into the journal that changes no state."""
+        self.journal.append([event])
+
+    def tick(self) -> None:
+        """Let the house requote, and tell everybody what changed."""
+        now = time.time()
+        for house in self._houses:
+            house.step(self.exchange, now)
+        self.commit()
+        self.hub.tick(now)
+
+
+def opening(lines: Sequence[events.Line], config: Config, symbols: Mapping[str, Symbol]) -> dict[str, dict[str, str]]:
+    """The balances that the journal starts from: its first line's, and the configuration's for new accounts."""
+    assets = {asset: HOUSE_FUNDS for symbol in symbols.values() for asset in (symbol.base, symbol.quote)}
+    fresh = {HOUSE: assets} | {account.name: dict(account.balances) for account in config.accounts}
+    first = lines[0].accounts if lines and isinstance(lines[0], events.Open) else {}
+    return fresh | first

@@ -1,0 +1,334 @@
+"""The matching engine. Pure: time comes in as an argument, what happened goes out as events.
+
+Rules:
+1. State changes only in `apply`, by an event of the journal; so `replay` of the journal gives the same state.
+   The one exception is the house: its resting quotes are made anew at each start and are not in the journal.
+2. A trade is two TRADE events with one trade id, one for each side. Fees go to the house, so that the sum of all
+   balances never changes.
+3. A client order id must be unique among an account's OPEN orders only; once the first is filled the venue takes it
+   again, as Binance does.
+4. Nobody trades with himself: the order that rests expires (Binance's EXPIRE_MAKER).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from stormdesk.testnet.venue import errors, events
+from stormdesk.testnet.venue.accounts import Accounts
+from stormdesk.testnet.venue.book import Book, Resting
+from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.market import MAX_OPEN_ORDERS, ZERO, Symbol, fee_on, plain
+
+HOUSE = "house"
+OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
+OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
+
+
+@dataclass(frozen=True)
+class NewOrder:
+    """What a client asks for. A market order has no price; `tif` is GTC, IOC or FOK."""
+
+    client_order_id: str
+    symbol: Symbol
+    side: str
+    type: str
+    qty: Decimal
+    price: Decimal | None = None
+    tif: str = "GTC"
+
+
+@dataclass(slots=True)
+class Order:
+    """An order as the venue sees it now. `t` and `updated` are seconds since 1970."""
+
+    order_id: int
+    client_order_id: str
+    account: str
+    symbol: str
+    side: str
+    type: str
+    tif: str
+    price: Decimal
+    qty: Decimal
+    t: float
+    updated: float
+    executed: Decimal = ZERO
+    quote_executed: Decimal = ZERO
+    locked: Decimal = ZERO
+    status: str = "NEW"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_STATES
+
+    @property
+    def limit(self) -> Decimal | None:
+        """The worst price it trades at; None for a market order."""
+        return None if self.type == "MARKET" else self.price
+
+
+@dataclass(frozen=True)
+class Happening:
+    """An event with the order as it was right after it (None for the house's side of a trade)."""
+
+    event: events.Line
+    order: Order | None
+
+
+@dataclass
+class Exchange:
+    """All markets, orders and balances of the venue."""
+
+    symbols: Mapping[str, Symbol]
+    accounts: Accounts
+    books: dict[str, Book] = field(init=False)
+    orders: dict[int, Order] = field(default_factory=dict)
+    trades: dict[tuple[str, str], list[events.Trade]] = field(default_factory=lambda: defaultdict(list))
+    prints: dict[str, deque[events.Trade]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=1000)))
+    next_order_id: int = 1
+    next_trade_id: int = 1
+    _latest: dict[tuple[str, str], int] = field(default_factory=dict)
+    _open: dict[str, dict[int, Order]] = field(default_factory=lambda: defaultdict(dict))
+    _out: list[Happening] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.books = {name: Book() for name in self.symbols}
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
+        """The account's open orders, oldest first."""
+        return [order for order in self._open[account].values() if symbol in (None, order.symbol)]
+
+    def open_count(self) -> int:
+        """Open orders of all accounts; the house's quotes do not count."""
+        return sum(map(len, self._open.values()))
+
+    def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
+        """An order by id, or the latest with that client id; None when the account has no such order there."""
+        if order_id is None:
+            order_id = self._latest.get((account, client_order_id or ""), 0)
+        order = self.orders.get(order_id)
+        return order if order and order.account == account and order.symbol == symbol else None
+
+    def reference(self, symbol: str) -> Decimal:
+        """The price that stands for a market: the best offer (or bid), else where it started."""
+        best = self.books[symbol].best("SELL") or self.books[symbol].best("BUY")
+        return best[0] if best else self.symbols[symbol].start
+
+    # -- what clients do -----------------------------------------------------------------------------------------
+
+    def submit(self, account: str, new: NewOrder, now: float) -> Order:
+        """Accept, match and rest an order. Raises ApiError when the venue refuses it; then nothing changed."""
+        self._judge(account, new)
+        order_id = self._take_order_id()
+        price = plain(new.price or ZERO)
+        self._emit(
+            events.Accepted(
+                t=now, order_id=order_id, client_order_id=new.client_order_id, account=account, symbol=new.symbol.name,
+                side=new.side, type=new.type, price=price, qty=plain(new.qty), tif=new.tif,
+            )
+        )  # fmt: skip
+        order = self.orders[order_id]
+        if new.tif != "FOK" or self._available(order) >= order.qty:
+            self._match(order, now)
+        if order.is_open and (new.type == "MARKET" or new.tif != "GTC"):
+            self._emit(events.Expired(t=now, order_id=order_id, client_order_id=order.client_order_id, account=account))
+        elif order.is_open:
+            self._rest(order)
+        return order
+
+    def cancel(self, order: Order, now: float) -> None:
+        """Cancel an open order. Raises ApiError -2011 when it is not open."""
+        if not order.is_open:
+            raise ApiError(*errors.UNKNOWN_CANCEL)
+        self.books[order.symbol].remove(order.order_id)
+        self._emit(
+            events.Canceled(
+                t=now, order_id=order.order_id, client_order_id=order.client_order_id, account=order.account
+            )
+        )
+
+    # -- what the house does -------------------------------------------------------------------------------------
+
+    def quote(self, symbol: str, side: str, price: Decimal, qty: Decimal, now: float) -> int:
+        """Trade what crosses and rest the remainder for the house; the id of its order."""
+        order_id = self._take_order_id()
+        order = Order(order_id, f"house-{order_id}", HOUSE, symbol, side, "LIMIT", "GTC", price, qty, now, now)
+        self._match(order, now)
+        if order.executed < order.qty:
+            self._rest(order)
+        return order_id
+
+    def unquote(self, symbol: str, order_id: int) -> None:
+        """Take a quote of the house away, if it still rests."""
+        self.books[symbol].remove(order_id)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def take(self) -> list[Happening]:
+        """What happened since the last call, in order."""
+        out, self._out = self._out, []
+        return out
+
+    def apply(self, event: events.Line) -> Order | None:
+        """Change the state by one event; the order that it is about."""
+        match event:
+            case events.Accepted():
+                return self._accept(event)
+            case events.Trade():
+                return self._settle(event)
+            case events.Canceled() | events.Expired():
+                return self._end(event, "CANCELED" if isinstance(event, events.Canceled) else "EXPIRED")
+        return None
+
+    def replay(self, lines: Iterable[events.Line]) -> None:
+        """Rebuild the state from a journal, then rest what is still open."""
+        for line in lines:
+            self.apply(line)
+        for orders in self._open.values():
+            for order in orders.values():
+                self._rest(order)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _judge(self, account: str, new: NewOrder) -> None:
+        book = self.books[new.symbol.name]
+        new.symbol.check(new.price, new.qty, self.reference(new.symbol.name))
+        mine = self._open[account]
+        if any(order.client_order_id == new.client_order_id for order in mine.values()):
+            raise ApiError(*errors.DUPLICATE)
+        if sum(order.symbol == new.symbol.name for order in mine.values()) >= MAX_OPEN_ORDERS:
+            raise errors.filter_failure("MAX_NUM_ORDERS")
+        if new.type == "LIMIT_MAKER" and book.front(OPPOSITE[new.side], new.price):
+            raise ApiError(*errors.WOULD_MATCH)
+        asset = new.symbol.quote if new.side == "BUY" else new.symbol.base
+        if self._needs(new, book) > self.accounts.free(account, asset):
+            raise ApiError(*errors.NO_FUNDS)
+
+    def _needs(self, new: NewOrder, book: Book) -> Decimal:
+        """What an order can cost at most, in the asset that it pays with."""
+        if new.side == "SELL":
+            return new.qty
+        if new.price is not None:
+            return new.price * new.qty
+        cost, left = ZERO, new.qty
+        for resting in book.against("SELL", None):
+            taken = min(left, resting.remaining)
+            cost, left = cost + taken * resting.price, left - taken
+            if not left:
+                break
+        return cost
+
+    def _available(self, order: Order) -> Decimal:
+        resting = self.books[order.symbol].against(OPPOSITE[order.side], order.limit)
+        return sum((r.remaining for r in resting if r.account != order.account), ZERO)
+
+    def _match(self, order: Order, now: float) -> None:
+        book = self.books[order.symbol]
+        while order.executed < order.qty and (resting := book.front(OPPOSITE[order.side], order.limit)):
+            if resting.account == order.account:
+                book.remove(resting.order_id)
+                self._expire_own(resting, now)
+            else:
+                self._trade(order, resting, now)
+
+    def _expire_own(self, resting: Resting, now: float) -> None:
+        own = self.orders.get(resting.order_id)
+        if own is not None:
+            self._emit(
+                events.Expired(t=now, order_id=own.order_id, client_order_id=own.client_order_id, account=own.account)
+            )
+
+    def _trade(self, taker: Order, resting: Resting, now: float) -> None:
+        qty = min(taker.qty - taker.executed, resting.remaining)
+        trade_id, self.next_trade_id = self.next_trade_id, self.next_trade_id + 1
+        maker = self.orders.get(resting.order_id)
+        maker_cid = maker.client_order_id if maker else f"house-{resting.order_id}"
+        for order_id, cid, account, side, is_maker in (
+            (resting.order_id, maker_cid, resting.account, resting.side, True),
+            (taker.order_id, taker.client_order_id, taker.account, taker.side, False),
+        ):
+            symbol = self.symbols[taker.symbol]
+            received, asset = (qty, symbol.base) if side == "BUY" else (qty * resting.price, symbol.quote)
+            fee = ZERO if account == HOUSE else fee_on(received)
+            self._emit(
+                events.Trade(
+                    t=now, trade_id=trade_id, order_id=order_id, client_order_id=cid, account=account,
+                    symbol=symbol.name, side=side, price=plain(resting.price), qty=plain(qty),
+                    quote_qty=plain(qty * resting.price), fee=plain(fee), fee_asset=asset, maker=is_maker,
+                )
+            )  # fmt: skip
+        if taker.account == HOUSE:  # the house's orders are not in `orders`, so nobody else counts this one's fills
+            taker.executed += qty
+        self.books[taker.symbol].reduce(resting, qty)
+
+    def _rest(self, order: Order) -> None:
+        left = order.qty - order.executed
+        self.books[order.symbol].add(Resting(order.order_id, order.account, order.side, order.price, left))
+
+    def _take_order_id(self) -> int:
+        order_id, self.next_order_id = self.next_order_id, self.next_order_id + 1
+        return order_id
+
+    def _emit(self, event: events.Line) -> None:
+        order = self.apply(event)
+        self._out.append(Happening(event, replace(order) if order else None))
+
+    def _accept(self, event: events.Accepted) -> Order:
+        order = Order(
+            event.order_id, event.client_order_id, event.account, event.symbol, event.side, event.type, event.tif,
+            Decimal(event.price), Decimal(event.qty), event.t, event.t,
+        )  # fmt: skip
+        if order.type != "MARKET":
+            order.locked = order.qty if order.side == "SELL" else order.price * order.qty
+            self.accounts.lock(order.account, self._paying_asset(order), order.locked)
+        self.orders[order.order_id] = order
+        self._latest[order.account, order.client_order_id] = order.order_id
+        self._open[order.account][order.order_id] = order
+        self.next_order_id = max(self.next_order_id, order.order_id + 1)
+        return order
+
+    def _settle(self, event: events.Trade) -> Order | None:
+        qty, quote, fee = Decimal(event.qty), Decimal(event.quote_qty), Decimal(event.fee)
+        symbol = self.symbols[event.symbol]
+        paid, spent = (symbol.quote, quote) if event.side == "BUY" else (symbol.base, qty)
+        got, received = (symbol.base, qty) if event.side == "BUY" else (symbol.quote, quote)
+        self.accounts.add(event.account, paid, -spent)
+        self.accounts.add(event.account, got, received - fee)
+        self.accounts.add(HOUSE, event.fee_asset, fee)
+        if not event.maker:
+            self.prints[event.symbol].append(event)
+        self.next_trade_id = max(self.next_trade_id, event.trade_id + 1)
+        order = self.orders.get(event.order_id)
+        if order is not None:
+            self.trades[event.account, event.symbol].append(event)
+            self._fill(order, qty, quote, event.t)
+        return order
+
+    def _fill(self, order: Order, qty: Decimal, quote: Decimal, now: float) -> None:
+        if order.type != "MARKET":  # the trade was paid from what is free: give back what was locked for it
+            backing = qty if order.side == "SELL" else order.price * qty
+            order.locked -= backing
+            self.accounts.lock(order.account, self._paying_asset(order), -backing)
+        order.executed += qty
+        order.quote_executed += quote
+        order.updated = now
+        order.status = "FILLED" if order.executed == order.qty else "PARTIALLY_FILLED"
+        if order.status == "FILLED":
+            del self._open[order.account][order.order_id]
+
+    def _end(self, event: events.Canceled | events.Expired, status: str) -> Order:
+        order = self.orders[event.order_id]
+        self.accounts.lock(order.account, self._paying_asset(order), -order.locked)
+        order.locked, order.status, order.updated = ZERO, status, event.t
+        del self._open[order.account][order.order_id]
+        return order
+
+    def _paying_asset(self, order: Order) -> str:
+        symbol = self.symbols[order.symbol]
+        return symbol.quote if order.side == "BUY" else symbol.base

@@ -1,0 +1,51 @@
+"""Accounts that may sign requests, and the venue's configuration. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from stormdesk.testnet.venue import errors
+from stormdesk.testnet.venue.errors import ApiError
+
+
+class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account with its API key and opening balances (decimal strings by asset)."""
+
+    name: str
+    api_key: str
+    api_secret: str
+    balances: Mapping[str, str]
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """docs/formats.md section 3."""
+
+    listen: str
+    control: str
+    data_dir: str
+    pidfile: str
+    seed: int
+    symbols: list[str]
+    accounts: list[Account]
+
+
+class Keys:
+    """Accounts by API key."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self._by_key = {account.api_key: account for account in accounts}
+
+    def account(self, api_key: str) -> Account:
+        """The account of a key. Raises ApiError -2014 without a key, -2015 for an unknown one."""
+        if not api_key:
+            raise ApiError(*errors.KEY_FORMAT)
+        if api_key not in self._by_key:
+            raise ApiError(*errors.BAD_KEY)
+        return self._by_key[api_key]
+
+    def name(self, api_key: str) -> str:
+        """The account's name, or "" when the key is unknown."""
+        account = self._by_key.get(api_key)
+        return account.name if account else ""

@@ -1,0 +1,63 @@
+"""What all tests share: the running lab, and how often repeated tests repeat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stormdesk.errors import RefusedError
+from stormdesk.infra import environment
+from stormdesk.infra.backends.lab import control
+
+TOPICS = ("repeated", "test x mutant", "crash test")  # user properties that are printed at the end of a run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--counts 100` is the long run; the default does a tenth."""
+    parser.addoption("--counts", type=int, default=10, metavar="PERCENT", help="how much of the repeated tests to run")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests had to say: how often repeated ones ran, which test found which mutant."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    said = {pair for report in reports for pair in getattr(report, "user_properties", ()) if pair[0] in TOPICS}
+    for topic, line in sorted(said):
+        terminalreporter.write_line(f"{topic}: {line}")
+
+
+@pytest.fixture
+def repeats(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """The count of a repeated test: of `full` times the share asked for, but at least 2."""
+
+    def count(full: int) -> int:
+        times: int = max(2, full * request.config.getoption("--counts") // 100)
+        request.node.user_properties.append(("repeated", f"{request.node.name} {times} of {full}"))
+        return times
+
+    return count
+
+
+@pytest.fixture(scope="session")
+def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A STORMDESK_HOME for this test session alone. Skips for a user who is not root; all else must be there."""
+    try:
+        control.require()
+    except RefusedError as error:
+        (pytest.skip if os.geteuid() != 0 else pytest.fail)(str(error))
+    before = os.environ.get("STORMDESK_HOME")
+    os.environ["STORMDESK_HOME"] = home = str(tmp_path_factory.mktemp("home"))
+    yield home
+    os.environ.pop("STORMDESK_HOME")
+    if before is not None:
+        os.environ["STORMDESK_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def lab(lab_home: str) -> Iterator[str]:
+    """The name of an environment with the core stack, up for the whole session. Leave it as you found it."""
+    name = f"test-{os.getpid()}"
+    environment.up(name, "core", "lab", "auto", 3600.0, print)
+    yield name
+    environment.down(name, print)

@@ -1,0 +1,260 @@
+"""The trading stack on loopback: real services, a real Redis and a real PostgreSQL, all children of the test.
+
+Redis and PostgreSQL are taken from this machine or, as root, from the lab's package layer, which is mounted in a
+mount namespace that ends with the server. Where there is neither, the tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from stormdesk.errors import RefusedError
+from stormdesk.infra.backends.lab import layer
+
+ROOT = os.geteuid() == 0
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
+SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+FROM_LAYER = """
+mount -n -t ext4 -o loop,ro,nodev "$1" "$2" || exit 1
+for libs in "$2"/upper/usr/lib/*-linux-gnu; do export LD_LIBRARY_PATH="$libs"; done
+program=$(ls "$2"/upper$3); shift 3; exec $PREFIX "$program" "$@"
+"""
+
+
+def eventually(what: str, check: Callable[[], Any], deadline_s: float = 20.0) -> Any:
+    """The first true value of `check`; an error of a connection counts as not yet. Fails after `deadline_s`."""
+    end = time.monotonic() + deadline_s
+    while True:
+        try:
+            if value := check():
+                return value
+        except (OSError, psycopg.Error):
+            pass
+        assert time.monotonic() < end, f"{what}: not within {deadline_s} s"
+        time.sleep(0.05)
+
+
+def get(url: str, method: str = "GET") -> Any:
+    """A JSON document, whatever the status."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@contextmanager
+def home_for_nobody() -> Iterator[Path]:
+    """A directory that uid 65534, who runs PostgreSQL, can reach; pytest keeps its own for root alone."""
+    with tempfile.TemporaryDirectory(prefix="stormdesk-stack-") as home:
+        Path(home).chmod(0o755)
+        yield Path(home)
+
+
+class Stack:
+    """Processes by name. `up` starts everything; services can be killed and started again one by one."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.port = {name: _free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
+        self.leader_ttl_ms = 30_000
+        self._wraps: dict[str, list[str]] = {}
+
+    # -- servers -------------------------------------------------------------------------------------------------
+
+    def redis(self) -> None:
+        argv = _program("/usr/bin/redis-server", self.home / "layer-redis")
+        words = ["--port", str(self.port["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.home)]
+        self._spawn("redis", [*argv, *words])
+        eventually("redis", lambda: _answers(self.port["redis"]))
+
+    def postgres(self) -> None:
+        data = self.home / "pg"
+        if not data.exists():
+            data.mkdir()
+            if ROOT:
+                os.chown(data, 65534, 65534)
+            init = _program("/usr/lib/postgresql/*/bin/initdb", self.home / "layer-initdb", NOBODY)
+            words = ["-D", str(data / "data"), "-A", "trust", "-U", "trading", "--no-sync"]
+            subprocess.run([*init, *words], check=True, cwd=data, stdout=subprocess.DEVNULL, timeout=60)
+        argv = _program("/usr/lib/postgresql/*/bin/postgres", self.home / "layer-postgres", NOBODY)
+        words = ["-D", str(data / "data"), "-p", str(self.port["postgres"]), "-k", str(data), "-F"]
+        self._spawn("postgres", [*argv, *words, "-c", "listen_addresses=127.0.0.1"], cwd=data)
+        eventually("postgres", lambda: self.sql("select 1", database="postgres"))
+        if not self.sql("select 1 from pg_database where datname = 'trading'", database="postgres"):
+            self.sql("create database trading", database="postgres")
+
+    def sql(self, statement: str, database: str = "trading") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=2) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def dsn(self, database: str = "trading") -> str:
+        return f"postgresql://trading@127.0.0.1:{self.port['postgres']}/{database}"
+
+    # -- our services --------------------------------------------------------------------------------------------
+
+    def up(self, *, standby: bool = False) -> None:
+        """Everything, until the leader's first order is accepted."""
+        self.redis()
+        self.postgres()
+        for name in ("venue", "feeder", "trader-a", *(["trader-b"] if standby else [])):
+            self.start(name)
+        self.trading()
+
+    def start(self, name: str, wrap: list[str] | None = None) -> None:
+        """Start a service; `wrap` are words before its command, and are kept for later starts."""
+        kind = name.partition("-")[0]
+        path = self.home / f"{name}.json"
+        path.write_text(json.dumps(self._config(name)))
+        if wrap is not None:
+            self._wraps[name] = wrap
+        command = [sys.executable, "-m", f"stormdesk.testnet.{kind}", "--config", str(path)]
+        self._spawn(name, [*self._wraps.get(name, []), *command])
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal and wait for the end."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        process.wait(15)
+
+    def pause(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    def down(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        for process in self.processes.values():
+            process.wait(15)
+
+    def url(self, name: str, path: str) -> str:
+        return f"http://127.0.0.1:{self.port[name]}/{path}"
+
+    def trader(self, path: str, method: str = "GET", which: str = "a") -> Any:
+        return get(self.url(which, path), method)
+
+    def count(self, state: str, which: str = "a") -> int:
+        """trader_orders_total of a state, both sides."""
+        lines = text(self.url(which, "metrics")).splitlines()
+        found = [line for line in lines if line.startswith("trader_orders_total") and f'state="{state}"' in line]
+        return int(sum(float(line.split()[-1]) for line in found))
+
+    def trading(self, which: str = "a", more: int = 1, deadline_s: float = 30.0) -> None:
+        """Wait until that many more orders are accepted."""
+        eventually("the trader answers", lambda: self.trader("health", which=which), deadline_s)
+        goal = self.count("accepted", which) + more
+        eventually(f"{more} more orders", lambda: self.count("accepted", which) >= goal, deadline_s)
+
+    def quiet(self, which: str = "a", deadline_s: float = 25.0) -> None:
+        """Hold, and wait until nothing moves."""
+        self.trader("hold", "POST", which)
+
+        def still() -> bool:
+            numbers = self.trader("drain", which=which)
+            return bool(numbers.pop("held")) and not any(numbers.values())
+
+        eventually(f"drained {which}", still, deadline_s)
+
+    def ledger_path(self, name: str = "trader-a") -> Path:
+        return self.home / name / "ledger.jsonl"
+
+    def journal(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in text(self.url("control", "journal?since=0")).splitlines()]
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _spawn(self, name: str, argv: list[str], cwd: Path | None = None) -> None:
+        with (self.home / f"{name}.log").open("ab") as out:
+            self.processes[name] = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, start_new_session=True
+            )
+
+    def _config(self, name: str) -> Mapping[str, Any]:
+        common = {"data_dir": str(self.home / name), "pidfile": str(self.home / f"{name}.pid")}
+        rest, ws = f"http://127.0.0.1:{self.port['venue']}", f"ws://127.0.0.1:{self.port['venue']}"
+        redis = {"redis": f"redis://127.0.0.1:{self.port['redis']}/0", "stream": "md"}
+        if name == "venue":
+            balances = {"USDT": "1000000", "BTC": "20", "ETH": "300"}
+            account = {"name": "desk", "api_key": "test-key", "api_secret": "test-secret", "balances": balances}
+            listen = {"listen": f"127.0.0.1:{self.port['venue']}", "control": f"127.0.0.1:{self.port['control']}"}
+            return {**common, **listen, "seed": 7, "symbols": SYMBOLS, "accounts": [account]}
+        at = {**common, **redis, "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
+        if name == "feeder":
+            return {**at, "listen": f"127.0.0.1:{self.port['feeder']}"}
+        return {
+            **at,
+            "listen": f"127.0.0.1:{self.port[name[-1]]}",
+            "instance": name,
+            "api_key": "test-key",
+            "api_secret": "test-secret",
+            "postgres": self.dsn(),
+            "seed": 7,
+            "leader_ttl_ms": self.leader_ttl_ms,
+            "stand_back_s": 0.0 if name.endswith("a") else 2.0,
+        }
+
+
+def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str]:
+    """The command that runs a server's program, wherever it is. Skips the test when it is nowhere."""
+    on_path = shutil.which(Path(pattern).name)
+    here = [on_path] if on_path else sorted(str(path) for path in Path("/").glob(pattern.lstrip("/")))
+    if here:
+        return [*prefix, here[-1]]
+    try:
+        image = str(layer.require())
+    except RefusedError as error:
+        pytest.skip(f"no {Path(pattern).name} on this machine, and {error}")
+    if not ROOT or not image.endswith(".ext4"):
+        pytest.skip(f"no {Path(pattern).name} on this machine, and its package layer needs root and loop devices")
+    spot.mkdir(exist_ok=True)
+    script = FROM_LAYER.replace("$PREFIX", " ".join(prefix))
+    return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", image, str(spot), pattern]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 1):
+        return True

@@ -1,0 +1,206 @@
+"""The checks on a lab that trades: no alarm while it is healthy, and each planted difference is found.
+
+Every plant is taken away again; what a test changes on a host it changes back.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormdesk.checks.run import run_checks
+from stormdesk.drive import cut, residue
+from stormdesk.drive.pool import Pool
+from stormdesk.drive.testinfra_backend import pooled
+from stormdesk.errors import ConnectionLost, DeadlineExceeded
+from stormdesk.infra import environment
+from stormdesk.invariants import JUDGES
+from stormdesk.inventory import Inventory
+from stormdesk.model import Argv, CheckResult, Completed, Verdict
+
+pytestmark = pytest.mark.lab
+ROOT = Path(__file__).parents[2]
+WHAT = ("steady", "invariants", "residue")
+
+
+@pytest.fixture(scope="module")
+def pool(lab: str) -> Iterator[Pool]:
+    inventory = environment.load(lab)
+    with Pool(inventory, environment.dialer(inventory)) as pool:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not _orders(pool, inventory):
+            time.sleep(0.5)
+        yield pool
+
+
+def _orders(pool: Pool, inventory: Inventory) -> bool:
+    """Has the venue accepted enough orders for the floors of the judges?"""
+    port = inventory.hosts["venue"].services["venue"].ports["control"]
+    address = inventory.hosts["venue"].networks["mgmt"].address.partition("/")[0]
+    url = f"http://{address}:{port}/journal?since=0"
+    done = pool.run("venue", ("sh", "-c", 'curl -s "$1" | grep -c TRADE', "sh", url), 10)
+    return int(done.stdout or 0) >= 16
+
+
+def shell(pool: Pool, host: str, script: str) -> str:
+    done = pool.run(host, ("sh", "-c", script), 15)
+    assert done.ok, done.stderr
+    return done.stdout
+
+
+def psql(pool: Pool, statement: str) -> None:
+    argv = ("setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "psql", "-h", "/run/postgresql",
+            "-Xqd", "trading", "-c", statement)  # fmt: skip
+    done = pool.run("store", argv, 15)
+    assert done.ok, done.stderr
+
+
+@contextmanager
+def planted(pool: Pool, host: str, plant: str, away: str) -> Iterator[None]:
+    shell(pool, host, plant)
+    try:
+        yield
+    finally:
+        shell(pool, host, away)
+
+
+def alarms(results: list[CheckResult]) -> dict[str, CheckResult]:
+    return {result.id: result for result in results if result.verdict is not Verdict.HELD}
+
+
+def test_no_alarm_on_a_healthy_stack(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
+    for number in range(repeats(100)):
+        results = run_checks(pool.inventory, pool.run, WHAT, tmp_path / str(number), junit=tmp_path / "junit.xml")
+        assert alarms(results) == {}
+        assert {"I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "leader", "orders flow"} <= {r.id for r in results}
+        assert len(results) == 23
+
+
+def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
+    for number in range(repeats(20)):
+        found = cut.take(pool.run, pool.inventory, tmp_path / str(number))
+        assert found.meta
+        assert found.meta.drain_s is not None
+        assert found.meta.hold.ended - found.meta.hold.started < 20
+        assert alarms(run_checks(pool.inventory, pool.run, ["steady"], tmp_path)) == {}
+
+
+def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:
+    folder = Path(lab_home) / "envs" / pool.inventory.environment
+    hosts = ",".join(f"ssh://{name}" for name in pool.inventory.hosts)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "checks/", "-q"]
+    for words in ([f"--hosts={hosts}", f"--ssh-config={folder}/ssh_config"], [f"--inventory={folder}/inventory.json"]):
+        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout
+        assert "23 passed, 2 skipped" in done.stdout
+
+
+def test_a_stopped_service_is_found(pool: Pool, tmp_path: Path) -> None:
+    with planted(pool, "ops", "supervisorctl stop prober", "supervisorctl start prober"):
+        found = alarms(run_checks(pool.inventory, pool.run, ["steady"], tmp_path))
+    assert found["services ops"].verdict is Verdict.VIOLATED
+    assert found["services ops"].why == "not running: prober"
+    assert found["ports ops"].verdict is Verdict.VIOLATED
+    assert set(found) == {"services ops", "ports ops"}
+
+
+def test_a_stack_that_does_not_trade_is_found(pool: Pool, tmp_path: Path) -> None:
+    hold, resume = (f"curl -sf -X POST http://127.0.0.1:8000/{word}" for word in ("hold", "resume"))
+    with planted(pool, "trader-a", hold, resume), planted(pool, "trader-b", hold, resume):
+        found = alarms(run_checks(pool.inventory, pool.run, ["steady"], tmp_path))
+    assert found["orders flow"].verdict is Verdict.VIOLATED
+    assert "no order accepted in 5 s" in found["orders flow"].why
+
+
+PLANTS = {
+    "file": ("trader-b", "touch /var/lib/trading/.stormdesk-r-1", "rm /var/lib/trading/.stormdesk-r-1", ".stormdesk-r-1"),
+    "record": ("store", "mkdir -p /run/stormdesk/r-1", "rmdir -p /run/stormdesk/r-1 2>/dev/null; :", "record /run/stormdesk/r-1"),
+    "link": ("feed", "ip link set eth1 down", "ip link set eth1 up", "link eth1 is down"),
+    "process": (
+        "ops", "sh -c 'sleep 60; : /run/stormdesk/r-1/watchdog.sh' >/dev/null 2>&1 & echo $! >/run/plant",
+        "kill $(cat /run/plant); rm /run/plant", "stormdesk/r-1/watchdog.sh",
+    ),
+    "stopped": (
+        "venue", "sleep 61 >/dev/null 2>&1 & echo $! >/run/plant; kill -STOP $!",
+        "kill -KILL $(cat /run/plant); rm /run/plant", "stopped process",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "plant", "away", "named"), PLANTS.values(), ids=PLANTS)
+def test_residue_is_found(pool: Pool, tmp_path: Path, host: str, plant: str, away: str, named: str) -> None:
+    with planted(pool, host, plant, away):
+        found = run_checks(pool.inventory, pool.run, ["residue"], tmp_path)
+    assert [(r.id, r.verdict) for r in found] == [("I-13", Verdict.VIOLATED)]
+    assert found[0].why.startswith(f"{host}: ")
+    assert named in found[0].why
+    assert all(found.clean for found in residue.look(pool.run, pool.inventory, {}).values())
+
+
+def test_a_position_that_was_moved_is_found(pool: Pool, tmp_path: Path) -> None:
+    psql(pool, "update positions set position = position + 0.00000001 where asset = 'BTC'")
+    try:
+        found = JUDGES["I-04"](cut.take(pool.run, pool.inventory, tmp_path / "cut"))
+    finally:
+        psql(pool, "update positions set position = position - 0.00000001 where asset = 'BTC'")
+    assert found.verdict is Verdict.VIOLATED
+    assert found.why.startswith("BTC: position ")
+
+
+class Broken:
+    """The pool, but for commands on some host that match a word: those raise."""
+
+    def __init__(self, pool: Pool, host: str, word: str, error: type[Exception]) -> None:
+        self.pool, self.host, self.word, self.error = pool, host, word, error
+
+    def run(self, host: str, argv: Argv, deadline_s: float) -> Completed:
+        if host == self.host and any(self.word in word for word in argv):
+            raise self.error(f"{host}: planted")
+        return self.pool.run(host, argv, deadline_s)
+
+
+SILENCES = {
+    "ledger": ("trader-a", "ledger.jsonl", {"I-01", "I-02", "I-03", "I-05"}),
+    "rows": ("store", "row_to_json", {"I-02", "I-03", "I-04"}),
+    "journal": ("venue", "journal", {"I-01", "I-02", "I-03", "I-04"}),
+}
+
+
+@pytest.mark.parametrize(("host", "word", "unknown"), SILENCES.values(), ids=SILENCES)
+def test_a_source_that_is_silent_is_unknown_and_trading_resumes(
+    pool: Pool, tmp_path: Path, host: str, word: str, unknown: set[str]
+) -> None:
+    broken = Broken(pool, host, word, DeadlineExceeded)
+    found = alarms(run_checks(pool.inventory, broken.run, ["invariants"], tmp_path / "cut"))
+    assert {result.id for result in found.values() if result.verdict is Verdict.UNKNOWN} == unknown
+    assert not {result.id for result in found.values() if result.verdict is Verdict.VIOLATED}
+    assert "planted" in (tmp_path / "cut" / "unread.json").read_text()
+    for trader in ("trader-a", "trader-b"):
+        assert '"held":false' in shell(pool, trader, "curl -s http://127.0.0.1:8000/drain")
+
+
+def test_a_host_that_is_gone_is_unknown_and_never_a_traceback(pool: Pool, tmp_path: Path) -> None:
+    broken = Broken(pool, "feed", "", ConnectionLost)
+    found = alarms(run_checks(pool.inventory, broken.run, ["steady", "residue"], tmp_path))
+    assert {r.verdict for r in found.values()} == {Verdict.UNKNOWN}
+    assert set(found) == {"services feed", "ports feed", "disk", "I-13"}
+    assert all("\n" not in result.why for result in found.values())
+
+
+def test_a_check_has_a_hard_deadline(pool: Pool) -> None:
+    """Eight megabytes of errors do not stop it, and a command that never ends does not either."""
+    host: Any = pooled(["ops"], pool.run)["ops"]
+    assert host.run("head -c 8000000 /dev/zero | tr '\\0' x >&2; echo done").stdout == "done\n"
+    host.backend._deadline_s = 1.0
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        host.run("sleep 30")
+    assert time.monotonic() - began < 5
+    assert host.file("/etc/hosts").exists

@@ -1,0 +1,116 @@
+"""SIGKILL at each command boundary of arming, injecting and reverting: the host is as before all the same.
+
+The shell itself says where a command begins: `set -x` expands PS4 before each one, and PS4 counts down and kills. The
+traced scripts are the shipped ones with one line in front. `--counts 100` does every boundary, the default one in a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stormdesk.drive.scripts import host_scripts
+from stormdesk.faults.adapter_down import AdapterDown
+from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.model import Fault
+from stormdesk.values import Signal
+from tests.shell.rig import Rig, beside, picture, repeated, same
+from tests.shell.sandbox import Sandbox, eventually
+
+FAULTS: dict[str, Fault] = {
+    "disk-full": DiskFull(),
+    "adapter-down": AdapterDown(interface="eth1"),
+    "process-kill": ProcessKill(pattern="sleep 543", signal=Signal("STOP")),
+}
+# The injector is its own process group; of the others only the shell dies, as it would at the end of its connection.
+VICTIM = {"arm": "$$", "inject": "-$$", "revert": "$$"}
+# One token a command; whoever finds none left dies. They are single bytes behind one shared offset, so that the parts of
+# a pipeline, which run at once, cannot count wrong.
+TRACE = """exec 9</tmp/tokens
+trap 'cat <&9 | wc -c >/tmp/rest' EXIT
+cat >/tmp/boundary <<'END'
+# A child that was started without the descriptor is not counted.
+if {{ true <&9; }} 2>/dev/null; then read -r _ <&9 || kill -KILL {victim}; fi
+END
+PS4='$(. /tmp/boundary)'
+set -x
+"""
+NEVER = 100_000
+
+
+def tokens(box: Sandbox, count: int) -> None:
+    box.sh(f"head -c {count} /dev/zero | tr '\\0' '\\n' >/tmp/tokens")
+
+
+def until_killed(box: Sandbox, phase: str, fault: Fault, number: int, stop_at: int) -> Rig:
+    """Run a fault with the `stop_at`-th command of one phase, and all after it, never executed."""
+    scripts = dict(host_scripts())
+    scripts[f"{phase}.sh"] = TRACE.format(victim=VICTIM[phase]) + scripts[f"{phase}.sh"]
+    rig = Rig(box, run_id=f"r-20261121-{number:04}-k3f9", scripts=scripts)
+    tokens(box, stop_at - 1)
+    rig.arm(rig.plan(fault, ttl_s=2.5))
+    if phase == "revert":
+        rig.revert()
+    return rig
+
+
+def heal(rig: Rig, before: list[str], phase: str) -> None:
+    """Arming that was cut short is cleaned up by whoever recovers; all else heals by the watchdog, with nobody there."""
+    if phase == "arm":
+        assert rig.revert("recover").ok
+    else:
+        eventually(f"grep -q REVERTED /run/stormdesk/{rig.run_id}/record", rig.sandbox, 8)
+        eventually("! pgrep -f watchdog.sh", rig.sandbox, 3)
+        assert rig.status().locks == {}
+    assert rig.clear().ok
+    same(before, rig.sandbox)
+
+
+def boundaries(box: Sandbox, phase: str, fault: Fault) -> int:
+    """How many commands a phase executes when nobody kills it."""
+    rig = until_killed(box, phase, fault, 0, NEVER)
+    rest = int(box.sh("cat /tmp/rest"))
+    assert rig.revert().ok
+    assert rig.clear().ok
+    box.sh("rm /tmp/rest")
+    return NEVER - rest
+
+
+def killed(phase: str, fault: str) -> Callable[..., None]:
+    """The test of one phase of one fault; every boundary with `--counts 100`, a few of them spread out without."""
+
+    def act(host: Rig) -> None:
+        box = host.sandbox
+        box.sh("setsid sleep 543 </dev/null >/dev/null 2>&1 &")  # what process-kill stops
+        before = picture(box)
+        total = boundaries(box, phase, FAULTS[fault])
+        assert total > 100
+        times = total if host.counts >= 100 else max(2, total * host.counts // 1000)
+        repeated.append(f"boundaries of {phase}, {fault}, {host.sandbox.shell}: {times} of {total}")
+        first, outlived = len(repeated) % 7, 0
+        for number in range(times):
+            place = 1 + (first + number * total // times) % total
+            rig = until_killed(box, phase, FAULTS[fault], 1 + number, place)
+            outlived += box.script(
+                "rm /tmp/rest"
+            ).ok  # a revert that verifies at once is shorter than one that tries again
+            try:
+                heal(rig, before, phase)
+            except AssertionError as error:
+                raise AssertionError(f"stopped before command {place} of {phase}: {error}") from error
+
+        assert outlived <= times // 2, f"only {times - outlived} of {times} were killed"
+
+    act.__name__ = f"test_{fault}_killed_at_a_boundary_of_{phase}"
+    return beside(act)
+
+
+test_disk_full_killed_while_arming = killed("arm", "disk-full")
+test_disk_full_killed_while_injecting = killed("inject", "disk-full")
+test_disk_full_killed_while_reverting = killed("revert", "disk-full")
+test_adapter_down_killed_while_arming = killed("arm", "adapter-down")
+test_adapter_down_killed_while_injecting = killed("inject", "adapter-down")
+test_adapter_down_killed_while_reverting = killed("revert", "adapter-down")
+test_process_kill_killed_while_arming = killed("arm", "process-kill")
+test_process_kill_killed_while_injecting = killed("inject", "process-kill")
+test_process_kill_killed_while_reverting = killed("revert", "process-kill")

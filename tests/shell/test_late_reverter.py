@@ -1,0 +1,52 @@
+"""Of several who revert one run, those that come late end: the host may carry another run's fault by then."""
+
+from __future__ import annotations
+
+import threading
+
+from stormdesk.faults.adapter_down import AdapterDown
+from stormdesk.model import Completed
+from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
+from tests.shell.sandbox import eventually
+
+REC = "/run/stormdesk/r-20261121-0312-k3f9"
+
+
+@beside
+def test_a_reverter_that_comes_late_leaves_the_next_run_alone(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
+    host.sandbox.sh("ip addr add 10.9.1.77/24 dev lo")  # nobody can verify the revert as long as this is there
+    late: list[Completed] = []
+    reverter = threading.Thread(target=lambda: late.append(host.revert(patience_s=30)))
+    reverter.start()
+    eventually("grep -q REVERTING " + REC + "/record", host.sandbox, 5)
+    text = host.sandbox.sh(f"cat {REC}/record")
+    host.sandbox.sh(f"kill -STOP $(pgrep -of {REC}/revert.sh); ip addr del 10.9.1.77/24 dev lo")
+    assert host.revert(patience_s=10).ok, text
+    other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa")
+    assert states(other.arm(other.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
+    host.sandbox.sh(f"kill -CONT $(pgrep -f {REC}/revert.sh)")
+    reverter.join(20)
+    assert not reverter.is_alive()
+    assert host.sandbox.sh("cat /sys/class/net/eth1/operstate") == "down\n"
+    assert host.clear().ok
+    assert other.revert().ok
+    assert other.clear().ok
+    same(before, host.sandbox)
+
+
+@beside
+def test_clear_ends_a_reverter_that_is_still_at_it(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
+    host.sandbox.sh("ip addr add 10.9.1.77/24 dev lo")
+    reverter = threading.Thread(target=lambda: host.revert(patience_s=30))
+    reverter.start()
+    eventually("grep -q REVERTING " + REC + "/record", host.sandbox, 5)
+    host.sandbox.sh(f"kill -STOP $(pgrep -of {REC}/revert.sh); ip addr del 10.9.1.77/24 dev lo")
+    assert host.revert(patience_s=10).ok
+    assert host.clear().ok
+    reverter.join(20)
+    assert not reverter.is_alive()
+    same(before, host.sandbox)

@@ -1,0 +1,194 @@
+"""The task layer: exit codes, what the asking flags do, and what a list costs. Real command lines (tests/e2e/invoking.py).
+
+For another version of invoke: `pip install --target DIR invoke==2.2.1`, then run this with PYTHONPATH=DIR.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from stormdesk import inventory as documents
+from stormdesk.drive.signals import LeaveNow
+from stormdesk.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
+from stormdesk.front import outcome
+from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
+
+HEAVY = ("paramiko", "pytest", "aiohttp", "jinja2", "rich", "pulumi", "testinfra", "psycopg", "redis", "cryptography")
+FAULTS = ("chaos.disk-full", "chaos.adapter-down", "chaos.process-kill")
+READS_HOSTS = (*FAULTS, "chaos.status", "check.steady", "check.residue")  # with --plan and --dry they may
+
+
+def raising(error: BaseException) -> Callable[[], NoReturn]:
+    def act() -> NoReturn:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("u"), 2),
+        (RefusedError("r"), 3),
+        (ConnectFailed("c"), 3),
+        (KeyboardInterrupt(), 4),
+        (HostError("h"), 5),
+        (ResidueError("d"), 5),
+        (LeaveNow("SIGTERM"), 5),
+        (ZeroDivisionError("z"), 70),
+        (OSError(2, "gone"), 70),
+    ],
+)
+def test_each_error_has_its_exit_code_and_one_line(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(raising(error), debug=False, as_json=False) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("answer", [None, 0, 1, ExitCode.DIRTY])
+def test_what_a_task_returns_is_its_exit_code(answer: Any) -> None:
+    assert outcome(lambda: answer, debug=False, as_json=False) == int(answer or 0)
+
+
+def test_a_traceback_is_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome(raising(RuntimeError("odd\x1b[31m")), debug=False, as_json=False)
+    said = capsys.readouterr().err
+    assert said == "internal error: RuntimeError: odd\\x1b[31m   Type it again with --debug for the traceback\n"
+    outcome(raising(RuntimeError("odd")), debug=True, as_json=False)
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_an_error_is_the_one_object_too(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome(raising(RefusedError("no")), debug=False, as_json=True)
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"error": "no", "exit_code": 3}
+    assert said.err == "no\n"
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[str]:
+    """All task names, as invoke itself lists them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "--list", "--list-format", "json"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    top = json.loads(done.stdout)
+    return [
+        *(task["name"] for task in top["tasks"]),
+        *(f"{group['name']}.{task['name']}" for group in top["collections"] for task in group["tasks"]),
+    ]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--dry", "--plan"])
+def test_asking_flags_change_nothing(flag: str, tasks: list[str], tmp_path: Path) -> None:
+    """Every task, with an inventory whose hosts count connections. Only --plan and --dry of some read hosts."""
+    with trap() as there:
+        file = tmp_path / "inventory.json"
+        file.write_bytes(documents.render(inventory(there.port, str(tmp_path / "no-key"))))
+        lines = [
+            [task, *_words(task, file), flag] for task in tasks if flag in ("--help", "-h") or task not in READS_HOSTS
+        ]
+        ended = run_all(lines, environ(tmp_path))
+        assert there.count == 0
+    for line, end in zip(lines, ended, strict=True):
+        _check_asked(line, flag, end)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inventory.json"]
+
+
+def _words(task: str, file: Path) -> list[str]:
+    """Everything that the task needs to do its worst."""
+    needs = {
+        "env.up": ["--name", "never"],
+        "env.exec": ["--host", "trader-a", "--command", "true"],
+        "env.ssh": ["--host", "trader-a"],
+        "chaos.revert": ["--inventory", str(file), "--all"],
+        "gameday.run": ["--inventory", str(file), "--runbook", "disk-full-trader"],
+    }
+    if task in needs:
+        return needs[task]
+    if task.startswith(("chaos.", "check.")) and task != "chaos.catalog":
+        return ["--inventory", str(file)] + (["--host", "trader-a"] if task in FAULTS else [])
+    return []
+
+
+def _check_asked(line: list[str], flag: str, end: Ended) -> None:
+    assert "Traceback" not in end.err, (line, end.err)
+    if flag in ("--help", "-h"):
+        assert (end.code, end.err) == (0, ""), line
+        assert end.out.startswith(f"Usage: inv[oke] [--core-opts] {line[0]} "), line
+    elif end.code == 0:
+        harmless = line[0] in ("doctor", "env.list", "chaos.catalog", "gameday.list")
+        assert harmless or "Nothing was changed" in end.out, (line, end.out)
+    else:  # a task that changes nothing has no --plan; one that reads an environment has none here
+        assert end.code == 2, (line, end)
+        assert f"has no {flag}" in end.err or "environment" in end.err, (line, end.err)
+
+
+def test_a_list_imports_nothing_heavy() -> None:
+    code = "import sys, tasks; print([m for m in sys.argv[1:] if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_importing_the_tasks_answers_nobody() -> None:
+    """A test runner or an editor that imports tasks.py has a command line of its own."""
+    code = "import sys; sys.argv = ['x', '--precent', 'chaos.nope']; import tasks; print(len(tasks.ns.task_names) > 10)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_lists_menus_and_completion(tmp_path: Path) -> None:
+    lines = [["--list"], ["chaos"], ["chaos", "--help"], ["--help", "chaos"], ["--list", "chaos"], ["--help", "doctor"]]
+    lines += [["--complete", "--", "invoke", "chaos.disk-full", "--"], ["--complete", "--", "invoke", "cha"]]
+    listed, *menus, sub, help_, flags, names = run_all(lines, environ(tmp_path))
+    assert {end.code for end in (listed, *menus, sub, help_, flags, names)} == {0}
+    assert "chaos.disk-full   " in listed.out
+    assert all("chaos.disk-full " in menu.out and "env.up" not in menu.out for menu in menus)
+    assert "Check this machine" in help_.out
+    assert "--percent" in flags.out.split()
+    assert "chaos.disk-full" in names.out.split()
+    assert all(end.err == "" for end in (listed, *menus, sub, help_, flags, names))
+
+
+def test_help_tells_units_and_defaults(tmp_path: Path) -> None:
+    (end,) = run_all([["chaos.disk-full", "--help"]], environ(tmp_path))
+    text = " ".join(end.out.split())
+    assert "--percent PERCENT how full, of what users can have: 1..100 (default: 100)" in text
+    assert "--for TIME how long it stays in (default: 30s)" in text
+    assert "Undo: unlink" in text
+
+
+def test_several_tasks_run_in_order_and_the_first_failure_ends_the_line(tmp_path: Path) -> None:
+    (end,) = run_all([["chaos.catalog", "env.status", "--env", "nope", "chaos.catalog"]], environ(tmp_path))
+    assert end.code == 2
+    assert end.out.count("undo: unlink") == 1
+
+
+def test_a_signal_ends_a_task_in_order() -> None:
+    """SIGTERM while a task waits: exit 4 with one line, as Ctrl-C."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from stormdesk.front import outcome\n"
+        "def act():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(20)\n"
+        "sys.exit(outcome(act, debug=False, as_json=False))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (4, "", "stopped\n")

@@ -1,0 +1,126 @@
+"""The same run for people, for logs and for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+
+from stormdesk.drive.show import Mode, Show, spark, table
+from stormdesk.errors import ExitCode
+
+
+def shown(mode: Mode, width: int = 80, *, colour: bool = False) -> tuple[Show, io.StringIO]:
+    out = io.StringIO()
+    return Show(mode, out, width=width, colour=colour, now=lambda: 1_800_000_000.0), out
+
+
+def a_run(show: Show) -> None:
+    show.header("r-1", "disk-full", ["trader-a (root@10.77.0.13:22)"], "100 % of /var/lib/trading", 20)
+    show.phase("plan", "write 180.0 MiB with fallocate to /var/lib/trading/.stormdesk-r-1, then to the last block")
+    show.phase("steady", "6/6 checks passed", 0.9, ok=True)
+    show.progress("hold", 5, 20, "15 s left   orders 3.0/s  refused 12 " + "x" * 200)
+    show.phase("hold", "20 s\u202e\x1b[31m", ok=False)
+    show.verdict(0, "held", "clean", "every check held", "runs/r-1/report.html", "r-1")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_people_get_aligned_lines_that_fit(width: int) -> None:
+    show, out = shown(Mode.PEOPLE, width)
+    a_run(show)
+    lines = [line.rpartition("\r\x1b[2K")[2] for line in out.getvalue().split("\n")]
+    assert max(len(line) for line in lines if "report:" not in line) <= width
+    assert any(line.startswith(" plan     write 180.0") for line in lines)
+    assert " PASS  every check held.  Hosts" in out.getvalue()
+    assert "\u202e" not in out.getvalue()
+
+
+def test_the_moving_line_is_replaced_in_place() -> None:
+    show, out = shown(Mode.PEOPLE)
+    show.progress("hold", 5, 20, "15 s left")
+    show.progress("hold", 10, 20, "10 s left")
+    show.phase("hold", "done")
+    drawn = out.getvalue().split("\r\x1b[2K")
+    assert [line.count("█") for line in drawn] == [0, 5, 10, 0]
+    assert out.getvalue().count("\n") == 1
+
+
+def test_colour_is_only_paint() -> None:
+    plain, painted = shown(Mode.PEOPLE), shown(Mode.PEOPLE, colour=True)
+    a_run(plain[0])
+    a_run(painted[0])
+    assert "\x1b[32" in painted[1].getvalue()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted[1].getvalue()).replace(" \n", "\n") == plain[1].getvalue()
+
+
+def test_logs_get_one_line_a_phase() -> None:
+    show, out = shown(Mode.LINES)
+    a_run(show)
+    lines = out.getvalue().splitlines()
+    assert [line.split()[2] for line in lines] == ["run", "plan", "steady", "hold", "verdict"]
+    assert lines[2] == '2027-01-15T08:00:00Z info steady ok=true took_s=0.90 text="6/6 checks passed"'
+    assert lines[3].split()[1] == "error"
+    assert all(line.isprintable() for line in lines)
+
+
+def test_programs_get_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    show, err = shown(Mode.JSON)
+    a_run(show)
+    assert capsys.readouterr().out == ""
+    show.result({"exit_code": 0, "why": "größer"})
+    assert json.loads(capsys.readouterr().out) == {"exit_code": 0, "why": "größer"}
+    assert err.getvalue().count("\n") == 5
+
+
+def test_the_parts_of_a_task_are_gathered_into_its_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    show, _ = shown(Mode.JSON)
+    part = show.gathering()
+    part.result({"step": 1})
+    part.result({"step": 2})
+    show.result({"steps": part.gathered})
+    assert json.loads(capsys.readouterr().out) == {"steps": [{"step": 1}, {"step": 2}]}
+
+
+@pytest.mark.parametrize("code", list(ExitCode))
+@pytest.mark.parametrize("residue", ["clean", "dirty", "untouched"])
+def test_every_ending_has_words(code: ExitCode, residue: str) -> None:
+    show, out = shown(Mode.PEOPLE)
+    show.verdict(code, "unknown", residue, "because", run="r-1")
+    text = out.getvalue()
+    assert ("DIRTY" in text) == (residue == "dirty") == ("invoke chaos.revert --run r-1" in text)
+    assert ("PASS" in text) == (code is ExitCode.HELD and residue != "dirty")
+
+
+def test_a_terminal_that_went_away_does_not_stop_a_run() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:  # type: ignore[explicit-override]  # from 3.12
+            raise BrokenPipeError
+
+    a_run(Show(Mode.PEOPLE, Gone()))
+
+
+def test_a_terminal_without_unicode_gets_plain_signs() -> None:
+    class Latin(io.StringIO):
+        encoding = "latin-1"
+
+    out = Latin()
+    show = Show(Mode.PEOPLE, out)
+    show.progress("hold", 1, 2, f"a · b → c {spark([1, 2])}")
+    assert out.getvalue().isascii()
+
+
+def test_tables_align_and_speak_plainly() -> None:
+    rows = [
+        {"name": "venue", "ssh": True, "services": {"venue": True}},
+        {"name": "x", "ssh": False, "services": {"y": False}},
+    ]
+    assert table(rows) == ["name   ssh  services", "venue  yes  venue", "x      no   y DOWN"]
+    assert table([]) == []
+
+
+def test_sparks_start_at_zero() -> None:
+    assert spark([0, 1, 2]) == "▁▄█" or spark([0, 1, 2]) == "▁▅█"
+    assert spark([]) == ""
+    assert spark([0, 0]) == "▁▁"

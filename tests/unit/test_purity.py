@@ -1,0 +1,168 @@
+"""Pure rooms decide, one I/O room acts: walks the syntax trees of the pure files, and looks at everyone's import names."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio", "time", "os", "shutil", "tempfile"}
+# What reaches I/O by another name: our own I/O rooms, and modules that only exist to do it.
+IO_ROOMS = ("stormdesk.drive", "stormdesk.front", "stormdesk.infra.backends", "stormdesk.infra.environment")
+IO_ROOMS_OF_OTHERS = {"importlib", "ctypes", "multiprocessing", "concurrent", "secrets", "uuid", "urllib", "http"}
+IO_CALLS = {
+    *("open", "print", "input", "exec", "eval", "__import__"),
+    *("read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "rmdir", "unlink", "touch", "rename"),
+    *("iterdir", "rglob", "exists", "is_file", "is_dir", "is_symlink", "stat", "lstat", "resolve", "readlink"),
+    *("now", "utcnow", "today", "urandom", "token_hex"),
+}
+TOP_LEVEL = {"faults", "checks", "infra", "testnet"}
+
+
+def pure_files() -> list[Path]:
+    """Every file that DESIGN's rule of the house names."""
+    engine = [path for path in (ROOT / "stormdesk").glob("*.py") if not path.name.startswith("front")]
+    ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
+    faults = list((ROOT / "faults").rglob("*.py"))
+    return sorted([*engine, *ladders, *faults, ROOT / "infra/topology.py", ROOT / "infra/stacks.py"])
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, dotted module) of every import anywhere in a tree, `from a import b` as both `a` and `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield node.lineno, module
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def impurities(source: str) -> list[str]:
+    """What a pure file must not have, as `line: what`."""
+    tree = ast.parse(source)
+    found = []
+    for line, module in imported(tree):
+        top = module.split(".")[0]
+        rooms = any(module == room or module.startswith(room + ".") for room in IO_ROOMS)
+        if top in IO_MODULES | IO_ROOMS_OF_OTHERS or rooms or module.startswith("."):
+            found.append(f"{line}: imports {module}")
+        if top == "random" and module not in ("random", "random.Random"):
+            found.append(f"{line}: takes randomness from {module} instead of an argument")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in IO_CALLS:
+                found.append(f"{node.lineno}: calls {name}()")
+        if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("random.") and node.attr != "Random":
+            found.append(f"{node.lineno}: takes randomness from random.{node.attr} instead of an argument")
+    return found
+
+
+@pytest.mark.parametrize("path", pure_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_pure_files_do_no_io(path: Path) -> None:
+    assert impurities(path.read_text()) == []
+
+
+def test_the_pure_files_are_really_looked_at() -> None:
+    names = {str(path.relative_to(ROOT)) for path in pure_files()}
+    assert len(names) >= 15
+    assert {"stormdesk/model.py", "stormdesk/shell.py", "faults/disk_full.py", "infra/topology.py"} <= names
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        *(f"import {name}" for name in sorted(IO_MODULES)),
+        "from os import environ",
+        "import os.path",
+        "def f():\n    import time",
+        "def f():\n    from subprocess import run",
+        "import socket as harmless",
+        "from stormdesk.drive import pool",
+        "from stormdesk import drive",
+        "from . import front",
+        "import importlib",
+        "x = open('y')",
+        "from pathlib import Path\nx = Path('y').read_text()",
+        "from pathlib import Path\nPath('y').write_bytes(b'')",
+        "from pathlib import Path\nx = Path('y').exists()",
+        "__import__('o' + 's')",
+        "import random\nx = random.random()",
+        "from random import choice",
+        "from datetime import datetime\nx = datetime.now()",
+    ],
+)
+def test_a_planted_impurity_is_seen(planted: str) -> None:
+    clean = (ROOT / "stormdesk/model.py").read_text()
+    assert impurities(clean) == []
+    assert impurities(f"{clean}\n{planted}\n") != []
+
+
+def shipped_files() -> list[Path]:
+    """Every Python file of the checkout, each once: the links in stormdesk/ show the top-level folders again."""
+    folders = ("stormdesk", "faults", "checks", "infra", "testnet", "tests")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path == path.resolve()]
+    return [*found, *ROOT.glob("*.py")]
+
+
+def test_nothing_imports_the_top_level_folders_by_their_short_names() -> None:
+    files = shipped_files()
+    assert len(files) > 40
+    bad = [
+        f"{path.relative_to(ROOT)}:{line}: imports {module}"
+        for path in files
+        for line, module in imported(ast.parse(path.read_text()))
+        if module.split(".")[0] in TOP_LEVEL
+    ]
+    assert bad == []
+
+
+def test_an_import_by_a_short_name_is_seen() -> None:
+    planted = "from faults import FAULTS\nimport infra.topology\nfrom stormdesk.faults import FAULTS as real\n"
+    assert [module for _, module in imported(ast.parse(planted)) if module.split(".")[0] in TOP_LEVEL] == [
+        "faults",
+        "faults.FAULTS",
+        "infra.topology",
+    ]
+
+
+@pytest.mark.parametrize("room", ["faults", "checks", "infra", "testnet"])
+def test_the_import_names_lead_to_the_top_level_folders(room: str) -> None:
+    assert (ROOT / "stormdesk" / room).resolve() == ROOT / room
+    assert (ROOT / room / "__init__.py").is_file()
+
+
+HEAVY = (
+    "paramiko",
+    "asyncio",
+    "aiohttp",
+    "psycopg",
+    "redis",
+    "jinja2",
+    "rich",
+    "pytest",
+    "testinfra",
+    "yaml",
+    "socket",
+)
+
+
+def test_importing_every_pure_file_loads_nothing_heavy() -> None:
+    """What the menu and `--plan` need of the engine must not cost a connection library: asked in a new interpreter."""
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in pure_files()]
+    modules = [name if name.startswith("stormdesk") else f"stormdesk.{name}" for name in names]
+    modules = [name.removesuffix(".__init__") for name in modules]
+    allowed = {"runbook": ("yaml",), "report": ("jinja2",)}
+    for module in modules:
+        code = f"import sys, {module}; print([name for name in sys.argv[1:] if name in sys.modules])"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, timeout=30, check=True
+        )
+        loaded = set(ast.literal_eval(done.stdout)) - set(allowed.get(module.rpartition(".")[2], ()))
+        assert loaded == set(), f"{module} loads {loaded}"

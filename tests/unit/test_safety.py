@@ -1,0 +1,211 @@
+"""What is never done, and what needs to be allowed by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from stormdesk import safety
+from stormdesk.errors import RefusedError, UsageError
+from stormdesk.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.model import HostFacts, Identity, Plan
+from stormdesk.safety import Allow
+
+CONTROLLER = Identity("boot-1", "pid:[1]")
+FACTS = HostFacts(
+    host="trader-0",
+    identity=Identity("boot-1", "pid:[2]"),
+    uid=0,
+    marker={"environment": "demo", "ephemeral": True},
+    marker_text="{}",
+    production=False,
+    halted=False,
+    boot_hook=True,
+    tools=frozenset(),
+    active=0,
+)
+PLAN = Plan(
+    fault="disk-full",
+    run_id="r-1",
+    host="trader-0",
+    hold_s=20.0,
+    ttl_s=35.0,
+    mechanism="dd",
+    says="write it full",
+    reverts_what="unlink",
+    resources=("disk:/x",),
+    steps=(),
+    witness=("true",),
+)
+
+
+def hosts(**roles: int) -> Inventory:
+    named = {f"{role}-{n}": role for role, count in roles.items() for n in range(count)}
+    entries = {
+        name: InventoryHost(name=name, role=role, address="h", host_key="ssh-ed25519 A", identity_file="/k")
+        for name, role in named.items()
+    }
+    return Inventory(version=VERSION, environment="demo", hosts=entries)
+
+
+# ---- hosts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_marked_host_of_this_environment_may_be_touched() -> None:
+    safety.check_host(FACTS, hosts(trader=1), CONTROLLER)
+
+
+def test_a_host_on_the_same_kernel_or_in_an_equal_namespace_elsewhere_is_not_the_controller() -> None:
+    """The controller's own host is defined as equal boot id AND equal pid namespace; lab hosts share the boot id."""
+    for identity in (Identity("boot-1", "pid:[2]"), Identity("boot-2", "pid:[1]")):
+        safety.check_host(dataclasses.replace(FACTS, identity=identity), hosts(trader=1), CONTROLLER)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"identity": CONTROLLER}, "is the machine that this runs on: never a target"),
+        ({"production": True}, "carries /etc/stormdesk.production: never a target"),
+        ({"marker": None}, "has no /etc/stormdesk.target: it is not a target of demo"),
+        ({"marker": {}}, "belongs to environment 'None', not 'demo'"),
+        ({"marker": {"environment": "prod\n\x1b[31m"}}, r"belongs to environment 'prod\n\x1b[31m', not 'demo'"),
+        ({"marker": {"environment": ["demo"]}}, "not 'demo'"),
+        ({"uid": 1000}, "root is needed"),
+        ({"halted": True}, "is halted: no faults until it is lifted"),
+    ],
+)
+def test_any_other_host_is_refused(changes: Mapping[str, Any], says: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        safety.check_host(dataclasses.replace(FACTS, **changes), hosts(trader=1), CONTROLLER)
+    assert str(caught.value).startswith("trader-0 ") or str(caught.value).startswith("trader-0:")
+    assert says in str(caught.value)
+    assert "Nothing was changed" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+# ---- how many at once -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("roles", "chosen", "ephemeral", "allow", "refusal"),
+    [
+        ({"trader": 2}, 1, False, Allow(), ""),  # another one is left
+        ({"venue": 1}, 1, True, Allow(), ""),  # made to be broken
+        ({"venue": 1}, 1, False, Allow(), "venue-0 is the only venue and is not ephemeral.   --allow-role-share 100"),
+        ({"venue": 1}, 1, False, Allow(role_share=100), ""),
+        (
+            {"trader": 2},
+            2,
+            True,
+            Allow(),
+            "2 of 2 hosts of role trader at once: at most 33 %.   --allow-role-share 100",
+        ),
+        ({"trader": 6}, 2, True, Allow(), "2 of 6 hosts"),
+        ({"trader": 7}, 2, False, Allow(), ""),
+        ({"trader": 7}, 3, False, Allow(), "3 of 7 hosts"),
+        ({"trader": 4}, 2, False, Allow(role_share=50), ""),
+        ({"trader": 4}, 3, False, Allow(role_share=74), "3 of 4 hosts of role trader at once: at most 74 %"),
+        ({"trader": 4}, 4, False, Allow(role_share=99), "4 of 4 hosts"),
+        ({"trader": 4}, 4, False, Allow(role_share=100), ""),
+        ({"trader": 50}, 29, False, Allow(role_share=58, hosts=50), ""),  # 0.58 * 50 is 28.999999999999996
+        ({"trader": 50}, 11, False, Allow(), "11 hosts at once: at most 10.   --allow-hosts 11"),
+        ({"trader": 50}, 11, False, Allow(hosts=11), ""),
+        ({"trader": 50}, 11, False, Allow(hosts=10), "at most 10"),
+    ],
+)
+def test_the_spread_of_a_fault(roles: dict[str, int], chosen: int, ephemeral: bool, allow: Allow, refusal: str) -> None:
+    known = hosts(**roles)
+    picked = list(known.hosts.values())[:chosen]
+    names = {host.name for host in picked} if ephemeral else set()
+    if not refusal:
+        safety.check_spread(picked, known, names, allow)
+        return
+    with pytest.raises(RefusedError) as caught:
+        safety.check_spread(picked, known, names, allow)
+    assert refusal in str(caught.value)
+
+
+# ---- plans ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "boot_hook", "active", "allow", "refusal"),
+    [
+        ({}, True, 0, Allow(), ""),
+        ({"irreversible": True}, True, 0, Allow(), "--allow-irreversible"),
+        ({"irreversible": True}, True, 0, Allow(irreversible=True), ""),
+        ({"persistent": True}, True, 0, Allow(), ""),
+        ({"persistent": True}, False, 0, Allow(), "--allow-no-boot-hook"),
+        ({"persistent": True}, False, 0, Allow(no_boot_hook=True), ""),
+        ({}, False, 2, Allow(), ""),
+        ({}, False, 3, Allow(), "3 faults are in already on trader-0: at most 3"),
+    ],
+)
+def test_the_guards_of_a_plan(
+    changes: Mapping[str, Any], boot_hook: bool, active: int, allow: Allow, refusal: str
+) -> None:
+    plan, facts = dataclasses.replace(PLAN, **changes), dataclasses.replace(FACTS, boot_hook=boot_hook)
+    if not refusal:
+        safety.check_plan(plan, facts, active, allow)
+        return
+    with pytest.raises(RefusedError) as caught:
+        safety.check_plan(plan, facts, active, allow)
+    assert refusal in str(caught.value)
+
+
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [("/srv", "/srv"), ("/srv//a/./b/", "/srv/a/b"), ("/srv/a b", "/srv/a b"), ("/srv/é", "/srv/é"), ("/etcetera", "/etcetera")],
+)  # fmt: skip
+def test_plain_paths(path: str, plain: str) -> None:
+    assert safety.check_path("--path", path) == plain
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "//", "/.", "srv", "../..", "/srv/..", "/srv/../etc", "~", "-x", "a\0b"),
+        *("/boot", "/boot/x", "/etc", "/./etc", "//etc", "/usr/lib", "/proc/1", "/sys", "/dev/shm", "/bin", "/sbin", "/lib"),
+        *("/a\tb", "/a\0b", "/a\nb", "/a\u202eb", "/a\x7f", "/\udcff", "/" + "a" * 5000, "/" + "a" * 2_000_000),
+    ],
+)  # fmt: skip
+def test_other_paths_are_refused_in_one_harmless_line(path: str) -> None:
+    with pytest.raises(UsageError, match=r"^--path ") as caught:
+        safety.check_path("--path", path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["eth0", "eth1.100", "br-1a2b3c4d5e6f", "wg_0", "veth0@if3", "a", "x" * 15])
+def test_interface_names(name: str) -> None:
+    assert safety.check_interface(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "lo", "all", "default", "eth0;reboot", "x" * 16, "-oX", "a b", "a/b", "..", "eth0\n", "$(id)", "é"]
+)
+def test_other_interface_names_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"^--interface ") as caught:
+        safety.check_interface(name)
+    assert "eth1" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("text", ["testnet.trader", "a b'; $(reboot)", "initdb", "--config /etc/x.json"])
+def test_patterns(text: str) -> None:
+    assert safety.check_pattern(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ab", "x" * 201, "a\nb", "abc\x1b", "sshd", "/usr/sbin/sshd", "stormdesk", "supervisord", "init", "pid init"]
+)  # fmt: skip
+def test_other_patterns_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--pattern ") as caught:
+        safety.check_pattern(text)
+    assert str(caught.value).isprintable()
