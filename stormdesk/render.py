@@ -102,7 +102,7 @@ def halt(scripts: HostScripts, reason: str) -> str:
     """Put the lever on the host: no inject from now on."""
     return _whole(
         scripts["lib.sh"]
-        + 'sd_find_base || exit 1\nmkdir -p "$sd_base/locks"\n'
+        + 'sd_find_base || exit 1\nmkdir -p "$sd_base"\n'
         + f'printf "%s\\n" {words((reason,))} >"$sd_base/halt"\n'
     )
 
@@ -111,7 +111,7 @@ def lift(scripts: HostScripts) -> str:
     """Take the lever away."""
     return _whole(
         scripts["lib.sh"]
-        + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base/locks" "$sd_base" 2>/dev/null\nexit 0\n'
+        + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
     )
 
 

@@ -14,7 +14,7 @@ from stormdesk.inventory import Inventory
 FIND_OURS = r"""
 for dir in /run /dev/shm /var/lib; do
   for found in "$dir"/stormdesk/r-*; do [ ! -e "$found" ] || echo "record $found"; done
-  for found in "$dir"/stormdesk/locks/*; do [ ! -L "$found" ] || echo "lock $found"; done
+  for found in "$dir"/stormdesk/lock.*; do [ ! -L "$found" ] || echo "lock $found"; done
 done
 for pid in /proc/[0-9]*; do
   [ "$pid" != "/proc/$$" ] || continue

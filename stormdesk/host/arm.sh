@@ -20,7 +20,8 @@ refuse() {
 lock_all() {
   printf '%s\n' "$SD_RESOURCES" | while IFS= read -r resource; do
     sd_lock_path "$resource"
-    ln -s "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
+    # -n: the name of a run is that of its record beside the lock; it must never be followed.
+    ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
   done
 }
 

@@ -16,5 +16,5 @@ for file in $(grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inj
 done
 sd_release
 rm -rf "${rec:?}"
-rmdir "$sd_base/locks" "$sd_base" 2>/dev/null
+rmdir "$sd_base" 2>/dev/null
 exit 0

@@ -20,6 +20,11 @@ for sd_try in /run /dev/shm; do
 done
 [ -n "$sd_base" ] || sd_refuse "neither /run nor /dev/shm is a tmpfs: there is no place that a fault cannot fill"
 [ ! -e "$sd_base/halt" ] || sd_refuse "halted: $(cat "$sd_base/halt")   (invoke chaos.halt --lift)"
-mkdir -p "$sd_base/locks" || sd_refuse "cannot write below $sd_base"
-mkdir "$sd_base/$SD_RUN" 2>/dev/null || sd_refuse "run $SD_RUN is already on this host"
+# The last run that ends takes the folder away with it: it may go between the two.
+sd_try=0
+until mkdir -p "$sd_base" && mkdir "$sd_base/$SD_RUN" 2>/dev/null; do
+  [ ! -e "$sd_base/$SD_RUN" ] || sd_refuse "run $SD_RUN is already on this host"
+  sd_try=$((sd_try + 1))
+  [ "$sd_try" -lt 10 ] || sd_refuse "cannot write below $sd_base"
+done
 rec=$sd_base/$SD_RUN

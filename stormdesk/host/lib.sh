@@ -280,11 +280,11 @@ sd_undo() {
 # Remove a record that never came as far as INTENT, and a durable one that never was complete: nothing was done for it.
 # Its locks go too.
 sd_discard() {
-  for sd_lock in "$sd_base"/locks/*; do
+  for sd_lock in "$sd_base"/lock.*; do
     [ "$(readlink "$sd_lock" 2>/dev/null)" != "${rec##*/}" ] || rm -f "$sd_lock"
   done
   rm -rf "${rec:?}"
-  rmdir "$sd_base/locks" "$sd_base" 2>/dev/null
+  rmdir "$sd_base" 2>/dev/null
   [ ! -d "$sd_durable" ] || { rm -rf "${sd_durable:?}/${SD_RUN:?}"; sd_boot_hook_remove; }
 }
 
@@ -294,7 +294,6 @@ sd_release() {
     sd_lock_path "$sd_resource"
     [ "$(readlink "$sd_lock" 2>/dev/null)" = "$SD_RUN" ] && rm -f "$sd_lock"
   done
-  rmdir "$sd_base/locks" 2>/dev/null
   if [ -n "$SD_PERSISTENT" ]; then
     rm -rf "${sd_durable:?}/${SD_RUN:?}"
     sd_boot_hook_remove
@@ -304,7 +303,7 @@ sd_release() {
 
 # Set $sd_lock: the lock's path for resource $1; the name is the resource with everything but letters and digits replaced.
 sd_lock_path() {
-  sd_lock=$sd_base/locks/$(printf '%s' "$1" | tr -c 'A-Za-z0-9' '_')
+  sd_lock=$sd_base/lock.$(printf '%s' "$1" | tr -c 'A-Za-z0-9' '_')
 }
 
 # Revert this run: $1 who, $2 for how many tenths of a second to keep trying. Absolute and idempotent: any number of
@@ -321,7 +320,8 @@ sd_revert() {
       sleep 0.1
       sd_left=$((sd_left - 1))
       sd_read
-      [ "$sd_state" != REVERTED ] || return 0
+      # It may be stopped before it lets go; our answer means that the host is free for the next run.
+      [ "$sd_state" != REVERTED ] || { sd_release; return 0; }
     done
   fi
   sd_fence

@@ -14,6 +14,6 @@ for rec in "$sd_base"/r-*/ "$sd_durable"/r-*/; do
   done
   sd_read && printf '%s' "$sd_history" | sed 's/^/line /'
 done
-for lock in "$sd_base"/locks/*; do
-  [ ! -L "$lock" ] || echo "lock ${lock##*/} $(readlink "$lock")"
+for lock in "$sd_base"/lock.*; do
+  [ ! -L "$lock" ] || echo "lock ${lock##*/lock.} $(readlink "$lock")"
 done

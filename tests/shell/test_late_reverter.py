@@ -25,7 +25,8 @@ def test_a_reverter_that_comes_late_leaves_the_next_run_alone(host: Rig) -> None
     host.sandbox.sh(f"kill -STOP $(pgrep -of {REC}/revert.sh); ip addr del 10.9.1.77/24 dev lo")
     assert host.revert(patience_s=10).ok, text
     other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa")
-    assert states(other.arm(other.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
+    armed = other.arm(other.plan(AdapterDown(interface="eth1"), ttl_s=60))
+    assert states(armed) == CONFIRMED, armed
     host.sandbox.sh(f"kill -CONT $(pgrep -f {REC}/revert.sh)")
     reverter.join(20)
     assert not reverter.is_alive()
