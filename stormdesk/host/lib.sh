@@ -173,12 +173,16 @@ sd_file_print() {
 
 # States of the services that a manager runs here; the manager's own answer, without pids and times.
 sd_services() {
-  sd_kind=service
   if [ -S /run/supervisor.sock ]; then
-    # supervisorctl ends with 3 when something is not running: that is an answer.
-    supervisorctl status 2>/dev/null | sed 's/^\([^ ]*\) *\([A-Z]*\).*/service \1 \2/'
+    sd_text=$(timeout 10 supervisorctl status 2>&1)
+    # It ends with 3 when something is not running: that is an answer.
+    case $? in
+      0 | 3) [ -z "$sd_text" ] || printf '%s\n' "$sd_text" | sed 's/^\([^ ]*\) *\([A-Z]*\).*/service \1 \2/' ;;
+      *) printf 'service !error supervisorctl status: %s\n' "$(printf '%.200s' "$sd_text" | tr '\n' ' ')" ;;
+    esac
   elif [ -d /run/systemd/system ]; then
-    systemctl list-units --type=service --all --plain --no-legend 2>/dev/null | sed 's/^\([^ ]*\) *[^ ]* *\([^ ]*\).*/service \1 \2/' | sort
+    sd_text=$(systemctl list-units --type=service --all --plain --no-legend 2>/dev/null) || { echo 'service !error systemctl list-units'; return; }
+    printf '%s\n' "$sd_text" | sed 's/^\([^ ]*\) *[^ ]* *\([^ ]*\).*/service \1 \2/' | sort
   else
     echo "service absent"
   fi
@@ -450,7 +454,7 @@ sd_witness_down() {
 sd_processes() {
   case $1 in
     service)
-      sd_pids=$(supervisorctl pid "$2" 2>/dev/null || systemctl show -p MainPID --value "$2" 2>/dev/null) ;;
+      sd_pids=$(timeout 10 supervisorctl pid "$2" 2>/dev/null || systemctl show -p MainPID --value "$2" 2>/dev/null) ;;
     pidfile) read -r sd_pids <"$2" || return 1 ;;
     pattern) sd_pids=$(sd_matching "$2") ;;
   esac
@@ -535,12 +539,12 @@ sd_service_back() {
   sd_value injected_at
   sd_now
   [ "$sd_now" -ge $((sd_value + $2 * 100)) ] || return 0
-  if [ -S /run/supervisor.sock ]; then supervisorctl start "$1"; else systemctl start "$1"; fi
+  if [ -S /run/supervisor.sock ]; then timeout 20 supervisorctl start "$1"; else systemctl start "$1"; fi
   sd_service_note stormdesk
 }
 
 sd_service_running() {
-  if [ -S /run/supervisor.sock ]; then supervisorctl status "$1" | grep -q RUNNING; else systemctl -q is-active "$1"; fi
+  if [ -S /run/supervisor.sock ]; then timeout 10 supervisorctl status "$1" | grep -q RUNNING; else systemctl -q is-active "$1"; fi
 }
 
 sd_service_note() {

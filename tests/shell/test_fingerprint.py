@@ -94,6 +94,19 @@ def test_one_planted_difference_is_dirty_until_it_is_gone(armed: Rig, kind: str)
     assert seen != [line for line in before if line.startswith(name)]
 
 
+def test_a_manager_that_does_not_answer_is_no_host_without_services() -> None:
+    """Else the services would be a difference later, and the run could never be verified."""
+    require("supervisord")
+    with rig() as host:
+        host.sandbox.sh(SUPERVISOR)
+        eventually("supervisorctl status idle | grep -q RUNNING", host.sandbox, 10)
+        plan = host.plan(DiskFull(size=Size("4MiB")))
+        host.sandbox.sh("kill -KILL $(cat /run/supervisord.pid)")
+        done = host.arm(plan)
+        assert done.code == 10
+        assert "cannot read this host: service !error supervisorctl status" in probe.refusal(done.stdout)
+
+
 def test_a_service_that_stopped_is_dirty() -> None:
     require("supervisord")
     with rig() as host:
