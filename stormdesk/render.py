@@ -110,8 +110,7 @@ def halt(scripts: HostScripts, reason: str) -> str:
 def lift(scripts: HostScripts) -> str:
     """Take the lever away."""
     return _whole(
-        scripts["lib.sh"]
-        + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
+        scripts["lib.sh"] + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
     )
 
 

@@ -164,7 +164,9 @@ def _host(host: str, events: Sequence[Event]) -> HostStory:
     late = cleared.get("lateness_ms", lifted.get("lateness_ms"))
     return HostStory(
         host=host,
-        steps=tuple((str(event["event"]), float(event.get("host_t") or event["t"])) for event in mine if event["event"] in STEPS),
+        steps=tuple(
+            (str(event["event"]), float(event.get("host_t") or event["t"])) for event in mine if event["event"] in STEPS
+        ),
         mechanism=str(injected.get("mechanism", "")),
         witness=str(_last(mine, "S5.confirmed").get("witness", "")),
         injected_t=injected.get("injected_t") or injected.get("t"),

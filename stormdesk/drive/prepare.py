@@ -88,7 +88,9 @@ def prepare(
 
 def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow: safety.Allow) -> Prepared:
     if missing := [tool for tool in fault.needs if tool not in facts.tools]:
-        raise RefusedError(f"{fault.name} cannot be done on {facts.host}: it has no {', '.join(missing)}. Nothing was changed")
+        raise RefusedError(
+            f"{fault.name} cannot be done on {facts.host}: it has no {', '.join(missing)}. Nothing was changed"
+        )
     plan = fault.plan(facts, site, ttl_s)
     if isinstance(plan, Unsupported):
         raise RefusedError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")

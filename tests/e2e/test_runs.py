@@ -23,7 +23,17 @@ from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 
-STEPS = ["S1.intent", "S2.armed", "S3.acknowledged", "S4.injected", "S5.confirmed", "S6.hold", "S7.revert", "S8.verified", "S9.cleared"]
+STEPS = [
+    "S1.intent",
+    "S2.armed",
+    "S3.acknowledged",
+    "S4.injected",
+    "S5.confirmed",
+    "S6.hold",
+    "S7.revert",
+    "S8.verified",
+    "S9.cleared",
+]
 
 
 class Desk:
@@ -242,7 +252,9 @@ def test_a_reboot_takes_a_full_disk_with_it(desk: Desk) -> None:
 
 
 def test_halt_refuses_new_faults_until_it_is_lifted(desk: Desk) -> None:
-    process = desk.start("chaos.adapter-down", "--host", "trader-b", "--network", "market", "--for", "60s", "--allow-unsteady")
+    process = desk.start(
+        "chaos.adapter-down", "--host", "trader-b", "--network", "market", "--for", "60s", "--allow-unsteady"
+    )
     run = desk.run_started_by(process)
     desk.reached(run, "S6.hold")
     began = time.monotonic()

@@ -36,9 +36,7 @@ def failing(root: Path, tests: tuple[str, ...]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
-def test_a_planted_bug_is_found(
-    mutant: Mutant, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_planted_bug_is_found(mutant: Mutant, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     copy(tmp_path)
     mutant.plant(tmp_path)
     found = failing(tmp_path, mutant.killed_by)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from stormdesk.errors import UsageError
@@ -133,8 +132,13 @@ def site() -> files.Site:
     )
 
 
+def everything(host: Host) -> list[spec.FileSpec]:
+    made = files.content(CORE, host, site())
+    return [*made.files, *(file for service in made.services for file in service.files)]
+
+
 def test_secrets_on_a_host_are_for_their_owner_alone() -> None:
-    made = {f.path: f for f in files.content(CORE, A, site()).files}
+    made = {f.path: f for f in everything(A)}
     assert made["/etc/ssh/ssh_host_ed25519_key"].mode == 0o600
     config = made["/etc/trading/trader.json"]
     assert (config.mode, config.owner) == (0o600, "trading")
@@ -145,10 +149,9 @@ def test_secrets_on_a_host_are_for_their_owner_alone() -> None:
 
 def test_every_service_has_a_program_and_sshd_is_none() -> None:
     for host in CORE.hosts:
-        made = {f.path: f.text for f in files.content(CORE, host, site()).files}
-        programs = [
-            line for line in made["/etc/supervisor/supervisord.conf"].splitlines() if line.startswith("[program:")
-        ]
+        made = {f.path: f.text for f in everything(host)}
+        assert "files=/etc/supervisor/conf.d/*.conf" in made["/etc/supervisor/supervisord.conf"].splitlines()
+        programs = [text.splitlines()[0] for path, text in made.items() if path.startswith("/etc/supervisor/conf.d/")]
         assert programs == [f"[program:{s.name}]" for s in CORE.services_on(host.name)]
         assert "::respawn:/usr/sbin/sshd -D -e" in made["/etc/inittab"].splitlines()
         assert "::once:/etc/stormdesk/boot" in made["/etc/inittab"].splitlines()
@@ -163,13 +166,11 @@ def test_the_commands_of_services() -> None:
 
 def test_ports_of_two_starts_of_a_host_have_different_names_and_the_same_addresses() -> None:
     content = spec.Content(files=[], directories=[])
-    host = spec.host(CORE, 2, content, {})
-    first, second = network.ports(host, 1, 100), network.ports(host, 2, 200)
+    host = spec.host(CORE, CORE.hosts[2], content, {})
+    first, second = network.ports(host, 2, 1, 100), network.ports(host, 2, 2, 200)
     assert first[0] == "link add name p2.0.1 type veth peer name eth0 address 02:00:0a:4d:00:0d netns 100"
     assert {line.split()[3] for line in first[::2]}.isdisjoint(line.split()[3] for line in second[::2])
-    longest = max(
-        len(line.split()[3]) for line in network.ports(msgspec.structs.replace(host, number=999), 99999, 1)[::2]
-    )
+    longest = max(len(line.split()[3]) for line in network.ports(host, 999, 99999, 1)[::2])
     assert longest <= 15  # IFNAMSIZ
     assert "addr add fd77::13/64 dev eth0 nodad" in network.inside(host)
     assert "route add 10.88.0.0/16 via 10.77.2.16" in network.inside(host)
@@ -185,8 +186,8 @@ def test_only_controlled_networks_carry_the_controller() -> None:
 
 def test_a_host_without_image_has_its_volume_on_tmpfs() -> None:
     content = spec.Content(files=[], directories=[])
-    with_image = spec.host(CORE, 0, content, {"venue": "/images/venue.ext4"}).volume
-    without = spec.host(CORE, 0, content, {}).volume
+    with_image = spec.host(CORE, CORE.hosts[0], content, {"venue": "/images/venue.ext4"}).volume
+    without = spec.host(CORE, CORE.hosts[0], content, {}).volume
     assert with_image is not None
     assert without is not None
     assert (with_image.image, without.image) == ("/images/venue.ext4", "")

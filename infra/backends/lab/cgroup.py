@@ -53,6 +53,13 @@ def labs() -> set[str]:
     return {p.name.removeprefix("stormdesk-") for parent in parents for p in parent.glob("stormdesk-*") if p.is_dir()}
 
 
+def remove_host(lab: str, host: str) -> None:
+    """Remove one host's groups. Its processes must be gone."""
+    for group in (ROOT / _name(lab) / host, *_v1(lab, host)):
+        if group.is_dir():
+            group.rmdir()
+
+
 def remove(lab: str) -> None:
     """Remove a lab's groups. Its processes must be gone; OSError (EBUSY) says that some are not."""
     for parent in (ROOT, *(ROOT / controller for controller in V1)):

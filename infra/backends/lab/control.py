@@ -132,14 +132,26 @@ def sweep(name: str, home: str) -> bool:
 
 def status(name: str) -> Mapping[str, Mapping[str, Any]]:
     """What the lab init says of its hosts: state, boots, pid (as the lab counts). Empty when it does not answer."""
-    with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5.0)
-        client.connect(str(records.run_dir(name) / "control"))
-        client.sendall(b'{"do": "status"}')
-        with client.makefile("rb") as answer:
-            states: Mapping[str, Mapping[str, Any]] = json.loads(answer.read())
-            return states
+    with contextlib.suppress(HostError):
+        states: Mapping[str, Mapping[str, Any]] = ask(name, {"do": "status"}, 5.0)
+        return states
     return {}
+
+
+def ask(name: str, request: Mapping[str, Any], seconds: float = 30.0) -> Any:
+    """One request to a lab init (see init.py), and its answer when it is done. HostError: what went wrong."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(seconds)
+            client.connect(str(records.run_dir(name) / "control"))
+            client.sendall(json.dumps(request).encode() + b"\n")
+            with client.makefile("rb") as stream:
+                answer = json.loads(stream.read())
+    except (OSError, ValueError) as error:
+        raise HostError(f"lab {name} does not answer: {error}") from error
+    if why := answer.get("error"):
+        raise HostError(f"lab {name}: {why}")
+    return answer
 
 
 def host_pids(name: str, init: int) -> Mapping[str, int]:

@@ -79,7 +79,7 @@ def _spec(order: Order) -> spec.LabSpec:
         host_keys={name: key.private for name, key in order.host_keys.items()},
         facts={h.name: _facts(h, images, limits) for h in topology.hosts},
     )
-    hosts = [spec.host(topology, i, files.content(topology, h, site), images) for i, h in enumerate(topology.hosts)]
+    hosts = [spec.host(topology, h, files.content(topology, h, site), images) for h in topology.hosts]
     return spec.LabSpec(
         name=order.name,
         ttl_s=order.ttl_s,

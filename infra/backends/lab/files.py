@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stormdesk.infra.backends.lab.spec import Content, DirectorySpec, FileSpec
+from stormdesk.infra.backends.lab.spec import Content, DirectorySpec, FileSpec, ServiceSpec
 from stormdesk.infra.topology import Host, Kind, Service, Topology
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,6 +55,8 @@ logfile_backups=1
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
 serverurl=unix:///run/supervisor.sock
+[include]
+files=/etc/supervisor/conf.d/*.conf
 """
 
 # startsecs=0: a service that ends at once is started again a second later, always, instead of being given up.
@@ -109,8 +111,7 @@ class Site:
 
 
 def content(topology: Topology, host: Host, site: Site) -> Content:
-    """All files and directories of one host."""
-    services = topology.services_on(host.name)
+    """All files and directories of one host, and of its services."""
     marker = {"environment": site.environment, "ephemeral": True, "expires_at": site.expires_at}
     files = [
         FileSpec(path="/etc/hostname", text=host.name + "\n"),
@@ -120,7 +121,7 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         FileSpec(path="/etc/ssh/sshd_config", text=SSHD),
         FileSpec(path="/etc/ssh/authorized_keys", text=site.authorized_key + "\n"),
         FileSpec(path="/etc/ssh/ssh_host_ed25519_key", text=site.host_keys[host.name], mode=0o600),
-        FileSpec(path="/etc/supervisor/supervisord.conf", text=_supervisord(services, site.python)),
+        FileSpec(path="/etc/supervisor/supervisord.conf", text=SUPERVISORD),
         FileSpec(path="/etc/stormdesk.target", text=json.dumps(marker) + "\n"),
         FileSpec(path="/etc/stormdesk/lab.json", text=json.dumps(site.facts[host.name]) + "\n"),
     ]
@@ -129,14 +130,13 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         DirectorySpec(path="/run/lock", mode=0o1777),
         DirectorySpec(path="/run/trading", owner="trading"),
         DirectorySpec(path="/var/lib/stormdesk", mode=0o700),
+        DirectorySpec(path="/etc/supervisor/conf.d"),
         DirectorySpec(path="/var/log/supervisor"),
         DirectorySpec(path="/var/log/trading", owner="trading"),
         DirectorySpec(path="/var/lib/trading", owner="trading"),
     ]
-    for service in services:
-        directories += _directories(service)
-        files += _configuration(service)
-    return Content(files=files, directories=directories)
+    services = [_service(s, site.python) for s in topology.services_on(host.name)]
+    return Content(files=files, directories=directories, services=services)
 
 
 def command(service: Service, python: str) -> Sequence[str]:
@@ -162,17 +162,18 @@ def _hosts(topology: Topology) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _supervisord(services: Sequence[Service], python: str) -> str:
-    return SUPERVISORD + "".join(
-        PROGRAM.format(
-            name=s.name,
-            command=" ".join(command(s, python)),
-            user=s.user,
-            path=PATH,
-            data_dir=s.config["data_dir"],
-            stop="INT" if s.kind is Kind.POSTGRES else "TERM",
-        )
-        for s in services
+def _service(service: Service, python: str) -> ServiceSpec:
+    program = PROGRAM.format(
+        name=service.name,
+        command=" ".join(command(service, python)),
+        user=service.user,
+        path=PATH,
+        data_dir=service.config["data_dir"],
+        stop="INT" if service.kind is Kind.POSTGRES else "TERM",
+    )
+    supervisor = FileSpec(path=f"/etc/supervisor/conf.d/{service.name}.conf", text=program)
+    return ServiceSpec(
+        name=service.name, files=[supervisor, *_configuration(service)], directories=_directories(service)
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import signal
 import socket
 import stat
@@ -19,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from stormdesk.infra.backends.lab import cgroup, kernel, network, volume
+from stormdesk.infra.backends.lab import cgroup, content, kernel, network, volume
 from stormdesk.infra.backends.lab.files import PATH
-from stormdesk.infra.backends.lab.spec import FileSpec, HostSpec, LabSpec
+from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
 
 NOTHING = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
@@ -33,8 +32,11 @@ MASKED_DIRECTORIES = ("bus", "fs", "irq", "acpi", "scsi")
 DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
 
 
-def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket) -> NoReturn:
-    """Become the host: its `number`-th start. Tells the lab init "mounted", waits for "go", execs init."""
+def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, fresh: bool) -> NoReturn:
+    """Become the host: its `number`-th start; `fresh`: its files are to be written.
+
+    Tells the lab init "mounted", waits for "go", execs init.
+    """
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -61,7 +63,7 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket) -> N
         _ip(network.inside(host))
         socket.sethostname(host.name)
         kernel.pivot_root(root)
-        _content(host, first=number == 1)
+        content.write(host, files=fresh)
         channel.sendall(b"up\n")
         _become_init()
     except BaseException as error:  # noqa: BLE001  a forked child must never return into the lab init's code
@@ -137,32 +139,6 @@ def _volume(lab: LabSpec, host: HostSpec, root: str) -> None:
 def _ip(lines: Sequence[str]) -> None:
     text = "\n".join(lines) + "\n"
     subprocess.run(["ip", "-batch", "-"], input=text.encode(), check=True, capture_output=True, timeout=10)
-
-
-def _content(host: HostSpec, *, first: bool) -> None:
-    for directory in host.directories:
-        os.makedirs(directory.path, exist_ok=True)
-        os.chmod(directory.path, directory.mode)
-        _give(directory.path, directory.owner)
-    if first:
-        for file in host.files:
-            _write(file)
-
-
-def _write(file: FileSpec) -> None:
-    os.makedirs(os.path.dirname(file.path), exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(file.path)
-    fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
-    with os.fdopen(fd, "w") as out:
-        out.write(file.text)
-    _give(file.path, file.owner)
-
-
-def _give(path: str, owner: str) -> None:
-    if owner != "root":
-        account = pwd.getpwnam(owner)
-        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _become_init() -> NoReturn:

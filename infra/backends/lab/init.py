@@ -17,30 +17,18 @@ import selectors
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import msgspec
 
-from stormdesk.infra.backends.lab import cgroup, host, kernel, layer, network, processes, records, template, volume
-from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
+from stormdesk.infra.backends.lab import cgroup, kernel, layer, network, processes, records, template, volume
+from stormdesk.infra.backends.lab.hosts import Done, Hosts, reap, run_ip
+from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec
 
 LIMIT = 64 << 20  # a lab document is far smaller; a reader needs some bound
-
-
-@dataclass
-class Running:
-    """One host and what it is doing: starting, mounted, going, up, off (powered down) or failed."""
-
-    spec: HostSpec
-    state: str = "off"
-    boots: int = 0
-    pid: int = 0
-    channel: socket.socket | None = None
 
 
 class Lab:
@@ -50,9 +38,9 @@ class Lab:
         self.spec = spec
         self.lock = lock
         self.ends = time.clock_gettime(time.CLOCK_BOOTTIME) + spec.ttl_s
-        self.hosts = {h.name: Running(h) for h in spec.hosts}
-        self.home_ns = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.events = selectors.DefaultSelector()
+        self.hosts = Hosts(spec, self.events, lambda why: self.tell(event="error", text=why))
+        self.bridges: dict[str, BridgeSpec] = {}
         self.creator: socket.socket | None = creator
         self.events.register(creator, selectors.EVENT_READ, self.on_creator)
         self._listen_for_children()
@@ -64,7 +52,7 @@ class Lab:
         self.events.register(read, selectors.EVENT_READ, lambda: self.on_child(read))
 
     def prepare(self) -> None:
-        """Everything that hosts share: template, package layer, bridges, limits, the control socket."""
+        """Everything that hosts share: template, package layer, bridges, the control socket."""
         mounts = self.spec.mounts
         os.makedirs(mounts)
         kernel.mount("tmpfs", mounts, "tmpfs", kernel.MS_NODEV, "mode=700,size=64m")
@@ -72,98 +60,37 @@ class Lab:
             os.mkdir(f"{mounts}/{name}")
         template.build(f"{mounts}/template")
         layer.mount(self.spec.layer, f"{mounts}/layer")
-        for it in self.spec.hosts:
-            self._hold(it)
-            cgroup.create(self.spec.name, it)
         run_ip(network.fabric(self.spec.bridges))
+        self.bridges = {bridge.name: bridge for bridge in self.spec.bridges}
         control = socket.socket(socket.AF_UNIX)
         old = os.umask(0o177)
         control.bind(f"{self.spec.run_dir}/control")
         os.umask(old)
-        control.listen()
+        control.listen(128)
         self.events.register(control, selectors.EVENT_READ, lambda: self.on_request(control))
 
-    def _hold(self, it: HostSpec) -> None:
-        """What of a host survives its reboot: the upper layer of its root, and a volume that is not a device."""
-        held = f"{self.spec.mounts}/hosts/{it.name}"
-        os.mkdir(held)
-        kernel.mount("tmpfs", held, "tmpfs", kernel.MS_NODEV, f"mode=755,size={host.ROOT_MIB}m")
-        os.mkdir(f"{held}/upper")
-        if it.volume and not it.volume.image:
-            os.mkdir(f"{held}/volume")
-            options = f"mode=755,size={it.volume.size_mib}m"
-            kernel.mount("tmpfs", f"{held}/volume", "tmpfs", kernel.MS_NODEV | kernel.MS_NOSUID, options)
+    def begin(self) -> None:
+        """Start the hosts of the lab's document; `up` hears when all of them are up, or what went wrong."""
+        waited_for = {host.name for host in self.spec.hosts}
+        if not waited_for:
+            self.tell(event="ready")
 
-    def start(self, it: Running) -> None:
-        """Fork a host into a pid namespace of its own."""
-        ours, theirs = socket.socketpair()
-        it.boots += 1
-        kernel.unshare(kernel.CLONE_NEWPID)
-        it.pid = os.fork()
-        if it.pid == 0:
-            ours.close()
-            host.boot(self.spec, it.spec, it.boots, theirs)
-        kernel.setns(self.home_ns, kernel.CLONE_NEWPID)
-        theirs.close()
-        it.state, it.channel = "starting", ours
-        self.events.register(ours, selectors.EVENT_READ, lambda: self.on_host(it, ours))
-
-    def on_host(self, it: Running, channel: socket.socket) -> None:
-        """A host said how far it is. Those that are mounted get their ports together, in one batch."""
-        if it.channel is not channel:  # its end was seen first
-            return
-        said = channel.recv(4096).decode(errors="replace").strip()
-        if said == "mounted":
-            it.state = "mounted"
-            self._wire()
-        elif said == "up":
-            self._settle(it, "up")
-            if all(other.state == "up" for other in self.hosts.values()):
+        def settled(name: str, why: str) -> None:
+            waited_for.discard(name)
+            if why:
+                self.tell(event="error", text=why)
+            elif not waited_for:
                 self.tell(event="ready")
-        else:
-            self._fail(it, said.removeprefix("error ") or "ended")
 
-    def _wire(self) -> None:
-        if any(it.state == "starting" for it in self.hosts.values()):
-            return
-        waiting = [it for it in self.hosts.values() if it.state == "mounted"]
-        try:
-            run_ip([line for it in waiting for line in network.ports(it.spec, it.boots, it.pid)])
-        except OSError as error:
-            for it in waiting:
-                self._fail(it, str(error))
-            return
-        for it in waiting:
-            assert it.channel is not None
-            it.state = "going"
-            it.channel.sendall(b"go\n")
-
-    def _settle(self, it: Running, state: str) -> None:
-        it.state = state
-        if it.channel is not None:
-            self.events.unregister(it.channel)
-            it.channel.close()
-            it.channel = None
-
-    def _fail(self, it: Running, why: str) -> None:
-        self._settle(it, "failed")
-        self.tell(event="error", text=f"host {it.spec.name}: {why}")
+        for host in self.spec.hosts:
+            self.hosts.put(host, lambda why, name=host.name: settled(name, why))  # type: ignore[misc]
 
     def on_child(self, pipe: int) -> None:
-        """A host's pid 1 ended. SIGHUP is how the kernel reports reboot(2): start the host again."""
+        """Some children ended: hosts, or processes at work inside one."""
         with contextlib.suppress(BlockingIOError):
             os.read(pipe, 4096)
-        while (ended := _reap())[0]:
-            it = next((h for h in self.hosts.values() if h.pid == ended[0]), None)
-            if it is None:
-                continue
-            it.pid = 0
-            if it.channel is not None:  # what it said last may not have been read yet
-                self.on_host(it, it.channel)
-            if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) == signal.SIGHUP:
-                self.start(it)
-            elif it.state != "failed":
-                self._settle(it, "off")
+        while (ended := reap())[0] > 0:
+            self.hosts.on_ended(*ended)
 
     def on_creator(self) -> None:
         """`up` has committed the lab, or is dead."""
@@ -186,16 +113,56 @@ class Lab:
             print(event["text"], file=sys.stderr, flush=True)
 
     def on_request(self, control: socket.socket) -> None:
-        """One request a connection, one JSON object each way. There is one: {"do": "status"}."""
-        with contextlib.suppress(OSError, ValueError):
+        """One request a connection, one JSON object each way; the answer comes when it is done."""
+        with contextlib.suppress(OSError):
             client, _ = control.accept()
-            with client:
-                client.settimeout(1.0)
-                request = json.loads(client.recv(65536))
-                answer: object = {"error": f"unknown request: {request}"}
-                if request == {"do": "status"}:
-                    answer = {n: {"state": h.state, "boots": h.boots, "pid": h.pid} for n, h in self.hosts.items()}
-                client.sendall(json.dumps(answer).encode())
+            client.settimeout(1.0)
+
+            def answer(document: object) -> None:
+                with contextlib.suppress(OSError), client:
+                    client.sendall(json.dumps(document).encode())
+
+            try:
+                with client.makefile("rb") as stream:
+                    request = json.loads(stream.readline(LIMIT))
+                if request["do"] in ("status", "spec"):
+                    answer(self.status() if request["do"] == "status" else self.document())
+                else:
+                    self.change(request, lambda why: answer({"error": why} if why else {}))
+            except Exception as error:  # noqa: BLE001  whatever was asked: the asker hears what is wrong with it
+                answer({"error": f"{type(error).__name__}: {error}"})
+
+    def status(self) -> dict[str, Any]:
+        """Each host's state; its pid is that of the lab's pid namespace."""
+        return {n: {"state": h.state, "boots": h.boots, "pid": h.pid} for n, h in self.hosts.all.items()}
+
+    def document(self) -> Any:
+        """The lab's document as it is now."""
+        hosts = [host.spec for host in self.hosts.all.values()]
+        return msgspec.to_builtins(msgspec.structs.replace(self.spec, bridges=list(self.bridges.values()), hosts=hosts))
+
+    def change(self, request: dict[str, Any], done: Done) -> None:
+        """Make, change or remove one network, host or service; the others run on."""
+        match request:
+            case {"do": "put-network", "network": it}:
+                bridge = msgspec.convert(it, BridgeSpec)
+                run_ip(network.settle(bridge) if bridge.name in self.bridges else network.add(bridge))
+                self.bridges[bridge.name] = bridge
+                done("")
+            case {"do": "drop-network", "name": name}:
+                if self.bridges.pop(name, None):
+                    run_ip(network.remove(name))
+                done("")
+            case {"do": "put-host", "host": it}:
+                self.hosts.put(msgspec.convert(it, HostSpec), done)
+            case {"do": "drop-host", "name": name}:
+                self.hosts.drop(name, done)
+            case {"do": "put-service", "host": host, "service": it}:
+                self.hosts.put_service(host, msgspec.convert(it, ServiceSpec), done)
+            case {"do": "drop-service", "host": host, "name": name}:
+                self.hosts.drop_service(host, name, done)
+            case _:
+                done(f"unknown request: {request.get('do')}")
 
     def run(self) -> NoReturn:
         """Serve until the time to live is over."""
@@ -214,7 +181,7 @@ class Lab:
             volume.thaw(os.getpid())
             os.kill(-1, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and _reap()[0] >= 0:
+        while time.monotonic() < deadline and reap()[0] >= 0:
             time.sleep(0.005)
         with contextlib.suppress(OSError):
             kernel.unmount(self.spec.mounts)
@@ -226,22 +193,6 @@ class Lab:
         if self.lock >= 0:
             records.forget_lock(self.spec.name)
         os._exit(0)
-
-
-def run_ip(lines: Iterable[str]) -> None:
-    """One `ip -batch` in the lab init's own network namespace."""
-    text = "\n".join(lines) + "\n"
-    done = subprocess.run(["ip", "-batch", "-"], input=text.encode(), capture_output=True, check=False, timeout=10)
-    if done.returncode != 0:
-        raise OSError(f"ip -batch: {done.stderr.decode(errors='replace').strip()}")
-
-
-def _reap() -> tuple[int, int]:
-    """The next child that ended: (pid, status); (0, 0) when none did, (-1, 0) when there is no child at all."""
-    try:
-        return os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return -1, 0
 
 
 def _receive(creator: socket.socket) -> LabSpec:
@@ -275,8 +226,7 @@ def main() -> None:
         _namespaces()
         lab = Lab(spec, creator, lock)
         lab.prepare()
-        for it in lab.hosts.values():
-            lab.start(it)
+        lab.begin()
         lab.run()
     except BaseException as error:  # whatever it was: say it and leave nothing
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)

@@ -13,22 +13,35 @@ from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
 
 def fabric(bridges: Iterable[BridgeSpec]) -> Sequence[str]:
     """Make the bridges, with the controller's addresses."""
-    lines = ["link set lo up"]
-    for bridge in bridges:
-        lines += [f"link add name {bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
-        lines += [f"addr add {address} dev {bridge.name}{_nodad(address)}" for address in bridge.addresses]
-        lines += [f"link set {bridge.name} up"]
-    return lines
+    return ["link set lo up", *(line for bridge in bridges for line in add(bridge))]
 
 
-def ports(host: HostSpec, boot: int, pid: int) -> Sequence[str]:
+def add(bridge: BridgeSpec) -> Sequence[str]:
+    """Make one bridge."""
+    lines = [f"link add name {bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
+    return [*lines, *settle(bridge)]
+
+
+def settle(bridge: BridgeSpec) -> Sequence[str]:
+    """Give a bridge that is there its addresses, and no others."""
+    lines = [f"addr flush dev {bridge.name}"]
+    lines += [f"addr add {address} dev {bridge.name}{_nodad(address)}" for address in bridge.addresses]
+    return [*lines, f"link set {bridge.name} up"]
+
+
+def remove(name: str) -> Sequence[str]:
+    """Remove one bridge."""
+    return [f"link del {name}"]
+
+
+def ports(host: HostSpec, number: int, boot: int, pid: int) -> Sequence[str]:
     """Connect a host's namespace (that of process `pid`) to its bridges.
 
-    Port names carry the boot number: the old ports go away with the old namespace, but only some time later.
+    Port names carry the host's number and that of its start: old ports go away with their namespace, but only later.
     """
     lines = []
     for i, link in enumerate(host.links):
-        port = f"p{host.number}.{i}.{boot}"
+        port = f"p{number}.{i}.{boot}"
         peer = f"peer name {link.interface} address {link.mac} netns {pid}"
         lines += [f"link add name {port} type veth {peer}", f"link set {port} master {link.bridge} up"]
     return lines

@@ -52,11 +52,18 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
 
 
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A supervised program of a host; one of its files is the supervisor's."""
+
+    name: str
+    files: Sequence[FileSpec]
+    directories: Sequence[DirectorySpec]
+
+
 class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One host."""
 
     name: str
-    number: int
     memory_mib: int
     max_processes: int
     links: Sequence[LinkSpec]
@@ -64,6 +71,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     volume: VolumeSpec | None
     files: Sequence[FileSpec]
     directories: Sequence[DirectorySpec]
+    services: Sequence[ServiceSpec] = ()
 
 
 class BridgeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,10 +101,11 @@ class LabSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A host's files and directories, as `files.py` makes them."""
+    """What a host has besides its place in the network, as `files.py` makes it."""
 
     files: Sequence[FileSpec]
     directories: Sequence[DirectorySpec]
+    services: Sequence[ServiceSpec] = ()
 
 
 def bridges(topology: Topology) -> Sequence[BridgeSpec]:
@@ -106,14 +115,12 @@ def bridges(topology: Topology) -> Sequence[BridgeSpec]:
     ]
 
 
-def host(topology: Topology, number: int, content: Content, images: Mapping[str, str]) -> HostSpec:
-    """Host `number` of the topology. `images` maps host names to volume image files; no entry: tmpfs."""
-    it = topology.hosts[number]
+def host(topology: Topology, it: Host, content: Content, images: Mapping[str, str]) -> HostSpec:
+    """A host of the topology. `images` maps host names to volume image files; no entry: tmpfs."""
     made = topology.volume_on(it.name)
     volume = VolumeSpec(path=made.path, size_mib=made.size_mib, image=images.get(it.name, "")) if made else None
     return HostSpec(
         name=it.name,
-        number=number,
         memory_mib=it.memory_mib,
         max_processes=it.max_processes,
         links=_links(it),
@@ -121,6 +128,7 @@ def host(topology: Topology, number: int, content: Content, images: Mapping[str,
         volume=volume,
         files=content.files,
         directories=content.directories,
+        services=content.services,
     )
 
 

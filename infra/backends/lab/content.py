@@ -1,0 +1,83 @@
+"""A host's files, directories and services, written by a process inside the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from stormdesk.infra.backends.lab import kernel
+from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
+
+_NAMESPACES = {
+    "mnt": kernel.CLONE_NEWNS,
+    "uts": kernel.CLONE_NEWUTS,
+    "ipc": kernel.CLONE_NEWIPC,
+    "net": kernel.CLONE_NEWNET,
+}
+
+
+def enter(pid: int) -> None:
+    """Move the calling process into the host of pid 1 `pid`; its own children are in the host's process list too."""
+    held = {os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY): kind for name, kind in _NAMESPACES.items()}
+    for fd, kind in held.items():
+        kernel.setns(fd, kind)
+        os.close(fd)
+
+
+def write(host: HostSpec, *, files: bool) -> None:
+    """Make a host's directories, as each start of it needs, and with `files` its files."""
+    _make([*host.directories, *(d for service in host.services for d in service.directories)])
+    if files:
+        _write([*host.files, *(f for service in host.services for f in service.files)])
+
+
+def put_service(service: ServiceSpec) -> None:
+    """Write a service's files, and start it, or start it again when there is one of that name."""
+    _make(service.directories)
+    _write(service.files)
+    # What is there must end before it is read anew: `update` sees only a changed command, not a changed configuration.
+    _supervisor("stop", service.name, check=False)
+    _supervisor("update", service.name)
+    _supervisor("start", service.name, check=False)  # one that was new is running already
+
+
+def drop_service(service: ServiceSpec) -> None:
+    """Stop a service and remove its files."""
+    _supervisor("stop", service.name, check=False)
+    for file in service.files:
+        Path(file.path).unlink(missing_ok=True)
+    _supervisor("update", service.name)
+
+
+def _supervisor(*words: str, check: bool = True) -> None:
+    done = subprocess.run(["supervisorctl", *words], capture_output=True, text=True, check=False, timeout=20)
+    if check and done.returncode != 0:
+        raise OSError(f"supervisorctl {' '.join(words)}: {(done.stdout + done.stderr).strip()}")
+
+
+def _make(directories: Iterable[DirectorySpec]) -> None:
+    for directory in directories:
+        os.makedirs(directory.path, exist_ok=True)
+        os.chmod(directory.path, directory.mode)
+        _give(directory.path, directory.owner)
+
+
+def _write(files: Iterable[FileSpec]) -> None:
+    for file in files:
+        os.makedirs(os.path.dirname(file.path), exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file.path)
+        fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
+        with os.fdopen(fd, "w") as out:
+            out.write(file.text)
+        _give(file.path, file.owner)
+
+
+def _give(path: str, owner: str) -> None:
+    if owner != "root":
+        account = pwd.getpwnam(owner)
+        os.chown(path, account.pw_uid, account.pw_gid)

@@ -1,0 +1,160 @@
+"""One network, volume, host or service of a lab at a time: create or update (`put_`), read (`drift_of_`), delete (`drop_`).
+
+The direct engine hands a whole lab to the lab init, which makes its parts by the same code; Pulumi comes here.
+All raise HostError when a part could not be made as asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from stormdesk import shell
+from stormdesk.errors import HostError
+from stormdesk.infra.backends.lab import control, drift, records, volume
+from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec, VolumeSpec
+
+GONE = ["not there"]
+
+
+def put_network(lab: str, bridge: BridgeSpec) -> None:
+    """Make a network, or give the one of that name its addresses back."""
+    control.ask(lab, {"do": "put-network", "network": msgspec.to_builtins(bridge)})
+
+
+def drop_network(lab: str, name: str) -> None:
+    """Remove a network; its hosts' interfaces stay, with nothing at the other end."""
+    control.ask(lab, {"do": "drop-network", "name": name})
+
+
+def put_volume(it: VolumeSpec) -> None:
+    """Make a volume's image; one that is there keeps its data."""
+    if it.image and not os.path.exists(it.image):
+        os.makedirs(os.path.dirname(it.image), mode=0o700, exist_ok=True)
+        volume.create(it.image, it.size_mib)
+
+
+def drop_volume(it: VolumeSpec) -> None:
+    """Remove a volume's image, when its host has let go of it."""
+    if it.image:
+        volume.wait_released(it.image, 5.0)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(it.image)
+
+
+def put_host(lab: str, host: HostSpec) -> None:
+    """Make a host and wait until it is up; or bring one that is there to what `host` says (restarting it if need be)."""
+    control.ask(lab, {"do": "put-host", "host": msgspec.to_builtins(host)}, 60.0)
+    seen = _inside(lab, host.name)
+    if seen is not None and drift.of_host(host, seen):
+        commands = drift.mend_host(host, seen)
+        _run(lab, host.name, "".join(f"{shell.words(command)} || true\n" for command in commands))
+        left = drift_of_host(lab, host)
+        if left:
+            raise HostError(f"lab {lab}: host {host.name} could not be mended: {'; '.join(left)}")
+
+
+def drop_host(lab: str, name: str) -> None:
+    """Power a host off and forget it. Its volume's image stays."""
+    control.ask(lab, {"do": "drop-host", "name": name})
+
+
+def put_service(lab: str, host: str, service: ServiceSpec) -> None:
+    """Give a host a service, or change the one of that name; it is started (again)."""
+    control.ask(lab, {"do": "put-service", "host": host, "service": msgspec.to_builtins(service)}, 90.0)
+
+
+def drop_service(lab: str, host: str, name: str) -> None:
+    """Stop a service of a host and take it away."""
+    control.ask(lab, {"do": "drop-service", "host": host, "name": name}, 90.0)
+
+
+def drift_of_network(lab: str, bridge: BridgeSpec) -> Sequence[str]:
+    """What is not as declared about a network."""
+    pid = records.running(lab)
+    return drift.of_network(bridge, drift.parse(_script(pid, "--net", drift.OBSERVE))) if pid else GONE
+
+
+def drift_of_volume(it: VolumeSpec) -> Sequence[str]:
+    """What is not as declared about a volume's image; one that is not a file is as its host says."""
+    if not it.image:
+        return []
+    if not os.path.exists(it.image):
+        return GONE
+    size = os.path.getsize(it.image)
+    return [] if size == it.size_mib << 20 else [f"{size >> 20} MiB, declared {it.size_mib}"]
+
+
+def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
+    """What is not as declared on a host: not up, links, addresses, routes, qdiscs, netfilter rules, its mount."""
+    state = control.status(lab).get(host.name)
+    if state is None:
+        return GONE
+    seen = _inside(lab, host.name)
+    return drift.of_host(host, seen) if seen is not None else [f"not up: {state['state']}"]
+
+
+def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
+    """Why a service is not as declared."""
+    seen = _inside(lab, host)
+    return drift.of_service(name, seen) if seen is not None else ["its host is not up"]
+
+
+def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
+    """All parts of a lab that are not as declared, and what is not: `{"host trader-a": ["eth1 is down"]}`."""
+    declared = document(lab)
+    found = {f"network {bridge.name}": drift_of_network(lab, bridge) for bridge in declared.bridges}
+    for host in declared.hosts:
+        if host.volume:
+            found[f"volume of {host.name}"] = drift_of_volume(host.volume)
+        seen = _inside(lab, host.name)
+        found[f"host {host.name}"] = drift_of_host(lab, host) if seen is None else drift.of_host(host, seen)
+        if seen is not None:
+            found |= {f"service {s.name} on {host.name}": drift.of_service(s.name, seen) for s in host.services}
+    return {part: differences for part, differences in found.items() if differences}
+
+
+def mend(lab: str, drifted: Mapping[str, Sequence[str]]) -> None:
+    """Bring the parts that `drift_of` named back to what was declared."""
+    declared = document(lab)
+    for bridge in declared.bridges:
+        if f"network {bridge.name}" in drifted:
+            put_network(lab, bridge)
+    for host in declared.hosts:
+        if f"host {host.name}" in drifted:
+            put_host(lab, host)
+        for service in host.services:
+            if f"service {service.name} on {host.name}" in drifted:
+                put_service(lab, host.name, service)
+
+
+def document(lab: str) -> LabSpec:
+    """A lab's document as it is now, asked of its lab init."""
+    return msgspec.convert(control.ask(lab, {"do": "spec"}), LabSpec)
+
+
+def _inside(lab: str, host: str) -> drift.Seen | None:
+    """What a host looks like; None when it is not up."""
+    text = _run(lab, host, drift.OBSERVE)
+    return None if text is None else drift.parse(text)
+
+
+def _run(lab: str, host: str, script: str) -> str | None:
+    """Run a script inside a host; None when it is not up."""
+    state = control.status(lab).get(host, {})
+    pid = control.host_pids(lab, records.running(lab)).get(host, 0)
+    if state.get("state") != "up" or not pid:
+        return None
+    return _script(pid, "--mount --net --pid --uts --ipc", script)
+
+
+def _script(pid: int, namespaces: str, script: str) -> str:
+    command = ["nsenter", "--target", str(pid), *namespaces.split(), "/bin/sh", "-s"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode != 0:
+        raise HostError(f"nsenter into process {pid}: {done.stderr.strip()}")
+    return done.stdout
