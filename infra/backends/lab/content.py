@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pwd
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
+from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import kernel
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
 
@@ -28,17 +27,15 @@ def enter(pid: int) -> None:
         os.close(fd)
 
 
-def write(host: HostSpec, *, files: bool) -> None:
-    """Make a host's directories, as each start of it needs, and with `files` its files."""
-    _make([*host.directories, *(d for service in host.services for d in service.directories)])
-    if files:
-        _write([*host.files, *(f for service in host.services for f in service.files)])
+def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequence[FileSpec]]:
+    """A host's directories, as each start of it needs, and with `files` its files."""
+    directories = [*host.directories, *(d for service in host.services for d in service.directories)]
+    return directories, [*host.files, *(f for service in host.services for f in service.files)] if files else []
 
 
 def put_service(service: ServiceSpec) -> None:
     """Write a service's files, and start it, or start it again when there is one of that name."""
-    _make(service.directories)
-    _write(service.files)
+    arrival.lay_out(service.directories, service.files)
     # What is there must end before it is read anew: `update` sees only a changed command, not a changed configuration.
     _supervisor("stop", service.name, check=False)
     _supervisor("update", service.name)
@@ -57,27 +54,3 @@ def _supervisor(*words: str, check: bool = True) -> None:
     done = subprocess.run(["supervisorctl", *words], capture_output=True, text=True, check=False, timeout=20)
     if check and done.returncode != 0:
         raise OSError(f"supervisorctl {' '.join(words)}: {(done.stdout + done.stderr).strip()}")
-
-
-def _make(directories: Iterable[DirectorySpec]) -> None:
-    for directory in directories:
-        os.makedirs(directory.path, exist_ok=True)
-        os.chmod(directory.path, directory.mode)
-        _give(directory.path, directory.owner)
-
-
-def _write(files: Iterable[FileSpec]) -> None:
-    for file in files:
-        os.makedirs(os.path.dirname(file.path), exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(file.path)
-        fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
-        with os.fdopen(fd, "w") as out:
-            out.write(file.text)
-        _give(file.path, file.owner)
-
-
-def _give(path: str, owner: str) -> None:
-    if owner != "root":
-        account = pwd.getpwnam(owner)
-        os.chown(path, account.pw_uid, account.pw_gid)

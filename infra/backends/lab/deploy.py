@@ -9,9 +9,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 from stormdesk.infra.backends.lab import cgroup, control, files, processes, records, spec, volume
+from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.topology import Host, Topology
-from stormdesk.inventory import InventoryHost, Link, ServiceEntry
+from stormdesk.inventory import InventoryHost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,23 +106,13 @@ def _facts(host: Host, images: Mapping[str, str], limits: str) -> Mapping[str, o
 
 def _inventory_host(order: Order, host: Host) -> InventoryHost:
     controlled = next(n.name for n in order.topology.networks if n.controlled and host.on(n.name))
-    volume_there = order.topology.volume_on(host.name)
-    return InventoryHost(
-        name=host.name,
-        role=host.role,
+    return entry(
+        order.topology,
+        host,
         address=host.address_on(controlled),
         host_key=order.host_keys[host.name].public,
         identity_file=str(order.home / "id_ed25519"),
         proxy_command=control.proxy_command(order.name),
-        networks={
-            p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements
-        },
-        services={
-            s.name: ServiceEntry(user=s.user, manager="supervisor", ports=s.ports, pidfile=s.pidfile)
-            for s in order.topology.services_on(host.name)
-        },
-        paths={"data": volume_there.path} if volume_there else {},
-        shares_kernel=True,
     )
 
 

@@ -12,12 +12,12 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import cgroup, content, kernel, network, volume
 from stormdesk.infra.backends.lab.files import PATH
 from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
@@ -63,7 +63,7 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         _ip(network.inside(host))
         socket.sethostname(host.name)
         kernel.pivot_root(root)
-        content.write(host, files=fresh)
+        arrival.lay_out(*content.of(host, files=fresh))
         channel.sendall(b"up\n")
         _become_init()
     except BaseException as error:  # noqa: BLE001  a forked child must never return into the lab init's code
@@ -144,7 +144,7 @@ def _ip(lines: Sequence[str]) -> None:
 def _become_init() -> NoReturn:
     """Drop what a host must not have, then exec its init. Root has no more afterwards than the bounding set."""
     if os.fork() == 0:
-        _poke_supervisord()
+        arrival.poke_supervisord()
     for number in DROPPED:
         kernel.drop_capability(number)
     null = os.open("/dev/null", os.O_RDONLY)
@@ -156,16 +156,3 @@ def _become_init() -> NoReturn:
     os.setsid()
     environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux"}
     os.execve("/bin/busybox", ["init"], environment)  # noqa: S606  this is the host's init
-
-
-def _poke_supervisord() -> NoReturn:
-    """supervisord sleeps a second before it starts its first program, unless somebody connects to its socket."""
-    os.closerange(3, 1024)
-    deadline, answered = time.monotonic() + 10, 0
-    while answered < 8 and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as poke:
-            poke.settimeout(0.5)
-            poke.connect("/run/supervisor.sock")
-            answered += 1
-        time.sleep(0.02)
-    os._exit(0)

@@ -1,0 +1,57 @@
+"""What a host does at its start, before its init: lay out its files, and wake supervisord up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterable
+from typing import NoReturn
+
+from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec
+
+POKES, POKE_S = 8, 10.0
+
+
+def lay_out(directories: Iterable[DirectorySpec], files: Iterable[FileSpec]) -> None:
+    """Make the directories (those that are there get their mode and owner again), then write the files anew."""
+    for directory in directories:
+        os.makedirs(directory.path, exist_ok=True)
+        os.chmod(directory.path, directory.mode)
+        _give(directory.path, directory.owner)
+    for file in files:
+        _write(file)
+
+
+def poke_supervisord() -> NoReturn:
+    """supervisord sleeps a second before it starts its first program, unless somebody connects to its socket.
+
+    For a fork of its own, which ends here.
+    """
+    os.closerange(3, 1024)
+    deadline, answered = time.monotonic() + POKE_S, 0
+    while answered < POKES and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as poke:
+            poke.settimeout(0.5)
+            poke.connect("/run/supervisor.sock")
+            answered += 1
+        time.sleep(0.02)
+    os._exit(0)
+
+
+def _write(file: FileSpec) -> None:
+    os.makedirs(os.path.dirname(file.path), exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(file.path)
+    fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
+    with os.fdopen(fd, "w") as out:
+        out.write(file.text)
+    _give(file.path, file.owner)
+
+
+def _give(path: str, owner: str) -> None:
+    if owner != "root":
+        account = pwd.getpwnam(owner)
+        os.chown(path, account.pw_uid, account.pw_gid)

@@ -1,0 +1,38 @@
+"""A host of a topology as its entry in the inventory. Pure; every backend makes its entries here."""
+
+from __future__ import annotations
+
+from stormdesk.infra.topology import Host, Topology
+from stormdesk.inventory import InventoryHost, Link, ServiceEntry
+
+
+def entry(
+    topology: Topology,
+    host: Host,
+    *,
+    address: str,
+    host_key: str,
+    identity_file: str,
+    port: int = 22,
+    proxy_command: str = "",
+) -> InventoryHost:
+    """The entry of a host that shares this machine's kernel; `address` and `port` are where its sshd answers."""
+    volume = topology.volume_on(host.name)
+    return InventoryHost(
+        name=host.name,
+        role=host.role,
+        address=address,
+        port=port,
+        host_key=host_key,
+        identity_file=identity_file,
+        proxy_command=proxy_command,
+        networks={
+            p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements
+        },
+        services={
+            s.name: ServiceEntry(user=s.user, manager="supervisor", ports=s.ports, pidfile=s.pidfile)
+            for s in topology.services_on(host.name)
+        },
+        paths={"data": volume.path} if volume else {},
+        shares_kernel=True,
+    )
