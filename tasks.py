@@ -12,7 +12,7 @@ from invoke.collection import Collection  # noqa: E402
 from invoke.context import Context  # noqa: E402
 
 from stormdesk.drive.commands import attack, check, game_day, one_environment, one_host, reach, report_again  # noqa: E402
-from stormdesk.front import command, fault_commands, guard, show  # noqa: E402
+from stormdesk.front import PLAN_HELP, command, fault_commands, guard, show  # noqa: E402
 from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
 from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
 
@@ -26,11 +26,22 @@ JSON = {"json": "one JSON object on stdout, all else on stderr"}
 # ---- start here ------------------------------------------------------------------------------------------------------
 
 
-@command(hint="[--host H]   START HERE", help={**ENV, **JSON, "host": "check SSH to this host too"})
-def doctor(_: Context, host: str = "", env: str = "", json: bool = False) -> int:
+@command(
+    hint="[--host H]   START HERE",
+    help={
+        **ENV,
+        **JSON,
+        "host": "check SSH to this host too",
+        "install": "pulumi: download or build the Pulumi engine, when there is none",
+        "plan": PLAN_HELP,
+    },
+)
+def doctor(_: Context, host: str = "", env: str = "", install: str = "", plan: bool = False, json: bool = False) -> int:
     """Check this machine and say how to fix it."""
     from stormdesk.drive import doctor as examination
 
+    if install:
+        return examination.install(install, plan, show(json))
     return examination.examine(host, env, show(json))
 
 

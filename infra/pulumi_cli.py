@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 VERSION = "3.220.0"  # what is installed, and the oldest that is used
 LAUNCHER = pulumi_build.LAUNCHER
+OURS = "installed by Stormdesk"  # the source of an engine that `install` made
 INSTALL = "invoke doctor --install pulumi"
 DEADLINE_S = 20.0  # of one `pulumi version`, which takes a fraction of a second
 
@@ -93,7 +94,7 @@ def account() -> Sequence[str]:
 
 
 def target() -> Path:
-    """The folder that `install` makes. RefusedError when no cache folder can be written."""
+    """The folder that `install` would make; RefusedError when it could not."""
     return _writable() / f"pulumi-{VERSION}"
 
 
@@ -103,6 +104,7 @@ def install(say: Say) -> Engine:
     One at a time; all or nothing. RefusedError names each way that was tried, and why it failed.
     """
     folder = target()
+    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with _alone(folder.parent / "pulumi.lock", say):
         there = find()
         if there is None:
@@ -139,7 +141,7 @@ def _looks() -> Iterator[tuple[str, Engine | str]]:
         yield str(path), _look(path, "~/.pulumi")
     for folder in _caches():
         path = folder / f"pulumi-{VERSION}/bin/pulumi"
-        yield str(path), _look(path, "installed by Stormdesk")
+        yield str(path), _look(path, OURS)
 
 
 def _look(path: Path, source: str) -> Engine | str:
@@ -175,17 +177,14 @@ def _caches() -> Sequence[Path]:
 
 
 def _writable() -> Path:
-    refusals = []
     for folder in _caches():
-        try:
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        except OSError as error:
-            refusals.append(str(error))
-            continue
-        if os.access(folder, os.W_OK):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK):
             return folder
-        refusals.append(f"{folder} cannot be written")
-    raise RefusedError(f"no cache folder for the Pulumi engine: {'; '.join(refusals)}. Set STORMDESK_CACHE to one")
+    tried = ", ".join(map(str, _caches()))
+    raise RefusedError(
+        f"no folder for the Pulumi engine: {tried} cannot be written. Set STORMDESK_CACHE to one that can"
+    )
 
 
 @contextmanager

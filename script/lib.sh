@@ -83,6 +83,11 @@ make_layer() {
   .venv/bin/python -P -m stormdesk.infra.backends.lab.layer || exit $?
 }
 
+# The engine that some tests drive. Where none can be got, they skip, or fail when CI is set.
+make_engine() {
+  { why=$(.venv/bin/invoke doctor --install pulumi 2>&1 >&3) || step "tests of the Pulumi engine will not run: $why"; } 3>&1
+}
+
 # Everything that the lab and the tests need. One run at a time works on a checkout.
 set_up() {
   check_machine

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra import environment
+from stormdesk.infra import environment, pulumi_cli
 from stormdesk.infra.backends.lab import control
 
 TOPICS = ("repeated", "test x mutant", "crash test")  # user properties that are printed at the end of a run
@@ -37,6 +37,15 @@ def repeats(request: pytest.FixtureRequest) -> Callable[[int], int]:
         return times
 
     return count
+
+
+@pytest.fixture(scope="session")
+def engine() -> pulumi_cli.Engine:
+    """The Pulumi engine. Where there is none the test skips; where CI is set it fails, for there one must be got."""
+    try:
+        return pulumi_cli.require()
+    except RefusedError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
 @pytest.fixture(scope="session")

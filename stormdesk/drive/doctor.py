@@ -1,4 +1,4 @@
-"""What is here, what is missing, and the command that fixes it. Changes nothing.
+"""What is here, what is missing, and the command that fixes it. Only `install` changes anything.
 
 Each examination gives a Finding: `here` True, False or None (missing, and nothing needs it). Exit code 0 when all that
 a run in the embedded lab needs is here, else 3.
@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from stormdesk.drive.show import Show
-from stormdesk.errors import ExitCode, StormdeskError
-from stormdesk.infra import environment
+from stormdesk.errors import ExitCode, StormdeskError, UsageError
+from stormdesk.infra import environment, pulumi_cli
 from stormdesk.infra.backends.lab import cgroup, control, layer, volume
 
 LIBRARIES = ("invoke", "paramiko", "pytest-testinfra")
 NEEDED_MIB = 1024
 DEADLINE_S = 10.0
-ABSENT = {"docker": "only for --backend docker", "pulumi": "only for --engine pulumi"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,19 @@ def examine(host: str, env: str, show: Show) -> int:
     return int(code)
 
 
+def install(what: str, plan: bool, show: Show) -> int:
+    """Get `what` (pulumi) when it is not here, or with `plan` say what that would do. Returns the exit code."""
+    if what != "pulumi":
+        raise UsageError(f"--install takes pulumi, not {what}. Type: {pulumi_cli.INSTALL}")
+    there = pulumi_cli.find()
+    if plan:
+        would = f"use {there.path}" if there else f"download it, or build it, into {pulumi_cli.target()}"
+        show.say(f"Pulumi engine: would {would}. Nothing was changed.")
+    engine = there if plan else pulumi_cli.install(show.say)
+    show.result({"exit_code": 0, "engine": {**vars(engine), "path": str(engine.path)} if engine else None})
+    return int(ExitCode.HELD)
+
+
 def _all(host: str, env: str) -> Iterator[Finding]:
     yield _python()
     yield _system()
@@ -63,8 +75,9 @@ def _all(host: str, env: str) -> Iterator[Finding]:
     yield _layer()
     yield _space()
     yield _netem()
-    for tool, use in ABSENT.items():
-        yield Finding(tool, True if shutil.which(tool) else None, f"{shutil.which(tool) or 'absent'} ({use})")
+    docker = shutil.which("docker")
+    yield Finding("docker", True if docker else None, f"{docker or 'absent'} (only for --backend docker)")
+    yield _pulumi()
     yield _environments()
     if host:
         yield _host(host, env)
@@ -143,6 +156,14 @@ def _netem() -> Finding:
         None if refused else True,
         f"not in this kernel ({refused})" if refused else "the kernel can delay and lose packets",
     )
+
+
+def _pulumi() -> Finding:
+    engine = pulumi_cli.find()
+    if engine:
+        return Finding("pulumi", True, f"{engine.version}: {engine.path} ({engine.source})")
+    tried = "; ".join(pulumi_cli.account())
+    return Finding("pulumi", None, f"no engine (only for --engine pulumi): {tried}", pulumi_cli.INSTALL)
 
 
 def _environments() -> Finding:
