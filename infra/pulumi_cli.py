@@ -103,15 +103,17 @@ def install(say: Say) -> Engine:
 
     One at a time; all or nothing. RefusedError names each way that was tried, and why it failed.
     """
-    folder = target()
-    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _alone(folder.parent / "pulumi.lock", say):
-        there = find()
-        if there is None:
-            pulumi_build.make(folder, VERSION, say)
-    engine = there or require()
+    engine = find() or _made(target(), say)
     say(f"Pulumi engine {engine.version}: {engine.path} ({engine.source})")
     return engine
+
+
+def _made(folder: Path, say: Say) -> Engine:
+    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _alone(folder.parent / "pulumi.lock", say):
+        if find() is None:
+            pulumi_build.make(folder, VERSION, say)
+    return require()
 
 
 def version_of(said: str) -> str:
@@ -133,7 +135,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _looks() -> Iterator[tuple[str, Engine | str]]:
     """(place, what is there): an engine that fits, or in words why not. Lazy: later places are not looked at."""
     on_path = shutil.which("pulumi")
-    yield "PATH", _look(Path(on_path), "PATH") if on_path else "none"
+    yield "PATH", _look(Path(on_path).absolute(), "PATH") if on_path else "none"
     home = Path.home() / ".pulumi"
     versions = [path for path in (home / "versions").glob("*/bin/pulumi") if version_of(path.parts[-3])]
     newest_first = sorted(versions, key=lambda path: _numbers(version_of(path.parts[-3])), reverse=True)
