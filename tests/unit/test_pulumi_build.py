@@ -133,3 +133,10 @@ def test_a_cache_folder_that_cannot_be_made_is_refused(machine: Path, monkeypatc
     monkeypatch.setenv("STORMDESK_CACHE", str(machine / "file/below"))
     with pytest.raises(RefusedError, match=r"cannot be written\. Set STORMDESK_CACHE"):
         pulumi_cli.install(print)
+
+
+def test_who_may_not_write_the_common_cache_gets_one_at_home(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user is root here, who may write everywhere; so the answer to the question is what is changed."""
+    monkeypatch.delenv("STORMDESK_CACHE")
+    monkeypatch.setattr(os, "access", lambda path, _: path.is_relative_to(machine))
+    assert pulumi_cli.target() == machine / f"home/.cache/stormdesk/pulumi-{VERSION}"

@@ -58,6 +58,7 @@ def test_the_order_is_path_home_cache(machine: Path) -> None:
         ("echo v4.0.0", "is 4.0.0, needed is"),
         ("echo no such licence >&2; exit 7", "fails: no such licence"),
         ("exit 7", "fails: exit code 7"),
+        (f"echo v{VERSION}; echo expired >&2; exit 7", "fails: expired"),
         ("echo hello", "fails: hello"),
     ],
 )
