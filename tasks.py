@@ -67,7 +67,7 @@ def demo(_: Context, name: str = "demo", json: bool = False) -> int:
         "name": "of the environment: lower-case letters, digits and -",
         "topology": "core",
         "backend": "lab: Linux namespaces on this machine",
-        "engine": "auto, direct",
+        "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
         "ttl": "it goes away by itself after this",
     },
 )
@@ -130,6 +130,29 @@ def exec_(_: Context, host: str = "", command: str = "", env: str = "") -> int:
     from stormdesk.infra import environment
 
     return environment.execute(env or None, one_host(host, env), command)
+
+
+@command(
+    hint="[--mend]",
+    effect="read the hosts, networks, volumes and services of the environment",
+    help={**ENV, **JSON, "mend": "bring back what is not as declared"},
+)
+def drift(_: Context, env: str = "", mend: bool = False, json: bool = False) -> int:
+    """Compare what is with what was declared.
+
+    Exit code 1 when something differs, as after a fault that nobody took out.
+    """
+    from stormdesk.drive.commands import drifted
+
+    return drifted(env, mend, json)
+
+
+@command(effect="break the lock on the state of {env}", hint="--env N", help=ENV)
+def unlock(_: Context, env: str = "") -> None:
+    """Break the lock of a dead engine."""
+    from stormdesk.infra import environment
+
+    environment.unlock(one_environment(env), show(False).say)
 
 
 @command(effect="take the environment down and remove what it left", hint="[--env N]", help=ENV)
@@ -321,7 +344,7 @@ def soak(_: Context, percent: Percent = ALL) -> int:
 ns = Collection()
 ns.add_task(doctor)
 ns.add_task(demo)
-ns.add_collection(Collection("env", up, status, list_, export, ssh, exec_, down, reap))
+ns.add_collection(Collection("env", up, status, list_, export, ssh, exec_, drift, unlock, down, reap))
 ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_in, revert, recover, halt))
 ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
 ns.add_collection(Collection("gameday", runbooks, play, write_report))

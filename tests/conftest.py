@@ -67,6 +67,6 @@ def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def lab(lab_home: str) -> Iterator[str]:
     """The name of an environment with the core stack, up for the whole session. Leave it as you found it."""
     name = f"test-{os.getpid()}"
-    environment.up(name, "core", "lab", "auto", 3600.0, print)
+    environment.up(name, "core", "lab", "direct", 3600.0, print)
     yield name
     environment.down(name, print)

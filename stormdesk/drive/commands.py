@@ -110,6 +110,16 @@ def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
     return found, environment.dialer(found)
 
 
+def drifted(env: str, mend: bool, as_json: bool) -> int:
+    """Show what of an environment is not as declared, and bring it back with `mend`; returns the exit code."""
+    from stormdesk.infra import environment
+
+    presenter = Show.auto(as_json=as_json)
+    found = environment.drift(env or None, mend, presenter.say)
+    presenter.rows("drift", [{"part": part, "differs": "; ".join(what)} for part, what in sorted(found.items())])
+    return int(ExitCode.VIOLATED) if found else 0
+
+
 def one_environment(name: str) -> str:
     """The environment that is meant, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
     from stormdesk.infra import environment

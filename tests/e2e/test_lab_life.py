@@ -42,7 +42,7 @@ PAIR = Topology(
 UP = """
 import sys
 from stormdesk.infra import environment
-environment.up(sys.argv[1], "core", "lab", "auto", float(sys.argv[2]), print)
+environment.up(sys.argv[1], "core", "lab", "direct", float(sys.argv[2]), print)
 """
 
 

@@ -32,7 +32,7 @@ exec "$4" -c '
 import subprocess, sys
 from stormdesk.infra import environment
 name = sys.argv[1]
-environment.up(name, "core", "lab", "auto", 60, print)
+environment.up(name, "core", "lab", "direct", 60, print)
 look = "cat /etc/stormdesk/lab.json; stat -f -c %T /var/lib/trading; psql -h 10.77.2.16 -U trading -Atc \"select 1\" trading"
 config = f"{environment.home()}/envs/{name}/ssh_config"
 subprocess.run(["ssh", "-F", config, "store", look + "; touch /var/lib/trading/kept; reboot -f"], timeout=20)
@@ -85,7 +85,7 @@ def test_a_missing_layer_without_network_is_one_line(lab_home: str, tmp_path: Pa
 
 
 def test_up_never_makes_the_layer(lab_home: str, tmp_path: Path) -> None:
-    up = "from stormdesk.infra import environment; environment.up('nolayer', 'core', 'lab', 'auto', 60, print)"
+    up = "from stormdesk.infra import environment; environment.up('nolayer', 'core', 'lab', 'direct', 60, print)"
     command = [sys.executable, "-c", up]
     environment = os.environ | {"STORMDESK_CACHE": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)

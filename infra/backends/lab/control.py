@@ -115,8 +115,11 @@ def stop(pid: int) -> None:
             os.close(handle)
 
 
-def sweep(name: str, home: str) -> bool:
-    """Remove what a lab that is gone left behind: loop devices, cgroups, directories. True: there was something."""
+def sweep(name: str, home: str, *, keep_home: bool = False) -> bool:
+    """Remove what a lab that is gone left behind: loop devices, cgroups, directories. True: there was something.
+
+    With `keep_home` the environment's own directory stays: whoever made the lab still works in it.
+    """
     record = records.read(name)
     home = record.home if record else home
     found = name in cgroup.labs() or name in records.names() or os.path.isdir(home)
@@ -125,7 +128,7 @@ def sweep(name: str, home: str) -> bool:
     if record:
         volume.remove_nodes(record.loops)
     cgroup.remove(name)
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(f"{home}/volumes" if keep_home else home, ignore_errors=True)
     shutil.rmtree(records.run_dir(name), ignore_errors=True)
     return found
 

@@ -41,23 +41,28 @@ def shortcomings() -> Sequence[str]:
 
 def deploy(order: Order, lock: int, commit: Callable[[], None]) -> int:
     """Start the lab; `commit` writes the environment's own files, just before the lab is recorded. Returns its pid."""
+    return start(spec_of(order), lock, order.expires_at, commit)
+
+
+def start(lab: spec.LabSpec, lock: int, expires_at: str, commit: Callable[[], None]) -> int:
+    """Start a lab from its document; `commit` is called just before it is recorded. Returns the lab init's pid."""
     before = volume.nodes()
 
     def record(pid: int) -> None:
         commit()
-        ours = {n for n, image in volume.loops().items() if image.startswith((f"{order.home}/", str(order.layer)))}
+        ours = {n for n, image in volume.loops().items() if image.startswith((f"{lab.home}/", lab.layer))}
         records.write(
             records.Record(
-                name=order.name,
+                name=lab.name,
                 pid=pid,
                 start_time=processes.start_time(pid),
-                expires_at=order.expires_at,
-                home=str(order.home),
+                expires_at=expires_at,
+                home=lab.home,
                 loops=tuple(sorted(ours - before)),
             )
         )
 
-    return control.start(_spec(order), lock, record)
+    return control.start(lab, lock, record)
 
 
 def inventory_hosts(order: Order) -> Mapping[str, InventoryHost]:
@@ -65,7 +70,8 @@ def inventory_hosts(order: Order) -> Mapping[str, InventoryHost]:
     return {host.name: _inventory_host(order, host) for host in order.topology.hosts}
 
 
-def _spec(order: Order) -> spec.LabSpec:
+def spec_of(order: Order) -> spec.LabSpec:
+    """The lab's document: everything resolved, for this machine."""
     topology = order.topology
     python, binds = control.python_paths()
     images = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,6 +36,13 @@ def descendants(pid: int) -> Sequence[int]:
         last = len(below)
         below |= {child for child, parent in parents.items() if int(parent) in below}
     return sorted(below - {pid})
+
+
+def end(pid: int) -> None:
+    """Kill a process and all that are below it."""
+    for each in (*descendants(pid), pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
 
 
 def children(init: int) -> dict[int, int]:

@@ -1,0 +1,184 @@
+"""`python -m stormdesk.infra.automation VERB NAME`: Pulumi's Automation API on one environment, in a process of its own.
+
+A process for each stack, because the API allows one inline program at a time, blocks while the engine works, and leaves
+it running when its caller dies. Standard output carries one JSON object a line: {"say": text} while it works, and last
+{"result": ...} or {"error": text, "code": exit code}. Standard input is held open by the caller: when it ends, so does
+all of this, engine and providers included. `engine.py` is the caller's side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pulumi import automation
+
+from stormdesk.errors import HostError, RefusedError, StormdeskError
+from stormdesk.infra import home, program, pulumi_cli
+from stormdesk.infra.backends.lab import processes
+from stormdesk.infra.engine import alive, describe, locks
+from stormdesk.infra.home import Record
+from stormdesk.infra.program import OUTPUT
+
+PROJECT = "stormdesk"
+
+
+def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
+    """The environment's stack, made if there is none; `declare` is its program.
+
+    State lies in the environment's own folder, encrypted with a passphrase from a file, unless PULUMI_BACKEND_URL says
+    where else; the user's own PULUMI_CONFIG_PASSPHRASE(_FILE) counts then too.
+    """
+    engine = pulumi_cli.require()
+    folder = home.directory(record.name) / "pulumi"
+    (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = automation.ProjectSettings(name=PROJECT, runtime="python", main=str(folder))
+    environ = dict(engine.environ()) | {"STORMDESK_HOME": str(home.home())}
+    if "PULUMI_BACKEND_URL" not in os.environ:
+        settings.backend = automation.ProjectBackend(url=f"file://{folder}/state")
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
+        passphrase = folder / "passphrase"
+        if not passphrase.exists():
+            home.write(passphrase, secrets.token_urlsafe(32))
+        environ["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase)
+    options = automation.LocalWorkspaceOptions(
+        work_dir=str(folder), project_settings=settings, env_vars=environ, pulumi_command=engine.command()
+    )
+    return automation.create_or_select_stack(record.name, project_name=PROJECT, program=declare, opts=options)
+
+
+def up(record: Record) -> Any:
+    """Create or change what the program declares; returns the inventory document."""
+    topology, material = program.of(record)
+    program.identity(record, material)
+    stack = open_stack(record, lambda: program.run(record, topology, material))
+    _set_free(stack, record.name)
+    done = stack.up(color="never", on_output=_log(record.name), suppress_outputs=True)
+    _say(f"pulumi: {_counted(done.summary.resource_changes)}")
+    return done.outputs[OUTPUT].value
+
+
+def preview(record: Record) -> Any:
+    """How many resources the next `up` would create, change or remove, by kind of change."""
+    topology, material = program.of(record)
+    stack = open_stack(record, lambda: program.run(record, topology, material))
+    done = stack.preview(color="never", on_output=_log(record.name))
+    return {automation.OpType(operation).value: number for operation, number in done.change_summary.items()}
+
+
+def refresh(record: Record) -> Any:
+    """Read what is really there into the state; returns what is not as declared: {part: [differences]}."""
+    stack = open_stack(record, lambda: None)
+    _set_free(stack, record.name)
+    before = _parts(stack)
+    stack.refresh(color="never", on_output=_log(record.name), show_secrets=False)
+    after = _parts(stack)
+    gone = {part: ["not there"] for part in before if part not in after}
+    return gone | {part: drift for part, drift in after.items() if drift}
+
+
+def destroy(record: Record) -> Any:
+    """Take everything away, whatever state it is in, and forget the stack."""
+    stack = open_stack(record, lambda: None)
+    _set_free(stack, record.name)
+    stack.destroy(color="never", on_output=_log(record.name), refresh=True)
+    stack.workspace.remove_stack(record.name)
+    return None
+
+
+def unlock(record: Record) -> Any:
+    """Break the lock of the state."""
+    open_stack(record, lambda: None).cancel()
+    return None
+
+
+VERBS: Mapping[str, Callable[[Record], Any]] = {
+    "up": up, "preview": preview, "refresh": refresh, "destroy": destroy, "unlock": unlock,
+}  # fmt: skip
+
+
+def _set_free(stack: automation.Stack, name: str) -> None:
+    """Break a lock whose holder died on this machine: nobody else would."""
+    held = locks(name)
+    if held and not any(alive(lock) for lock in held):
+        _say(f"pulumi: the state was {describe(held[0])}, which is dead: its lock is removed")
+        stack.cancel()
+
+
+def _parts(stack: automation.Stack) -> dict[str, list[str]]:
+    """Each dynamic part of the stack's state and its drift."""
+    deployment = stack.export_stack().deployment
+    resources = (deployment or {}).get("resources", [])
+    found = {}
+    for resource in resources:
+        outputs = resource.get("outputs", {})
+        if "part" in outputs:
+            found[outputs["part"]] = list(outputs.get("drift") or [])
+    return found
+
+
+def _counted(changes: Mapping[automation.OpType, int] | None) -> str:
+    return ", ".join(f"{number} {kind}" for kind, number in sorted((changes or {}).items())) or "nothing to do"
+
+
+def _log(name: str) -> Callable[[str], None]:
+    path = home.directory(name) / "pulumi/pulumi.log"
+
+    def write(line: str) -> None:
+        with contextlib.suppress(OSError), path.open("a") as log:
+            log.write(line + "\n")
+
+    return write
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):
+        print(json.dumps(document), flush=True)
+
+
+def _say(text: str) -> None:
+    _print({"say": text})
+
+
+def _end_with_caller() -> None:
+    """End when the caller is gone, and everything below first: plugins lead process groups of their own."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    processes.end(os.getpid())
+
+
+def main() -> None:
+    verb, name = sys.argv[1:]
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    try:
+        record = home.read_record(name)
+        if record is None:
+            raise RefusedError(f"environment {name} has no environment.json")
+        _print({"result": VERBS[verb](record)})
+    except StormdeskError as error:
+        _print({"error": str(error), "code": int(error.exit_code)})
+    except automation.errors.ConcurrentUpdateError:
+        held = "; ".join(describe(lock) for lock in locks(name))
+        _print({"error": f"another command is at work on environment {name} ({held or 'elsewhere'}). "
+                         f"If it is dead, type: invoke env.unlock --env {name}", "code": int(RefusedError.exit_code)})  # fmt: skip
+    except automation.errors.CommandError as error:
+        _print({"error": f"pulumi: {_last_words(str(error))}", "code": int(HostError.exit_code)})
+    os._exit(0)  # whatever threads the API has left
+
+
+def _last_words(text: str) -> str:
+    """The engine's own reason in the wall of text of a CommandError."""
+    lines = [line.strip() for line in text.splitlines()]
+    reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return " | ".join(dict.fromkeys(reasons)) or (lines[-1] if lines else "no reason given")
+
+
+if __name__ == "__main__":
+    main()

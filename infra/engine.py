@@ -1,0 +1,90 @@
+"""Pulumi on one environment, from the outside: starts `automation.py`, hands on what it says, and keeps the deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stormdesk.errors import HostError, RefusedError
+from stormdesk.infra import home
+from stormdesk.infra.backends.lab import processes
+
+Say = Callable[[str], None]
+UP_S, READ_S, DESTROY_S = 600.0, 180.0, 300.0
+
+
+def run(verb: str, name: str, seconds: float, say: Say) -> Any:
+    """Do `verb` (see automation.VERBS) on environment `name`; returns its result.
+
+    RefusedError: nothing was touched; HostError: the engine failed, in its own words, or was not done after `seconds`.
+    Whatever happens to this process, the engine does not outlive it.
+    """
+    command = [sys.executable, "-P", "-m", "stormdesk.infra.automation", verb, name]
+    environ = os.environ | {"STORMDESK_HOME": str(home.home())}
+    child = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True, cwd="/", env=environ
+    )
+    deadline = time.monotonic() + seconds
+    try:
+        while (line := _line(child, deadline)) is not None:
+            document = json.loads(line)
+            if "say" in document:
+                say(document["say"])
+            elif "error" in document:
+                kind = RefusedError if document["code"] == RefusedError.exit_code else HostError
+                raise kind(document["error"])
+            else:
+                return document["result"]
+        raise HostError(f"pulumi {verb} {name}: the engine's process ended with {child.wait(5)} and no answer")
+    finally:
+        _end(child)
+
+
+def locks(name: str) -> list[Mapping[str, Any]]:
+    """Who holds the lock of the environment's local state: the engine's own lock files (pid, username, hostname, timestamp)."""
+    folder = home.directory(name) / "pulumi/state"
+    found = []
+    for path in folder.glob(".pulumi/locks/**/*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(json.loads(path.read_text()))
+    return found
+
+
+def describe(lock: Mapping[str, Any]) -> str:
+    """Whose lock it is, for people."""
+    who = f"{lock.get('username')}@{lock.get('hostname')}, pid {lock.get('pid')}"
+    return f"held by {who}, since {lock.get('timestamp')}"
+
+
+def alive(lock: Mapping[str, Any]) -> bool:
+    """May the holder still be at work? On another machine, nobody knows: yes."""
+    return lock.get("hostname") != os.uname().nodename or Path(f"/proc/{lock.get('pid')}").exists()
+
+
+def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+    """The next line that the child prints; None at its end."""
+    assert child.stdout is not None
+    while not select.select([child.stdout], [], [], 0.5)[0]:
+        if time.monotonic() > deadline:
+            raise HostError("pulumi: not done in time, and stopped. Type the command again, or: invoke env.down")
+    return child.stdout.readline() or None
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End the child and all that it started."""
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            stream.close()
+    try:
+        child.wait(2.0)
+    except subprocess.TimeoutExpired:
+        processes.end(child.pid)
+        child.wait(5.0)
