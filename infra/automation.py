@@ -15,13 +15,13 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from pulumi import automation
 
 from stormdesk.errors import HostError, RefusedError, StormdeskError
 from stormdesk.infra import home, program, pulumi_cli
-from stormdesk.infra.backends.lab import processes
+from stormdesk.infra.backends.lab import kernel, processes
 from stormdesk.infra.engine import alive, describe, locks
 from stormdesk.infra.home import Record
 from stormdesk.infra.program import OUTPUT
@@ -151,11 +151,18 @@ def _end_with_caller() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
-    processes.end(os.getpid())
+    _end()
+
+
+def _end() -> NoReturn:
+    """End, with the engine and all its plugins, which do not notice when the engine is killed; whatever threads are left."""
+    processes.end_below(os.getpid())
+    os._exit(0)
 
 
 def main() -> None:
     verb, name = sys.argv[1:]
+    kernel.adopt_orphans()
     threading.Thread(target=_end_with_caller, daemon=True).start()
     try:
         record = home.read_record(name)
@@ -170,7 +177,7 @@ def main() -> None:
                          f"If it is dead, type: invoke env.unlock --env {name}", "code": int(RefusedError.exit_code)})  # fmt: skip
     except automation.errors.CommandError as error:
         _print({"error": f"pulumi: {_last_words(str(error))}", "code": int(HostError.exit_code)})
-    os._exit(0)  # whatever threads the API has left
+    _end()
 
 
 def _last_words(text: str) -> str:

@@ -86,5 +86,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(2.0)
     except subprocess.TimeoutExpired:
-        processes.end(child.pid)
+        processes.end_below(child.pid)
+        child.kill()
         child.wait(5.0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import kernel
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
 
+SUPERVISORD_S = 20.0
 _NAMESPACES = {
     "mnt": kernel.CLONE_NEWNS,
     "uts": kernel.CLONE_NEWUTS,
@@ -36,6 +39,7 @@ def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequenc
 def put_service(service: ServiceSpec) -> None:
     """Write a service's files, and start it, or start it again when there is one of that name."""
     arrival.lay_out(service.directories, service.files)
+    _wait_for_supervisord()
     # What is there must end before it is read anew: `update` sees only a changed command, not a changed configuration.
     _supervisor("stop", service.name, check=False)
     _supervisor("update", service.name)
@@ -44,10 +48,25 @@ def put_service(service: ServiceSpec) -> None:
 
 def drop_service(service: ServiceSpec) -> None:
     """Stop a service and remove its files."""
+    _wait_for_supervisord()
     _supervisor("stop", service.name, check=False)
     for file in service.files:
         Path(file.path).unlink(missing_ok=True)
     _supervisor("update", service.name)
+
+
+def _wait_for_supervisord() -> None:
+    """A host is up a moment before its supervisord is."""
+    deadline = time.monotonic() + SUPERVISORD_S
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect("/run/supervisor.sock")
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(0.02)
 
 
 def _supervisor(*words: str, check: bool = True) -> None:

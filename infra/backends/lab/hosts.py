@@ -53,7 +53,7 @@ class Hosts:
         self.numbers = count(1)
 
     def put(self, spec: HostSpec, done: Done) -> None:
-        """Make a host, or make the one of that name as `spec` says. Only limits and services change without a restart."""
+        """Make a host, or make the one of that name as `spec` says. Its services stay as they are; all else needs a restart."""
         it = self.all.get(spec.name)
         if it is None:
             it = self.all[spec.name] = Running(spec, next(self.numbers))
@@ -63,8 +63,8 @@ class Hosts:
             self._start(it)
             return
         cgroup.create(self.lab.name, spec)
-        same = {"memory_mib": 0, "max_processes": 0, "services": ()}
-        restart = it.state != "up" or msgspec.structs.replace(it.spec, **same) != msgspec.structs.replace(spec, **same)
+        known = msgspec.structs.replace(it.spec, services=spec.services)
+        restart = it.state != "up" or known != spec
         it.spec = msgspec.structs.replace(spec, services=it.spec.services)
         if not restart:
             done("")

@@ -10,7 +10,7 @@ CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
 CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWNET = 0x08000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MS_REC, MS_PRIVATE, MNT_DETACH = 16384, 1 << 18, 2
-_PR_SET_NAME, _PR_CAPBSET_DROP = 15, 24
+_PR_SET_NAME, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 15, 24, 36
 _FITHAW = 0xC0045878
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -63,6 +63,11 @@ def pivot_root(root: str) -> None:
 def set_name(name: str) -> None:
     """The process's short name (15 bytes), as /proc/PID/comm and `ps` show it."""
     _call("prctl", ctypes.c_int(_PR_SET_NAME), name.encode(), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below whose own parent ends."""
+    _call("prctl", ctypes.c_int(_PR_SET_CHILD_SUBREAPER), ctypes.c_ulong(1), 0, 0, 0)
 
 
 def drop_capability(number: int) -> None:

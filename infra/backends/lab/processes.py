@@ -38,9 +38,11 @@ def descendants(pid: int) -> Sequence[int]:
     return sorted(below - {pid})
 
 
-def end(pid: int) -> None:
-    """Kill a process and all that are below it."""
-    for each in (*descendants(pid), pid):
+def end_below(pid: int) -> None:
+    """Kill all processes below `pid`, but no lab: those live on when whoever made them ends."""
+    inits = labs().values()
+    kept = {process for init in inits for process in (init, *descendants(init))}
+    for each in set(descendants(pid)) - kept:
         with contextlib.suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
 
