@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import subprocess
@@ -43,10 +44,8 @@ def _connected(made: socket.socket, host: InventoryHost, seconds: float) -> sock
 
 def _by_proxy(host: InventoryHost, seconds: float) -> socket.socket:
     """Run a ProxyCommand that hands over a connected socket, as ssh does with ProxyUseFdpass."""
-    words = {"%h": host.address, "%p": str(host.port), "%r": host.user, "%n": host.name}
-    command = host.proxy_command
-    for token, value in words.items():
-        command = command.replace(token, shlex.quote(value))
+    words = {"%h": host.address, "%p": str(host.port), "%r": host.user, "%n": host.name, "%%": "%"}
+    command = re.sub("%[hprn%]", lambda token: shlex.quote(words[token[0]]), host.proxy_command)
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

@@ -1,9 +1,12 @@
-"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure."""
+"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure; stormdesk/inventories.py reads it back."""
 
 from __future__ import annotations
 
 import json
 
+import msgspec
+
+from stormdesk.inventories import FIELDS
 from stormdesk.inventory import Inventory, InventoryHost
 
 
@@ -28,8 +31,14 @@ def ansible(inventory: Inventory, config: str) -> str:
             "ansible_user": host.user,
             "ansible_ssh_common_args": arguments,
             "ansible_python_interpreter": "/usr/bin/python3",
+            **{f"stormdesk_{name}": value for name, value in _about(host).items()},
         }
-    document = {"all": {"children": {role: {"hosts": hosts} for role, hosts in roles.items()}}}
+    document = {
+        "all": {
+            "vars": {"stormdesk_environment": inventory.environment, "stormdesk_expires_at": inventory.expires_at},
+            "children": {role: {"hosts": hosts} for role, hosts in roles.items()},
+        }
+    }
     return json.dumps(document, indent=1) + "\n"
 
 
@@ -51,7 +60,14 @@ def _block(host: InventoryHost, known: str) -> str:
     }
     if host.proxy_command:
         options |= {"ProxyCommand": host.proxy_command, "ProxyUseFdpass": "yes"}
-    return f"Host {host.name}\n" + "".join(f"  {key} {value}\n" for key, value in options.items())
+    about = f"  # stormdesk {json.dumps(_about(host))}\n"
+    return f"Host {host.name}\n{about}" + "".join(f"  {key} {value}\n" for key, value in options.items())
+
+
+def _about(host: InventoryHost) -> dict[str, object]:
+    """What other tools have no words for; empty values are left out."""
+    values = {name: msgspec.to_builtins(getattr(host, name)) for name in FIELDS}
+    return {name: value for name, value in values.items() if value}
 
 
 def _path(path: str) -> str:

@@ -18,7 +18,7 @@ from stormdesk.values import Duration, Hold, HostCount, Seed, Share, Value, dura
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 TARGETS: Mapping[str, tuple[object, str]] = {
     "env": ("", "environment; default: STORMDESK_ENV, else the only one"),
-    "inventory": ("", "an inventory document (JSON file) instead of an environment"),
+    "inventory": ("", "the hosts instead of an environment: FILE (JSON), ansible:FILE, ssh-config:FILE, pulumi:STACK"),
 }
 COMMON: Mapping[str, tuple[object, str]] = {
     "host": (None, "where: a name, role:trader (all of a role), one:role:trader; again or with commas for more"),

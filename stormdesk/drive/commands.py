@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +86,6 @@ def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
 
 def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
     """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
-    from stormdesk import inventory as documents
     from stormdesk.infra import environment
 
     if env and inventory:
@@ -96,17 +93,9 @@ def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
     if not inventory:
         found = environment.load(env or None)
         return found, environment.dialer(found)
-    if re.match("(pulumi|ansible|ssh-config):", inventory):
-        raise UsageError(
-            f"--inventory {printable(inventory[:60])}: must be a JSON file, as from invoke env.export --format json"
-        )
-    try:
-        text = Path(inventory).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"--inventory {printable(inventory[:60])}: {error.strerror}. Make one: invoke env.export --format json"
-        ) from error
-    found = documents.parse(text, inventory)
+    from stormdesk.drive import sources
+
+    found = sources.read(inventory)
     return found, environment.dialer(found)
 
 

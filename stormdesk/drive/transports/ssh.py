@@ -52,7 +52,8 @@ class QuickSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # a ProxyCommand may have given a socket that is not TCP
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._quickack = getattr(socket, "TCP_QUICKACK", None)
 
     def recv(self, size: int) -> bytes:

@@ -1,0 +1,282 @@
+"""Inventories of Ansible and OpenSSH: read as those tools read them, and nothing is trusted that is not known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stormdesk import ansible, inventories
+from stormdesk.drive import sources
+from stormdesk.errors import RefusedError, UsageError
+from tests.e2e.invoking import environ, run_all, trap
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"
+
+INI = """
+# a comment
+gate ansible_host=192.0.2.9
+
+[matching]
+match-[01:02] ansible_host=192.0.2.1 ansible_port=2222 stormdesk_paths='{"data": "/srv/data"}'
+
+[risk]
+risk-a ansible_user=ops "ansible_ssh_common_args=-o ProxyCommand='ssh -W %h:%p gate'"
+
+[engines:children]
+matching
+risk
+
+[engines:vars]
+ansible_user=admin
+
+[all:vars]
+stormdesk_environment=staging
+ansible_ssh_private_key_file=/keys/a b
+"""
+DOCUMENT: dict[str, Any] = {
+    "all": {
+        "vars": {"stormdesk_environment": "staging", "ansible_ssh_private_key_file": "/keys/a b"},
+        "hosts": {"gate": {"ansible_host": "192.0.2.9"}},
+        "children": {
+            "engines": {
+                "vars": {"ansible_user": "admin"},
+                "children": {
+                    "matching": {
+                        "hosts": {
+                            "match-[01:02]": {
+                                "ansible_host": "192.0.2.1",
+                                "ansible_port": 2222,
+                                "stormdesk_paths": {"data": "/srv/data"},
+                            }
+                        }
+                    },
+                    "risk": {
+                        "hosts": {
+                            "risk-a": {
+                                "ansible_user": "ops",
+                                "ansible_ssh_common_args": "-o ProxyCommand='ssh -W %h:%p gate'",
+                            }
+                        }
+                    },
+                },
+            }
+        },
+    }
+}
+LIST = {  # as `ansible-inventory --list` has it: names only, variables by host
+    "_meta": {
+        "hostvars": {
+            "risk-a": {
+                "ansible_user": "ops",
+                "stormdesk_environment": "staging",
+                "ansible_ssh_private_key_file": "/keys/a b",
+            }
+        }
+    },
+    "all": {"children": ["risk", "ungrouped"]},
+    "risk": {"hosts": ["risk-a"]},
+}
+FORMS = {"ini": INI, "json": json.dumps(DOCUMENT), "yaml": __import__("yaml").safe_dump(DOCUMENT)}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_each_form_of_an_ansible_inventory_says_the_same(text: str) -> None:
+    found = ansible.parse(text, "hosts")
+    hosts = {host.name: host for host in found.hosts}
+    assert found.environment == "staging"
+    assert sorted(hosts) == ["gate", "match-01", "match-02", "risk-a"]
+    key = ("-o", 'IdentityFile="/keys/a b"')
+    assert hosts["gate"].words == key
+    assert hosts["gate"].target == "192.0.2.9"
+    assert hosts["gate"].about == {"role": "host"}
+    assert hosts["match-02"].words == ("-o", "Port=2222", *key, "-o", "User=admin")
+    assert hosts["match-02"].about == {"role": "matching", "paths": {"data": "/srv/data"}}
+    assert hosts["risk-a"].words == (*key, "-o", "User=ops", "-o", "ProxyCommand=ssh -W %h:%p gate")
+    assert hosts["risk-a"].target == "risk-a"
+
+
+def test_what_ansible_inventory_prints_is_read_too() -> None:
+    (host,) = ansible.parse(json.dumps(LIST), "hosts.json").hosts
+    assert (host.name, host.about) == ("risk-a", {"role": "risk"})
+    assert host.words == ("-o", 'IdentityFile="/keys/a b"', "-o", "User=ops")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no host in it"),
+        ("web\n", "stormdesk_environment"),
+        ("[web:nonsense]\n", "[web:nonsense]"),
+        ("web 'open\n", "hosts:1: "),
+        ("[a:children]\nb\n[b:children]\na\n[b]\nx\n", "its own child"),
+        ("web ansible_connection=docker\n", "only hosts that are reached by ssh"),
+        ("web ansible_host={{ip}}\n", "a template"),
+        ("web stormdesk_paths=/srv\n", "not JSON"),
+        ("all: {hosts: 5}", "expected keys and values, not 5"),
+        ("a stormdesk_environment=x\nb stormdesk_environment=y\n", "b is of environment y, not x"),
+    ],
+)
+def test_what_is_wrong_with_an_ansible_inventory_is_said_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ansible.parse(text, "hosts")
+    assert says in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(text=st.one_of(st.text(max_size=200), st.text("[]:= \n-a1{}\"'!&*#", max_size=60)))
+def test_no_text_makes_a_traceback(text: str) -> None:
+    for read in (ansible.parse, lambda text, origin: inventories.ssh_config(text, origin, "/x")):
+        try:
+            found = read(text, "hosts")
+        except UsageError:
+            continue
+        assert found.hosts
+
+
+def test_hosts_of_an_ssh_config() -> None:
+    text = """
+# stormdesk environment desk, until 2026-11-21T05:00:00Z
+Host web-* !web-9
+  User root
+Host = one "two"
+  # stormdesk {"role": "trader", "shares_kernel": true}
+  HostName 192.0.2.1
+Match host three
+  # stormdesk {"role": "nobody"}
+"""
+    found = inventories.ssh_config(text, "config", "/etc/x")
+    assert (found.environment, found.expires_at) == ("desk", "2026-11-21T05:00:00Z")
+    assert [(host.name, host.words, host.about) for host in found.hosts] == [
+        (name, ("-F", "/etc/x"), {"role": "trader", "shares_kernel": True}) for name in ("one", "two")
+    ]
+    with pytest.raises(UsageError, match="config:2: stormdesk: unknown rule"):
+        inventories.ssh_config('Host a\n# stormdesk {"rule": 1}', "config", "/x")
+    with pytest.raises(UsageError, match="which environment"):
+        inventories.ssh_config("Host a\n", "config", "/x")
+
+
+@pytest.mark.parametrize(
+    ("line", "known"),
+    [
+        (f"web {KEY} comment", True),
+        (f"other,web {KEY}", True),
+        (f"w*b {KEY}", True),
+        (f"WEB {KEY}", True),
+        (f"*,!web {KEY}", False),
+        (f"[web]:22 {KEY}", False),
+        (f"# web {KEY}", False),
+        (f"@cert-authority web {KEY}", False),
+        (f"web {KEY}\n@revoked * {KEY}", False),
+        ("web ssh-dss AAAA", False),
+        ("|1|x|y " + KEY, False),
+        ("web", False),
+    ],
+)
+def test_which_lines_of_known_hosts_are_for_a_host(line: str, known: bool) -> None:
+    assert inventories.host_key("web", [line]) == (KEY if known else "")
+
+
+def test_keys_at_a_port_and_the_best_of_several() -> None:
+    text = f"[192.0.2.1]:2222 ssh-rsa AAAAB3\n[192.0.2.1]:2222 {KEY}\n[192.0.2.1]:2222 {OTHER}"
+    assert inventories.host_key("[192.0.2.1]:2222", [text]) == KEY
+    assert inventories.host_key("[192.0.2.1]:2223", [text]) == ""
+
+
+def test_hashed_names_as_ssh_keygen_makes_them(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"web {KEY}\n[192.0.2.1]:2222 {OTHER}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, capture_output=True, timeout=20)
+    assert "web" not in file.read_text()
+    assert inventories.host_key("web", [file.read_text()]) == KEY
+    assert inventories.host_key("[192.0.2.1]:2222", [file.read_text()]) == OTHER
+    assert inventories.host_key("192.0.2.1", [file.read_text()]) == ""
+
+
+# ---- what ssh itself says of them --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A key, a known_hosts file and an ssh_config, in a folder with a blank in its name."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id%h")], check=True, timeout=20)
+    (folder / "known").write_text(f"[192.0.2.1]:2222,alias {KEY}\n")
+    (folder / "more").write_text('Host one\n  # stormdesk {"role": "engine"}\n  HostName 192.0.2.1\n  Port 2222\n')
+    (folder / "config").write_text(
+        f'# stormdesk environment desk\nInclude "{folder}/more"\nHost two\n  HostName 192.0.2.2\n  HostKeyAlias alias\n'
+        f"  ProxyJump a@gate:2022,last\nHost *\n  User ops\n  IdentityFile /not/there\n"
+        f'  IdentityFile "{folder}/id%%h"\n  UserKnownHostsFile /dev/null "{folder}/known" ~/.none\n'
+    )
+    return folder
+
+
+def test_ssh_says_what_an_ssh_config_means(folder: Path) -> None:
+    found = sources.read(f"ssh-config:{folder}/config")
+    one, two = found.host("one"), found.host("two")
+    assert (found.environment, one.target, one.host_key, one.role) == ("desk", "ops@192.0.2.1:2222", KEY, "engine")
+    assert one.identity_file == str(folder / "id%h")
+    assert one.proxy_command == ""
+    assert (two.target, two.host_key, two.role) == ("ops@192.0.2.2:22", KEY, "host")
+    assert f"-F '\"'\"'{folder}/config'\"'\"' -J a@gate:2022 -W" in two.proxy_command
+    assert "ssh://last" in two.proxy_command
+
+
+def test_ansible_goes_by_the_same_rules(folder: Path) -> None:
+    hosts = folder / "hosts.ini"
+    hosts.write_text(
+        f"[engines]\none ansible_user=root ansible_ssh_common_args='-F \"{folder}/config\"'\n"
+        "[all:vars]\nstormdesk_environment=desk\n"
+    )
+    found = sources.read(f"ansible:{hosts}").host("one")
+    assert (found.target, found.host_key, found.role) == ("root@192.0.2.1:2222", KEY, "engines")
+
+
+def test_a_host_whose_key_nobody_knows_is_refused_before_any_connection(folder: Path, tmp_path: Path) -> None:
+    with trap() as there:
+        (folder / "config").write_text(
+            f"# stormdesk environment desk\nHost one\n  HostName 127.0.0.1\n  Port {there.port}\n"
+            f'  IdentityFile "{folder}/id%%h"\n  UserKnownHostsFile "{folder}/known"\n  StrictHostKeyChecking no\n'
+        )
+        lines = [["chaos.disk-full", "--host", "one", "--inventory", f"ssh-config:{folder}/config"]]
+        lines.append(["chaos.status", "--inventory", f"ssh-config:{folder}/config"])
+        for ended in run_all(lines, environ(tmp_path)):
+            assert ended.code == 3, ended
+            assert f"no host key of [127.0.0.1]:{there.port} in {folder}/known" in ended.err
+        assert there.count == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("ansible:nowhere", "No such file"),
+        ("ssh-config:nowhere", "No such file"),
+        ("ansible:", "directory"),
+        ("odd:thing", "No such file"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(source: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        sources.read(source)
+
+
+def test_without_a_key_to_log_in_with_it_is_said(folder: Path) -> None:
+    (folder / "id%h").unlink()
+    with pytest.raises(UsageError, match="no key to log in with: there is no /not/there"):
+        sources.read(f"ssh-config:{folder}/config")
+
+
+def test_without_ssh_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shutil.which("ssh")
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(RefusedError, match="apt-get install openssh-client"):
+        sources.read(f"ssh-config:{folder}/config")
