@@ -37,6 +37,9 @@ risk
 [engines:vars]
 ansible_user=admin
 
+[matching:vars]
+ansible_user=inner
+
 [all:vars]
 stormdesk_environment=staging
 ansible_ssh_private_key_file=/keys/a b
@@ -50,13 +53,14 @@ DOCUMENT: dict[str, Any] = {
                 "vars": {"ansible_user": "admin"},
                 "children": {
                     "matching": {
+                        "vars": {"ansible_user": "inner"},
                         "hosts": {
                             "match-[01:02]": {
                                 "ansible_host": "192.0.2.1",
                                 "ansible_port": 2222,
                                 "stormdesk_paths": {"data": "/srv/data"},
                             }
-                        }
+                        },
                     },
                     "risk": {
                         "hosts": {
@@ -97,7 +101,7 @@ def test_each_form_of_an_ansible_inventory_says_the_same(text: str) -> None:
     assert hosts["gate"].words == key
     assert hosts["gate"].target == "192.0.2.9"
     assert hosts["gate"].about == {"role": "host"}
-    assert hosts["match-02"].words == ("-o", "Port=2222", *key, "-o", "User=admin")
+    assert hosts["match-02"].words == ("-o", "Port=2222", *key, "-o", "User=inner")
     assert hosts["match-02"].about == {"role": "matching", "paths": {"data": "/srv/data"}}
     assert hosts["risk-a"].words == (*key, "-o", "User=ops", "-o", "ProxyCommand=ssh -W %h:%p gate")
     assert hosts["risk-a"].target == "risk-a"
