@@ -12,7 +12,7 @@ from invoke.collection import Collection  # noqa: E402
 from invoke.context import Context  # noqa: E402
 
 from stormdesk.drive.commands import attack, check, game_day, one_environment, one_host, reach, report_again  # noqa: E402
-from stormdesk.front import PLAN_HELP, command, fault_commands, guard, show  # noqa: E402
+from stormdesk.front import PLAN_HELP, command, fault_commands, show  # noqa: E402
 from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
 from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
 
@@ -179,9 +179,9 @@ def reap(_: Context) -> None:
 @command(help=JSON)
 def catalog(_: Context, json: bool = False) -> None:
     """List faults: parameters, needs, undo."""
-    from stormdesk.faults import FAULTS
+    from stormdesk.drive import catalogue
 
-    show(json).report(Catalogue(FAULTS))
+    show(json).report(Catalogue(catalogue.faults()))
 
 
 @command(name="status", hint="[--env N]", help={**WHERE, **JSON})
@@ -349,4 +349,3 @@ ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_i
 ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
 ns.add_collection(Collection("gameday", runbooks, play, write_report))
 ns.add_collection(Collection("dev", dev_check, crashtest, soak))
-guard(ns)

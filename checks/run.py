@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence
+from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
 from stormdesk.cut import FaultWindow, Recovery
+from stormdesk.drive import settings
 from stormdesk.drive.asking import Run
 from stormdesk.drive.testinfra_backend import pooled
 from stormdesk.inventory import Inventory
@@ -22,6 +23,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "invariants": ("test_orders.py", "test_positions.py", "test_ledger.py", "test_recovery.py"),
     "residue": ("test_residue.py",),
 }
+NOTHING = "no check says anything about these hosts: name services, ports or paths in the inventory, or own checks in invoke.yaml"
 # The caller's terminal, signals and threads are its own; and which pytest.ini lies where it runs must not matter.
 _QUIET = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unraisableexception", "stepwise", "nagios")
 
@@ -29,13 +31,18 @@ _QUIET = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unrai
 class _Collector:
     """Gives the checks their evidence and keeps what they say."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, what: Sequence[str]) -> None:
         self.evidence = evidence
+        self.what = what
         self.results: list[CheckResult] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[EVIDENCE] = self.evidence
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Of a project's own checks only those that were asked for, by their markers."""
+        items[:] = [item for item in items if not is_own(item) or _group(item) in self.what]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -52,7 +59,9 @@ class _Collector:
 
     def _keep(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         result = item.stash.get(RESULT, None)
-        if result is None or (report.failed and result.verdict is Verdict.HELD):
+        if result is None and is_own(item):
+            result = _own_result(item, call)
+        elif result is None or (report.failed and result.verdict is Verdict.HELD):
             why = _one_line(call.excinfo.exconly()) if call.excinfo else "the check ended without a verdict"
             result = CheckResult(result.id if result else item.name.removeprefix("test_"), Verdict.UNKNOWN, why)
         self.results.append(replace(result, took_s=round(report.duration, 3)))
@@ -64,6 +73,7 @@ def run_checks(
     what: Sequence[str],
     folder: Path,
     *,
+    own: Sequence[Path] | None = None,
     junit: Path | None = None,
     fault: FaultWindow | None = None,
     recovery: Recovery | None = None,
@@ -71,27 +81,47 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run `what` of steady, invariants, residue, on the hosts of `inventory`, which `run` reaches (`Pool.run`).
 
-    `folder`, new or empty, gets the cut that the invariants judge; `junit` an XML report; `fault`, `recovery` and
-    `diffs` are what a run knows besides. Nothing that a check runs into is raised: it makes that check unknown.
+    `own` are folders of more checks (default: those that the project's invoke.yaml names). `folder`, new or empty, gets
+    the cut that the invariants judge; `junit` an XML report; `fault`, `recovery` and `diffs` are what a run knows besides.
+    Nothing that a check runs into is raised: it makes that check unknown.
     """
     here = Path(__file__).parent
+    own = settings.load().checks if own is None else own
     hosts = pooled(inventory.hosts, run)
-    evidence = Evidence(folder, inventory, run, hosts, fault=fault, recovery=recovery, diffs=diffs)
-    collector = _Collector(evidence)
+    evidence = Evidence(folder, inventory, run, hosts, fault=fault, recovery=recovery, diffs=diffs, own=own)
+    collector = _Collector(evidence, what)
     arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
     arguments += [word for name in _QUIET for word in ("-p", f"no:{name}")]
     if junit is not None:
         arguments += [f"--junitxml={junit}"]
     arguments += [str(here / name) for group in what for name in FILES[group]]
+    arguments += ["-p", "stormdesk.checks.plugin", *map(str, own)]
     with _without("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         code = pytest.main(arguments, plugins=[collector])
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
-    if not collector.results or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         collector.results.append(
             CheckResult("checks", Verdict.UNKNOWN, f"pytest ended with {code}, not all checks ran")
         )
+    if not collector.results:
+        collector.results.append(CheckResult("checks", Verdict.UNKNOWN, NOTHING))
     return collector.results
+
+
+def _group(item: pytest.Item) -> str:
+    """Which group one of a project's own checks is in; without a marker it is about the steady state."""
+    marked = any(item.get_closest_marker(name) for name in ("invariant", "recovery"))
+    return "invariants" if marked else "steady"
+
+
+def _own_result(item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
+    """A project's own check says `engine.listens[match-1]` of test_engine.py: a failed assertion is violated, another error unknown."""
+    name = f"{item.path.stem.removeprefix('test_')}.{item.name.removeprefix('test_')}"
+    if call.excinfo is None:
+        return CheckResult(name, Verdict.HELD, "it passes")
+    failed = call.when == "call" and call.excinfo.errisinstance((AssertionError, pytest.fail.Exception))
+    return CheckResult(name, Verdict.VIOLATED if failed else Verdict.UNKNOWN, _one_line(call.excinfo.exconly()))
 
 
 @contextmanager

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
 DEBUG_HELP = "on an error, show the traceback too"
 PLAN_HELP = "say what would be done; change nothing"
+_GUARDED: list[Collection] = []  # the one that this process's command line was looked at with
 
 
 class Command(Task[Any]):
@@ -72,6 +73,7 @@ class Command(Task[Any]):
 
     @override
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        guard()
         mine = dict(self.help)  # invoke empties it while reading, and asks more than once
         arguments = super().get_arguments(ignore_unknown_help)
         self.help = mine
@@ -133,9 +135,9 @@ def command(
 
 def fault_commands(act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> list[Command]:
     """One task for each fault of the catalogue; `act` gets the fault's class and the values of its flags."""
-    from stormdesk.faults import FAULTS
+    from stormdesk.drive import catalogue
 
-    return [_fault_command(name, fault, act) for name, fault in FAULTS.items()]
+    return [_fault_command(name, fault, act) for name, fault in catalogue.faults().items()]
 
 
 def _fault_command(name: str, fault: type[Fault], act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> Command:
@@ -192,14 +194,21 @@ def _failed(message: str, code: ExitCode, *, debug: bool, as_json: bool) -> int:
     return int(code)
 
 
-def guard(namespace: Collection) -> None:
-    """The last line of tasks.py: parse what was typed as invoke is about to, and answer for it where it would not.
+def guard() -> None:
+    """Parse what was typed as invoke is about to, and answer for it where it would not.
 
+    Called when invoke asks the first task for its flags: then all tasks are there, those of a project around ours too.
     invoke's own parser decides; only its errors are put in other words, and get exit code 2.
     """
     program = invoke.main.program
-    if not hasattr(program, "core") or program.args["complete"].value:
+    namespace = getattr(program, "collection", None)
+    if namespace is None or _GUARDED or program.args["complete"].value:
         return  # somebody imports tasks.py, or a shell completes a line
+    _GUARDED.append(namespace)
+    from stormdesk.drive import catalogue
+
+    for problem in catalogue.found().problems:
+        print(problem, file=sys.stderr)
     words = list(program.core.unparsed)
     asked = program.args["help"].value or program.args["list"].value
     if words and words[0] in namespace.collections and set(words[1:]) <= {"--help", "-h", "--list", "-l"}:
@@ -227,7 +236,8 @@ def _check_words(namespace: Collection, words: list[str]) -> None:
     except UsageError as error:
         _stop(str(error), words)
     for name, argument in parsed[0].args.items():
-        if argument.got_value and name not in AFTER_A_TASK and len(parsed) > 1:
+        ours = len(parsed) > 1 and isinstance(namespace[str(parsed[1].name)], Command)
+        if argument.got_value and name not in AFTER_A_TASK and ours:
             flags = list(parsed[1].flags)
             _stop(front_menu.unknown_flag(str(parsed[1].name), f"--{name}", flags), words)
 

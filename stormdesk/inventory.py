@@ -78,6 +78,12 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             f"no host '{shown(name)}' in environment {self.environment}. {hint}   (invoke env.status lists hosts)"
         )
 
+    @property
+    def trading(self) -> bool:
+        """Is it our trading stack, with a venue whose journal is the truth? Else orders are nothing that we can judge."""
+        has = {(name, port) for host in self.hosts.values() for name, s in host.services.items() for port in s.ports}
+        return {("venue", "control"), ("trader", "http"), ("postgres", "postgres")} <= has
+
     def role(self, role: str) -> Sequence[InventoryHost]:
         """All hosts of a role, by name."""
         return [h for _, h in sorted(self.hosts.items()) if h.role == role]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import stormdesk
 from stormdesk import runbook
-from stormdesk.drive import runner
+from stormdesk.drive import catalogue, runner, settings
 from stormdesk.drive.proof import write_reports
 from stormdesk.drive.record import runs_folder
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
 from stormdesk.errors import ExitCode, UsageError
-from stormdesk.faults import FAULTS
+from stormdesk.invariants import JUDGES
 from stormdesk.inventory import Inventory
 from stormdesk.outcome import Outcome
 from stormdesk.runbook import Runbook
 
-FOLDER = Path("runbooks")
+OURS = Path(stormdesk.__file__).parent / "runbooks"
 
 
 def read(path: str | Path) -> Runbook:
@@ -24,16 +25,17 @@ def read(path: str | Path) -> Runbook:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(str(p) for p in runbooks()) or f"none in {FOLDER}/"
+        known = ", ".join(p.stem for p in runbooks())
         raise UsageError(
             f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {known}"
         ) from error
-    return runbook.parse(text, str(path), FAULTS)
+    return runbook.parse(text, str(path), catalogue.faults())
 
 
 def runbooks() -> list[Path]:
-    """The runbooks of this checkout."""
-    return sorted(FOLDER.glob("*.md"))
+    """The project's own runbooks (the folders in invoke.yaml), then ours, each by its name once."""
+    found = [path for folder in (*settings.load().runbooks, OURS) for path in sorted(folder.glob("*.md"))]
+    return list({path.stem: path for path in reversed(found)}.values())[::-1]
 
 
 def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) -> list[Outcome]:
@@ -42,6 +44,7 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
     hosts = {name for step in book.steps for name in (*step.hosts, *(e.host for e in step.expect if e.host))}
     for name in sorted(hosts):
         inventory.host(name)
+    checks = book.checks or (tuple(JUDGES) if inventory.trading else ())
     outcomes: list[Outcome] = []
     for step in book.steps:
         show.say(f"{book.title}: step {step.id}")
@@ -49,7 +52,7 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
             runner.run(
                 runner.Request(
                     fault=step.fault, hosts=step.hosts, hold_s=step.hold_s, ttl_s=step.ttl_s, seed=seed, rto_s=book.rto_s,
-                    argv=("gameday.run", "--runbook", path), expect=step.expect, checks=book.checks,
+                    argv=("gameday.run", "--runbook", path), expect=step.expect, checks=checks,
                     runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
                 ),
                 inventory, dialer, show,

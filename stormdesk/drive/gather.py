@@ -57,4 +57,5 @@ def gather(run: Run, inventory: Inventory) -> Mapping[str, Vitals]:
 
 
 def _base(host: InventoryHost) -> str:
-    return f"http://127.0.0.1:{host.services['trader'].ports['http']}" if "trader" in host.services else ""
+    service = host.services.get("trader")
+    return f"http://127.0.0.1:{service.ports['http']}" if service and "http" in service.ports else ""

@@ -31,14 +31,17 @@ class Proof:
 
     def steady(self, when: str) -> list[CheckResult]:
         """The steady state, asked of the hosts."""
-        from stormdesk.checks.run import run_checks
-
         began = time.monotonic()
-        folder = self.record.folder / "outputs" / f"steady-{when}"
-        results = run_checks(self.pool.inventory, self.pool.run, ["steady"], folder)
+        results = self.look()
         self.record.event("steady", when=when, checks=[asdict(result) for result in results])
         self._say("steady", results, time.monotonic() - began)
         return results
+
+    def look(self) -> list[CheckResult]:
+        """The steady state as it is now; nothing is said or recorded."""
+        from stormdesk.checks.run import run_checks
+
+        return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / "outputs" / "steady")
 
     def after(
         self, hosts: Sequence[HostRun], recovery: Recovery | None, healed_t: float, rto_s: float

@@ -1,7 +1,7 @@
 """Runs one fault on its hosts and proves what happened: prepare, steady, inject, hold, heal, recover, check, verdict.
 
 Whatever happens after the first host has heard of the run, `heal` runs; and if we do not live to run it, the hosts heal
-by themselves. Gameday uses the same `Run` for its steps.
+by themselves. Gameday uses the same `Run` for its steps; drive/api.py begins and ends one around somebody else's code.
 """
 
 from __future__ import annotations
@@ -159,6 +159,18 @@ class Run:
         )  # fmt: skip
         return self._finish(outcome)
 
+    def begin(self) -> None:
+        """The fault is in, and witnessed. Whatever this raises, `end` comes next: the hosts may have heard of the run."""
+        self._started()
+        self._inject()
+
+    def end(self, checks: Sequence[CheckResult]) -> Outcome:
+        """Revert and verify; `checks` is what the caller found meanwhile. Never raises for a host: the outcome says it."""
+        ends = self._heal()
+        bit = [CheckResult("witness", Verdict.HELD, end.witness) for end in ends if end.witness]
+        outcome = conclude(self.record.run_id, ends, [*bit, *checks], run_dir=str(self.record.folder))
+        return self._finish(outcome)
+
     # ---- the phases, in order ----------------------------------------------------------------------------------------
 
     def _started(self) -> None:
@@ -285,7 +297,10 @@ class Run:
         recovery = self._recover()
         expected = self._expectations()
         checks = self.proof.after(self.hosts, self.recovery, self.healed_t, self.request.rto_s)
-        missing = [name for name in self.request.checks if name not in {check.id for check in checks}]
+        seen = {
+            name for check in checks for name in (check.id, check.id.partition("[")[0])
+        }  # also of all hosts: engine.up[a]
+        missing = [name for name in self.request.checks if name not in seen]
         unasked = [CheckResult(name, Verdict.UNKNOWN, "this check did not run") for name in missing]
         return [*expected, *checks, *unasked], recovery
 
@@ -307,17 +322,13 @@ class Run:
         return results
 
     def _recover(self) -> CheckResult:
-        """Wait until trading is steady again; at most the budget and a little more, so that a late one is seen as late."""
+        """Wait until the stack is steady again; at most the budget and a little more, so that a late one is seen as late."""
         budget = self.request.rto_s
         if self.recovery is None:
             self.recovery = Recovery(self.healed_t, self.last)
-        tracker, began = self.recovery, time.monotonic()
-        until = began + budget + 10
-        while not tracker.settled(time.time()) and time.monotonic() < until:
-            self._sample("recover")
-            self.show.progress("recover", time.monotonic() - began, budget, tracker.why or "trading")
-            time.sleep(0.25)
-        took = tracker.took_s if tracker.settled(time.time()) else None
+        tracker, until = self.recovery, time.monotonic() + budget + 10
+        again = self._trading_again if self.pool.inventory.trading else self._steady_again
+        took = again(tracker, budget, until)
         self.record.event("recovered", took_s=took, budget_s=budget, why=tracker.why, **{"from": tracker.from_t})
         within = took is not None and took <= budget
         text = (
@@ -327,6 +338,29 @@ class Run:
         )
         self.show.phase("recover", text, took, ok=within)
         return CheckResult("recovery", Verdict.HELD if within else Verdict.VIOLATED, text)
+
+    def _trading_again(self, tracker: Recovery, budget: float, until: float) -> float | None:
+        began = time.monotonic()
+        while not tracker.settled(time.time()) and time.monotonic() < until:
+            self._sample("recover")
+            self.show.progress("recover", time.monotonic() - began, budget, tracker.why or "trading")
+            time.sleep(0.25)
+        return tracker.took_s if tracker.settled(time.time()) else None
+
+    def _steady_again(self, tracker: Recovery, budget: float, until: float) -> float | None:
+        """A stack that is not ours has no pulse: it is well when its steady state holds."""
+        began = time.monotonic()
+        while True:
+            asked = time.time()
+            bad = [result for result in self.proof.look() if result.verdict is not Verdict.HELD]
+            if not bad:
+                tracker.recovered_at = asked
+                return tracker.took_s
+            tracker.why = f"{bad[0].id}: {bad[0].why}"
+            if time.monotonic() >= until:
+                return None
+            self.show.progress("recover", time.monotonic() - began, budget, tracker.why)
+            time.sleep(SAMPLE_S)
 
     def _finish(self, outcome: Outcome) -> Outcome:
         self.record.event(
@@ -374,7 +408,7 @@ class Run:
         if self.recovery is not None:
             self.recovery.feed(sample.t, now)
         if now is None:
-            return "no trader answers"
+            return "no trader answers" if self.pool.inventory.trading else ""
         before, self.last = self.last, now
         if before is None or now.t <= before.t or now.accepted < before.accepted:
             return f"orders {now.accepted}  refused {now.refused}"

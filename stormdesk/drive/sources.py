@@ -24,6 +24,7 @@ from stormdesk.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra import fdpass
 from stormdesk.inventories import Listing, Named
 from stormdesk.inventory import Inventory
+from stormdesk.shell import words
 from stormdesk.values import printable
 
 SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
@@ -110,7 +111,7 @@ def _host(named: Named, origin: str) -> Mapping[str, object]:
 
 
 def _ssh(named: Named, origin: str) -> str:
-    argv = ["ssh", "-G", *named.words, "--", named.target]
+    argv = ("ssh", "-G", *named.words, "--", named.target)
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SSH_S, check=False
@@ -120,7 +121,7 @@ def _ssh(named: Named, origin: str) -> str:
             f"{origin}: only ssh itself can read this, and it is not here. Type: apt-get install openssh-client"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"{origin}: {shlex.join(argv)}: no answer within {SSH_S:g} s") from error
+        raise RefusedError(f"{origin}: {words(argv)}: no answer within {SSH_S:g} s") from error
     if done.returncode != 0:
         said = printable(" ".join(done.stderr.split())[:200])
         raise UsageError(f"{origin}: host {printable(named.name[:60])}: ssh says: {said}")
@@ -165,7 +166,8 @@ def _proxy(named: Named, found: Mapping[str, Sequence[str]]) -> str:
         *before, last = jump.split(",")
         config = [word for pair in zip(named.words, named.words[1:], strict=False) if pair[0] == "-F" for word in pair]
         hops = ["-J", ",".join(before)] if before else []
-        command = f"{shlex.join(['ssh', *config, *hops])} -W '[%h]:%p' -- {shlex.quote(last if '://' in last else f'ssh://{last}')}"
+        far = last if "://" in last else f"ssh://{last}"
+        command = words(("ssh", *config, *hops, "-W", "[%h]:%p", "--", far))
     if command == "none" or not command:
         return ""
     if found.get("proxyusefdpass", ["no"])[0] == "yes":

@@ -142,7 +142,7 @@ CASES = [
     case("env.up", "--ttl", "1s", says=("--ttl 1s:", "5s..168h", "e.g. 2h")),
     case("env.export", "--format", "xml", says=("xml", "ssh-config, ansible, json")),
     case("gameday.run", says=("--runbook is required", "Known: disk-full-trader", "e.g. --runbook disk-full-trader")),
-    case("gameday.run", "--runbook", "nope.md", says=("nope.md", "No such file", "runbooks/disk-full-trader.md")),
+    case("gameday.run", "--runbook", "nope.md", says=("nope.md", "No such file", "disk-full-trader")),
     runbook(GOOD.replace("20s", "30"), ":6:", "steps[0].for", "no unit", "Did you mean 30s?", "^"),
     runbook(GOOD.replace("disk-full", "disk-ful"), ":6:", "steps[0].fault", "Did you mean: disk-full?"),
     runbook(GOOD.replace("for:", "fro:"), ":6:", "steps[0]", "unknown key 'fro'", "Did you mean: for?"),

@@ -26,7 +26,11 @@ TOP_LEVEL = {"faults", "checks", "infra", "testnet"}
 
 def pure_files() -> list[Path]:
     """Every file that DESIGN's rule of the house names."""
-    engine = [path for path in (ROOT / "stormdesk").glob("*.py") if not path.name.startswith("front")]
+    engine = [
+        path
+        for path in (ROOT / "stormdesk").glob("*.py")
+        if not path.name.startswith("front") and not path.is_symlink()
+    ]
     ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
     faults = list((ROOT / "faults").rglob("*.py"))
     return sorted([*engine, *ladders, *faults, ROOT / "infra/topology.py", ROOT / "infra/stacks.py"])
