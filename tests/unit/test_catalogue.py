@@ -1,0 +1,130 @@
+"""A project's own faults, checks and runbooks: found where its invoke.yaml says; what cannot be used is named in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stormdesk.drive import catalogue, gameday, settings
+from stormdesk.errors import UsageError
+from stormdesk.faults import FAULTS
+
+GOOD = """
+from dataclasses import dataclass, field
+
+@dataclass(frozen=True)
+class Stall:
+    name = "stall"
+    title = undo = "it"
+    needs = ()
+    may_cut_control = False
+    grace: str = field(default="", metadata={"help": "how long"})
+    def probes(self, site): ...
+    def plan(self, facts, site, ttl_s): ...
+
+FAULTS = {"stall": Stall}
+"""
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """A project in an empty folder of its own, and we are in it; `make(block, **modules)`."""
+
+    def project(block: str, **modules: str) -> Path:
+        (tmp_path / "invoke.yaml").write_text(f"run: {{}}\nstormdesk:\n{block}")
+        for name, text in modules.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        (tmp_path / "deep/er").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "deep/er")
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        for name in modules:
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        return tmp_path
+
+    return project
+
+
+def test_a_fault_of_the_project_is_one_of_the_catalogue(make: Make) -> None:
+    make("  faults: [good_one]\n", good_one=GOOD)
+    assert catalogue.found().problems == ()
+    assert list(catalogue.faults()) == [*FAULTS, "stall"]
+    assert catalogue.named("stall").title == "it"
+    with pytest.raises(UsageError, match=r"no fault 'stal'\. Did you mean: stall\?"):
+        catalogue.named("stal")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("raise RuntimeError('a\\nb')", "bad_one (in {root}/invoke.yaml): RuntimeError: a b; its faults are left out"),
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("FAULT = {}", "AttributeError"),
+        ("FAULTS = 5", "TypeError"),
+        ("FAULTS = {'stall': 5}", "fault stall is no dataclass; it is left out"),
+        (GOOD.replace("needs = ()", ""), "fault stall has no needs"),
+        (GOOD.replace("    def plan", "    def plans"), "fault stall has no plan"),
+        (GOOD.replace('{"stall": Stall}', '{"other": Stall}'), "fault other calls itself stall"),
+        (GOOD.replace(', metadata={"help": "how long"}', ""), "parameter grace of fault stall has no help"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_left_out_and_named(make: Make, text: str, says: str) -> None:
+    root = make("  faults: [bad_one, good_one]\n", bad_one=text, good_one=GOOD.replace("stall", "other-one"))
+    (line,) = catalogue.found().problems
+    assert says.format(root=root) in line
+    assert line.isprintable()
+    assert list(catalogue.faults()) == [*FAULTS, "other-one"]
+    with pytest.raises(UsageError) as caught:
+        catalogue.named("stall")
+    assert line in str(caught.value)
+
+
+def test_two_faults_of_one_name_are_both_named_and_neither_is_offered(make: Make) -> None:
+    make("  faults: [good_one]\n", good_one=GOOD.replace("stall", "disk-full"))
+    (line,) = catalogue.found().problems
+    assert line.startswith("two faults are called disk-full: stormdesk.faults.disk_full and good_one (in ")
+    assert list(catalogue.faults()) == ["adapter-down", "process-kill"]
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ("  fault: [x]\n", "unknown field `fault`"),
+        ("  checks: nowhere\n", "Expected `array`"),
+        ("  checks: [nowhere]\n", "nowhere: no such folder"),
+        ("  faults: [1]\n", "Expected `str`"),
+        ("  [\n", "stormdesk: "),
+        ("  5\n", "Expected `object`"),
+    ],
+)
+def test_a_block_that_is_wrong_is_named_and_costs_no_fault(make: Make, block: str, says: str) -> None:
+    root = make(block)
+    with pytest.raises(UsageError) as caught:
+        settings.load()
+    assert str(caught.value).startswith(f"{root}/invoke.yaml: stormdesk: ")
+    assert says in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert catalogue.found().problems == (str(caught.value),)
+    assert list(catalogue.faults()) == list(FAULTS)
+
+
+def test_a_project_without_a_block_has_nothing_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.load() == settings.Settings(root=tmp_path)
+    assert [path.stem for path in gameday.runbooks()] == ["disk-full-trader", "network-cut-60s"]
+
+
+def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "days").mkdir()
+    for name in ("zebra", "disk-full-trader"):
+        (tmp_path / f"days/{name}.md").write_text("")
+    (tmp_path / "invoke.yaml").write_text("stormdesk: {runbooks: [days]}\n")
+    monkeypatch.chdir(tmp_path)
+    found = {path.stem: path for path in gameday.runbooks()}
+    assert sorted(found) == ["disk-full-trader", "network-cut-60s", "zebra"]
+    assert found["disk-full-trader"] == tmp_path / "days/disk-full-trader.md"
