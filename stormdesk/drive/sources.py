@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk import ansible, inventories
+from stormdesk import ansible, inventories, own
 from stormdesk import inventory as documents
 from stormdesk.drive.asking import each
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
@@ -28,11 +29,12 @@ from stormdesk.shell import words
 from stormdesk.values import printable
 
 SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
+STACK_S = 60.0  # for the engine to read a stack's outputs, maybe from afar
 MAX_INCLUDES = 64
 
 
 def read(source: str) -> Inventory:
-    """The inventory that FILE, ansible:FILE, ssh-config:FILE or pulumi:STACK names. Raises UsageError or RefusedError."""
+    """The inventory that FILE, ansible:FILE, ssh-config:FILE or pulumi:[FOLDER#]STACK names. Raises UsageError or RefusedError."""
     kind, colon, rest = source.partition(":")
     match kind if colon else "":
         case "ansible":
@@ -40,8 +42,53 @@ def read(source: str) -> Inventory:
         case "ssh-config":
             path = os.path.abspath(os.path.expanduser(rest))
             return _resolved(inventories.ssh_config(_included(_text(rest)), rest, path), rest)
+        case "pulumi":
+            return _of_stack(*_project(rest))
         case _:
             return documents.parse(_text(source), source)
+
+
+def _project(rest: str) -> tuple[str, str]:
+    """`[FOLDER#]STACK`: the Pulumi project's folder, this one where none is given, and the stack."""
+    folder, _, stack = rest.rpartition("#")
+    if not stack:
+        raise UsageError("--inventory pulumi:STACK: which stack? For example: pulumi:staging, or pulumi:infra#staging")
+    return folder or ".", stack
+
+
+def _of_stack(folder: str, stack: str) -> Inventory:
+    """The stack's output `stormdesk_inventory`, secret or not: it stays in memory."""
+    from stormdesk.infra import pulumi_cli
+
+    engine = pulumi_cli.require()
+    origin = f"pulumi:{stack}"
+    argv = [
+        str(engine.path),
+        "stack",
+        "output",
+        "--json",
+        "--show-secrets",
+        "--non-interactive",
+        "--cwd",
+        folder,
+        "--stack",
+        stack,
+    ]
+    try:
+        done = subprocess.run(
+            argv, env={**os.environ, **engine.environ()}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=STACK_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise RefusedError(f"{origin}: no answer from the Pulumi engine within {STACK_S:g} s") from error
+    if done.returncode != 0:
+        raise UsageError(f"{origin}: the Pulumi engine says: {printable(' '.join(done.stderr.split())[:300])}")
+    outputs = json.loads(done.stdout)
+    if own.OUTPUT not in outputs:
+        known = ", ".join(map(printable, sorted(outputs))) or "none"
+        raise UsageError(f"{origin}: no output {own.OUTPUT} (there is: {known}). Make it by: from stormdesk import own")
+    found = outputs[own.OUTPUT]
+    return documents.parse(found if isinstance(found, str) else json.dumps(found), origin)
 
 
 def _text(path: str) -> str:

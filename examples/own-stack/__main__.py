@@ -1,0 +1,5 @@
+"""For `pulumi up`, where the engine has its language plugin for Python."""
+
+from desk import program
+
+program()
