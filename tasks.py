@@ -29,20 +29,28 @@ JSON = {"json": "one JSON object on stdout, all else on stderr"}
 @command(
     hint="[--host H]   START HERE",
     help={
-        **ENV,
+        **WHERE,
         **JSON,
         "host": "check SSH to this host too",
         "install": "pulumi: download or build the Pulumi engine, when there is none",
         "plan": PLAN_HELP,
     },
 )
-def doctor(_: Context, host: str = "", env: str = "", install: str = "", plan: bool = False, json: bool = False) -> int:
+def doctor(
+    _: Context,
+    host: str = "",
+    env: str = "",
+    inventory: str = "",
+    install: str = "",
+    plan: bool = False,
+    json: bool = False,
+) -> int:
     """Check this machine and say how to fix it."""
     from stormdesk.drive import doctor as examination
 
     if install:
         return examination.install(install, plan, show(json))
-    return examination.examine(host, env, show(json))
+    return examination.examine(host, env, inventory, show(json))
 
 
 @command(

@@ -36,10 +36,10 @@ class Finding:
     fix: str = ""
 
 
-def examine(host: str, env: str, show: Show) -> int:
-    """Look at this machine, and at one host of an environment when `host` is given. Returns the exit code."""
+def examine(host: str, env: str, inventory: str, show: Show) -> int:
+    """Look at this machine, and at one host when `host` is given. Returns the exit code."""
     found = []
-    for finding in _all(host, env):
+    for finding in _all(host, env, inventory):
         found.append(finding)
         show.phase(finding.what, finding.text + (f"   fix: {finding.fix}" if finding.fix else ""), ok=finding.here)
     missing = [finding for finding in found if finding.here is False]
@@ -65,7 +65,7 @@ def install(what: str, plan: bool, show: Show) -> int:
     return int(ExitCode.HELD)
 
 
-def _all(host: str, env: str) -> Iterator[Finding]:
+def _all(host: str, env: str, inventory: str) -> Iterator[Finding]:
     yield _python()
     yield _system()
     yield _tools()
@@ -80,7 +80,7 @@ def _all(host: str, env: str) -> Iterator[Finding]:
     yield _pulumi()
     yield _environments()
     if host:
-        yield _host(host, env)
+        yield _host(host, env, inventory)
 
 
 def _python() -> Finding:
@@ -173,14 +173,15 @@ def _environments() -> Finding:
     return Finding("labs", None if gone else True, names, "invoke env.reap" if gone else "")
 
 
-def _host(name: str, env: str) -> Finding:
+def _host(name: str, env: str, source: str) -> Finding:
     """One connection and one command, as every task makes them."""
+    from stormdesk.drive.commands import reach
     from stormdesk.drive.pool import Pool
 
-    inventory = environment.load(env or None)
+    inventory, dialer = reach(env, source)
     host = inventory.host(name)
     try:
-        with Pool(inventory, environment.dialer(inventory)) as pool:
+        with Pool(inventory, dialer) as pool:
             began = time.monotonic()
             pool.run(name, ("true",), DEADLINE_S)
             took_ms = 1000 * (time.monotonic() - began)
