@@ -38,14 +38,14 @@ def read(source: str) -> Inventory:
     kind, colon, rest = source.partition(":")
     match kind if colon else "":
         case "ansible":
-            return _resolved(ansible.parse(_text(rest), rest), rest)
+            return _resolved(ansible.parse(_text(rest, source), rest), rest)
         case "ssh-config":
             path = os.path.abspath(os.path.expanduser(rest))
-            return _resolved(inventories.ssh_config(_included(_text(rest)), rest, path), rest)
+            return _resolved(inventories.ssh_config(_included(_text(rest, source)), rest, path), rest)
         case "pulumi":
             return _of_stack(*_project(rest))
         case _:
-            return documents.parse(_text(source), source)
+            return documents.parse(_text(source, source), source)
 
 
 def _project(rest: str) -> tuple[str, str]:
@@ -91,13 +91,13 @@ def _of_stack(folder: str, stack: str) -> Inventory:
     return documents.parse(found if isinstance(found, str) else json.dumps(found), origin)
 
 
-def _text(path: str) -> str:
+def _text(path: str, source: str) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageError(
-            f"--inventory {printable(path[:60])}: {why}. Make one: invoke env.export --format json"
+            f"--inventory {printable(source[:60])}: {why}. Make one: invoke env.export --format json"
         ) from error
 
 
@@ -114,7 +114,9 @@ def _included(text: str, depth: int = 0) -> str:
                     if not name.startswith(("/", "~"))
                     else (sorted(Path("/").glob(os.path.expanduser(name).lstrip("/"))))
                 )
-                lines += [_included(_text(str(path)), depth + 1) for path in found[:MAX_INCLUDES] if path.is_file()]
+                lines += [
+                    _included(_text(str(path), str(path)), depth + 1) for path in found[:MAX_INCLUDES] if path.is_file()
+                ]
     return "\n".join(lines)
 
 
