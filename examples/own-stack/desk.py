@@ -33,4 +33,5 @@ def program() -> None:
     machines = config.require_object("machines")
     roles = {"matching-1": "matching", "risk-1": "risk"}
     hosts = [Machine(name, machines[name], role).entry for name, role in roles.items()]
-    pulumi.export(own.OUTPUT, own.inventory(environment=config.require("environment"), hosts=hosts))
+    inventory = own.inventory(environment=config.require("environment"), hosts=hosts)
+    pulumi.export(own.OUTPUT, pulumi.Output.secret(inventory))  # a secret or not, as you like

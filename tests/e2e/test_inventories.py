@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -15,6 +16,7 @@ from stormdesk.drive import sources
 from stormdesk.drive.pool import Pool
 from stormdesk.infra import environment
 from tests.e2e.invoking import ROOT
+from tests.e2e.test_runs import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -58,3 +60,13 @@ def test_a_host_behind_another_one(lab: str, tmp_path: Path) -> None:
             assert pool.run("far", ("hostname",), 20).stdout == "store\n"
             came_from = pool.run("far", ("sh", "-c", "echo ${SSH_CONNECTION%% *}"), 20).stdout.strip()
         assert came_from == "10.77.0.15"  # ops
+    eventually(lambda: not _running(str(tmp_path)), 10)
+
+
+def _running(word: str) -> list[str]:
+    """Command lines of processes that have a word in them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_text(errors="replace"))
+    return [line for line in found if word in line]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stormdesk.infra import environment, pulumi_cli
 from stormdesk.infra.stacks import NETWORKS
 from stormdesk.infra.topology import Host, Placement, Topology, Volume
 from tests.e2e.invoking import ROOT
+from tests.e2e.test_runs import eventually
 
 pytestmark = pytest.mark.lab
 DATA = "/var/lib/trading"
@@ -103,6 +105,9 @@ class Desk:
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
+    def signal_engine(self, name: str) -> None:
+        assert self.pool.run("matching-1", ("pkill", f"-{name}", "-f", "^sh /run/engine"), 10).ok
+
     def start_engine(self) -> None:
         script = (self.folder / "engine.sh").read_text()
         argv = (
@@ -155,6 +160,40 @@ def test_its_own_fault(desk: Desk) -> None:
     assert desk.pool.run("risk-1", ("cat", "/sys/class/net/eth1/mtu"), 10).stdout == "1500\n"
 
 
+def test_recovery_is_when_its_own_steady_state_holds_again(desk: Desk) -> None:
+    """The engine stands still from within the hold until two seconds after the fault has gone."""
+    argv = [
+        sys.executable,
+        "-m",
+        "invoke",
+        "chaos.mtu-shrink",
+        "--host",
+        "risk-1",
+        "--for",
+        "3s",
+        "--inventory",
+        "pulumi:lab",
+    ]
+    before = set(desk.runs.glob("r-*"))
+    process = subprocess.Popen(
+        argv, cwd=desk.folder, env=desk.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        (folder,) = eventually(lambda: set(desk.runs.glob("r-*")) - before, 60)
+        eventually(lambda: '"S6.hold"' in (folder / "events.jsonl").read_text(), 60)
+        desk.signal_engine("STOP")
+        eventually(lambda: '"S9.cleared"' in (folder / "events.jsonl").read_text(), 60)
+        time.sleep(2)
+        desk.signal_engine("CONT")
+        said = process.communicate(timeout=90)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    (recovered,) = (event for event in events if event["event"] == "recovered")
+    assert 2 <= recovered["took_s"] < 30
+
+
 def test_its_own_game_day(desk: Desk) -> None:
     ended = desk.invoke("gameday.run", "--runbook", "engine-disk-full")
     assert [step["verdict"] for step in ended["steps"]] == ["held"]
@@ -164,13 +203,13 @@ def test_its_own_checks_can_fail(desk: Desk) -> None:
     good = desk.invoke("check.all")
     assert all(check["verdict"] == "held" for check in good["checks"])
     journal = f"{DATA}/engine.journal"
-    desk.pool.run("matching-1", ("sh", "-c", f"sed -i 3d {journal}; kill -STOP $(pgrep -f '^sh /run/engine')"), 10)
+    desk.signal_engine("STOP")
+    assert desk.pool.run("matching-1", ("sed", "-i", "3d", journal), 10).ok
     try:
         bad = desk.invoke("check.all", code=5)
     finally:
-        desk.pool.run(
-            "matching-1", ("sh", "-c", f"sed -i 2a00000003 {journal}; kill -CONT $(pgrep -f '^sh /run/engine')"), 10
-        )
+        desk.pool.run("matching-1", ("sed", "-i", "2a00000003", journal), 10)
+        desk.signal_engine("CONT")
     found = {check["id"]: check["verdict"] for check in bad["checks"]}
     assert found["engine.it_writes"] == found["engine.no_number_is_missing_or_twice"] == "violated"
     assert found["I-13"] == "violated"  # a process that was stopped, as a fault might have left it
