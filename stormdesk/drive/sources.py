@@ -7,10 +7,10 @@ Rules:
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from stormdesk.values import printable
 
 SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
 STACK_S = 60.0  # for the engine to read a stack's outputs, maybe from afar
-MAX_INCLUDES = 64
+MAX_INCLUDES, MAX_DEPTH = 64, 8
 
 
 def read(source: str) -> Inventory:
@@ -41,7 +41,7 @@ def read(source: str) -> Inventory:
             return _resolved(ansible.parse(_text(rest, source), rest), rest)
         case "ssh-config":
             path = os.path.abspath(os.path.expanduser(rest))
-            return _resolved(inventories.ssh_config(_included(_text(rest, source)), rest, path), rest)
+            return _resolved(inventories.ssh_config(_included(_text(rest, source), rest), rest, path), rest)
         case "pulumi":
             return _of_stack(*_project(rest))
         case _:
@@ -62,18 +62,8 @@ def _of_stack(folder: str, stack: str) -> Inventory:
 
     engine = pulumi_cli.require()
     origin = f"pulumi:{stack}"
-    argv = [
-        str(engine.path),
-        "stack",
-        "output",
-        "--json",
-        "--show-secrets",
-        "--non-interactive",
-        "--cwd",
-        folder,
-        "--stack",
-        stack,
-    ]
+    command = ["stack", "output", "--json", "--show-secrets", "--non-interactive"]
+    argv = [str(engine.path), *command, "--cwd", folder, "--stack", stack]
     try:
         done = subprocess.run(
             argv, env={**os.environ, **engine.environ()}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -101,22 +91,16 @@ def _text(path: str, source: str) -> str:
         ) from error
 
 
-def _included(text: str, depth: int = 0) -> str:
+def _included(text: str, origin: str, depth: int = 0) -> str:
     """The text with the files that its Include lines name, as ssh finds them; ssh itself says what is in them."""
     lines = []
     for line in text.splitlines():
-        key, _, names = line.strip().partition(" ")
         lines.append(line)
-        if key.lower() == "include" and depth < 8:
-            for name in shlex.split(names):
-                found = (
-                    sorted(Path("~/.ssh").expanduser().glob(name))
-                    if not name.startswith(("/", "~"))
-                    else (sorted(Path("/").glob(os.path.expanduser(name).lstrip("/"))))
-                )
-                lines += [
-                    _included(_text(str(path), str(path)), depth + 1) for path in found[:MAX_INCLUDES] if path.is_file()
-                ]
+        include = re.match(r"\s*include(?:\s*=\s*|\s+)(.*)", line, re.IGNORECASE)
+        for name in inventories.split(include[1], origin) if include and depth < MAX_DEPTH else ():
+            pattern = os.path.join(_home("~/.ssh"), _home(name))
+            found = [path for path in sorted(glob.glob(pattern))[:MAX_INCLUDES] if os.path.isfile(path)]
+            lines += [_included(_text(path, path), path, depth + 1) for path in found]
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from stormdesk.drive.operate import ask
 from stormdesk.drive.pool import Pool
 from stormdesk.errors import StormdeskError
 from stormdesk.infra import environment
+from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 
 pytestmark = pytest.mark.lab
@@ -134,6 +135,10 @@ class Project:
             return process.communicate(timeout=120)[0]
         finally:
             process.kill()
+
+    def invoke(self, *words: str) -> None:
+        argv = [sys.executable, "-m", "invoke", *words]
+        subprocess.run(argv, cwd=ROOT, env=self.environ, check=True, timeout=60)
 
     def left(self) -> list[str]:
         """What of ours is on the hosts."""
