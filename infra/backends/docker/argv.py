@@ -1,0 +1,87 @@
+"""Containers and networks as command lines of `docker` (words after the command itself). Pure."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+
+from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Upload
+
+Argv = Sequence[str]
+
+
+def network(it: Segment) -> Argv:
+    """Makes a network."""
+    words = ["network", "create", "--driver", "bridge", "--subnet", it.subnet, "--ipv6", "--subnet", it.subnet6]
+    return [*words, *(["--internal"] if it.internal else []), *_labels(it.labels), it.name]
+
+
+def volume(it: Data, labels: Mapping[str, str]) -> Argv:
+    """Makes the volume of a container whose data is not a tmpfs."""
+    return ["volume", "create", *_labels(labels), "--opt", f"size={it.size_mib}m", it.volume]
+
+
+def create(it: Container) -> Argv:
+    """Makes a container on the first of its networks; it does not run yet."""
+    first, *_ = it.networks
+    limits = ["--memory", f"{it.memory_mib}m"]
+    if it.max_processes is not None:
+        limits += ["--pids-limit", str(it.max_processes)]
+    return [
+        *("container", "create", "--name", it.name, "--hostname", it.hostname, "--stop-signal", "KILL"),
+        *("--network", first.network, *_addresses(first)),
+        *(word for alias in first.aliases for word in ("--network-alias", alias)),
+        *("--publish", f"{LOOPBACK}:{it.ssh_port}:{SSH}/tcp"),
+        *("--cap-drop", "ALL", *(word for name in it.capabilities for word in ("--cap-add", name))),
+        *(word for path, options in it.tmpfs.items() for word in ("--tmpfs", f"{path}:{options}")),
+        *(["--mount", mount(it.data)] if it.data else []),
+        *limits,
+        *_labels(it.labels),
+        it.image,
+        *it.command,
+    ]
+
+
+def connect(it: Container) -> Sequence[Argv]:
+    """Puts a container that was made onto the rest of its networks."""
+    return [
+        [
+            *("network", "connect", *_addresses(place)),
+            *(word for alias in place.aliases for word in ("--alias", alias)),
+            *(place.network, it.name),
+        ]
+        for place in it.networks[1:]
+    ]
+
+
+def copy(it: Container) -> Argv:
+    """Unpacks the archive on its standard input in a container; see `archive`."""
+    return ["container", "cp", "-", f"{it.name}:/"]
+
+
+def archive(uploads: Sequence[Upload]) -> bytes:
+    """Files as a tar archive with their modes, all of them root's."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for upload in uploads:
+            data = upload.text.encode()
+            info = tarfile.TarInfo(upload.path.lstrip("/"))
+            info.size, info.mode = len(data), upload.mode
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def mount(it: Data) -> str:
+    """The value of `--mount` for a data folder."""
+    if it.volume:
+        return f"type=volume,source={it.volume},destination={it.path}"
+    return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20},tmpfs-mode=0755"
+
+
+def _addresses(place: Attachment) -> Argv:
+    return ["--ip", place.address, "--ip6", place.address6]
+
+
+def _labels(labels: Mapping[str, str]) -> Argv:
+    return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]

@@ -1,0 +1,260 @@
+"""What an engine is asked for: containers and networks as values, made from a topology. Pure.
+
+`container` is the one place where a host becomes a container; the engine's command line (argv.py), Pulumi (declared.py)
+and Swarm (swarm.py) only write its value down in their own words.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from stormdesk.infra.backends.docker.start import DOCUMENT, MODULE, Start
+from stormdesk.infra.backends.lab import files
+from stormdesk.infra.entries import entry
+from stormdesk.infra.keys import KeyPair
+from stormdesk.infra.topology import Host, Network, Topology
+from stormdesk.inventory import InventoryHost
+
+LOOPBACK = "127.0.0.1"
+SSH = 22
+PYTHON = "/opt/stormdesk/bin/python"
+LABEL = "stormdesk.environment"
+OWNER, EXPIRES = "stormdesk.owner", "stormdesk.expires"
+
+# What sshd, supervisord and the faults cannot do without; all else is dropped.
+CAPABILITIES = (
+    "AUDIT_WRITE",  # sshd ends a session with a terminal that it may not write down
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "KILL",  # services run as users of their own
+    "NET_ADMIN",  # links, addresses, routes
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SYS_CHROOT",  # sshd's privilege separation
+    "SYS_NICE",
+    "SYS_PTRACE",
+)
+OOM = "SYS_RESOURCE"  # sshd and the watchdog may then protect themselves from the OOM killer
+# Docker's own command line takes the size in the first form, Pulumi's provider too.
+TMPFS = {"/run": "rw,nosuid,nodev,mode=755,size=32m", "/tmp": "rw,nosuid,nodev,mode=1777,size=64m"}  # noqa: S108
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What an engine can do. `cgroup`: v1, v2 or none; `processes`: their number can be limited by who asks;
+    `oom`: a container with SYS_RESOURCE has started; `sized_volumes`: its local volumes take a size.
+    """
+
+    cgroup: str = "none"
+    processes: bool = False
+    oom: bool = False
+    sized_volumes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What the hosts of one environment share. `ports` are where their sshd is published on loopback."""
+
+    environment: str
+    owner: str
+    expires_at: str
+    image: str
+    authorized_key: str
+    identity_file: str
+    host_keys: Mapping[str, KeyPair]
+    ports: Mapping[str, int]
+    abilities: Abilities = Abilities()
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What every object of this environment carries, so that it is found without any state."""
+        return {LABEL: self.environment, OWNER: self.owner, EXPIRES: self.expires_at}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A network of the engine. `internal`: no way in or out but by its hosts."""
+
+    name: str
+    subnet: str
+    subnet6: str
+    internal: bool
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A container's place on a network, addresses without prefix length; `aliases` are its names there."""
+
+    network: str
+    address: str
+    address6: str
+    aliases: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A file that is in the container before it starts; `mode` as in chmod. Holds keys: a secret."""
+
+    path: str
+    text: str
+    mode: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The data folder, a file system of its own: the engine's volume of that name, or a tmpfs when it is empty."""
+
+    path: str
+    size_mib: int
+    volume: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One container. `max_processes` None: the engine is not asked to limit them."""
+
+    name: str
+    image: str
+    hostname: str
+    command: Sequence[str]
+    networks: Sequence[Attachment]
+    capabilities: Sequence[str]
+    tmpfs: Mapping[str, str]
+    data: Data | None
+    memory_mib: int
+    max_processes: int | None
+    labels: Mapping[str, str]
+    uploads: Sequence[Upload]
+    ssh_port: int
+
+
+def segments(topology: Topology, site: Site) -> Sequence[Segment]:
+    """The networks."""
+    return [
+        Segment(
+            name=_network_name(topology, site, n.name),
+            subnet=n.subnet,
+            subnet6=n.subnet6,
+            internal=not n.controlled,
+            labels=site.labels,
+        )
+        for n in topology.networks
+    ]
+
+
+def container(topology: Topology, host: Host, site: Site) -> Container:
+    """One host as a container."""
+    abilities = site.abilities
+    return Container(
+        name=f"stormdesk-{site.environment}-{host.name}",
+        image=site.image,
+        hostname=host.name,
+        command=(PYTHON, "-P", "-m", MODULE),
+        networks=_attachments(topology, host, site),
+        capabilities=sorted((*CAPABILITIES, OOM) if abilities.oom else CAPABILITIES),
+        tmpfs=TMPFS,
+        data=_data(topology, host, site),
+        memory_mib=host.memory_mib,
+        max_processes=host.max_processes if abilities.processes else None,
+        labels={**site.labels, "stormdesk.host": host.name},
+        uploads=[Upload(path=DOCUMENT, text=document(topology, host, site), mode=0o600)],
+        ssh_port=site.ports[host.name],
+    )
+
+
+def document(topology: Topology, host: Host, site: Site) -> str:
+    """What pid 1 of the container reads."""
+    content = files.content(
+        topology,
+        host,
+        files.Site(
+            environment=site.environment,
+            expires_at=site.expires_at,
+            python=PYTHON,
+            authorized_key=site.authorized_key,
+            host_keys={name: key.private for name, key in site.host_keys.items()},
+            facts={host.name: _facts(topology, host, site)},
+        ),
+    )
+    start = Start(
+        files=content.files,
+        directories=content.directories,
+        links={p.interface: str(ipaddress.ip_interface(p.address).network) for p in host.placements},
+        routes={r.to: r.via for r in host.routes},
+    )
+    return msgspec.json.encode(start).decode()
+
+
+def inventory_hosts(topology: Topology, site: Site) -> Mapping[str, InventoryHost]:
+    """The hosts as the inventory has them."""
+    return {
+        host.name: entry(
+            topology,
+            host,
+            address=LOOPBACK,
+            port=site.ports[host.name],
+            host_key=site.host_keys[host.name].public,
+            identity_file=site.identity_file,
+        )
+        for host in topology.hosts
+    }
+
+
+def shortcomings(abilities: Abilities) -> Sequence[str]:
+    """What hosts on this engine do not have, one line each."""
+    lines = []
+    if not abilities.oom:
+        lines.append("no SYS_RESOURCE on this engine: sshd and the watchdog cannot be kept from the OOM killer")
+    if not abilities.sized_volumes:
+        lines.append("no volumes with a size on this engine: data folders are tmpfs, so fsync on them proves nothing")
+    if abilities.cgroup == "none":
+        lines.append("no cgroups on this engine: faults that exhaust memory or CPU would reach the whole machine")
+    elif not abilities.processes:
+        lines.append("the number of processes is not limited: faults that exhaust it would reach the whole machine")
+    return lines
+
+
+def _facts(topology: Topology, host: Host, site: Site) -> Mapping[str, object]:
+    """What a host says of itself in /etc/stormdesk/lab.json."""
+    abilities = site.abilities
+    return {
+        "volume": "volume" if abilities.sized_volumes and topology.volume_on(host.name) else "tmpfs",
+        "cgroup": abilities.cgroup,
+        "memory_mib": host.memory_mib if abilities.cgroup != "none" else None,
+        "max_processes": host.max_processes if abilities.processes else None,
+    }
+
+
+def _network_name(topology: Topology, site: Site, name: str) -> str:
+    """Engines give interfaces to containers in the order of the names of their networks."""
+    number = [n.name for n in topology.networks].index(name)
+    return f"stormdesk-{site.environment}-{number}-{name}"
+
+
+def _attachments(topology: Topology, host: Host, site: Site) -> Sequence[Attachment]:
+    networks: Mapping[str, Network] = {n.name: n for n in topology.networks}
+    return [
+        Attachment(
+            network=_network_name(topology, site, p.network),
+            address=p.address.partition("/")[0],
+            address6=p.address6.partition("/")[0],
+            aliases=(f"{host.name}.{p.network}", *((host.name,) if networks[p.network].controlled else ())),
+        )
+        for p in host.placements
+    ]
+
+
+def _data(topology: Topology, host: Host, site: Site) -> Data | None:
+    volume = topology.volume_on(host.name)
+    if volume is None:
+        return None
+    name = f"stormdesk-{site.environment}-{host.name}" if site.abilities.sized_volumes else ""
+    return Data(path=volume.path, size_mib=volume.size_mib, volume=name)

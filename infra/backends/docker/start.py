@@ -1,0 +1,108 @@
+"""Pid 1 of a container, up to the exec of its init: what a lab's host gets from the lab init.
+
+    python -P -m stormdesk.infra.backends.docker.start
+
+Runs at each start of the container, also after `docker restart`; the files are laid out at the first.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from stormdesk.infra.backends import arrival
+from stormdesk.infra.backends.lab.files import PATH
+from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec
+
+MODULE = "stormdesk.infra.backends.docker.start"
+DOCUMENT = "/etc/stormdesk/host.json"
+STARTED = Path("/var/lib/stormdesk/started")
+# The engine mounts files of its own here: they cannot be replaced, and its names lead to its DNS.
+MOUNTED = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+DEADLINE_S = 10
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host is. `links` maps interface names to the IPv4 subnets they are in, `routes` nets to gateways.
+
+    `hosts`: /etc/hosts is ours (addresses are fixed); else names are the engine's DNS.
+    """
+
+    files: Sequence[FileSpec]
+    directories: Sequence[DirectorySpec]
+    links: Mapping[str, str]
+    routes: Mapping[str, str]
+    hosts: bool = True
+
+
+def main() -> NoReturn:
+    """Become the host."""
+    os.umask(0o022)
+    start = msgspec.json.decode(Path(DOCUMENT).read_bytes(), type=Start)
+    names = [file for file in start.files if file.path == "/etc/hosts" and start.hosts]
+    first = not STARTED.exists()
+    arrival.lay_out(start.directories, [f for f in start.files if f.path not in MOUNTED] if first else ())
+    for file in names:
+        Path(file.path).write_text(file.text)
+    settle(start.links)
+    for to, via in start.routes.items():
+        _ip("route", "replace", to, "via", via)
+    STARTED.touch()
+    if os.fork() == 0:
+        arrival.poke_supervisord()
+    environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux"}
+    os.execve("/bin/busybox", ["init"], environment)  # noqa: S606  this is the host's init
+
+
+def settle(links: Mapping[str, str]) -> None:
+    """Give each interface its name, by the subnet it is in. Engines choose names by an order of their own."""
+    there = {name: link for link in _ip_json("addr") if (name := _wanted(link, links))}
+    wrong = {name: link for name, link in there.items() if link["ifname"] != name}
+    back = [route for version in ("-4", "-6") for route in _ip_json(version, "route", "show", "default") if wrong]
+    for number, link in enumerate(wrong.values()):
+        _ip("link", "set", link["ifname"], "down")
+        _ip("link", "set", link["ifname"], "name", f"moving{number}")
+    taken = {link["ifname"] for link in _ip_json("link")}
+    for number, name in enumerate(wrong):
+        if name in taken:  # an interface of the engine's own, on no network of ours
+            _ip("link", "set", name, "name", f"engine{number}")
+        _ip("link", "set", f"moving{number}", "name", name)
+    for name, link in wrong.items():
+        _ip("link", "set", name, "up")
+        for address in _global(link):
+            flags = ("nodad",) if address["family"] == "inet6" else ()
+            _ip("addr", "replace", f"{address['local']}/{address['prefixlen']}", "dev", name, *flags)
+    renamed = {link["ifname"]: name for name, link in wrong.items()}
+    for route in back:
+        if route["dev"] in renamed:
+            _ip("route", "replace", "default", "via", route["gateway"], "dev", renamed[route["dev"]])
+
+
+def _wanted(link: Mapping[str, Any], links: Mapping[str, str]) -> str:
+    own = [ipaddress.ip_address(a["local"]) for a in _global(link)]
+    return next((name for name, subnet in links.items() if any(a in ipaddress.ip_network(subnet) for a in own)), "")
+
+
+def _global(link: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [address for address in link["addr_info"] if address.get("scope") == "global"]
+
+
+def _ip_json(*words: str) -> list[dict[str, Any]]:
+    done = subprocess.run(("ip", "-j", *words), check=True, capture_output=True, timeout=DEADLINE_S)
+    found: list[dict[str, Any]] = json.loads(done.stdout or b"[]")
+    return found
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(("ip", *words), check=True, timeout=DEADLINE_S)
+
+
+if __name__ == "__main__":
+    main()
