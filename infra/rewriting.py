@@ -27,14 +27,13 @@ def renumber(topology: Topology, net: int) -> Topology:
 
 
 def by_name(topology: Topology) -> Topology:
-    """The same stack with `venue.market` wherever a service's configuration has that host's address there."""
+    """The same stack with `venue.market` wherever a service's configuration has that host's IPv4 address there."""
     names = {
-        a.partition("/")[0]: f"{host.name}.{place.network}"
+        place.address.partition("/")[0]: f"{host.name}.{place.network}"
         for host in topology.hosts
         for place in host.placements
-        for a in (place.address, place.address6)
     }
-    anyone = re.compile("|".join(rf"(?<![\w.:]){re.escape(a)}(?![\w./]|:\w*:)" for a in names))
+    anyone = re.compile(rf"(?<![\w.])(?:{'|'.join(re.escape(name) for name in names)})(?![\w.]|/\d)")
     services = rewritten(topology.services, lambda text: anyone.sub(lambda found: names[found[0]], text))
     return dataclasses.replace(topology, services=services)
 

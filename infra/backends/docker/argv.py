@@ -29,7 +29,7 @@ def create(it: Container) -> Argv:
     if it.max_processes is not None:
         limits += ["--pids-limit", str(it.max_processes)]
     return [
-        *("container", "create", "--name", it.name, "--hostname", it.hostname, "--stop-signal", "KILL"),
+        *("container", "create", "--name", it.name, "--hostname", it.hostname, "--stop-signal", it.stop_signal),
         *("--network", first.network, *_addresses(first)),
         *(word for alias in first.aliases for word in ("--network-alias", alias)),
         *("--publish", f"{LOOPBACK}:{it.ssh_port}:{SSH}/tcp"),

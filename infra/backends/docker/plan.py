@@ -25,24 +25,23 @@ PYTHON = "/opt/stormdesk/bin/python"
 LABEL = "stormdesk.environment"
 OWNER, EXPIRES = "stormdesk.owner", "stormdesk.expires"
 
-# What sshd, supervisord and the faults cannot do without; all else is dropped.
+# What sshd, supervisord and the faults cannot do without; all else is dropped. Engines report them in this form.
 CAPABILITIES = (
-    "AUDIT_WRITE",  # sshd ends a session with a terminal that it may not write down
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "KILL",  # services run as users of their own
-    "NET_ADMIN",  # links, addresses, routes
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETGID",
-    "SETUID",
-    "SYS_CHROOT",  # sshd's privilege separation
-    "SYS_NICE",
-    "SYS_PTRACE",
+    "CAP_AUDIT_WRITE",  # sshd ends a session with a terminal that it may not write down
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_KILL",  # services run as users of their own
+    "CAP_NET_ADMIN",  # links, addresses, routes
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",  # sshd's privilege separation
+    "CAP_SYS_NICE",
+    "CAP_SYS_PTRACE",
 )
-OOM = "SYS_RESOURCE"  # sshd and the watchdog may then protect themselves from the OOM killer
-# Docker's own command line takes the size in the first form, Pulumi's provider too.
+OOM = "CAP_SYS_RESOURCE"  # sshd and the watchdog may then protect themselves from the OOM killer
 TMPFS = {"/run": "rw,nosuid,nodev,mode=755,size=32m", "/tmp": "rw,nosuid,nodev,mode=1777,size=64m"}  # noqa: S108
 
 
@@ -134,6 +133,7 @@ class Container:
     labels: Mapping[str, str]
     uploads: Sequence[Upload]
     ssh_port: int
+    stop_signal: str = "SIGKILL"  # busybox init would take TERM for a reboot, and an engine waits 10 s for it
 
 
 def segments(topology: Topology, site: Site) -> Sequence[Segment]:

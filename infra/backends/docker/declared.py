@@ -1,0 +1,95 @@
+"""Containers and networks as resources of a Pulumi program (pulumi-docker)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_docker as docker
+
+from stormdesk.infra.backends.docker import plan
+from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Site
+from stormdesk.infra.topology import Topology
+from stormdesk.inventory import InventoryHost
+
+
+def declare(topology: Topology, site: Site, opts: pulumi.ResourceOptions | None = None) -> Mapping[str, InventoryHost]:
+    """Declare all networks and containers of a stack; returns the hosts for the inventory, which are known beforehand.
+
+    `opts` are for every resource: a provider for an engine elsewhere, for example.
+    """
+    networks = {it.name: _network(it, opts) for it in plan.segments(topology, site)}
+    for host in topology.hosts:
+        _container(plan.container(topology, host, site), networks, opts)
+    return plan.inventory_hosts(topology, site)
+
+
+def _network(it: Segment, opts: pulumi.ResourceOptions | None) -> docker.Network:
+    return docker.Network(
+        it.name,
+        name=it.name,
+        driver="bridge",
+        internal=it.internal,
+        ipv6=True,
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet) for subnet in (it.subnet, it.subnet6)],
+        labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in it.labels.items()],
+        opts=_replaced_first_deleted(opts),
+    )
+
+
+def _container(
+    it: Container, networks: Mapping[str, docker.Network], opts: pulumi.ResourceOptions | None
+) -> docker.Container:
+    return docker.Container(
+        it.name,
+        name=it.name,
+        image=it.image,
+        hostname=it.hostname,
+        command=it.command,
+        # Said in full: with a default, each refresh would find a difference.
+        network_mode=networks[it.networks[0].network].name,
+        networks_advanced=[_attachment(place, networks) for place in it.networks],
+        ports=[docker.ContainerPortArgs(internal=SSH, external=it.ssh_port, ip=LOOPBACK, protocol="tcp")],
+        capabilities=docker.ContainerCapabilitiesArgs(adds=it.capabilities, drops=["ALL"]),
+        tmpfs=it.tmpfs,
+        mounts=[_mount(it.data, it.labels)] if it.data else [],
+        memory=it.memory_mib,
+        labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in it.labels.items()],
+        uploads=[
+            docker.ContainerUploadArgs(
+                file=upload.path, content=pulumi.Output.secret(upload.text), permissions=f"{upload.mode:04o}"
+            )
+            for upload in it.uploads
+        ],
+        stop_signal=it.stop_signal,
+        restart="no",
+        must_run=True,
+        remove_volumes=True,
+        opts=_replaced_first_deleted(opts),
+    )
+
+
+def _attachment(place: Attachment, networks: Mapping[str, docker.Network]) -> docker.ContainerNetworksAdvancedArgs:
+    return docker.ContainerNetworksAdvancedArgs(
+        name=networks[place.network].name,
+        ipv4_address=place.address,
+        ipv6_address=place.address6,
+        aliases=place.aliases,
+    )
+
+
+def _mount(it: Data, labels: Mapping[str, str]) -> docker.ContainerMountArgs:
+    if it.volume:
+        options = docker.ContainerMountVolumeOptionsArgs(
+            driver_name="local",
+            driver_options={"size": f"{it.size_mib}m"},
+            labels=[docker.ContainerMountVolumeOptionsLabelArgs(label=k, value=v) for k, v in labels.items()],
+        )
+        return docker.ContainerMountArgs(target=it.path, type="volume", source=it.volume, volume_options=options)
+    options_ = docker.ContainerMountTmpfsOptionsArgs(size_bytes=it.size_mib << 20, mode=0o755)
+    return docker.ContainerMountArgs(target=it.path, type="tmpfs", tmpfs_options=options_)
+
+
+def _replaced_first_deleted(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    """Names, addresses and ports are taken until the old object is gone."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))

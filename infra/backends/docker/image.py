@@ -1,0 +1,159 @@
+"""The image of a host: built from infra/images/Dockerfile, and a base for it where no registry can be reached."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from stormdesk.errors import RefusedError
+from stormdesk.infra.backends.docker.engine import BUILD_S, Engine
+from stormdesk.infra.backends.lab import layer
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCKERFILE, PROJECT = ROOT / "infra/images/Dockerfile", ROOT / "infra/images/project.Dockerfile"
+LOCK = ROOT / "requirements.lock"
+BASE, SUITE, PYTHON = "debian:bookworm-slim", "bookworm", "3.11"  # that release's Python: wheels are chosen for it
+BUILT_BASE = "stormdesk-base:bookworm"
+PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux1")
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+Say = Callable[[str], None]
+
+
+def key(base: str) -> str:
+    """Names what the packages and dependencies of an image are made of."""
+    return _hash([DOCKERFILE.read_bytes(), LOCK.read_bytes(), _packages(), layer.FINISH.encode(), base.encode()])
+
+
+def tag(base: str) -> str:
+    """The image's name: made of all that ends up in it."""
+    return f"stormdesk-host:{_hash([key(base).encode(), PROJECT.read_bytes(), *_sources()])}"
+
+
+def dependencies(base: str) -> str:
+    """The name of the image's part that does not depend on the project's own source."""
+    return f"stormdesk-dependencies:{key(base)}"
+
+
+def build(engine: Engine, base: str, say: Say, *, network: str = "default") -> str:
+    """The image's name, after it was built if it is not there. `network` is the one that its apt uses.
+
+    HostError has the engine's words when a step fails; RefusedError: not in a checkout of the project.
+    """
+    if _there(engine, tag(base)):
+        return tag(base)
+    if not LOCK.exists():
+        raise RefusedError(
+            f"the image is built in a checkout of the project, and {ROOT} is none. Use one, or --backend lab"
+        )
+    say(f"image {tag(base)}: building on {base}")
+    with tempfile.TemporaryDirectory(prefix="stormdesk-image-") as folder:
+        _context(Path(folder))
+        if not _there(engine, dependencies(base)):
+            _wheels(Path(folder), engine.run("info", "--format", "{{.Architecture}}").strip())
+            _step(engine, folder, "Dockerfile", base, dependencies(base), network)
+        _step(engine, folder, "project.Dockerfile", dependencies(base), tag(base), network)
+    return tag(base)
+
+
+def bootstrap(engine: Engine, debootstrap: Sequence[str], say: Say) -> str:
+    """Make a base image with debootstrap, from where this machine's own Debian packages come from; its name.
+
+    `debootstrap` is the command that starts it. RefusedError has its last line when it fails.
+    """
+    if _there(engine, BUILT_BASE):
+        return BUILT_BASE
+    site = _mirror()
+    say(f"base image {BUILT_BASE}: {SUITE} by debootstrap")
+    with tempfile.TemporaryDirectory(prefix="stormdesk-base-") as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as out:
+            command = (*debootstrap, "--variant=minbase", SUITE, f"{folder}/root", site)
+            done = subprocess.run(command, check=False, stdout=out, stderr=out, timeout=BUILD_S)
+        if done.returncode != 0:
+            raise RefusedError(f"debootstrap: {log.read_text(errors='replace').strip().splitlines()[-1]}")
+        shutil.rmtree(f"{folder}/root/var/cache/apt/archives")
+        tar = subprocess.Popen(("tar", "-C", f"{folder}/root", "-c", "."), stdout=subprocess.PIPE)
+        with tar.stdout or tempfile.TemporaryFile() as archive:
+            command = (engine.command, "image", "import", "-", BUILT_BASE)
+            subprocess.run(command, check=True, stdin=archive, env=dict(engine.environ), timeout=BUILD_S)
+        tar.wait(10.0)
+    return BUILT_BASE
+
+
+def _there(engine: Engine, name: str) -> bool:
+    return bool(engine.run("image", "ls", "--quiet", name).strip())
+
+
+def _step(engine: Engine, folder: str, file: str, base: str, name: str, network: str) -> None:
+    words = ("build", "--quiet", "--network", network, "--build-arg", f"BASE={base}", "--file", f"{folder}/{file}")
+    engine.run(*words, "--tag", name, folder, seconds=BUILD_S)
+
+
+def _context(folder: Path) -> None:
+    """All that the Dockerfile copies, but the wheels of the dependencies."""
+    for file in (DOCKERFILE, PROJECT, LOCK):
+        shutil.copy(file, folder)
+    (folder / "packages").write_bytes(_packages())
+    (folder / "finish.sh").write_text(layer.FINISH)
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", f"{folder}/project", str(ROOT))
+
+
+def _wheels(folder: Path, machine: str) -> None:
+    """The dependencies as wheels for the image's Python, each checked by its hash."""
+    kind = MACHINES.get(machine, machine)
+    target = [word for name in PLATFORMS for word in ("--platform", f"{name}_{kind}")]
+    target += ["--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
+    _pip("download", "--no-deps", "--require-hashes", *target, "-r", str(LOCK), "--dest", f"{folder}/wheels")
+
+
+def _pip(*words: str) -> None:
+    command = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=BUILD_S)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["no output"]
+        raise RefusedError(f"pip {words[0]}: {said[-1]}. Is there a network?")
+
+
+def _mirror() -> str:
+    """Where this machine's Debian packages come from."""
+    words = (
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(SITE) $(REPO_URI) $(ORIGIN) $(COMPONENT)",
+        "Created-By: Packages",
+    )
+    try:
+        listed = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RefusedError("no apt here to make a base image with. Name an image: --base") from error
+    found = [uri for _, uri, origin, part in (line.split() for line in listed) if origin == "Debian" and part == "main"]
+    if not found:
+        raise RefusedError("this machine's packages do not come from Debian, so no base can be made. Name one: --base")
+    return found[0]
+
+
+def _packages() -> bytes:
+    return "\n".join((*layer.PACKAGES, "")).encode()
+
+
+def _sources() -> Iterator[bytes]:
+    """The project's files as they are in its wheel, with their names."""
+    package = ROOT / "stormdesk"
+    rooms = (package, *(p.resolve() for p in package.iterdir() if p.is_symlink()))
+    for path in sorted(p for room in rooms for p in room.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        yield str(path.relative_to(ROOT)).encode() + b"\0"
+        yield path.read_bytes()
+
+
+def _hash(parts: list[bytes]) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()[:16]

@@ -1,0 +1,176 @@
+"""Docker engines for tests: from PATH, else from packages of the tests' own, each in namespaces of its own.
+
+Nothing is installed or started on the machine. An engine has its own network, mounts and processes; its data lies in
+memory; all of it ends with one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stormdesk.infra.backends.docker import image
+from stormdesk.infra.backends.docker.engine import Engine
+from stormdesk.infra.backends.lab import layer
+
+NEEDED = ("docker", "dockerd", "containerd", "runc", "iptables", "debootstrap")
+PACKAGES = ("docker.io", "debootstrap", "iptables")
+START_S, DATA_SIZE = 60.0, "8g"
+
+# Laid over /usr in the engine's own mount namespace, so that every program finds its files at their usual places.
+INSIDE = """
+set -eu
+root=$1 folder=$2 network=$3
+shift 3
+[ -z "$root" ] || mount -t overlay overlay -o "lowerdir=$root/usr:/usr" /usr
+mkdir "$folder/data"
+mount -t tmpfs -o size=$DATA_SIZE,mode=711 tmpfs "$folder/data"
+names=$(readlink -f /etc/resolv.conf)
+cp "$names" "$folder/resolv.conf"
+mount -t tmpfs tmpfs /run
+[ -e "$names" ] || { mkdir -p "${names%/*}"; cp "$folder/resolv.conf" "$names"; }
+mkdir /run/bin
+for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
+  ln -s "$(command -v xtables-nft-multi)" "/run/bin/$name"
+done
+export PATH=/run/bin:$PATH
+[ "$network" = machine ] || ip link set lo up
+exec dockerd --data-root "$folder/data" --exec-root /run/docker --pidfile /run/docker.pid \\
+  --host "unix://$folder/sock" --storage-driver overlay2 --cgroup-parent "/stormdesk-${folder##*/}" "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Dockerd:
+    """A running engine. `pid` is its process 1 as this process sees it."""
+
+    engine: Engine
+    pid: int
+    folder: Path
+
+    def inside(self, *argv: str) -> Sequence[str]:
+        """A command line that runs with the engine's network, mounts and processes."""
+        return ("nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", *argv)
+
+
+@contextlib.contextmanager
+def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Dockerd]:
+    """An engine whose socket is in the empty directory `folder`; `network` is `own`, or `machine`: for builds only."""
+    root = packages()
+    spaces = ["--mount", "--pid", "--ipc", "--uts", *(["--net"] if network == "own" else [])]
+    command = ["unshare", *spaces, "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    if network == "machine":  # it must change nothing there
+        options = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", *options)
+    with open(folder / "log", "wb") as log:
+        starter = subprocess.Popen(
+            [*command, "sh", "-c", INSIDE, "sh", str(root or ""), str(folder), network, *options],
+            env={**os.environ, "DATA_SIZE": DATA_SIZE}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    client = str(root / "usr/bin/docker") if root else "docker"
+    engine = Engine(command=client, environ={"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{folder}/sock"})
+    try:
+        yield Dockerd(engine, _wait(starter, engine, folder), folder)
+    finally:
+        starter.send_signal(signal.SIGKILL)  # and with it, by --kill-child, everything in its namespaces
+        starter.wait(10.0)
+        _remove_groups(f"stormdesk-{folder.name}")
+
+
+def packages() -> Path | None:
+    """Where the engine's packages are unpacked; None: PATH has it all. Takes the network the first time."""
+    if all(shutil.which(name) for name in NEEDED):
+        return None
+    state = hashlib.sha256(Path(layer.DPKG_STATUS).read_bytes() + " ".join(PACKAGES).encode()).hexdigest()[:16]
+    root = layer.cache() / f"engine-{state}"
+    if not root.exists():
+        work = root.with_suffix(f".{os.getpid()}")
+        try:
+            _unpack(work)
+            with contextlib.suppress(FileExistsError, OSError):  # another worker was faster
+                (work / "root").rename(root)
+        finally:
+            shutil.rmtree(work)
+    return root
+
+
+def _unpack(work: Path) -> None:
+    """Download the packages and what they need and the machine lacks; unpack them, install nothing."""
+    for name in ("archives/partial", "lists/partial", "root/usr/bin", "root/usr/sbin", "root/usr/lib"):
+        (work / name).mkdir(parents=True)
+    for name in ("bin", "sbin", "lib"):
+        (work / "root" / name).symlink_to(f"usr/{name}")
+    places = {"Dir::Cache::archives": f"{work}/archives", "Dir::State::lists": f"{work}/lists"}
+    places |= {"Dir::Cache::pkgcache": "", "Dir::Cache::srcpkgcache": "", "APT::Sandbox::User": "root"}
+    apt = ["apt-get", "-q", "-y", *(word for key, value in places.items() for word in ("-o", f"{key}={value}"))]
+    subprocess.run([*apt, "update"], check=True, capture_output=True, timeout=300)
+    get = [*apt, "--no-install-recommends", "--download-only", "install", *PACKAGES]
+    subprocess.run(get, check=True, capture_output=True, timeout=300)
+    for package in (work / "archives").glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, work / "root"], check=True, capture_output=True, timeout=60)
+
+
+def host_image(folder: Path) -> Path:
+    """The host image as `docker save` writes it, made when the cache has none that fits. `folder` is for the build."""
+    base = image.BUILT_BASE
+    saved = layer.cache() / f"image-{image.tag(base).rpartition(':')[2]}.tar"
+    if not saved.exists():
+        layer.cache().mkdir(parents=True, exist_ok=True)
+        known = layer.cache() / f"image-dependencies-{image.key(base)}.tar"
+        with dockerd(folder, network="machine") as it:
+            if known.exists():
+                it.engine.run("image", "load", "--input", str(known), seconds=120)
+            else:
+                image.bootstrap(it.engine, it.inside("debootstrap"), print)
+            made = image.build(it.engine, base, print, network="host")
+            _save(it.engine, image.dependencies(base), known)
+            _save(it.engine, made, saved)
+        for old in layer.cache().glob("image-*"):
+            if old not in (saved, known):
+                old.unlink()
+    return saved
+
+
+def _save(engine: Engine, name: str, path: Path) -> None:
+    work = path.with_suffix(f".{os.getpid()}")
+    if not path.exists():
+        engine.run("image", "save", "--output", str(work), name, seconds=300)
+        work.rename(path)
+
+
+def _wait(starter: subprocess.Popen[bytes], engine: Engine, folder: Path) -> int:
+    """Wait until the engine answers; its pid. RuntimeError has its last words when it ends instead."""
+    deadline = time.monotonic() + START_S
+    while True:
+        if starter.poll() is not None or time.monotonic() > deadline:
+            said = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+            raise RuntimeError(f"the Docker engine did not start here: {' '.join(said)}")
+        done = subprocess.run([engine.command, "version"], env=dict(engine.environ), capture_output=True, check=False)
+        if done.returncode == 0:
+            return int(Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text().split()[0])
+        time.sleep(0.1)
+
+
+def _remove_groups(name: str) -> None:
+    """Remove the engine's cgroups, in every hierarchy; they are empty a moment after its last process."""
+    deadline = time.monotonic() + 10
+    for group in [*Path("/sys/fs/cgroup").glob(name), *Path("/sys/fs/cgroup").glob(f"*/{name}")]:
+        while True:
+            try:
+                for child in sorted((p for p in group.rglob("*") if p.is_dir()), reverse=True):
+                    child.rmdir()
+                group.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)

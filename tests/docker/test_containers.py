@@ -1,0 +1,151 @@
+"""The core stack as containers, by the engine's own command line: it trades, a fault is healed, removal leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stormdesk.infra import environment as environments
+from stormdesk.infra import exports, keys, rewriting, stacks
+from stormdesk.infra.backends.docker import engine as engine_
+from stormdesk.infra.backends.docker import image as image_
+from stormdesk.infra.backends.docker import plan
+from stormdesk.infra.backends.docker.plan import Site
+from stormdesk.infra.topology import Topology
+from stormdesk.inventory import Inventory, parse
+from tests.docker import stand
+from tests.docker.engines import Dockerd
+from tests.docker.stand import invoke
+from tests.e2e.stack_harness import eventually
+
+pytestmark = pytest.mark.lab
+
+
+@dataclass(frozen=True)
+class Up:
+    """The stack on its engine."""
+
+    engine: Dockerd
+    topology: Topology
+    site: Site
+    inventory: Path
+    folder: Path
+
+    @property
+    def document(self) -> Inventory:
+        return parse(self.inventory.read_bytes(), "test")
+
+    def ssh(self, host: str, *words: str) -> str:
+        known = self.folder / "known_hosts"
+        known.write_text(exports.known_hosts(self.document))
+        config = self.folder / "ssh_config"
+        config.write_text(exports.ssh_config(self.document, str(known)))
+        done = subprocess.run(
+            ["ssh", "-F", config, host, *words], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def up(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("docker")
+    it = engine.engine
+    image = image_.tag(image_.BUILT_BASE)
+    topology = rewriting.renumber(stacks.core(keys.credentials()), 78)
+    site = stand.site("docked", topology, image, folder, engine_.abilities(it, image))
+    containers = [plan.container(topology, host, site) for host in topology.hosts]
+    engine_.create(it, plan.segments(topology, site), containers)
+    hosts = stand.through(engine, folder, plan.inventory_hosts(topology, site))
+    made = Up(engine, topology, site, stand.inventory(site, hosts, folder), folder)
+    eventually("the stack trades", lambda: trades(made), 60)
+    yield made
+    gone = engine_.remove(it, "docked")
+    assert len(gone) == len(topology.hosts) + len(topology.networks), gone
+    assert engine_.remove(it, "docked") == []
+    assert engine_.environments(it) == {}
+
+
+def trades(up: Up) -> bool:
+    words = ("exec", "stormdesk-docked-trader-a", "curl", "-fsS", "http://127.0.0.1:8000/ready")
+    done = subprocess.run(
+        [up.engine.engine.command, *words], env=dict(up.engine.engine.environ), capture_output=True, check=False, timeout=20
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def test_ssh_needs_the_key_that_the_inventory_names(up: Up) -> None:
+    assert up.ssh("trader-a", "hostname") == "trader-a\n"
+    stranger = keys.generate().public
+    text = up.inventory.read_text().replace(up.site.host_keys["trader-a"].public, stranger)
+    other = up.folder / "other.json"
+    other.write_text(text)
+    dialer = environments.dialer(parse(text, "other"))
+    assert dialer  # the transport's own tests judge its refusal; here it is the whole task that refuses
+    said = invoke(up.folder, "chaos.disk-full", "--inventory", str(other), "--host", "trader-a", "--for", "3s", code=3)
+    assert "key" in said["stderr"]
+
+
+def test_a_host_is_what_its_topology_says(up: Up) -> None:
+    for name in ("trader-a", "venue", "store"):
+        host = up.topology.host(name)
+        links = json.loads(up.ssh(name, "ip", "-j", "addr"))
+        there = {
+            (link["ifname"], f"{a['local']}/{a['prefixlen']}")
+            for link in links for a in link["addr_info"] if a["scope"] == "global"
+        }  # fmt: skip
+        assert there == {(p.interface, a) for p in host.placements for a in (p.address, p.address6)}
+    routes = up.ssh("trader-a", "ip route; ip -6 route")
+    assert "10.88.0.0/16 via 10.78.2.16" in routes
+    assert "fd88::/64 via fd78:0:0:2::16" in routes
+    size_kib = int(up.ssh("trader-a", "df -Pk --output=size /var/lib/trading | tail -1"))
+    assert size_kib == 256 * 1024
+    assert json.loads(up.ssh("trader-a", "cat /etc/stormdesk.target"))["environment"] == "docked"
+    facts = json.loads(up.ssh("trader-a", "cat /etc/stormdesk/lab.json"))
+    assert facts["volume"] == "tmpfs"
+    assert up.ssh("trader-a", "cat /proc/1/comm") == "init\n"
+
+
+def test_only_named_capabilities_and_no_port_but_on_loopback(up: Up) -> None:
+    for name in engine_ids(up):
+        it = up.engine.engine.json("container", "inspect", name)[0]["HostConfig"]
+        assert not it["Privileged"]
+        assert it["CapDrop"] == ["ALL"]
+        assert {c.removeprefix("CAP_") for c in it["CapAdd"]} == {
+            c.removeprefix("CAP_") for c in plan.container(up.topology, up.topology.hosts[0], up.site).capabilities
+        }
+        assert {b["HostIp"] for bs in it["PortBindings"].values() for b in bs} == {"127.0.0.1"}
+
+
+def test_disk_full_is_held(up: Up) -> None:
+    words = ("--inventory", str(up.inventory), "--host", "trader-a", "--percent", "100", "--for", "5s")
+    done = invoke(up.folder, "chaos.disk-full", *words)
+    assert done["verdict"] == "held", done
+    assert done["residue"] == "clean"
+
+
+def test_two_environments_do_not_clash(up: Up) -> None:
+    net = engine_.free_net(up.engine.engine)
+    assert net == 77
+    topology = rewriting.renumber(stacks.core(keys.credentials()), net)
+    site = stand.site("second", topology, up.site.image, up.engine.folder, up.site.abilities)
+    engine_.create(up.engine.engine, plan.segments(topology, site), ())
+    try:
+        assert engine_.free_net(up.engine.engine) == 79
+        assert set(engine_.environments(up.engine.engine)) == {"docked", "second"}
+        assert engine_.expired(up.engine.engine, datetime.now(UTC)) == []
+        assert set(engine_.expired(up.engine.engine, datetime(2099, 1, 2, tzinfo=UTC))) == {"docked", "second"}
+    finally:
+        gone = engine_.remove(up.engine.engine, "second")
+    assert len(gone) == len(topology.networks)
+    assert len(engine_ids(up)) == len(up.topology.hosts)
+
+
+def engine_ids(up: Up) -> list[str]:
+    return up.engine.engine.run("container", "ls", "--quiet", "--filter", f"label={plan.LABEL}=docked").split()
