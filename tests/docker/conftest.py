@@ -16,24 +16,24 @@ from tests.docker.engines import Dockerd
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The host image as a file. Skips, with the reason, where no engine runs."""
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The host image without the project, as a file. Skips, with the reason, where no engine runs."""
     if os.geteuid() != 0:
         pytest.skip("an engine of one's own needs root")
     layer.cache().mkdir(parents=True, exist_ok=True)
     with open(layer.cache() / "lock", "a") as lock:  # one worker builds
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            return engines.host_image(tmp_path_factory.mktemp("build"))
+            return engines.dependencies(tmp_path_factory.mktemp("build"))
         except RuntimeError as error:
             pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
-def engine(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+def engine(dependencies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
     """An engine in a network of its own, with the host image; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("engine")
     with engines.dockerd(folder) as it:
-        it.engine.run("image", "load", "--input", str(image), seconds=120)
+        engines.load(it.engine, dependencies)
         yield it
     shutil.rmtree(folder)

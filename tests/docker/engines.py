@@ -117,32 +117,30 @@ def _unpack(work: Path) -> None:
         subprocess.run(["dpkg", "-x", package, work / "root"], check=True, capture_output=True, timeout=60)
 
 
-def host_image(folder: Path) -> Path:
-    """The host image as `docker save` writes it, made when the cache has none that fits. `folder` is for the build."""
+def dependencies(folder: Path) -> Path:
+    """The host image without the project, as `docker save` writes it; made when the cache has none that fits.
+
+    `folder` is for the engine that builds it, which uses the machine's network.
+    """
     base = image.BUILT_BASE
-    saved = layer.cache() / f"image-{image.tag(base).rpartition(':')[2]}.tar"
+    saved = layer.cache() / f"image-{image.key(base)}.tar"
     if not saved.exists():
-        layer.cache().mkdir(parents=True, exist_ok=True)
-        known = layer.cache() / f"image-dependencies-{image.key(base)}.tar"
         with dockerd(folder, network="machine") as it:
-            if known.exists():
-                it.engine.run("image", "load", "--input", str(known), seconds=120)
-            else:
-                image.bootstrap(it.engine, it.inside("debootstrap"), print)
-            made = image.build(it.engine, base, print, network="host")
-            _save(it.engine, image.dependencies(base), known)
-            _save(it.engine, made, saved)
+            image.bootstrap(it.engine, it.inside("debootstrap"), print)
+            image.build(it.engine, base, print, network="host")
+            work = saved.with_suffix(f".{os.getpid()}")
+            it.engine.run("image", "save", "--output", str(work), image.dependencies(base), seconds=300)
+            work.rename(saved)
         for old in layer.cache().glob("image-*"):
-            if old not in (saved, known):
+            if old != saved:
                 old.unlink()
     return saved
 
 
-def _save(engine: Engine, name: str, path: Path) -> None:
-    work = path.with_suffix(f".{os.getpid()}")
-    if not path.exists():
-        engine.run("image", "save", "--output", str(work), name, seconds=300)
-        work.rename(path)
+def load(engine: Engine, saved: Path) -> str:
+    """Give an engine the host image; its name. No network is needed."""
+    engine.run("image", "load", "--input", str(saved), seconds=120)
+    return image.build(engine, image.BUILT_BASE, print, network="none")
 
 
 def _wait(starter: subprocess.Popen[bytes], engine: Engine, folder: Path) -> int:

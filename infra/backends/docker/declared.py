@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pulumi
 import pulumi_docker as docker
@@ -18,6 +19,8 @@ def declare(topology: Topology, site: Site, opts: pulumi.ResourceOptions | None 
 
     `opts` are for every resource: a provider for an engine elsewhere, for example.
     """
+    # The plugin has no limit of processes, so hosts must not claim one.
+    site = replace(site, abilities=replace(site.abilities, processes=False))
     networks = {it.name: _network(it, opts) for it in plan.segments(topology, site)}
     for host in topology.hosts:
         _container(plan.container(topology, host, site), networks, opts)
