@@ -9,13 +9,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from stormdesk import inventory as documents
-from stormdesk.infra import keys
+from stormdesk.infra import exports, keys
 from stormdesk.infra.backends.docker.plan import Abilities, Site
 from stormdesk.infra.backends.lab import enter, processes
 from stormdesk.infra.topology import Topology
@@ -78,3 +79,30 @@ def invoke(folder: Path, *words: str, code: int = 0, within_s: float = 150) -> d
 def groups(name: str) -> list[Path]:
     """The control groups of that name, in every hierarchy of this machine."""
     return [path for path in Path("/sys/fs/cgroup").glob(f"*/{name}") if os.path.isdir(path)]
+
+
+@dataclass(frozen=True)
+class SshConfig:
+    """Plain `ssh` to the hosts of an inventory, with strict host keys."""
+
+    folder: Path
+    inventory: Path
+
+    def ssh(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command on a host, as it ended."""
+        document = documents.parse(self.inventory.read_bytes(), str(self.inventory))
+        known, config = self.folder / "known_hosts", self.folder / "ssh_config"
+        known.write_text(exports.known_hosts(document))
+        config.write_text(exports.ssh_config(document, str(known)))
+        command = ["ssh", "-F", str(config), host, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    def run(self, host: str, *words: str) -> str:
+        """What a command printed; it must have ended well."""
+        done = self.ssh(host, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def ready(self, trader: str) -> bool:
+        """Does the trader trade?"""
+        return self.ssh(trader, "curl -fsS http://127.0.0.1:8000/ready").returncode == 0

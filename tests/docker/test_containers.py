@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from stormdesk.infra import environment as environments
-from stormdesk.infra import exports, keys, rewriting, stacks
+from stormdesk.infra import keys, rewriting, stacks
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
 from stormdesk.infra.backends.docker import plan
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import Inventory, parse
 from tests.docker import stand
 from tests.docker.engines import Dockerd
-from tests.docker.stand import invoke
+from tests.docker.stand import SshConfig, invoke
 from tests.e2e.stack_harness import eventually
 
 pytestmark = pytest.mark.lab
@@ -34,23 +30,7 @@ class Up:
     engine: Dockerd
     topology: Topology
     site: Site
-    inventory: Path
-    folder: Path
-
-    @property
-    def document(self) -> Inventory:
-        return parse(self.inventory.read_bytes(), "test")
-
-    def ssh(self, host: str, *words: str) -> str:
-        known = self.folder / "known_hosts"
-        known.write_text(exports.known_hosts(self.document))
-        config = self.folder / "ssh_config"
-        config.write_text(exports.ssh_config(self.document, str(known)))
-        done = subprocess.run(
-            ["ssh", "-F", config, host, *words], capture_output=True, text=True, timeout=30, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    ssh: SshConfig
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +43,8 @@ def up(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up
     containers = [plan.container(topology, host, site) for host in topology.hosts]
     engine_.create(it, plan.segments(topology, site), containers)
     hosts = stand.through(engine, folder, plan.inventory_hosts(topology, site))
-    made = Up(engine, topology, site, stand.inventory(site, hosts, folder), folder)
-    eventually("the stack trades", lambda: trades(made), 60)
+    made = Up(engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
+    eventually("the stack trades", lambda: made.ssh.ready("trader-a"), 60)
     yield made
     gone = engine_.remove(it, "docked")
     assert len(gone) == len(topology.hosts) + len(topology.networks), gone
@@ -72,44 +52,36 @@ def up(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up
     assert engine_.environments(it) == {}
 
 
-def trades(up: Up) -> bool:
-    words = ("exec", "stormdesk-docked-trader-a", "curl", "-fsS", "http://127.0.0.1:8000/ready")
-    done = subprocess.run(
-        [up.engine.engine.command, *words], env=dict(up.engine.engine.environ), capture_output=True, check=False, timeout=20
-    )  # fmt: skip
-    return done.returncode == 0
-
-
 def test_ssh_needs_the_key_that_the_inventory_names(up: Up) -> None:
-    assert up.ssh("trader-a", "hostname") == "trader-a\n"
-    stranger = keys.generate().public
-    text = up.inventory.read_text().replace(up.site.host_keys["trader-a"].public, stranger)
-    other = up.folder / "other.json"
-    other.write_text(text)
-    dialer = environments.dialer(parse(text, "other"))
-    assert dialer  # the transport's own tests judge its refusal; here it is the whole task that refuses
-    said = invoke(up.folder, "chaos.disk-full", "--inventory", str(other), "--host", "trader-a", "--for", "3s", code=3)
-    assert "key" in said["stderr"]
+    assert up.ssh.run("trader-a", "hostname") == "trader-a\n"
+    other = up.ssh.folder / "other"
+    other.mkdir()
+    text = up.ssh.inventory.read_text().replace(up.site.host_keys["trader-a"].public, keys.generate().public)
+    (other / "inventory.json").write_text(text)
+    stranger = SshConfig(other, other / "inventory.json")
+    assert "HOST IDENTIFICATION HAS CHANGED" in stranger.ssh("trader-a", "true").stderr
+    words = ("--inventory", str(stranger.inventory), "--host", "trader-a", "--for", "3s")
+    assert "key" in invoke(other, "chaos.disk-full", *words, code=3)["stderr"]
 
 
 def test_a_host_is_what_its_topology_says(up: Up) -> None:
     for name in ("trader-a", "venue", "store"):
         host = up.topology.host(name)
-        links = json.loads(up.ssh(name, "ip", "-j", "addr"))
+        links = json.loads(up.ssh.run(name, "ip", "-j", "addr"))
         there = {
             (link["ifname"], f"{a['local']}/{a['prefixlen']}")
             for link in links for a in link["addr_info"] if a["scope"] == "global"
         }  # fmt: skip
         assert there == {(p.interface, a) for p in host.placements for a in (p.address, p.address6)}
-    routes = up.ssh("trader-a", "ip route; ip -6 route")
+    routes = up.ssh.run("trader-a", "ip route; ip -6 route")
     assert "10.88.0.0/16 via 10.78.2.16" in routes
     assert "fd88::/64 via fd78:0:0:2::16" in routes
-    size_kib = int(up.ssh("trader-a", "df -Pk --output=size /var/lib/trading | tail -1"))
+    size_kib = int(up.ssh.run("trader-a", "df -k --output=size /var/lib/trading | tail -1"))
     assert size_kib == 256 * 1024
-    assert json.loads(up.ssh("trader-a", "cat /etc/stormdesk.target"))["environment"] == "docked"
-    facts = json.loads(up.ssh("trader-a", "cat /etc/stormdesk/lab.json"))
+    assert json.loads(up.ssh.run("trader-a", "cat /etc/stormdesk.target"))["environment"] == "docked"
+    facts = json.loads(up.ssh.run("trader-a", "cat /etc/stormdesk/lab.json"))
     assert facts["volume"] == "tmpfs"
-    assert up.ssh("trader-a", "cat /proc/1/comm") == "init\n"
+    assert up.ssh.run("trader-a", "cat /proc/1/cmdline") == "init\0"
 
 
 def test_only_named_capabilities_and_no_port_but_on_loopback(up: Up) -> None:
@@ -124,8 +96,8 @@ def test_only_named_capabilities_and_no_port_but_on_loopback(up: Up) -> None:
 
 
 def test_disk_full_is_held(up: Up) -> None:
-    words = ("--inventory", str(up.inventory), "--host", "trader-a", "--percent", "100", "--for", "5s")
-    done = invoke(up.folder, "chaos.disk-full", *words)
+    words = ("--inventory", str(up.ssh.inventory), "--host", "trader-a", "--percent", "100", "--for", "10s")
+    done = invoke(up.ssh.folder, "chaos.disk-full", *words)
     assert done["verdict"] == "held", done
     assert done["residue"] == "clean"
 

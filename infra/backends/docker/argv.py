@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 
-from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Upload
+from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Tmpfs, Upload
 
 Argv = Sequence[str]
 
@@ -14,12 +14,12 @@ Argv = Sequence[str]
 def network(it: Segment) -> Argv:
     """Makes a network."""
     words = ["network", "create", "--driver", "bridge", "--subnet", it.subnet, "--ipv6", "--subnet", it.subnet6]
-    return [*words, *(["--internal"] if it.internal else []), *_labels(it.labels), it.name]
+    return [*words, *(["--internal"] if it.internal else []), *labels(it.labels), it.name]
 
 
-def volume(it: Data, labels: Mapping[str, str]) -> Argv:
+def volume(it: Data, carries: Mapping[str, str]) -> Argv:
     """Makes the volume of a container whose data is not a tmpfs."""
-    return ["volume", "create", *_labels(labels), "--opt", f"size={it.size_mib}m", it.volume]
+    return ["volume", "create", *labels(carries), "--opt", f"size={it.size_mib}m", it.volume]
 
 
 def create(it: Container) -> Argv:
@@ -34,10 +34,10 @@ def create(it: Container) -> Argv:
         *(word for alias in first.aliases for word in ("--network-alias", alias)),
         *("--publish", f"{LOOPBACK}:{it.ssh_port}:{SSH}/tcp"),
         *("--cap-drop", "ALL", *(word for name in it.capabilities for word in ("--cap-add", name))),
-        *(word for path, options in it.tmpfs.items() for word in ("--tmpfs", f"{path}:{options}")),
+        *(word for place in it.tmpfs for word in ("--tmpfs", f"{place.path}:{place.options}")),
         *(["--mount", mount(it.data)] if it.data else []),
         *limits,
-        *_labels(it.labels),
+        *labels(it.labels),
         it.image,
         *it.command,
     ]
@@ -76,12 +76,18 @@ def mount(it: Data) -> str:
     """The value of `--mount` for a data folder."""
     if it.volume:
         return f"type=volume,source={it.volume},destination={it.path}"
-    return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20},tmpfs-mode=0755"
+    return tmpfs_mount(Tmpfs(path=it.path, size_mib=it.size_mib, mode=0o755))
+
+
+def tmpfs_mount(it: Tmpfs) -> str:
+    """The value of `--mount` for a tmpfs."""
+    return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20},tmpfs-mode={it.mode:04o}"
+
+
+def labels(carries: Mapping[str, str], flag: str = "--label") -> Argv:
+    """Labels, as every kind of object takes them."""
+    return [word for key, value in carries.items() for word in (flag, f"{key}={value}")]
 
 
 def _addresses(place: Attachment) -> Argv:
     return ["--ip", place.address, "--ip6", place.address6]
-
-
-def _labels(labels: Mapping[str, str]) -> Argv:
-    return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]

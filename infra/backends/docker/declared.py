@@ -54,7 +54,7 @@ def _container(
         networks_advanced=[_attachment(place, networks) for place in it.networks],
         ports=[docker.ContainerPortArgs(internal=SSH, external=it.ssh_port, ip=LOOPBACK, protocol="tcp")],
         capabilities=docker.ContainerCapabilitiesArgs(adds=it.capabilities, drops=["ALL"]),
-        tmpfs=it.tmpfs,
+        tmpfs={place.path: place.options for place in it.tmpfs},
         mounts=[_mount(it.data, it.labels)] if it.data else [],
         memory=it.memory_mib,
         labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in it.labels.items()],

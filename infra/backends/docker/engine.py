@@ -6,18 +6,29 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from stormdesk.errors import HostError, RefusedError
-from stormdesk.infra.backends.docker import argv, plan
+from stormdesk.infra.backends.docker import argv, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Container, Segment
+from stormdesk.infra.backends.docker.swarm import Service
 from stormdesk.infra.rewriting import NETS
 
 DEADLINE_S = 60.0
 BUILD_S = 1800.0
+# What an environment is made of, in the order in which it can be removed, each with the flags of its `rm`.
+KINDS: Mapping[str, Sequence[str]] = {
+    "service": (),
+    "secret": (),
+    "container": ("--force", "--volumes"),
+    "volume": ("--force",),
+    "network": (),
+}
+SWARM_KINDS = ("service", "secret")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,29 +125,70 @@ def create(engine: Engine, segments: Iterable[Segment], containers: Iterable[Con
         engine.run("container", "start", it.name)
 
 
+def create_services(engine: Engine, segments: Iterable[Segment], services: Iterable[Service]) -> None:
+    """Make overlay networks, secrets and services on a manager of a swarm, and wait until each has its task running."""
+    for segment in segments:
+        engine.run(*swarm.network_argv(segment))
+    names = []
+    for it in services:
+        engine.run(*swarm.secret_argv(it), given=it.secret.upload.text.encode())
+        engine.run(*swarm.service_argv(it))
+        names.append(it.container.name)
+    until = time.monotonic() + DEADLINE_S
+    while waiting := [name for name in names if not _running(engine, name)]:
+        if time.monotonic() > until:
+            words = ("service", "ps", "--no-trunc", "--format", "{{.CurrentState}} {{.Error}}", waiting[0])
+            said = engine.run(*words).strip().splitlines()
+            raise HostError(f"service {waiting[0]}: {said[0] if said else 'no task'} after {DEADLINE_S:.0f} s")
+        time.sleep(0.2)
+
+
+def _running(engine: Engine, service: str) -> bool:
+    words = ("service", "ps", "--filter", "desired-state=running", "--format", "{{.CurrentState}}", service)
+    return engine.run(*words).startswith("Running")
+
+
 def remove(engine: Engine, environment: str) -> Sequence[str]:
-    """Remove all that carries the environment's label, twice if need be; returns what it was (`container <id>`, ...)."""
+    """Remove all that carries the environment's label, twice if need be; returns what it was (`container <id>`, ...).
+
+    Waits for the networks: a swarm lets go of them when its tasks have ended. HostError after a minute.
+    """
+    in_swarm = engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}")
+    kinds = [kind for kind in KINDS if in_swarm or kind not in SWARM_KINDS]
     gone = []
-    for kind, flags, forced in (
-        ("container", ("--all", "--no-trunc"), ("--force", "--volumes")),
-        ("volume", (), ("--force",)),
-        ("network", ("--no-trunc",), ()),
-    ):
-        there = engine.run(kind, "ls", "--quiet", *flags, "--filter", f"label={plan.LABEL}={environment}").split()
-        if there:
-            engine.run(kind, "rm", *forced, *there)
-        gone += [f"{kind} {name}" for name in there]
-    return gone
+    for kind in kinds:
+        until = time.monotonic() + DEADLINE_S
+        while there := _labelled(engine, kind, environment):
+            try:
+                engine.run(kind, "rm", *KINDS[kind], *there)
+            except HostError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+            gone += [f"{kind} {name}" for name in there]
+    return sorted(set(gone))
+
+
+def _labelled(engine: Engine, kind: str, environment: str) -> Sequence[str]:
+    """The names or ids of all objects of a kind that an environment has."""
+    every = ["--all"] if kind == "container" else []
+    return engine.run(kind, "ls", "--quiet", *every, "--filter", f"label={plan.LABEL}={environment}").split()
 
 
 def environments(engine: Engine) -> Mapping[str, str]:
-    """The environments that have anything on the engine, and when each expires, by labels alone."""
+    """The environments that have anything on the engine, and when each expires, by labels alone.
+
+    Services are not asked: each has a secret that carries its labels and is removed after it.
+    """
     found: dict[str, str] = {}
-    for kind, flags in (("container", ("--all",)), ("volume", ()), ("network", ())):
-        ids = engine.run(kind, "ls", "--quiet", *flags, "--filter", f"label={plan.LABEL}").split()
-        for it in engine.json(kind, "inspect", *ids) if ids else []:
-            labels = it["Config"]["Labels"] if kind == "container" else it["Labels"]
-            found.setdefault(labels[plan.LABEL], labels.get(plan.EXPIRES, ""))
+    in_swarm = engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}")
+    for kind in ("container", "volume", "network", *(["secret"] if in_swarm else [])):
+        every = ["--all"] if kind == "container" else []
+        words = [f'{{{{.Label "{label}"}}}}' for label in (plan.LABEL, plan.EXPIRES)]
+        listed = engine.run(kind, "ls", *every, "--filter", f"label={plan.LABEL}", "--format", " ".join(words))
+        for line in listed.splitlines():
+            name, _, until = line.partition(" ")
+            found.setdefault(name, until)
     return found
 
 

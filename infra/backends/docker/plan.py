@@ -30,19 +30,18 @@ CAPABILITIES = (
     "CAP_AUDIT_WRITE",  # sshd ends a session with a terminal that it may not write down
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
+    "CAP_FOWNER",  # a second start finds folders of other users
     "CAP_KILL",  # services run as users of their own
     "CAP_NET_ADMIN",  # links, addresses, routes
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_RAW",
+    "CAP_NET_BIND_SERVICE",  # port 22, on engines that do not give it to everybody
+    "CAP_NET_RAW",  # ping, by which a cut network is witnessed
     "CAP_SETGID",
     "CAP_SETUID",
     "CAP_SYS_CHROOT",  # sshd's privilege separation
     "CAP_SYS_NICE",
-    "CAP_SYS_PTRACE",
+    "CAP_SYS_PTRACE",  # strace, and who has which file open
 )
 OOM = "CAP_SYS_RESOURCE"  # sshd and the watchdog may then protect themselves from the OOM killer
-TMPFS = {"/run": "rw,nosuid,nodev,mode=755,size=32m", "/tmp": "rw,nosuid,nodev,mode=1777,size=64m"}  # noqa: S108
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +107,20 @@ class Upload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tmpfs:
+    """A file system in memory; `mode` as in chmod."""
+
+    path: str
+    size_mib: int
+    mode: int
+
+    @property
+    def options(self) -> str:
+        """As `mount -o` takes it."""
+        return f"rw,nosuid,nodev,mode={self.mode:o},size={self.size_mib}m"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """The data folder, a file system of its own: the engine's volume of that name, or a tmpfs when it is empty."""
 
@@ -126,7 +139,7 @@ class Container:
     command: Sequence[str]
     networks: Sequence[Attachment]
     capabilities: Sequence[str]
-    tmpfs: Mapping[str, str]
+    tmpfs: Sequence[Tmpfs]
     data: Data | None
     memory_mib: int
     max_processes: int | None
@@ -160,7 +173,7 @@ def container(topology: Topology, host: Host, site: Site) -> Container:
         command=(PYTHON, "-P", "-m", MODULE),
         networks=_attachments(topology, host, site),
         capabilities=sorted((*CAPABILITIES, OOM) if abilities.oom else CAPABILITIES),
-        tmpfs=TMPFS,
+        tmpfs=(Tmpfs(path="/run", size_mib=32, mode=0o755), Tmpfs(path="/tmp", size_mib=64, mode=0o1777)),  # noqa: S108
         data=_data(topology, host, site),
         memory_mib=host.memory_mib,
         max_processes=host.max_processes if abilities.processes else None,
@@ -170,8 +183,8 @@ def container(topology: Topology, host: Host, site: Site) -> Container:
     )
 
 
-def document(topology: Topology, host: Host, site: Site) -> str:
-    """What pid 1 of the container reads."""
+def document(topology: Topology, host: Host, site: Site, *, fixed: bool = True) -> str:
+    """What pid 1 of the container reads. `fixed`: hosts have the addresses of the topology."""
     content = files.content(
         topology,
         host,
@@ -188,7 +201,8 @@ def document(topology: Topology, host: Host, site: Site) -> str:
         files=content.files,
         directories=content.directories,
         links={p.interface: str(ipaddress.ip_interface(p.address).network) for p in host.placements},
-        routes={r.to: r.via for r in host.routes},
+        routes={r.to: r.via for r in host.routes} if fixed else {},
+        hosts=fixed,
     )
     return msgspec.json.encode(start).decode()
 

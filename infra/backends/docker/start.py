@@ -63,26 +63,25 @@ def main() -> NoReturn:
 
 def settle(links: Mapping[str, str]) -> None:
     """Give each interface its name, by the subnet it is in. Engines choose names by an order of their own."""
-    there = {name: link for link in _ip_json("addr") if (name := _wanted(link, links))}
-    wrong = {name: link for name, link in there.items() if link["ifname"] != name}
-    back = [route for version in ("-4", "-6") for route in _ip_json(version, "route", "show", "default") if wrong]
-    for number, link in enumerate(wrong.values()):
-        _ip("link", "set", link["ifname"], "down")
-        _ip("link", "set", link["ifname"], "name", f"moving{number}")
-    taken = {link["ifname"] for link in _ip_json("link")}
-    for number, name in enumerate(wrong):
-        if name in taken:  # an interface of the engine's own, on no network of ours
-            _ip("link", "set", name, "name", f"engine{number}")
-        _ip("link", "set", f"moving{number}", "name", name)
-    for name, link in wrong.items():
-        _ip("link", "set", name, "up")
-        for address in _global(link):
+    there = {link["ifname"]: link for link in _ip_json("addr")}
+    moves = {old: new for old, link in there.items() if (new := _wanted(link, links)) and new != old}
+    in_the_way = [name for name in moves.values() if name in there and name not in moves]  # the engine's own
+    moves |= {name: f"engine{i}" for i, name in enumerate(in_the_way)}
+    if not moves:
+        return
+    defaults = [route for version in ("-4", "-6") for route in _ip_json(version, "route", "show", "default")]
+    for i, old in enumerate(moves):
+        _ip("link", "set", old, "down")
+        _ip("link", "set", old, "name", f"moving{i}")
+    for i, (old, new) in enumerate(moves.items()):
+        _ip("link", "set", f"moving{i}", "name", new)
+        _ip("link", "set", new, "up")
+        for address in _global(there[old]):  # IPv6 addresses went away with the link
             flags = ("nodad",) if address["family"] == "inet6" else ()
-            _ip("addr", "replace", f"{address['local']}/{address['prefixlen']}", "dev", name, *flags)
-    renamed = {link["ifname"]: name for name, link in wrong.items()}
-    for route in back:
-        if route["dev"] in renamed:
-            _ip("route", "replace", "default", "via", route["gateway"], "dev", renamed[route["dev"]])
+            _ip("addr", "replace", f"{address['local']}/{address['prefixlen']}", "dev", new, *flags)
+    for route in defaults:
+        if route["dev"] in moves:
+            _ip("route", "replace", "default", "via", route["gateway"], "dev", moves[route["dev"]])
 
 
 def _wanted(link: Mapping[str, Any], links: Mapping[str, str]) -> str:
