@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -10,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 
 from stormdesk.infra import stacks
-from stormdesk.infra.backends.docker import declared, plan
+from stormdesk.infra.backends.docker import declared, declared_swarm, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Site
 from stormdesk.infra.keys import KeyPair
 
@@ -26,6 +29,7 @@ SITE = Site(
     ports={h.name: 2201 + i for i, h in enumerate(CORE.hosts)},
     abilities=Abilities(cgroup="v2", processes=True, oom=True),
 )
+NODES = (swarm.Node(label="a", address="192.0.2.1"), swarm.Node(label="b", address="192.0.2.2"))
 SECRET = "4dabf18193072939515e22adb298388d"  # the key that marks a special value on Pulumi's wire
 
 
@@ -51,19 +55,25 @@ class Monitor(mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
-@pytest.fixture(scope="module")
-def asked() -> dict[str, Any]:
-    """The resources by name, after a run of the program."""
+def run(declare: Callable[[], object]) -> dict[str, Any]:
+    """The requests by resource name, after a run of a program."""
     monitor = Monitor()
     mocks.set_mocks(Plugin(), monitor=monitor)
-
-    @pulumi.runtime.test
-    def program() -> None:
-        declared.declare(CORE, SITE)
-
-    program()
+    pulumi.runtime.test(declare)()
     pulumi.runtime.reset_options()
     return {name: r for name, r in monitor.requests.items() if r.type.startswith("docker:")}
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, Any]:
+    """Containers and networks."""
+    return run(lambda: declared.declare(CORE, SITE))
+
+
+@pytest.fixture(scope="module")
+def swarmed() -> dict[str, Any]:
+    """Services, secrets and overlay networks."""
+    return run(lambda: declared_swarm.declare(CORE, SITE, NODES))
 
 
 def inputs(request: Any) -> dict[str, Any]:
@@ -126,3 +136,58 @@ def test_a_host_waits_for_its_networks(asked: dict[str, Any]) -> None:
 def test_limits_that_the_plugin_cannot_set_are_not_claimed(asked: dict[str, Any]) -> None:
     (upload,) = inputs(asked["stormdesk-demo-store"])["uploads"]
     assert '\\"max_processes\\": null' in upload["content"]["value"]
+
+
+def test_a_service_is_what_the_pure_function_says(swarmed: dict[str, Any]) -> None:
+    site = dataclasses.replace(SITE, abilities=dataclasses.replace(SITE.abilities, processes=False))
+    for host in CORE.hosts:
+        it = swarm.service(CORE, host, site, NODES)
+        got = inputs(swarmed[it.container.name])
+        task, spec = got["taskSpec"], got["taskSpec"]["containerSpec"]
+        assert (got["name"], got["mode"]) == (it.container.name, {"replicated": {"replicas": 1}})
+        assert (spec["image"], tuple(spec["args"]), spec["hostname"]) == (
+            it.container.image,
+            it.container.command,
+            host.name,
+        )
+        assert (spec["capAdds"], spec["capDrops"]) == (it.container.capabilities, ["ALL"])
+        assert {m["target"]: m["tmpfsOptions"]["sizeBytes"] >> 20 for m in whole(spec["mounts"])} == {
+            **{t.path: t.size_mib for t in it.container.tmpfs},
+            "/var/lib/trading": it.container.data.size_mib if it.container.data else 0,
+        }
+        assert task["placement"]["constraints"] == [f"node.labels.stormdesk.node=={it.node.label}"]
+        assert [(n["id"], tuple(n["aliases"])) for n in task["networksAdvanceds"]] == [
+            (f"{n.network}-id", n.aliases) for n in it.container.networks
+        ]
+        assert got["endpointSpec"]["mode"] == "dnsrr"
+        assert got["endpointSpec"]["ports"] == [
+            {"targetPort": 22, "publishedPort": it.container.ssh_port, "publishMode": "host", "protocol": "tcp"}
+        ]
+        (secret,) = spec["secrets"]
+        assert (secret["secretName"], secret["fileName"], secret["fileMode"]) == (
+            it.secret.name, "/etc/stormdesk/host.json", 0o400,
+        )  # fmt: skip
+        kept = inputs(swarmed[f"{it.container.name}-secret"])
+        assert SECRET in kept["data"]
+        assert base64.b64decode(kept["data"]["value"]).decode() == it.secret.upload.text
+
+
+def test_overlay_networks_are_those_of_the_topology(swarmed: dict[str, Any]) -> None:
+    assert len(swarmed) == 2 * len(CORE.hosts) + len(CORE.networks)
+    for it in plan.segments(CORE, SITE):
+        got = inputs(swarmed[it.name])
+        assert (got["driver"], got["attachable"], got["internal"]) == ("overlay", True, it.internal)
+        assert [config["subnet"] for config in got["ipamConfigs"]] == [it.subnet]
+
+
+def whole(value: Any) -> Any:
+    """Numbers on the wire are floats; sizes are whole."""
+    match value:
+        case float():
+            return int(value)
+        case list():
+            return [whole(item) for item in value]
+        case dict():
+            return {key: whole(item) for key, item in value.items()}
+        case _:
+            return value

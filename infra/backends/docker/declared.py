@@ -36,7 +36,7 @@ def _network(it: Segment, opts: pulumi.ResourceOptions | None) -> docker.Network
         ipv6=True,
         ipam_configs=[docker.NetworkIpamConfigArgs(subnet=subnet) for subnet in (it.subnet, it.subnet6)],
         labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in it.labels.items()],
-        opts=_replaced_first_deleted(opts),
+        opts=replaced_first_deleted(opts),
     )
 
 
@@ -68,7 +68,7 @@ def _container(
         restart="no",
         must_run=True,
         remove_volumes=True,
-        opts=_replaced_first_deleted(opts),
+        opts=replaced_first_deleted(opts),
     )
 
 
@@ -93,6 +93,6 @@ def _mount(it: Data, labels: Mapping[str, str]) -> docker.ContainerMountArgs:
     return docker.ContainerMountArgs(target=it.path, type="tmpfs", tmpfs_options=options_)
 
 
-def _replaced_first_deleted(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """Names, addresses and ports are taken until the old object is gone."""
+def replaced_first_deleted(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    """For a resource whose successor cannot be there beside it: names, addresses and ports are taken until the old object is gone."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))

@@ -64,6 +64,8 @@ def placed(topology: Topology, nodes: Sequence[Node]) -> Mapping[str, Node]:
 def service(topology: Topology, host: Host, site: Site, nodes: Sequence[Node]) -> Service:
     """One host as a service."""
     topology = rewriting.by_name(topology)
+    # A volume would stay behind on a node that the service leaves, so the data is a tmpfs.
+    site = replace(site, abilities=replace(site.abilities, sized_volumes=False))
     text = plan.document(topology, host, site, fixed=False)
     container = plan.container(topology, host, site)
     upload = replace(container.uploads[0], text=text, mode=0o400)
