@@ -88,9 +88,14 @@ class SshConfig:
     folder: Path
     inventory: Path
 
+    @property
+    def document(self) -> Inventory:
+        """The inventory."""
+        return documents.parse(self.inventory.read_bytes(), str(self.inventory))
+
     def ssh(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
         """One command on a host, as it ended."""
-        document = documents.parse(self.inventory.read_bytes(), str(self.inventory))
+        document = self.document
         known, config = self.folder / "known_hosts", self.folder / "ssh_config"
         known.write_text(exports.known_hosts(document))
         config.write_text(exports.ssh_config(document, str(known)))
@@ -102,7 +107,3 @@ class SshConfig:
         done = self.ssh(host, *words)
         assert done.returncode == 0, done.stderr
         return done.stdout
-
-    def ready(self, trader: str) -> bool:
-        """Does the trader trade?"""
-        return self.ssh(trader, "curl -fsS http://127.0.0.1:8000/ready").returncode == 0

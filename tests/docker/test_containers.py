@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
-from stormdesk.infra import keys, rewriting, stacks
+from stormdesk.errors import RefusedError
+from stormdesk.infra import environment, keys, ready, rewriting, stacks
+from stormdesk.infra.backends.docker import choices, plan
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
-from stormdesk.infra.backends.docker import plan
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.topology import Topology
 from tests.docker import stand
 from tests.docker.engines import Dockerd
 from tests.docker.stand import SshConfig, invoke
-from tests.e2e.stack_harness import eventually
 
 pytestmark = pytest.mark.lab
 
@@ -44,7 +46,9 @@ def up(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up
     engine_.create(it, plan.segments(topology, site), containers)
     hosts = stand.through(engine, folder, plan.inventory_hosts(topology, site))
     made = Up(engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
-    eventually("the stack trades", lambda: made.ssh.ready("trader-a"), 60)
+    said: list[str] = []
+    ready.wait(made.ssh.document, topology, environment.dialer(made.ssh.document), 60, said.append)
+    assert [line.rpartition(" after ")[0] for line in said] == ["SSH on 6 hosts", "7 services listening", "ready"], said
     yield made
     gone = engine_.remove(it, "docked")
     assert len(gone) == len(topology.hosts) + len(topology.networks), gone
@@ -96,10 +100,43 @@ def test_only_named_capabilities_and_no_port_but_on_loopback(up: Up) -> None:
 
 
 def test_disk_full_is_held(up: Up) -> None:
-    words = ("--inventory", str(up.ssh.inventory), "--host", "trader-a", "--percent", "100", "--for", "10s")
+    words = ("--inventory", str(up.ssh.inventory), "--host", "trader-a", "--percent", "100", "--for", "12s")
     done = invoke(up.ssh.folder, "chaos.disk-full", *words)
     assert done["verdict"] == "held", done
     assert done["residue"] == "clean"
+
+
+def test_a_host_that_restarts_is_the_same_host(up: Up) -> None:
+    up.engine.engine.run("container", "restart", "stormdesk-docked-trader-b")
+    said: list[str] = []
+    ready.wait(up.ssh.document, up.topology, environment.dialer(up.ssh.document), 60, said.append)
+    assert len(said) == 3, said
+    assert "RUNNING" in up.ssh.run("trader-b", "supervisorctl", "-c", "/etc/supervisor/supervisord.conf", "status")
+    assert "10.88.0.0/16 via 10.78.2.16" in up.ssh.run("trader-b", "ip route")
+
+
+def test_what_is_chosen_for_an_environment(up: Up) -> None:
+    chosen = choices.choose(up.engine.engine, up.topology)
+    assert (chosen.image, chosen.net, chosen.abilities) == (up.site.image, 77, up.site.abilities)
+    assert len(set(chosen.ports.values())) == len(up.topology.hosts)
+    kept = msgspec.json.decode(msgspec.json.encode(chosen), type=choices.Choices)
+    assert kept == chosen
+    with pytest.raises(RefusedError, match="swarm init"):
+        choices.choose(up.engine.engine, up.topology, in_swarm=True)
+
+
+def test_removal_does_not_mind_what_is_gone_already(up: Up) -> None:
+    it = up.engine.engine
+    topology = rewriting.renumber(stacks.core(keys.credentials()), 77)
+    site = stand.site("broken", topology, up.site.image, up.engine.folder, up.site.abilities)
+    site = dataclasses.replace(site, ports={name: port + 100 for name, port in site.ports.items()})
+    hosts = [plan.container(topology, topology.host(name), site) for name in ("trader-a", "store")]
+    engine_.create(it, plan.segments(topology, site), hosts)
+    it.run("container", "rm", "--force", hosts[0].name)
+    it.run("network", "disconnect", "--force", hosts[1].networks[1].network, hosts[1].name)
+    assert len(engine_.remove(it, "broken")) == 1 + len(topology.networks)
+    assert engine_.remove(it, "broken") == []
+    assert set(engine_.environments(it)) == {"docked"}
 
 
 def test_two_environments_do_not_clash(up: Up) -> None:

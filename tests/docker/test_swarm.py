@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import HostError
-from stormdesk.infra import keys, stacks
+from stormdesk.infra import environment, keys, ready, stacks
+from stormdesk.infra.backends.docker import choices, plan, swarm
 from stormdesk.infra.backends.docker import engine as engine_
-from stormdesk.infra.backends.docker import plan, swarm
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.backends.docker.swarm import Node
 from stormdesk.infra.topology import Topology
@@ -112,13 +112,16 @@ def up(pair: tuple[Dockerd, Dockerd], tmp_path_factory: pytest.TempPathFactory) 
     topology = stacks.core(keys.credentials())
     image = a.engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "stormdesk-host").split()[0]
     site = stand.site("swarmed", topology, image, folder, engine_.abilities(a.engine, image))
+    assert choices.labelled_nodes(a.engine) == NODES
     services = [swarm.service(topology, host, site, NODES) for host in topology.hosts]
     engine_.create_services(a.engine, plan.segments(topology, site), services)
     hosts = dict(swarm.inventory_hosts(topology, site, NODES))
     for it, node in zip(pair, NODES, strict=True):
         hosts |= stand.through(it, folder, {n: h for n, h in hosts.items() if h.address == node.address})
     made = Up(pair, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
-    eventually("the stack trades", lambda: made.ssh.ready("trader-a"), 90)
+    said: list[str] = []
+    ready.wait(made.ssh.document, topology, environment.dialer(made.ssh.document), 90, said.append)
+    assert len(said) == 3, said
     yield made
     assert engine_.remove(a.engine, "swarmed")
     assert engine_.remove(a.engine, "swarmed") == []
@@ -153,7 +156,7 @@ def test_interfaces_have_the_names_of_the_topology(up: Up) -> None:
 
 
 def test_disk_full_is_held(up: Up) -> None:
-    words = ("--inventory", str(up.ssh.inventory), "--host", "trader-a", "--percent", "100", "--for", "10s")
+    words = ("--inventory", str(up.ssh.inventory), "--host", "trader-a", "--percent", "100", "--for", "12s")
     done = invoke(up.ssh.folder, "chaos.disk-full", *words)
     assert done["verdict"] == "held", done
     assert done["residue"] == "clean"

@@ -1,4 +1,8 @@
-"""The image of a host: built from infra/images/Dockerfile, and a base for it where no registry can be reached."""
+"""The image of a host: built from infra/images/Dockerfile, and a base for it where no registry can be reached.
+
+python -m stormdesk.infra.backends.docker.image               on debian:bookworm-slim
+python -m stormdesk.infra.backends.docker.image --bootstrap   on a base made by debootstrap (needs root)
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from stormdesk.errors import RefusedError
+from stormdesk.errors import RefusedError, StormdeskError
+from stormdesk.infra.backends.docker import engine as engines
 from stormdesk.infra.backends.docker.engine import BUILD_S, Engine
 from stormdesk.infra.backends.lab import layer
 
@@ -21,6 +26,8 @@ BASE, SUITE, PYTHON = "debian:bookworm-slim", "bookworm", "3.11"  # that release
 BUILT_BASE = "stormdesk-base:bookworm"
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux1")
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+COMMAND = "python -m stormdesk.infra.backends.docker.image"
 
 Say = Callable[[str], None]
 
@@ -38,6 +45,14 @@ def tag(base: str) -> str:
 def dependencies(base: str) -> str:
     """The name of the image's part that does not depend on the project's own source."""
     return f"stormdesk-dependencies:{key(base)}"
+
+
+def require(engine: Engine) -> str:
+    """The image that fits the project as it is now, or RefusedError that says how to get it."""
+    for base in (BASE, BUILT_BASE):
+        if _there(engine, tag(base)):
+            return tag(base)
+    raise RefusedError(f"this engine does not have the image of a host ({tag(BASE)}). Type: {COMMAND}")
 
 
 def build(engine: Engine, base: str, say: Say, *, network: str = "default") -> str:
@@ -68,6 +83,8 @@ def bootstrap(engine: Engine, debootstrap: Sequence[str], say: Say) -> str:
     """
     if _there(engine, BUILT_BASE):
         return BUILT_BASE
+    if shutil.which(debootstrap[0]) is None:
+        raise RefusedError(f"no {debootstrap[0]} here. Type: apt-get install debootstrap")
     site = _mirror()
     say(f"base image {BUILT_BASE}: {SUITE} by debootstrap")
     with tempfile.TemporaryDirectory(prefix="stormdesk-base-") as folder:
@@ -132,10 +149,12 @@ def _mirror() -> str:
     try:
         listed = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RefusedError("no apt here to make a base image with. Name an image: --base") from error
+        raise RefusedError("no apt here to make a base image with. Use a machine with Debian") from error
     found = [uri for _, uri, origin, part in (line.split() for line in listed) if origin == "Debian" and part == "main"]
     if not found:
-        raise RefusedError("this machine's packages do not come from Debian, so no base can be made. Name one: --base")
+        raise RefusedError(
+            "this machine's packages do not come from Debian, so they make no base here. Use a registry, or Debian"
+        )
     return found[0]
 
 
@@ -157,3 +176,21 @@ def _hash(parts: list[bytes]) -> str:
     for part in parts:
         whole.update(hashlib.sha256(part).digest())
     return whole.hexdigest()[:16]
+
+
+def _main() -> int:
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    try:
+        engine = engines.find()
+        base = bootstrap(engine, ("debootstrap",), say) if sys.argv[1:] == ["--bootstrap"] else BASE
+        say(f"image: {build(engine, base, say)}")
+    except StormdeskError as error:
+        print(error, file=sys.stderr)
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

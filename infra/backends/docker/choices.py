@@ -1,0 +1,93 @@
+"""What is chosen once for an environment and kept with it: image, subnets, ports, nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from stormdesk.errors import RefusedError
+from stormdesk.infra import rewriting
+from stormdesk.infra.backends.docker import engine as engines
+from stormdesk.infra.backends.docker import image
+from stormdesk.infra.backends.docker.engine import Engine
+from stormdesk.infra.backends.docker.plan import LOOPBACK, Abilities, Site
+from stormdesk.infra.backends.docker.swarm import NODE_LABEL, Node
+from stormdesk.infra.keys import KeyPair
+from stormdesk.infra.topology import Topology
+
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True):
+    """`net` is for `rewriting.renumber`; `ports` are each host's SSH on loopback (on its node in a swarm)."""
+
+    image: str
+    net: int
+    ports: Mapping[str, int]
+    abilities: Abilities
+    nodes: tuple[Node, ...] = ()
+
+    def topology(self, stack: Topology) -> Topology:
+        """The stack on the chosen subnets."""
+        return rewriting.renumber(stack, self.net)
+
+    def site(
+        self,
+        *,
+        environment: str,
+        owner: str,
+        expires_at: str,
+        authorized_key: str,
+        identity_file: str,
+        host_keys: Mapping[str, KeyPair],
+    ) -> Site:
+        """What the hosts share. `authorized_key` is the login key's public half, `identity_file` where the other one is."""
+        return Site(
+            environment=environment,
+            owner=owner,
+            expires_at=expires_at,
+            image=self.image,
+            authorized_key=authorized_key,
+            identity_file=identity_file,
+            host_keys=host_keys,
+            ports=self.ports,
+            abilities=self.abilities,
+        )
+
+
+def choose(engine: Engine, topology: Topology, *, in_swarm: bool = False) -> Choices:
+    """Look at the engine and choose. RefusedError: no image, no free subnets, no swarm; with what to type."""
+    built = image.require(engine)
+    return Choices(
+        image=built,
+        net=engines.free_net(engine),
+        ports=free_ports([host.name for host in topology.hosts]),
+        abilities=engines.abilities(engine, built),
+        nodes=labelled_nodes(engine) if in_swarm else (),
+    )
+
+
+def free_ports(names: Sequence[str]) -> Mapping[str, int]:
+    """A TCP port for each name that is free on loopback now; all are taken at once, so that they differ."""
+    with contextlib.ExitStack() as held:
+        sockets = {name: held.enter_context(socket.create_server((LOOPBACK, 0))) for name in names}
+        return {name: it.getsockname()[1] for name, it in sockets.items()}
+
+
+def labelled_nodes(engine: Engine) -> tuple[Node, ...]:
+    """The nodes of the swarm that may get hosts: those with the label. RefusedError when there is none."""
+    if not engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}"):
+        raise RefusedError("this engine manages no swarm. Type: docker swarm init, or use: --backend docker")
+    ids = engine.run("node", "ls", "--quiet").split()
+    found = [
+        Node(label=label, address=it["Status"]["Addr"])
+        for it in engine.json("node", "inspect", *ids)
+        if (label := it["Spec"]["Labels"].get(NODE_LABEL))
+    ]
+    if not found:
+        raise RefusedError(
+            f"no node of the swarm has the label {NODE_LABEL}. "
+            f"Type, for each: docker node update --label-add {NODE_LABEL}=<a name> <node>"
+        )
+    return tuple(sorted(found, key=lambda node: node.label))
