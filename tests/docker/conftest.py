@@ -30,7 +30,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(dependencies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
+def own_engine(dependencies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dockerd]:
     """An engine in a network of its own, with the host image; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("engine")
     with engines.dockerd(folder) as it:

@@ -36,16 +36,16 @@ class Up:
 
 
 @pytest.fixture(scope="module")
-def up(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def up(own_engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("docker")
-    it = engine.engine
+    it = own_engine.engine
     image = image_.tag(image_.BUILT_BASE)
     topology = rewriting.renumber(stacks.core(keys.credentials()), 78)
     site = stand.site("docked", topology, image, folder, engine_.abilities(it, image))
     containers = [plan.container(topology, host, site) for host in topology.hosts]
     engine_.create(it, plan.segments(topology, site), containers)
-    hosts = stand.through(engine, folder, plan.inventory_hosts(topology, site))
-    made = Up(engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
+    hosts = stand.through(own_engine, folder, plan.inventory_hosts(topology, site))
+    made = Up(own_engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
     said: list[str] = []
     ready.wait(made.ssh.document, topology, environment.dialer(made.ssh.document), 60, said.append)
     assert [line.rpartition(" after ")[0] for line in said] == ["SSH on 6 hosts", "7 services listening", "ready"], said

@@ -33,7 +33,8 @@ def pure_files() -> list[Path]:
     ]
     ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
     faults = list((ROOT / "faults").rglob("*.py"))
-    return sorted([*engine, *ladders, *faults, ROOT / "infra/topology.py", ROOT / "infra/stacks.py"])
+    stack = [ROOT / f"infra/{name}.py" for name in ("topology", "stacks", "entries", "rewriting")]
+    return sorted([*engine, *ladders, *faults, *stack])
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
