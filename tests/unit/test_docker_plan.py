@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -11,7 +12,7 @@ import pytest
 
 from stormdesk.errors import UsageError
 from stormdesk.infra import keys, rewriting, stacks
-from stormdesk.infra.backends.docker import argv, plan
+from stormdesk.infra.backends.docker import argv, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Container, Site
 from stormdesk.infra.topology import Topology
 
@@ -150,3 +151,65 @@ def test_names_stand_for_addresses_in_what_services_are_told() -> None:
     assert tuple(config["postgres on store"]["trust"]) == ("10.77.2.0/24",)
     assert config["prober on ops"]["targets"]["trader-b"] == "http://trader-b.core:8000/metrics"
     assert named.hosts == CORE.hosts
+    other = dataclasses.replace(
+        CORE.services[0], config={"a": "10.77.1.110", "b": "10.77.1.11/32", "c": "[10.77.1.11]"}
+    )
+    (service,) = rewriting.by_name(dataclasses.replace(CORE, services=[other])).services
+    assert service.config == {"a": "10.77.1.110", "b": "10.77.1.11/32", "c": "[venue.market]"}
+
+
+NODES = (swarm.Node(label="a", address="192.0.2.1"), swarm.Node(label="b", address="192.0.2.2"))
+
+
+def test_a_service_is_the_same_container_without_addresses() -> None:
+    abilities = Abilities(cgroup="v2", processes=True, oom=True, sized_volumes=True)
+    it = swarm.service(CORE, CORE.host("trader-a"), site(abilities=abilities), NODES)
+    words = list(swarm.service_argv(it))
+    assert words[words.index("stormdesk-host:1") + 1 :] == list(it.container.command)
+    assert (after(words, "--name"), after(words, "--hostname")) == (["stormdesk-demo-trader-a"], ["trader-a"])
+    assert (after(words, "--replicas"), after(words, "--endpoint-mode")) == (["1"], ["dnsrr"])
+    assert after(words, "--constraint") == [f"node.labels.stormdesk.node=={it.node.label}"]
+    assert after(words, "--publish") == ["mode=host,target=22,published=2203,protocol=tcp"]
+    assert after(words, "--network") == [
+        "name=stormdesk-demo-0-mgmt,alias=trader-a.mgmt,alias=trader-a",
+        "name=stormdesk-demo-1-market,alias=trader-a.market",
+        "name=stormdesk-demo-2-core,alias=trader-a.core",
+    ]
+    assert (after(words, "--cap-drop"), after(words, "--cap-add")) == (["ALL"], list(it.container.capabilities))
+    assert after(words, "--mount") == [
+        "type=tmpfs,destination=/run,tmpfs-size=33554432,tmpfs-mode=0755",
+        "type=tmpfs,destination=/tmp,tmpfs-size=67108864,tmpfs-mode=1777",
+        "type=tmpfs,destination=/var/lib/trading,tmpfs-size=268435456,tmpfs-mode=0755",
+    ]
+    assert (after(words, "--limit-memory"), after(words, "--limit-pids")) == (["1024m"], ["512"])
+    assert after(words, "--secret") == [f"source={it.secret.name},target=/etc/stormdesk/host.json,mode=0400"]
+    assert after(words, "--label") == after(words, "--container-label") == [
+        f"{key}={value}" for key, value in it.container.labels.items()
+    ]  # fmt: skip
+    document = json.loads(it.secret.upload.text)
+    assert (document["routes"], document["hosts"]) == ({}, False)
+    assert host_file(it.container, "/etc/trading/trader.json")["venue_rest"] == "http://venue.market:8080"
+    assert host_file(it.container, "/etc/stormdesk/lab.json")["volume"] == "tmpfs"
+    assert not any("PRIVATE" in word for word in (*words, *swarm.secret_argv(it)))
+
+
+def test_a_secret_that_changes_gets_another_name() -> None:
+    host = CORE.host("trader-a")
+    one, two = swarm.service(CORE, host, site(), NODES), swarm.service(CORE, host, site(authorized_key="x"), NODES)
+    assert one.secret.name != two.secret.name
+    assert swarm.service(CORE, host, site(), NODES).secret.name == one.secret.name
+
+
+def test_hosts_are_spread_and_no_role_is_on_one_machine_alone() -> None:
+    at = swarm.placed(CORE, NODES)
+    assert at["trader-a"] != at["trader-b"]
+    assert sorted(node.label for node in at.values()).count("a") == 3
+    hosts = swarm.inventory_hosts(CORE, site(), NODES)
+    assert {name: host.address for name, host in hosts.items()} == {name: node.address for name, node in at.items()}
+    assert (hosts["venue"].port, hosts["venue"].networks["mgmt"].address) == (2201, "venue.mgmt")
+
+
+def test_overlay_networks_have_the_subnets_that_interfaces_are_known_by() -> None:
+    words = list(swarm.network_argv(plan.segments(CORE, site())[1]))
+    assert (after(words, "--driver"), after(words, "--subnet")) == (["overlay"], ["10.77.1.0/24"])
+    assert {"--attachable", "--internal"} < set(words)

@@ -51,7 +51,7 @@ def _secret(it: Service, opts: pulumi.ResourceOptions | None) -> docker.Secret:
     return docker.Secret(
         f"{it.container.name}-secret",
         name=it.secret.name,
-        data=pulumi.Output.secret(text),
+        data=text,  # which pulumi-docker keeps secret by itself
         labels=[docker.SecretLabelArgs(label=key, value=value) for key, value in it.container.labels.items()],
         # A service lets go of its old secret only once it has the new one, whose name is another.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=False)),

@@ -198,8 +198,8 @@ def document(topology: Topology, host: Host, site: Site, *, fixed: bool = True) 
         ),
     )
     start = Start(
-        files=content.files,
-        directories=content.directories,
+        files=[*content.files, *(file for service in content.services for file in service.files)],
+        directories=[*content.directories, *(made for service in content.services for made in service.directories)],
         links={p.interface: str(ipaddress.ip_interface(p.address).network) for p in host.placements},
         routes={r.to: r.via for r in host.routes} if fixed else {},
         hosts=fixed,
