@@ -40,6 +40,7 @@ def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
     (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = automation.ProjectSettings(name=PROJECT, runtime="python", main=str(folder))
     environ = dict(engine.environ()) | {"STORMDESK_HOME": str(home.home())}
+    environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"  # nothing is downloaded on the way
     if "PULUMI_BACKEND_URL" not in os.environ:
         settings.backend = automation.ProjectBackend(url=f"file://{folder}/state")
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
@@ -112,14 +113,13 @@ def _set_free(stack: automation.Stack, name: str) -> None:
 
 
 def _parts(stack: automation.Stack) -> dict[str, list[str]]:
-    """Each dynamic part of the stack's state and its drift."""
+    """Each resource of the stack's state, and its drift where it knows one."""
     deployment = stack.export_stack().deployment
-    resources = (deployment or {}).get("resources", [])
     found = {}
-    for resource in resources:
-        outputs = resource.get("outputs", {})
-        if "part" in outputs:
-            found[outputs["part"]] = list(outputs.get("drift") or [])
+    for resource in (deployment or {}).get("resources", []):
+        if resource.get("custom") and not resource["type"].startswith("pulumi:"):
+            name = resource["urn"].rpartition("::")[2]
+            found[name] = list(resource.get("outputs", {}).get("drift") or [])
     return found
 
 

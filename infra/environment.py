@@ -1,6 +1,7 @@
 """Ephemeral environments: up, status, list, export, drift, unlock, down, reap. Says what it does by the `say` it is given.
 
-What an environment is lies in its folder (home.py). Its hosts are made by an engine: direct, for labs, or Pulumi.
+What an environment is lies in its folder (home.py). What its hosts are made of is a backend (backends/); who makes them is
+an engine: Pulumi, or, for labs, the lab itself (`direct`).
 """
 
 from __future__ import annotations
@@ -11,52 +12,24 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from stormdesk import inventory as documents
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
-from stormdesk.infra import dialing, engine, exports, program, pulumi_cli, stacks
+from stormdesk.infra import backends, dialing, engine, exports, program, pulumi_cli, stacks
 from stormdesk.infra import home as local
+from stormdesk.infra.backends.lab import backend as lab
 from stormdesk.infra.backends.lab import cgroup, control, deploy, parts, processes, records
 from stormdesk.infra.dialing import Dialer
 from stormdesk.infra.home import Material, Record
+from stormdesk.infra.status import Environment, HostStatus
 from stormdesk.infra.topology import NAME, Topology
 from stormdesk.inventory import Inventory
 
 Say = Callable[[str], None]
-BACKENDS, ENGINES, FORMATS = ("lab",), ("auto", "pulumi", "direct"), ("ssh-config", "ansible", "json")
-MIN_TTL_S, MAX_TTL_S, READY_S = 10.0, 7 * 86400.0, 60.0
+ENGINES, FORMATS = ("auto", "pulumi", "direct"), ("ssh-config", "ansible", "json")
+MIN_TTL_S, MAX_TTL_S = 10.0, 7 * 86400.0
 home = local.home
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """One environment, as `env.list` shows it.
-
-    `state` is running, gone (expired, killed, or never finished), or elsewhere: running, but of another STORMDESK_HOME.
-    """
-
-    name: str
-    state: str
-    backend: str
-    engine: str
-    owner: str
-    expires_at: str
-    hosts: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostStatus:
-    """One host, as `env.status` shows it. `state`: up, off, starting, failed; `boots` counts its starts."""
-
-    name: str
-    role: str
-    address: str
-    state: str
-    boots: int
-    ssh: bool
-    services: Mapping[str, bool]
 
 
 def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_s: float, say: Say) -> Inventory:
@@ -65,8 +38,10 @@ def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_
     `topology` is the name of a stack, or, for the direct engine, a Topology. UsageError: a bad value; RefusedError: the
     name is taken, this machine cannot (what to type is in the message), or it did not start, and then nothing is left.
     """
-    _check(name, backend, with_engine, ttl_s)
-    chosen = _engine(with_engine)
+    _check(name, with_engine, ttl_s)
+    chosen = _engine(backend, with_engine)
+    if isinstance(topology, str):
+        stacks.named(topology, stacks.Credentials(api_key="", api_secret=""))
     record = Record(
         name=name,
         owner=local.owner(),
@@ -76,17 +51,17 @@ def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_
         ttl_s=ttl_s,
         expires_at=local.expiry(ttl_s),
     )
-    if isinstance(topology, str):
-        stacks.named(topology, stacks.Credentials(api_key="", api_secret=""))
-    control.require()
+    if backend == "lab":
+        control.require()
     _refuse_running(name)
-    made = _direct if chosen == "direct" else _by_pulumi
-    order, inventory = made(record, topology, say)
-    deploy.wait_ready(order, records.running(name), READY_S, say)
+    reap_expired(say)
+    make = _direct if chosen == "direct" else _by_pulumi
+    stack, inventory = make(record, topology, say)
+    backends.named(backend).wait(record, stack, inventory, say)
     return inventory
 
 
-def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[deploy.Order, Inventory]:
+def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[Topology, Inventory]:
     with records.locked(record.name, 0.0) as lock:
         _refuse_running(record.name)
         if control.sweep(record.name, str(local.directory(record.name))):
@@ -95,17 +70,17 @@ def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[deploy.
             local.make(record.name)
             local.write_record(record)
             stack, material = _stack(record, topology)
-            order = program.order(record, stack, material)
-            _announce(record, stack, say)
+            _announce(record, stack, lab.prepare(record, stack), say)
+            order = lab.order(record, stack, material)
             inventory = program.inventory(record, deploy.inventory_hosts(order))
             deploy.deploy(order, lock, lambda: local.write_state(inventory, material.login))
         except BaseException:
             control.sweep(record.name, str(local.directory(record.name)))
             raise
-    return order, inventory
+    return stack, inventory
 
 
-def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[deploy.Order, Inventory]:
+def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topology, Inventory]:
     if not isinstance(topology, str):
         raise UsageError("a topology that has no name cannot go through Pulumi: use the direct engine")
     with _alone(record.name):
@@ -116,7 +91,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[depl
         try:
             local.write_record(record)
             stack, material = program.of(record)
-            _announce(record, stack, say)
+            _announce(record, stack, backends.named(record.backend).prepare(record, stack), say)
             document = engine.run("up", record.name, engine.UP_S, say)
             inventory = documents.parse(json.dumps(document).encode(), program.OUTPUT)
             local.write_state(inventory, material.login)
@@ -124,7 +99,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[depl
             with contextlib.suppress(StormdeskError):
                 down(record.name, say)
             raise
-    return program.order(record, stack, material), inventory
+    return stack, inventory
 
 
 def _stack(record: Record, topology: str | Topology) -> tuple[Topology, Material]:
@@ -133,44 +108,25 @@ def _stack(record: Record, topology: str | Topology) -> tuple[Topology, Material
     return topology, local.material(record.name, [host.name for host in topology.hosts])
 
 
-def _announce(record: Record, stack: Topology, say: Say) -> None:
-    engine_ = f"{record.engine} engine" if record.engine == "direct" else "Pulumi"
-    say(
-        f"environment {record.name}: {stack.name}, {len(stack.hosts)} hosts, {record.backend}, {engine_}, "
-        f"until {record.expires_at}"
-    )
-    for line in deploy.shortcomings():
+def _announce(record: Record, stack: Topology, notes: Sequence[str], say: Say) -> None:
+    by = "directly" if record.engine == "direct" else "by Pulumi"
+    what = f"{stack.name}, {len(stack.hosts)} hosts, {record.backend} {by}"
+    say(f"environment {record.name}: {what}, until {record.expires_at}")
+    for line in notes:
         say(line)
 
 
 def status(name: str | None) -> Sequence[HostStatus]:
-    """Each host's state, asked of the lab init, and whether its sshd and services listen."""
+    """Each host's state, and whether its sshd and services listen."""
     inventory = load(name)
-    pid = records.running(inventory.environment)
-    states, pids = control.status(inventory.environment), control.host_pids(inventory.environment, pid)
-    result = []
-    for host in inventory.hosts.values():
-        state = states.get(host.name, {"state": "unknown", "boots": 0})
-        ports = control.listening(pids[host.name]) if host.name in pids else set()
-        result.append(
-            HostStatus(
-                name=host.name,
-                role=host.role,
-                address=host.address,
-                state=state["state"],
-                boots=state["boots"],
-                ssh=host.port in ports,
-                services={n: set(s.ports.values()) <= ports for n, s in host.services.items()},
-            )
-        )
-    return result
+    return _backend(inventory.environment).status(inventory)
 
 
 def list_environments() -> Sequence[Environment]:
     """All environments of this home, and all labs that run on this machine whatever their home."""
-    running = processes.labs()
+    labs = processes.labs()
     names = {d.name for d in local.envs().iterdir() if NAME.fullmatch(d.name)} if local.envs().is_dir() else set()
-    return [_environment(name, name in names, name in running) for name in sorted(names | set(running))]
+    return [_environment(name, name in names) for name in sorted(names | set(labs))]
 
 
 def load(name: str | None) -> Inventory:
@@ -184,7 +140,7 @@ def load(name: str | None) -> Inventory:
         known = ", ".join(e.name for e in list_environments()) or "none"
         raise UsageError(f"no environment '{name}' (there is: {known}). Type: invoke env.up --name {name}")
     inventory = documents.parse(path.read_bytes(), str(path))
-    if not records.running(name):
+    if not _backend(name).running(name):
         raise RefusedError(f"environment {name} is not running any more. Type: invoke env.down --env {name}")
     return inventory
 
@@ -260,25 +216,25 @@ def down(name: str, say: Say, wait_s: float = 15.0) -> None:
     Waits up to `wait_s` for another command that works on it, then RefusedError.
     """
     local.check_name(name)
-    _need_root()
     record = local.read_record(name)
-    pid = records.running(name)
+    backend = _backend(name)
+    if backend is lab:
+        _need_root()
+    was_running = backend.running(name)
     if record is not None and record.engine == "pulumi":
         _destroy(name, say)
-    with records.locked(name, wait_s):
-        control.stop(records.running(name))
-        left = control.sweep(name, str(local.directory(name)))
+    left = backend.remove(name, wait_s)
     with contextlib.suppress(OSError):
         local.envs().rmdir()
     say(
         f"environment {name}: down"
-        if pid
+        if was_running
         else f"environment {name}: was not running{', remains removed' if left else ''}"
     )
 
 
 def _destroy(name: str, say: Say) -> None:
-    """Let Pulumi take away what it made. Whatever it cannot, goes with the lab."""
+    """Let Pulumi take away what it made. Whatever it cannot, its backend does."""
     if pulumi_cli.find() is None:
         say("the Pulumi engine that made it is gone: its state goes with the environment")
         return
@@ -289,13 +245,13 @@ def _destroy(name: str, say: Say) -> None:
 
 
 def reap(say: Say) -> Sequence[str]:
-    """Remove what environments that are not running have left, here and in /run. Returns their names.
+    """Remove what environments that are not running have left: here, in /run, and on a Docker engine. Returns their names.
 
     One that another command is just working on is left to it.
     """
+    gone = list(reap_expired(say))
     _need_root()
-    left = {e.name for e in list_environments()} | records.names() | cgroup.labs()
-    gone = []
+    left = {e.name for e in list_environments() if e.state == "gone"} | records.names() | cgroup.labs()
     for name in sorted(n for n in left - set(processes.labs()) if NAME.fullmatch(n)):
         try:
             down(name, say, wait_s=0.0)
@@ -305,15 +261,27 @@ def reap(say: Say) -> Sequence[str]:
     return gone
 
 
+def reap_expired(say: Say) -> Sequence[str]:
+    """Take away what is over on a Docker engine: unlike a lab, nothing there keeps the time. Found by labels alone."""
+    from stormdesk.infra.backends.docker import backend as docker
+
+    expired = docker.expired()
+    for name in expired:
+        say(f"environment {name} on this Docker engine has expired")
+        if local.read_record(name):
+            down(name, say)
+        else:
+            docker.remove(name, 0.0)
+    return expired
+
+
 def dialer(of: str | Inventory | None) -> Dialer:
     """A function that connects to a host's sshd: (host, seconds) to a connected socket. Raises ConnectFailed."""
     return dialing.dialer(of if isinstance(of, Inventory) else load(of))
 
 
-def _check(name: str, backend: str, with_engine: str, ttl_s: float) -> None:
+def _check(name: str, with_engine: str, ttl_s: float) -> None:
     local.check_name(name)
-    if backend not in BACKENDS:
-        raise UsageError(f"no backend '{backend}'. There is: {', '.join(BACKENDS)}.")
     if with_engine not in ENGINES:
         raise UsageError(f"no engine '{with_engine}'. There is: {', '.join(ENGINES)}.")
     if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
@@ -322,17 +290,27 @@ def _check(name: str, backend: str, with_engine: str, ttl_s: float) -> None:
         )
 
 
-def _engine(wanted: str) -> str:
-    """`auto` is Pulumi when it is there, and direct otherwise."""
-    if wanted == "auto":
+def _engine(backend: str, wanted: str) -> str:
+    """`auto` is Pulumi when it is there, and direct otherwise; only a lab can be made directly."""
+    is_lab = backends.named(backend) is lab
+    if wanted == "direct" and not is_lab:
+        raise UsageError(f"--engine direct: only a lab can be made directly; {backend} needs --engine pulumi")
+    if wanted == "auto" and is_lab:
         return "pulumi" if pulumi_cli.find() else "direct"
-    if wanted == "pulumi":
+    if wanted != "direct":
         pulumi_cli.require()
+        return "pulumi"
     return wanted
 
 
+def _backend(name: str) -> backends.Backend:
+    """What an environment's hosts are made of; a lab that lost its record is still a lab."""
+    record = local.read_record(name)
+    return backends.named(record.backend if record else "lab")
+
+
 def _refuse_running(name: str) -> None:
-    if records.running(name):
+    if _backend(name).running(name):
         raise RefusedError(
             f"environment {name} is already up. Type: invoke env.status, or invoke env.down --env {name}"
         )
@@ -358,10 +336,11 @@ def _need_root() -> None:
         raise RefusedError("this needs root, as the lab did. Type it again with: sudo -E")
 
 
-def _environment(name: str, ours: bool, running: bool) -> Environment:
+def _environment(name: str, ours: bool) -> Environment:
     path = local.directory(name) / "inventory.json"
     known = documents.parse(path.read_bytes(), str(path)) if path.exists() else None
     record = local.read_record(name)
+    running = _backend(name).running(name)
     return Environment(
         name=name,
         state="gone" if not running else "running" if ours else "elsewhere",

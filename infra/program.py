@@ -6,14 +6,12 @@ The same values whoever runs it: `python -m stormdesk.infra.automation` for `inv
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pulumi
 
 from stormdesk import inventory as documents
-from stormdesk.errors import UsageError
-from stormdesk.infra import home, stacks
-from stormdesk.infra.backends.lab import control, deploy
+from stormdesk.infra import backends, home, stacks
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.topology import Topology
 from stormdesk.inventory import Inventory, InventoryHost
@@ -23,9 +21,7 @@ OUTPUT = "stormdesk_inventory"
 
 def run(record: Record, topology: Topology, material: Material) -> None:
     """Declare everything, and export the inventory document."""
-    if record.backend not in DECLARE:
-        raise UsageError(f"no backend '{record.backend}'. There is: {', '.join(DECLARE)}.")
-    hosts = DECLARE[record.backend](record, topology, material)
+    hosts = backends.named(record.backend).declare(record, topology, material)
     pulumi.export(OUTPUT, json.loads(documents.render(inventory(record, hosts))))
 
 
@@ -41,31 +37,6 @@ def of(record: Record) -> tuple[Topology, Material]:
     bare = stacks.named(record.topology, stacks.Credentials(api_key="", api_secret=""))
     material = home.material(record.name, [host.name for host in bare.hosts])
     return stacks.named(record.topology, material.credentials), material
-
-
-def order(record: Record, topology: Topology, material: Material) -> deploy.Order:
-    """What a lab is made from."""
-    return deploy.Order(
-        name=record.name,
-        topology=topology,
-        home=home.directory(record.name),
-        ttl_s=record.ttl_s,
-        expires_at=record.expires_at,
-        login=material.login,
-        host_keys=material.host_keys,
-        layer=control.require(),
-    )
-
-
-def _lab(record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]:
-    from stormdesk.infra.backends.lab import declared
-
-    wanted = order(record, topology, material)
-    declared.declare(wanted)
-    return deploy.inventory_hosts(wanted)
-
-
-DECLARE: Mapping[str, Callable[[Record, Topology, Material], Mapping[str, InventoryHost]]] = {"lab": _lab}
 
 
 def identity(record: Record, material: Material) -> None:

@@ -56,6 +56,12 @@ class Engine:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
 
+    def has_plugin(self, name: str) -> bool:
+        """Is a resource plugin there, on PATH or installed? Which version of it is the engine's business."""
+        home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        on_path = shutil.which(f"pulumi-resource-{name}", path=self.environ()["PATH"])
+        return bool(on_path) or any(home.glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}"))
+
     def command(self) -> PulumiCommand:
         """For `LocalWorkspaceOptions(pulumi_command=...)`: this very engine, wherever it lies."""
         from pulumi.automation import PulumiCommand

@@ -38,6 +38,12 @@ def wait(inventory: Inventory, topology: Topology, dialer: Dialer, seconds: floa
             say(f"{what} after {time.monotonic() - started:.2f} s")
 
 
+def listening(pool: Pool, host: str) -> set[int]:
+    """The TCP ports that anybody listens on, on a host."""
+    lines = pool.run(host, ("ss", "-Hltn"), ASK_S).stdout.splitlines()
+    return {int(line.split()[3].rpartition(":")[2]) for line in lines}
+
+
 def _deaf(pool: Pool) -> Sequence[str]:
     """The hosts that SSH does not reach."""
 
@@ -49,12 +55,7 @@ def _deaf(pool: Pool) -> Sequence[str]:
 
 def _silent(pool: Pool, topology: Topology) -> Sequence[str]:
     """The services (`trader on trader-a`) that do not listen on all of their ports."""
-
-    def ask(host: str) -> set[int]:
-        lines = pool.run(host, ("ss", "-Hltn"), ASK_S).stdout.splitlines()
-        return {int(line.split()[3].rpartition(":")[2]) for line in lines}
-
-    heard = pool.each(dict.fromkeys(s.host for s in topology.services), ask)
+    heard = pool.each(dict.fromkeys(s.host for s in topology.services), lambda host: listening(pool, host))
 
     def listens(service: Service) -> bool:
         ports = heard[service.host]

@@ -1,1 +1,359 @@
-../tasks.py
+"""The command line: `invoke --list`. No logic here: parse, one library call, print."""
+
+from __future__ import annotations
+
+import sys
+
+sys.dont_write_bytecode = False  # invoke turns it on, and then every start would compile our modules again
+
+from dataclasses import asdict  # noqa: E402
+
+from invoke.collection import Collection  # noqa: E402
+from invoke.context import Context  # noqa: E402
+
+from stormdesk.drive.commands import attack, check, game_day, one_environment, one_host, reach, report_again  # noqa: E402
+from stormdesk.front import PLAN_HELP, command, fault_commands, show  # noqa: E402
+from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
+from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
+
+CUT = "hold new orders for a moment, so that all sources can be read at one instant"
+TWO_HOURS, KILLS, SEED, ALL = Lifetime("2h"), Count(200), Seed(0), Percent(100)
+ENV = {"env": TARGETS["env"][1]}
+WHERE = {name: text for name, (_, text) in TARGETS.items()}
+JSON = {"json": "one JSON object on stdout, all else on stderr"}
+
+
+# ---- start here ------------------------------------------------------------------------------------------------------
+
+
+@command(
+    hint="[--host H]   START HERE",
+    help={
+        **WHERE,
+        **JSON,
+        "host": "check SSH to this host too",
+        "install": "pulumi: download or build the Pulumi engine, when there is none",
+        "plan": PLAN_HELP,
+    },
+)
+def doctor(
+    _: Context,
+    host: str = "",
+    env: str = "",
+    inventory: str = "",
+    install: str = "",
+    plan: bool = False,
+    json: bool = False,
+) -> int:
+    """Check this machine and say how to fix it."""
+    from stormdesk.drive import doctor as examination
+
+    if install:
+        return examination.install(install, plan, show(json))
+    return examination.examine(host, env, inventory, show(json))
+
+
+@command(
+    effect="create environment {name}, fill the disk of trader-a for 20s, check, and take it down",
+    hint="[--name N]",
+    help={**JSON, "name": "of the environment; it is taken down again"},
+)
+def demo(_: Context, name: str = "demo", json: bool = False) -> int:
+    """See it once: lab, full disk, proof, report."""
+    from stormdesk.drive import demo as story
+
+    return story.run(name, show(json))
+
+
+# ---- env: ephemeral environments -------------------------------------------------------------------------------------
+
+
+@command(
+    effect="create environment {name}: {topology}, backend {backend}, for {ttl}",
+    hint="[--name N --ttl 2h]",
+    help={
+        "name": "of the environment: lower-case letters, digits and -",
+        "topology": "core",
+        "backend": "lab: Linux namespaces on this machine; docker: containers; swarm: services over several machines",
+        "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
+        "ttl": "it goes away by itself after this",
+    },
+)
+def up(
+    _: Context,
+    name: str = "demo",
+    topology: str = "core",
+    backend: str = "lab",
+    engine: str = "auto",
+    ttl: Lifetime = TWO_HOURS,
+) -> None:
+    """Create an environment that trades."""
+    from stormdesk.infra import environment
+
+    environment.up(name, topology, backend, engine, float(ttl), show(False).say)
+
+
+@command(hint="[--env N]", help={**ENV, **JSON})
+def status(_: Context, env: str = "", json: bool = False) -> None:
+    """Show hosts and services."""
+    from stormdesk.infra import environment
+
+    show(json).rows("hosts", [asdict(host) for host in environment.status(env or None)])
+
+
+@command(name="list", help=JSON)
+def list_(_: Context, json: bool = False) -> None:
+    """List environments."""
+    from stormdesk.infra import environment
+
+    show(json).rows("environments", [asdict(item) for item in environment.list_environments()])
+
+
+@command(hint="--format ssh-config|ansible|json", help={**ENV, "format_": "ssh-config, ansible or json"})
+def export(_: Context, env: str = "", format_: str = "ssh-config") -> None:
+    """Print how to reach the hosts."""
+    from stormdesk.infra import environment
+
+    print(environment.export(env or None, format_), end="")
+
+
+@command(effect="open a shell on {host}", hint="--host H", help={**ENV, "host": "which host"})
+def ssh(_: Context, host: str = "", env: str = "") -> None:
+    """Open a shell on a host."""
+    from stormdesk.infra import environment
+
+    environment.ssh(env or None, one_host(host, env))
+
+
+@command(
+    name="exec",
+    effect="run {command} on {host}",
+    hint="--host H --command C",
+    help={**ENV, "host": "which host", "command": "one shell command"},
+)
+def exec_(_: Context, host: str = "", command: str = "", env: str = "") -> int:
+    """Run a command on a host.
+
+    Its exit code is ours."""
+    from stormdesk.infra import environment
+
+    return environment.execute(env or None, one_host(host, env), command)
+
+
+@command(
+    hint="[--mend]",
+    effect="read the hosts, networks, volumes and services of the environment",
+    help={**ENV, **JSON, "mend": "bring back what is not as declared"},
+)
+def drift(_: Context, env: str = "", mend: bool = False, json: bool = False) -> int:
+    """Compare what is with what was declared.
+
+    Exit code 1 when something differs, as after a fault that nobody took out.
+    """
+    from stormdesk.drive.commands import drifted
+
+    return drifted(env, mend, json)
+
+
+@command(effect="break the lock on the state of {env}", hint="--env N", help=ENV)
+def unlock(_: Context, env: str = "") -> None:
+    """Break the lock of a dead engine."""
+    from stormdesk.infra import environment
+
+    environment.unlock(one_environment(env), show(False).say)
+
+
+@command(effect="take the environment down and remove what it left", hint="[--env N]", help=ENV)
+def down(_: Context, env: str = "") -> None:
+    """Take an environment down.
+
+    Works in whatever state it is, and twice."""
+    from stormdesk.infra import environment
+
+    environment.down(one_environment(env), show(False).say)
+
+
+@command(effect="remove what environments that ended have left")
+def reap(_: Context) -> None:
+    """Remove what ended environments left."""
+    from stormdesk.infra import environment
+
+    environment.reap(show(False).say)
+
+
+# ---- chaos: faults, and the way back ---------------------------------------------------------------------------------
+
+
+@command(help=JSON)
+def catalog(_: Context, json: bool = False) -> None:
+    """List faults: parameters, needs, undo."""
+    from stormdesk.drive import catalogue
+
+    show(json).report(Catalogue(catalogue.faults()))
+
+
+@command(name="status", hint="[--env N]", help={**WHERE, **JSON})
+def faults_in(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Ask the hosts which faults are in.
+
+    Exit code 5 when one is stuck or a host does not answer."""
+    from stormdesk.drive import operate
+
+    return show(json).report(operate.status(*reach(env, inventory)))
+
+
+@command(
+    effect="revert faults on the hosts",
+    hint="[--run ID --host H --all]   SAFE AT ANY TIME",
+    help={**WHERE, **JSON, "run": "only this run", "host": "only these hosts", "all_": "everything on all hosts"},
+    iterable=["host"],
+)
+def revert(
+    _: Context,
+    host: list[str],
+    run: str = "",
+    all_: bool = False,
+    env: str = "",
+    inventory: str = "",
+    json: bool = False,
+) -> int:
+    """Undo faults now.
+
+    Works from what the hosts themselves know, so a lost record is no obstacle."""
+    from stormdesk.drive import operate
+
+    presenter = show(json)
+    return presenter.report(operate.revert(*reach(env, inventory), run, host, all_, presenter))
+
+
+@command(effect="finish what dead controllers and reboots left", help={**WHERE, **JSON})
+def recover(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Finish what a dead controller left."""
+    from stormdesk.drive import operate
+
+    presenter = show(json)
+    return presenter.report(operate.recover(*reach(env, inventory), presenter))
+
+
+@command(
+    effect="revert all faults and refuse new ones, or with --lift allow them again",
+    hint="[--lift]",
+    help={**WHERE, **JSON, "lift": "allow faults again"},
+)
+def halt(_: Context, lift: bool = False, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Undo everything, refuse new faults."""
+    from stormdesk.drive import operate
+
+    presenter = show(json)
+    return presenter.report(operate.halt(*reach(env, inventory), lift, presenter))
+
+
+# ---- check: the proof ------------------------------------------------------------------------------------------------
+@command(name="steady", hint="[--env N]", help={**WHERE, **JSON})
+def check_steady(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Is the steady state as it should be?"""
+    return check(["steady"], env, inventory, json)
+
+
+@command(name="invariants", effect=CUT, hint="[--env N]", help={**WHERE, **JSON})
+def check_invariants(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Do orders, positions, ledger agree?
+
+    Holds new orders until those in flight are done (20 s at most), reads all sources, and lets trading go on.
+    """
+    return check(["invariants"], env, inventory, json)
+
+
+@command(name="residue", hint="[--env N]", help={**WHERE, **JSON})
+def check_residue(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Is anything of ours left on a host?"""
+    return check(["residue"], env, inventory, json)
+
+
+@command(name="all", effect=CUT, hint="[--env N]", help={**WHERE, **JSON})
+def check_all(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """All checks."""
+    return check(["steady", "invariants", "residue"], env, inventory, json)
+
+
+# ---- gameday: runbooks -----------------------------------------------------------------------------------------------
+@command(name="list", help=JSON)
+def runbooks(_: Context, json: bool = False) -> None:
+    """List the runbooks."""
+    from stormdesk.drive import gameday
+
+    books = [(path, gameday.read(path)) for path in gameday.runbooks()]
+    show(json).rows("runbooks", [{"runbook": p.stem, "scenario": b.scenario, "title": b.title} for p, b in books])
+
+
+@command(
+    name="run",
+    effect="run the game day {runbook}",
+    hint="--runbook R [--env N]",
+    help={
+        **WHERE,
+        **JSON,
+        "runbook": "a file, or its name in runbooks/",
+        "seed": "of its random choices; default: random",
+    },
+    kinds={"seed": Seed},
+)
+def play(
+    _: Context, runbook: str = "", env: str = "", inventory: str = "", seed: Seed | None = None, json: bool = False
+) -> int:
+    """Run a runbook."""
+    return game_day(runbook, env, inventory, seed, json)
+
+
+@command(
+    name="report",
+    effect="write the report of run {run} again",
+    hint="--run ID",
+    help={"run": "the id of a run in runs/"},
+)
+def write_report(_: Context, run: str = "") -> None:
+    """Write a run's report again."""
+    print(report_again(run))
+
+
+# ---- dev: for those who work on Stormdesk ----------------------------------------------------------------------------
+@command(name="check", effect="run linter, type checker and the tests that need no lab")
+def dev_check(_: Context) -> int:
+    """Check the code: lint, types, fast tests."""
+    from stormdesk.drive import develop
+
+    return develop.check(show(False))
+
+
+@command(
+    effect="kill the controller of real runs {kills} times, in a lab of its own",
+    hint="--kills N",
+    help={"kills": "how often; each of the steps gets its share", "seed": "of the choice of moments"},
+)
+def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
+    """Kill the controller; every host must heal."""
+    from stormdesk.drive import develop
+
+    return develop.crashtest(kills, seed)
+
+
+@command(
+    effect="run every repeated test at {percent} % of its full count, in labs of its own",
+    hint="[--percent 100]",
+    help={"percent": "how much of the full counts"},
+)
+def soak(_: Context, percent: Percent = ALL) -> int:
+    """Run every repeated test in full."""
+    from stormdesk.drive import develop
+
+    return develop.soak(percent)
+
+
+ns = Collection()
+ns.add_task(doctor)
+ns.add_task(demo)
+ns.add_collection(Collection("env", up, status, list_, export, ssh, exec_, drift, unlock, down, reap))
+ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_in, revert, recover, halt))
+ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
+ns.add_collection(Collection("gameday", runbooks, play, write_report))
+ns.add_collection(Collection("dev", dev_check, crashtest, soak))

@@ -1,0 +1,39 @@
+"""What hosts are made of: an explicit registry. Each backend is a module with the functions of `Backend`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from stormdesk.errors import UsageError
+
+if TYPE_CHECKING:
+    from stormdesk.infra.home import Material, Record
+    from stormdesk.infra.status import HostStatus
+    from stormdesk.infra.topology import Topology
+    from stormdesk.inventory import Inventory, InventoryHost
+
+MODULES: Mapping[str, str] = {
+    "lab": "stormdesk.infra.backends.lab.backend",
+    "docker": "stormdesk.infra.backends.docker.backend",
+    "swarm": "stormdesk.infra.backends.docker.backend",
+}
+
+
+class Backend(Protocol):
+    """What an environment asks of the backend that its hosts are made of."""
+
+    def prepare(self, record: Record, topology: Topology) -> Sequence[str]: ...
+    def declare(self, record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]: ...
+    def running(self, name: str) -> bool: ...
+    def wait(self, record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None: ...
+    def remove(self, name: str, wait_s: float) -> bool: ...
+    def status(self, inventory: Inventory) -> Sequence[HostStatus]: ...
+
+
+def named(name: str) -> Backend:
+    """The backend of that name; UsageError lists the ones that exist."""
+    if name not in MODULES:
+        raise UsageError(f"no backend '{name}'. There is: {', '.join(MODULES)}.")
+    return cast(Backend, importlib.import_module(MODULES[name]))

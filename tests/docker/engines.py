@@ -44,7 +44,7 @@ done
 export PATH=/run/bin:$PATH
 [ "$network" = machine ] || ip link set lo up
 exec dockerd --data-root "$folder/data" --exec-root /run/docker --pidfile /run/docker.pid \\
-  --host "unix://$folder/sock" --storage-driver overlay2 --cgroup-parent "/stormdesk-${folder##*/}" "$@"
+  --host "unix://$folder/sock" --storage-driver overlay2 --cgroup-parent "/dockerd-${folder##*/}" "$@"
 """
 
 
@@ -81,7 +81,7 @@ def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Docke
     finally:
         starter.send_signal(signal.SIGKILL)  # and with it, by --kill-child, everything in its namespaces
         starter.wait(10.0)
-        _remove_groups(f"stormdesk-{folder.name}")
+        _remove_groups(f"dockerd-{folder.name}")
 
 
 def packages() -> Path | None:

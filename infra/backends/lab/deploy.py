@@ -12,7 +12,7 @@ from stormdesk.infra.backends.lab import cgroup, control, files, processes, reco
 from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.topology import Host, Topology
-from stormdesk.inventory import InventoryHost
+from stormdesk.inventory import Inventory, InventoryHost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +122,14 @@ def _inventory_host(order: Order, host: Host) -> InventoryHost:
     )
 
 
-def wait_ready(order: Order, pid: int, seconds: float, say: Callable[[str], None]) -> None:
+def wait_ready(inventory: Inventory, topology: Topology, pid: int, seconds: float, say: Callable[[str], None]) -> None:
     """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
 
     Services are not asked before they listen, and are given up (not the lab) after `seconds`.
     """
     started = time.monotonic()
-    topology = order.topology
-    hosts = inventory_hosts(order)
-    pids = control.host_pids(order.name, pid)
+    hosts = inventory.hosts
+    pids = control.host_pids(inventory.environment, pid)
     stages: list[tuple[str, Callable[[], Sequence[str]]]] = [
         (f"SSH on {len(hosts)} hosts", lambda: [n for n, h in hosts.items() if not control.ssh_answers(pid, h.address)])
     ]

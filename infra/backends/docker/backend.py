@@ -1,0 +1,111 @@
+"""Containers of a Docker engine, and services of a swarm, as backends of environments (see infra/environment.py)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from stormdesk.drive.pool import Pool
+from stormdesk.errors import RefusedError
+from stormdesk.infra import dialing, home, pulumi_cli, ready
+from stormdesk.infra.backends.docker import choices, engine, plan
+from stormdesk.infra.backends.docker.choices import Choices
+from stormdesk.infra.home import Material, Record
+from stormdesk.infra.status import HostStatus
+from stormdesk.infra.topology import Topology
+from stormdesk.inventory import Inventory, InventoryHost
+
+READY_S = 120.0
+PLUGIN, PLUGIN_VERSION = "pulumi-resource-docker", "5.0.0"
+
+
+def prepare(record: Record, topology: Topology) -> Sequence[str]:
+    """Refuse where it cannot work, choose what is kept with the environment; what the engine cannot give, a line each."""
+    pulumi = pulumi_cli.require()
+    if not pulumi.has_plugin("docker"):
+        raise RefusedError(
+            f"the Pulumi engine has no plugin for Docker. Type: {pulumi.path} plugin install resource docker {PLUGIN_VERSION}"
+        )
+    found = engine.find()
+    chosen = choices.choose(found, topology, in_swarm=record.backend == "swarm")
+    home.write(home.directory(record.name) / "choices.json", msgspec.json.encode(chosen).decode())
+    return plan.shortcomings(chosen.abilities)
+
+
+def declare(record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]:
+    """Declare containers and networks in a Pulumi program; returns the hosts for the inventory."""
+    from stormdesk.infra.backends.docker import declared, declared_swarm
+
+    chosen = _chosen(record.name)
+    stack = chosen.topology(topology)
+    site = chosen.site(
+        environment=record.name,
+        owner=record.owner,
+        expires_at=record.expires_at,
+        authorized_key=material.login.public,
+        identity_file=str(home.directory(record.name) / "id_ed25519"),
+        host_keys=material.host_keys,
+    )
+    if record.backend == "swarm":
+        return declared_swarm.declare(stack, site, chosen.nodes)
+    return declared.declare(stack, site)
+
+
+def running(name: str) -> bool:
+    """Was it made, and is its time not over? Containers that ended are no reason to take it for gone."""
+    record = home.read_record(name)
+    made = (home.directory(name) / "inventory.json").exists()
+    return record is not None and made and home.seconds_left(record.expires_at) > 0
+
+
+def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
+    """Wait until hosts and services answer; says when, or what does not."""
+    stack = _chosen(record.name).topology(topology)
+    ready.wait(inventory, stack, dialing.dialer(inventory), READY_S, say)
+
+
+def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another
+    """Remove all that carries the environment's label, and its folder; True: there was something."""
+    folder = home.directory(name)
+    there = folder.exists()
+    gone = engine.remove(engine.find(), name)
+    shutil.rmtree(folder, ignore_errors=True)
+    return there or bool(gone)
+
+
+def expired() -> Sequence[str]:
+    """The environments on the engine whose time is over, by their labels alone; none where no engine answers."""
+    try:
+        return engine.expired(engine.find(), datetime.now(UTC))
+    except RefusedError:
+        return ()
+
+
+def status(inventory: Inventory) -> Sequence[HostStatus]:
+    """Each host's state, as far as SSH tells."""
+    with Pool(inventory, dialing.dialer(inventory)) as pool:
+        heard = pool.each(inventory.hosts, lambda host: ready.listening(pool, host))
+    result = []
+    for host in inventory.hosts.values():
+        answer = heard[host.name]
+        ports = answer if isinstance(answer, set) else set()
+        ok = answer is ports
+        result.append(
+            HostStatus(
+                name=host.name,
+                role=host.role,
+                address=host.target,
+                state="up" if ok else "unreachable",
+                boots=1,
+                ssh=ok,
+                services={n: set(s.ports.values()) <= ports for n, s in host.services.items()},
+            )
+        )
+    return result
+
+
+def _chosen(name: str) -> Choices:
+    return msgspec.json.decode((home.directory(name) / "choices.json").read_bytes(), type=Choices)

@@ -1,0 +1,82 @@
+"""The lab as a backend of environments (see infra/environment.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from stormdesk.infra import home
+from stormdesk.infra.backends.lab import control, deploy, records
+from stormdesk.infra.home import Material, Record
+from stormdesk.infra.status import HostStatus
+from stormdesk.infra.topology import Topology
+from stormdesk.inventory import Inventory, InventoryHost
+
+READY_S = 60.0
+
+
+def prepare(record: Record, topology: Topology) -> Sequence[str]:  # noqa: ARG001  what other backends need
+    """Refuse where a lab cannot run; what this machine cannot give to one, a line each."""
+    control.require()
+    return deploy.shortcomings()
+
+
+def order(record: Record, topology: Topology, material: Material) -> deploy.Order:
+    """What a lab is made from."""
+    return deploy.Order(
+        name=record.name,
+        topology=topology,
+        home=home.directory(record.name),
+        ttl_s=record.ttl_s,
+        expires_at=record.expires_at,
+        login=material.login,
+        host_keys=material.host_keys,
+        layer=control.require(),
+    )
+
+
+def declare(record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]:
+    """Declare the lab in a Pulumi program; returns its hosts for the inventory."""
+    from stormdesk.infra.backends.lab import declared
+
+    wanted = order(record, topology, material)
+    declared.declare(wanted)
+    return deploy.inventory_hosts(wanted)
+
+
+def running(name: str) -> bool:
+    """Is there a lab of that name?"""
+    return bool(records.running(name))
+
+
+def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
+    """Wait until hosts and services answer; says when, or what does not."""
+    deploy.wait_ready(inventory, topology, records.running(record.name), READY_S, say)
+
+
+def remove(name: str, wait_s: float) -> bool:
+    """End a lab and remove what it left, whatever state it is in; True: there was something."""
+    with records.locked(name, wait_s):
+        control.stop(records.running(name))
+        return control.sweep(name, str(home.directory(name)))
+
+
+def status(inventory: Inventory) -> Sequence[HostStatus]:
+    """Each host's state, asked of the lab init, and whether its sshd and services listen."""
+    pid = records.running(inventory.environment)
+    states, pids = control.status(inventory.environment), control.host_pids(inventory.environment, pid)
+    result = []
+    for host in inventory.hosts.values():
+        state = states.get(host.name, {"state": "unknown", "boots": 0})
+        ports = control.listening(pids[host.name]) if host.name in pids else set()
+        result.append(
+            HostStatus(
+                name=host.name,
+                role=host.role,
+                address=host.address,
+                state=state["state"],
+                boots=state["boots"],
+                ssh=host.port in ports,
+                services={n: set(s.ports.values()) <= ports for n, s in host.services.items()},
+            )
+        )
+    return result
