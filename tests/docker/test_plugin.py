@@ -83,6 +83,11 @@ def test_the_stack_as_its_plugin_makes_it(stack: Stack, own_engine: Dockerd, tmp
     said: list[str] = []
     ready.wait(desk.document, stack.topology, environment.dialer(desk.document), 60, said.append)
     assert len(said) == 3, said
+    places = [(name, p) for name in ("venue", "trader-a") for p in stack.topology.host(name).placements]
+    for name, place in places:
+        shown = desk.run(name, "ip", "-br", "addr", "show", "dev", place.interface)
+        assert place.address in shown
+        assert place.address6 in shown
     assert stack.it.preview().change_summary.keys() == {"same"}
     assert stack.changes(stack.it.refresh) == {}
 

@@ -88,13 +88,17 @@ def test_a_container_is_what_the_pure_function_says(asked: dict[str, Any]) -> No
         assert (got["name"], got["image"], got["hostname"]) == (it.name, it.image, it.hostname)
         assert tuple(got["command"]) == it.command
         assert got["capabilities"] == {"adds": it.capabilities, "drops": ["ALL"]}
-        assert got["networkMode"] == it.networks[0].network
+        assert got["networkMode"] == "bridge"
         assert [
             (n["name"], n["ipv4Address"], n["ipv6Address"], tuple(n["aliases"])) for n in got["networksAdvanced"]
         ] == [(n.network, n.address, n.address6, n.aliases) for n in it.networks]
         assert got["ports"] == [{"internal": 22, "external": it.ssh_port, "ip": "127.0.0.1", "protocol": "tcp"}]
         assert {label["label"]: label["value"] for label in got["labels"]} == it.labels
-        assert (got["memory"], got["tmpfs"]) == (it.memory_mib, {t.path: t.options for t in it.tmpfs})
+        assert (got["memory"], got["memorySwap"], got["tmpfs"]) == (
+            it.memory_mib,
+            it.memory_mib,
+            {t.path: t.options for t in it.tmpfs},
+        )
         assert "privileged" not in got
         data = CORE.volume_on(host.name)
         assert data

@@ -55,7 +55,7 @@ def test_the_command_line_says_all_that_the_value_says() -> None:
     assert after(words, "--cap-drop") == ["ALL"]
     assert after(words, "--cap-add") == sorted([*plan.CAPABILITIES, plan.OOM])
     assert after(words, "--mount") == ["type=volume,source=stormdesk-demo-trader-a,destination=/var/lib/trading"]
-    assert after(words, "--memory") == ["1024m"]
+    assert after(words, "--memory") == after(words, "--memory-swap") == ["1024m"]
     assert after(words, "--pids-limit") == ["512"]
     assert (after(words, "--network"), after(words, "--ip"), after(words, "--ip6")) == (
         ["stormdesk-demo-0-mgmt"], ["10.77.0.13"], ["fd77::13"],

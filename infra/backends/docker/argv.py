@@ -25,7 +25,7 @@ def volume(it: Data, carries: Mapping[str, str]) -> Argv:
 def create(it: Container) -> Argv:
     """Makes a container on the first of its networks; it does not run yet."""
     first, *_ = it.networks
-    limits = ["--memory", f"{it.memory_mib}m"]
+    limits = ["--memory", f"{it.memory_mib}m", "--memory-swap", f"{it.memory_mib}m"]  # that is: no swap
     if it.max_processes is not None:
         limits += ["--pids-limit", str(it.max_processes)]
     return [

@@ -49,14 +49,16 @@ def _container(
         image=it.image,
         hostname=it.hostname,
         command=it.command,
-        # Said in full: with a default, each refresh would find a difference.
-        network_mode=networks[it.networks[0].network].name,
+        # The plugin takes the container off the bridge again. With the first network's name here, its address there would
+        # not be the fixed one; with no mode at all, each refresh would find a difference, as without memory_swap.
+        network_mode="bridge",
         networks_advanced=[_attachment(place, networks) for place in it.networks],
         ports=[docker.ContainerPortArgs(internal=SSH, external=it.ssh_port, ip=LOOPBACK, protocol="tcp")],
         capabilities=docker.ContainerCapabilitiesArgs(adds=it.capabilities, drops=["ALL"]),
         tmpfs={place.path: place.options for place in it.tmpfs},
         mounts=[_mount(it.data, it.labels)] if it.data else [],
         memory=it.memory_mib,
+        memory_swap=it.memory_mib,
         labels=[docker.ContainerLabelArgs(label=key, value=value) for key, value in it.labels.items()],
         uploads=[
             docker.ContainerUploadArgs(
