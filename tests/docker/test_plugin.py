@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pytest
@@ -19,13 +17,12 @@ from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.topology import Topology
-from tests.docker import stand
+from tests.docker import programs, stand
 from tests.docker.engines import Dockerd
 from tests.docker.stand import SshConfig, invoke
 
 pytestmark = pytest.mark.lab
 
-PLUGIN = "pulumi-resource-docker"
 NAME = "plugged"
 
 
@@ -38,17 +35,9 @@ class Stack:
     site: Site
     state: Path
 
-    def changes(self, act: Callable[[], Any]) -> dict[str, int]:
-        """What a run of the engine changed, by kind, but for the stack's own resource."""
-        done = act()
-        found: dict[str, int] = done.summary.resource_changes or {}
-        return {str(getattr(kind, "value", kind)): n for kind, n in found.items() if kind != "same"}
-
 
 @pytest.fixture(scope="module")
 def stack(own_engine: Dockerd, engine: pulumi_cli.Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    if shutil.which(PLUGIN) is None:
-        pytest.skip(f"no {PLUGIN} on PATH. Type: pulumi plugin install resource docker, and put it there")
     folder = tmp_path_factory.mktemp("pulumi")
     docker = own_engine.engine
     image = image_.tag(image_.BUILT_BASE)
@@ -59,17 +48,7 @@ def stack(own_engine: Dockerd, engine: pulumi_cli.Engine, tmp_path_factory: pyte
         hosts = declared.declare(made.topology, made.site)
         pulumi.export("hosts", {name: host.port for name, host in hosts.items()})
 
-    (folder / "state").mkdir()
-    environ = {
-        **engine.environ(),
-        "PULUMI_HOME": str(folder / "home"),
-        "PULUMI_BACKEND_URL": f"file://{folder}/state",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "DOCKER_HOST": docker.environ["DOCKER_HOST"],
-    }
-    options = automation.LocalWorkspaceOptions(pulumi_command=engine.command(), env_vars=environ)
-    it = automation.create_stack(NAME, project_name="stormdesk", program=program, opts=options)
+    it = programs.stack(NAME, program, engine, docker, folder)
     made = Stack(it, topology, site, folder / "state")
     yield made
     engine_.remove(docker, NAME)
@@ -77,7 +56,7 @@ def stack(own_engine: Dockerd, engine: pulumi_cli.Engine, tmp_path_factory: pyte
 
 def test_the_stack_as_its_plugin_makes_it(stack: Stack, own_engine: Dockerd, tmp_path: Path) -> None:
     hosts, networks = stack.topology.hosts, stack.topology.networks
-    assert stack.changes(stack.it.up)["create"] == len(hosts) + len(networks) + 1
+    assert programs.changes(stack.it.up())["create"] == len(hosts) + len(networks) + 1
     found = dict(stand.through(own_engine, tmp_path, plan.inventory_hosts(stack.topology, stack.site)))
     desk = SshConfig(tmp_path, stand.inventory(stack.site, found, tmp_path))
     said: list[str] = []
@@ -89,12 +68,15 @@ def test_the_stack_as_its_plugin_makes_it(stack: Stack, own_engine: Dockerd, tmp
         assert place.address in shown
         assert place.address6 in shown
     assert stack.it.preview().change_summary.keys() == {"same"}
-    assert stack.changes(stack.it.refresh) == {}
+    assert programs.changes(stack.it.refresh()) == {}
 
     others = container_ids(own_engine) - container_ids(own_engine, "trader-b")
     changed = [dataclasses.replace(h, memory_mib=900) if h.name == "trader-b" else h for h in hosts]
     stack.topology = dataclasses.replace(stack.topology, hosts=changed)
-    assert stack.changes(stack.it.up) in ({"replace": 1}, {"delete-replaced": 1, "create-replacement": 1, "replace": 1})
+    assert programs.changes(stack.it.up()) in (
+        {"replace": 1},
+        {"delete-replaced": 1, "create-replacement": 1, "replace": 1},
+    )
     assert container_ids(own_engine) - container_ids(own_engine, "trader-b") == others
 
     words = ("--inventory", str(desk.inventory), "--host", "trader-a", "--percent", "100", "--for", "12s")

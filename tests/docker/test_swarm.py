@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -12,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import HostError
-from stormdesk.infra import environment, keys, ready, stacks
-from stormdesk.infra.backends.docker import choices, plan, swarm
+from stormdesk.infra import environment, keys, pulumi_cli, ready, rewriting, stacks
+from stormdesk.infra.backends.docker import choices, declared_swarm, plan, swarm
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.backends.docker.swarm import Node
 from stormdesk.infra.topology import Topology
-from tests.docker import engines, stand
+from stormdesk.inventory import InventoryHost
+from tests.docker import engines, programs, stand
 from tests.docker.engines import Dockerd
 from tests.docker.stand import SshConfig, invoke
 from tests.e2e.stack_harness import eventually
@@ -160,3 +162,42 @@ def test_disk_full_is_held(up: Up) -> None:
     done = invoke(up.ssh.folder, "chaos.disk-full", *words)
     assert done["verdict"] == "held", done
     assert done["residue"] == "clean"
+
+
+def test_the_plugin_makes_the_same_services(up: Up, engine: pulumi_cli.Engine, tmp_path: Path) -> None:
+    topology = part(rewriting.renumber(stacks.core(keys.credentials()), 78), ("venue", "store"))
+    ports = {name: port + 100 for name, port in up.site.ports.items()}
+    site = stand.site("plugged", topology, up.site.image, tmp_path, up.site.abilities)
+    site = dataclasses.replace(site, ports=ports)
+
+    def program() -> None:
+        declared_swarm.declare(topology, site, NODES)
+
+    stack = programs.stack("plugged", program, engine, up.manager, tmp_path)
+    try:
+        assert programs.changes(stack.up())["create"] == 2 * 2 + len(topology.networks) + 1
+        hosts: dict[str, InventoryHost] = {}
+        for it, node in zip(up.engines, NODES, strict=True):
+            found = swarm.inventory_hosts(topology, site, NODES)
+            hosts |= stand.through(it, tmp_path, {n: h for n, h in found.items() if h.address == node.address})
+        desk = SshConfig(tmp_path, stand.inventory(site, hosts, tmp_path))
+        said: list[str] = []
+        ready.wait(desk.document, topology, environment.dialer(desk.document), 60, said.append)
+        assert len(said) == 3, said
+        desk.run("store", "ping -c 1 -W 2 venue.mgmt")
+        assert stack.preview().change_summary.keys() == {"same"}
+        assert programs.changes(stack.refresh()) == {}
+        stack.destroy()
+        assert "plugged" not in engine_.environments(up.manager)
+    finally:
+        engine_.remove(up.manager, "plugged")
+
+
+def part(topology: Topology, names: tuple[str, ...]) -> Topology:
+    """Some hosts of a stack, with what is theirs."""
+    return dataclasses.replace(
+        topology,
+        hosts=[h for h in topology.hosts if h.name in names],
+        volumes=[v for v in topology.volumes if v.host in names],
+        services=[s for s in topology.services if s.host in names],
+    )
