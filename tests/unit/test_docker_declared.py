@@ -181,7 +181,8 @@ def test_overlay_networks_are_those_of_the_topology(swarmed: dict[str, Any]) -> 
     for it in plan.segments(CORE, SITE):
         got = inputs(swarmed[it.name])
         assert (got["driver"], got["attachable"], got["internal"]) == ("overlay", True, it.internal)
-        assert [config["subnet"] for config in got["ipamConfigs"]] == [it.subnet]
+        gateway = it.subnet.replace(".0/24", ".1")
+        assert got["ipamConfigs"] == [{"subnet": it.subnet, "gateway": gateway}]
 
 
 def whole(value: Any) -> Any:

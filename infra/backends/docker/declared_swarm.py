@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pulumi
 import pulumi_docker as docker
@@ -40,7 +41,8 @@ def _network(it: Segment, opts: pulumi.ResourceOptions | None) -> docker.Network
         driver="overlay",
         attachable=True,
         internal=it.internal,
-        ipam_configs=[docker.NetworkIpamConfigArgs(subnet=it.subnet)],
+        # The gateway is the one that a swarm chooses: not named here, each refresh would find it.
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet=it.subnet, gateway=str(ip_network(it.subnet)[1]))],
         labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in it.labels.items()],
         opts=replaced_first_deleted(opts),
     )

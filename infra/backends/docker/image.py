@@ -94,7 +94,8 @@ def bootstrap(engine: Engine, debootstrap: Sequence[str], say: Say) -> str:
             done = subprocess.run(command, check=False, stdout=out, stderr=out, timeout=BUILD_S)
         if done.returncode != 0:
             raise RefusedError(f"debootstrap: {log.read_text(errors='replace').strip().splitlines()[-1]}")
-        shutil.rmtree(f"{folder}/root/var/cache/apt/archives")
+        for name in ("var/cache/apt/archives", "var/lib/apt/lists"):
+            shutil.rmtree(f"{folder}/root/{name}")
         tar = subprocess.Popen(("tar", "-C", f"{folder}/root", "-c", "."), stdout=subprocess.PIPE)
         with tar.stdout or tempfile.TemporaryFile() as archive:
             command = (engine.command, "image", "import", "-", BUILT_BASE)
