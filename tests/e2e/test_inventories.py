@@ -42,6 +42,17 @@ def test_a_fault_by_an_exported_inventory(lab: str, tmp_path: Path, format_: str
     assert json.loads(done.stdout)["verdict"] == "held"
 
 
+def test_plain_pytest_takes_every_source(lab: str, tmp_path: Path) -> None:
+    file = tmp_path / "exported"
+    file.write_text(environment.export(lab, "ansible"))
+    words = ["-p", "no:cacheprovider", "-q", "checks/test_residue.py", "--inventory", f"ansible:{file}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
 def test_a_host_behind_another_one(lab: str, tmp_path: Path) -> None:
     """ProxyJump, and a ProxyCommand that talks over stdin and stdout: both end with their connection."""
     exported = tmp_path / "exported"
