@@ -74,7 +74,7 @@ def demo(_: Context, name: str = "demo", json: bool = False) -> int:
     help={
         "name": "of the environment: lower-case letters, digits and -",
         "topology": "core",
-        "backend": "lab: Linux namespaces on this machine",
+        "backend": "lab: Linux namespaces on this machine; docker: containers; swarm: services over several machines",
         "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
         "ttl": "it goes away by itself after this",
     },
