@@ -143,6 +143,11 @@ def test_the_import_names_lead_to_the_top_level_folders(room: str) -> None:
     assert (ROOT / room / "__init__.py").is_file()
 
 
+@pytest.mark.parametrize("name", ["runbooks", "tasks.py"])
+def test_there_is_one_list_of_tasks_and_one_folder_of_runbooks(name: str) -> None:
+    assert (ROOT / "stormdesk" / name).readlink() == Path("..") / name
+
+
 HEAVY = (
     "paramiko",
     "asyncio",
