@@ -55,7 +55,9 @@ class _Collector:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.results.append(CheckResult(report.nodeid, Verdict.UNKNOWN, _one_line(str(report.longrepr))))
+            said = str(report.longrepr)
+            errors = [line[1:] for line in said.splitlines() if line.startswith("E ")]  # the rest is a traceback
+            self.results.append(CheckResult(report.nodeid, Verdict.UNKNOWN, _one_line("".join(errors) or said)))
 
     def _keep(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         result = item.stash.get(RESULT, None)
@@ -91,6 +93,7 @@ def run_checks(
     evidence = Evidence(folder, inventory, run, hosts, fault=fault, recovery=recovery, diffs=diffs, own=own)
     collector = _Collector(evidence, what)
     arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
+    arguments.append("--continue-on-collection-errors")  # else pytest takes one for an interrupt
     arguments += [word for name in _QUIET for word in ("-p", f"no:{name}")]
     if junit is not None:
         arguments += [f"--junitxml={junit}"]
