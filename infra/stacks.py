@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stormdesk.errors import UsageError
@@ -21,6 +21,7 @@ NETWORKS = (
 BEHIND_STORE = (Route(to="10.88.0.0/16", via="10.77.2.16"), Route(to="fd88::/64", via="fd77:0:0:2::16"))
 VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
 REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
+MIN_SCALE, MAX_SCALE = 7, 200
 TRADERS = {"trader-a": 13, "trader-b": 14}
 
 
@@ -56,13 +57,31 @@ def core(credentials: Credentials, seed: int = 1) -> Topology:
     )
 
 
+def scale(hosts: int, credentials: Credentials, seed: int = 1) -> Topology:
+    """The core stack on six of `hosts` hosts; the others have SSH and a volume, and run nothing (7 to 200)."""
+    if not MIN_SCALE <= hosts <= MAX_SCALE:
+        raise UsageError(f"--topology scale:{hosts}: {MIN_SCALE} to {MAX_SCALE} hosts. For example: scale:32")
+    stack = core(credentials, seed)
+    first = 17  # the number after the store's
+    more = [_host(f"node-{i + 1}", "node", first + i, ("mgmt", "core")) for i in range(hosts - len(stack.hosts))]
+    return replace(
+        stack,
+        name=f"scale:{hosts}",
+        hosts=(*stack.hosts, *more),
+        volumes=(*stack.volumes, *(Volume(host=h.name, path=DATA, size_mib=64) for h in more)),
+    )
+
+
 STACKS: Mapping[str, Callable[[Credentials], Topology]] = {"core": core}
 
 
 def named(name: str, credentials: Credentials) -> Topology:
-    """The stack of that name; UsageError lists the ones that exist."""
+    """The stack of that name, or `scale:<hosts>`; UsageError lists the ones that exist."""
+    kind, _, number = name.partition(":")
+    if kind == "scale" and number.isdigit() and len(number) < 4:
+        return scale(int(number), credentials)
     if name not in STACKS:
-        raise UsageError(f"no topology '{name}'. There is: {', '.join(sorted(STACKS))}.")
+        raise UsageError(f"no topology '{name}'. There is: {', '.join(sorted(STACKS))}, scale:<hosts>.")
     return STACKS[name](credentials)
 
 

@@ -116,12 +116,28 @@ def test_venue_and_traders_share_the_account_of_the_environment() -> None:
 
 
 def test_an_unknown_stack_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"no topology 'cores'. There is: core"):
+    with pytest.raises(UsageError, match=r"no topology 'cores'\. There is: core, scale"):
         stacks.named("cores", KEY)
 
 
-def site() -> files.Site:
-    names = [h.name for h in CORE.hosts]
+def test_scale_adds_hosts_that_only_have_ssh() -> None:
+    stack = stacks.named("scale:32", KEY)
+    assert (stack.name, len(stack.hosts), len(stack.services)) == ("scale:32", 32, len(CORE.services))
+    node = stack.hosts[-1]
+    assert (node.name, node.role, node.address_on("mgmt")) == ("node-26", "node", "10.77.0.42")
+    assert "supervisord" not in next(
+        f.text for f in files.content(stack, node, site(stack)).files if "inittab" in f.path
+    )
+    assert len(stacks.named("scale:200", KEY).hosts) == 200
+    for wrong in ("scale:6", "scale:201"):
+        with pytest.raises(UsageError, match=r"7 to 200 hosts\. For example: scale:32"):
+            stacks.named(wrong, KEY)
+    with pytest.raises(UsageError, match="no topology 'scale:x'"):
+        stacks.named("scale:x", KEY)
+
+
+def site(stack: Topology = CORE) -> files.Site:
+    names = [h.name for h in stack.hosts]
     return files.Site(
         environment="demo",
         expires_at="2030-01-01T00:00:00Z",

@@ -16,8 +16,9 @@ POSTGRES_TEMPLATE = "/usr/share/stormdesk/postgres"
 INITTAB = """\
 ::once:/etc/stormdesk/boot
 ::respawn:/usr/sbin/sshd -D -e
-::respawn:/usr/bin/supervisord -n -c /etc/supervisor/supervisord.conf
 """
+SUPERVISORD_CONF = "/etc/supervisor/supervisord.conf"
+SUPERVISED = f"::respawn:/usr/bin/supervisord -n -c {SUPERVISORD_CONF}\n"
 
 SSHD = f"""\
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -112,16 +113,16 @@ class Site:
 
 def content(topology: Topology, host: Host, site: Site) -> Content:
     """All files and directories of one host, and of its services."""
+    services = [_service(s, site.python) for s in topology.services_on(host.name)]
     marker = {"environment": site.environment, "ephemeral": True, "expires_at": site.expires_at}
     files = [
         FileSpec(path="/etc/hostname", text=host.name + "\n"),
         FileSpec(path="/etc/hosts", text=_hosts(topology)),
         FileSpec(path="/etc/resolv.conf", text=""),
-        FileSpec(path="/etc/inittab", text=INITTAB),
+        FileSpec(path="/etc/inittab", text=INITTAB + (SUPERVISED if services else "")),
         FileSpec(path="/etc/ssh/sshd_config", text=SSHD),
         FileSpec(path="/etc/ssh/authorized_keys", text=site.authorized_key + "\n"),
         FileSpec(path="/etc/ssh/ssh_host_ed25519_key", text=site.host_keys[host.name], mode=0o600),
-        FileSpec(path="/etc/supervisor/supervisord.conf", text=SUPERVISORD),
         FileSpec(path="/etc/stormdesk.target", text=json.dumps(marker) + "\n"),
         FileSpec(path="/etc/stormdesk/lab.json", text=json.dumps(site.facts[host.name]) + "\n"),
     ]
@@ -135,7 +136,8 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         DirectorySpec(path="/var/log/trading", owner="trading"),
         DirectorySpec(path="/var/lib/trading", owner="trading"),
     ]
-    services = [_service(s, site.python) for s in topology.services_on(host.name)]
+    if services:
+        files.append(FileSpec(path=SUPERVISORD_CONF, text=SUPERVISORD))
     return Content(files=files, directories=directories, services=services)
 
 

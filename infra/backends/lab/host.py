@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import cgroup, content, kernel, network, volume
-from stormdesk.infra.backends.lab.files import PATH
+from stormdesk.infra.backends.lab.files import PATH, SUPERVISORD_CONF
 from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
 
 NOTHING = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
@@ -143,7 +143,7 @@ def _ip(lines: Sequence[str]) -> None:
 
 def _become_init() -> NoReturn:
     """Drop what a host must not have, then exec its init. Root has no more afterwards than the bounding set."""
-    if os.fork() == 0:
+    if os.path.exists(SUPERVISORD_CONF) and os.fork() == 0:
         arrival.poke_supervisord()
     for number in DROPPED:
         kernel.drop_capability(number)
