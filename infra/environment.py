@@ -92,6 +92,10 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
             local.write_record(record)
             stack, material = program.of(record)
             _announce(record, stack, backends.named(record.backend).prepare(record, stack), say)
+        except BaseException:
+            local.forget(record.name)  # nothing was made yet
+            raise
+        try:
             document = engine.run("up", record.name, engine.UP_S, say)
             inventory = documents.parse(json.dumps(document).encode(), program.OUTPUT)
             local.write_state(inventory, material.login)
@@ -224,8 +228,7 @@ def down(name: str, say: Say, wait_s: float = 15.0) -> None:
     if record is not None and record.engine == "pulumi":
         _destroy(name, say)
     left = backend.remove(name, wait_s)
-    with contextlib.suppress(OSError):
-        local.envs().rmdir()
+    local.forget(name)
     say(
         f"environment {name}: down"
         if was_running

@@ -6,8 +6,10 @@ a lab and pulumi/ of an environment that Pulumi made. All of it ends with the en
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
+import shutil
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -77,6 +79,13 @@ def make(name: str) -> Path:
     for path in (home(), envs(), made, made / "volumes"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return made
+
+
+def forget(name: str) -> None:
+    """Remove an environment's folder, and the folder of all environments with the last one."""
+    shutil.rmtree(directory(name), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        envs().rmdir()
 
 
 def owner() -> str:

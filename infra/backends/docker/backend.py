@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -68,12 +67,9 @@ def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable
 
 
 def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another
-    """Remove all that carries the environment's label, and its folder; True: there was something."""
-    folder = home.directory(name)
-    there = folder.exists()
-    gone = engine.remove(engine.find(), name)
-    shutil.rmtree(folder, ignore_errors=True)
-    return there or bool(gone)
+    """Remove all that carries the environment's label; True: there was something, or its folder is there."""
+    there = home.directory(name).exists()
+    return bool(engine.remove(engine.find(), name)) or there
 
 
 def expired() -> Sequence[str]:
