@@ -1,0 +1,53 @@
+"""Where there is no engine, one line says what to type; where one fails, its own words are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stormdesk.errors import ExitCode, HostError, RefusedError
+from stormdesk.infra.backends.docker import engine as engines
+from stormdesk.infra.backends.docker import image
+from stormdesk.infra.backends.docker.engine import Engine
+
+
+def client(folder: Path, text: str) -> Engine:
+    """An engine whose client is a script."""
+    path = folder / "docker"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return Engine(command=str(path), environ={"PATH": "/usr/bin:/bin"})
+
+
+def test_without_docker_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RefusedError, match="Install Docker, or use: --backend lab") as refused:
+        engines.find()
+    assert refused.value.exit_code is ExitCode.REFUSED
+    client(tmp_path, "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(RefusedError, match=r"Cannot connect to the Docker daemon.*Start it"):
+        engines.find()
+
+
+def test_a_failure_has_the_engines_own_words(tmp_path: Path) -> None:
+    engine = client(tmp_path, "echo first >&2; echo 'Error: no space left' >&2; exit 125")
+    with pytest.raises(HostError, match=r"^docker network create: Error: no space left$"):
+        engine.run("network", "create", "x")
+    with pytest.raises(HostError, match="no answer within 0 s"):
+        client(tmp_path, "sleep 5").run("info", seconds=0.2)
+
+
+def test_a_missing_image_says_how_to_build_it(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=rf"Type: {image.COMMAND}$"):
+        image.require(client(tmp_path, "true"))
+
+
+def test_subnets_that_the_engine_uses_are_left_alone(tmp_path: Path) -> None:
+    used = '[{"Config": [{"Subnet": "10.77.0.0/24"}, {"Subnet": "10.79.2.0/24"}, {"Subnet": "fd78:0:0:1::/64"}]}]'
+    engine = client(tmp_path, f"case $2 in ls) echo one two ;; inspect) echo '{used}' ;; esac")
+    assert engines.free_net(engine) == 80
+    every = "".join(f'{{"Subnet": "10.{net}.0.0/24"}},' for net in range(10, 100))
+    with pytest.raises(RefusedError, match=r"env\.reap"):
+        engines.free_net(client(tmp_path, f"case $2 in ls) echo one ;; inspect) echo '[{every}{{}}]' ;; esac"))
