@@ -60,7 +60,7 @@ def _block(host: InventoryHost, known: str) -> str:
     }
     if host.proxy_command:
         options |= {"ProxyCommand": host.proxy_command, "ProxyUseFdpass": "yes"}
-    about = f"  # stormdesk {json.dumps(_about(host))}\n"
+    about = f"  # stormdesk {json.dumps(_about(host), sort_keys=True)}\n"
     return f"Host {host.name}\n{about}" + "".join(f"  {key} {value}\n" for key, value in options.items())
 
 

@@ -6,6 +6,7 @@ mount namespace that ends with the server. Where there is neither, the tests are
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ import psycopg
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra.backends.lab import layer
+from stormdesk.infra.backends.lab import layer, processes
 
 ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
@@ -147,9 +148,13 @@ class Stack:
         self._spawn(name, [*self._wraps.get(name, []), *command])
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal and wait for the end."""
+        """Send a signal and wait for the end. SIGKILL is for all its processes: PostgreSQL's would serve on for a moment."""
         process = self.processes.pop(name)
+        below = processes.descendants(process.pid) if number == signal.SIGKILL else ()
         process.send_signal(number)
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
         process.wait(15)
 
     def pause(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -186,6 +187,13 @@ def name(engine: Engine, lab_home: str) -> Iterator[str]:
     assert_gone(name, lab_home, 0)
 
 
+def called(pid: int) -> str:
+    """The name of a process, or "" when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 @pytest.mark.parametrize("victim", ["command", "engine"])
 def test_down_cleans_up_after_a_kill_in_the_middle_of_up(name: str, lab_home: str, victim: str) -> None:
     command = [sys.executable, "-m", "invoke", "env.up", "--name", name, "--engine", "pulumi"]
@@ -197,7 +205,7 @@ def test_down_cleans_up_after_a_kill_in_the_middle_of_up(name: str, lab_home: st
         time.sleep(0.05)
     init = processes.labs()[name]
     below = set(processes.descendants(up.pid)) - {init, *processes.descendants(init)}
-    engines = [pid for pid in below if Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi"]
+    engines = [pid for pid in below if called(pid) == "pulumi"]
     assert engines
     os.kill(up.pid if victim == "command" else engines[0], signal.SIGKILL)
     up.communicate(timeout=120)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+import paramiko.pipe
 import pytest
 
 from stormdesk.drive.pool import Pool
@@ -83,6 +84,11 @@ def test_eight_megabytes_on_stderr_do_not_stop_a_command(pool: Pool) -> None:
 def test_both_streams_are_drained_together(pool: Pool) -> None:
     code, out, err = sh(pool, f"head -c {4 * MIB} /dev/zero & head -c {4 * MIB} /dev/zero >&2; wait", 60)
     assert (code, len(out), len(err)) == (0, 4 * MIB, 4 * MIB)
+
+
+def test_an_answer_is_seen_also_when_its_wake_up_is_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paramiko.pipe.OrPipe, "set", lambda _: None)
+    assert pool.run(HOST, ("echo", "here"), 3).stdout == "here\n"
 
 
 def test_a_command_has_no_stdin_to_eat_the_next_script_from(pool: Pool) -> None:

@@ -22,8 +22,12 @@ def declare(topology: Topology, site: Site, opts: pulumi.ResourceOptions | None 
     # The plugin has no limit of processes, so hosts must not claim one.
     site = replace(site, abilities=replace(site.abilities, processes=False))
     networks = {it.name: _network(it, opts) for it in plan.segments(topology, site)}
+    made: dict[str, docker.Container] = {}
     for host in topology.hosts:
-        _container(plan.container(topology, host, site), networks, opts)
+        # In the stack's order: of two traders, the first one leads.
+        before = [made[other.name] for other in topology.hosts if other.name in made and other.role == host.role]
+        first = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=before))
+        made[host.name] = _container(plan.container(topology, host, site), networks, first)
     return plan.inventory_hosts(topology, site)
 
 

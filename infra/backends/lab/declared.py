@@ -142,6 +142,7 @@ def declare(order: Order) -> None:
     empty = msgspec.structs.replace(spec, bridges=[], hosts=[], ttl_s=0.0)
     lab = _part("lab", order.name, "lab", empty, [], expires_at=order.expires_at, home=spec.home)
     networks = {b.name: _part("network", order.name, f"network-{b.name}", b, [lab]) for b in spec.bridges}
+    last: dict[str, Declared] = {}
     for host in spec.hosts:
         needs = [lab, *(networks[link.bridge] for link in host.links)]
         if host.volume:
@@ -149,8 +150,10 @@ def declare(order: Order) -> None:
         bare = msgspec.structs.replace(host, services=())
         made = _part("host", order.name, f"host-{host.name}", bare, needs)
         for service in host.services:
+            # In the stack's order: of two traders, the first one leads.
+            before = [last[service.name]] if service.name in last else []
             name = f"{service.name}-on-{host.name}"
-            _part("service", order.name, name, service, [made], host=host.name)
+            last[service.name] = _part("service", order.name, name, service, [made, *before], host=host.name)
 
 
 def _part(kind: str, lab: str, part: str, spec: msgspec.Struct, needs: list[Declared], **more: str) -> Declared:
