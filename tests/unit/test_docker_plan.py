@@ -178,7 +178,7 @@ def test_a_service_is_the_same_container_without_addresses() -> None:
     assert (after(words, "--cap-drop"), after(words, "--cap-add")) == (["ALL"], list(it.container.capabilities))
     assert after(words, "--mount") == [
         "type=tmpfs,destination=/run,tmpfs-size=33554432,tmpfs-mode=0755",
-        "type=tmpfs,destination=/tmp,tmpfs-size=67108864,tmpfs-mode=1777",
+        "type=tmpfs,destination=/tmp,tmpfs-size=67108864",
         "type=tmpfs,destination=/var/lib/trading,tmpfs-size=268435456,tmpfs-mode=0755",
     ]
     assert (after(words, "--limit-memory"), after(words, "--limit-pids")) == (["1024m"], ["512"])

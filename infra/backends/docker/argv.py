@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Tmpfs, Upload
 
 Argv = Sequence[str]
+DEFAULT_MODE = 0o1777  # of a tmpfs that is mounted without a mode
 
 
 def network(it: Segment) -> Argv:
@@ -80,8 +81,9 @@ def mount(it: Data) -> str:
 
 
 def tmpfs_mount(it: Tmpfs) -> str:
-    """The value of `--mount` for a tmpfs."""
-    return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20},tmpfs-mode={it.mode:04o}"
+    """The value of `--mount` for a tmpfs. A swarm loses the sticky bit of a mode; 1777 is what it takes by itself."""
+    mode = "" if it.mode == DEFAULT_MODE else f",tmpfs-mode={it.mode:04o}"
+    return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20}{mode}"
 
 
 def labels(carries: Mapping[str, str], flag: str = "--label") -> Argv:

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_docker as docker
 
 from stormdesk.infra.backends.docker import plan, swarm
+from stormdesk.infra.backends.docker.argv import DEFAULT_MODE
 from stormdesk.infra.backends.docker.declared import replaced_first_deleted
 from stormdesk.infra.backends.docker.plan import SSH, Attachment, Segment, Site, Tmpfs
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL, Node, Service
@@ -120,7 +121,7 @@ def _mount(it: Tmpfs) -> docker.ServiceTaskSpecContainerSpecMountArgs:
         target=it.path,
         type="tmpfs",
         tmpfs_options=docker.ServiceTaskSpecContainerSpecMountTmpfsOptionsArgs(
-            size_bytes=it.size_mib << 20, mode=it.mode
+            size_bytes=it.size_mib << 20, mode=None if it.mode == DEFAULT_MODE else it.mode
         ),
     )
 
