@@ -44,7 +44,7 @@ done
 export PATH=/run/bin:$PATH
 [ "$network" = machine ] || ip link set lo up
 exec dockerd --data-root "$folder/data" --exec-root /run/docker --pidfile /run/docker.pid \\
-  --host "unix://$folder/sock" --storage-driver overlay2 --cgroup-parent "/dockerd-${folder##*/}" "$@"
+  --host "unix://$folder/sock" --storage-driver overlay2 --cgroup-parent "/$GROUP" "$@"
 """
 
 
@@ -65,6 +65,7 @@ class Dockerd:
 def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Dockerd]:
     """An engine whose socket is in the empty directory `folder`; `network` is `own`, or `machine`: for builds only."""
     root = packages()
+    group = f"dockerd-{os.getpid()}-{folder.name}"  # workers use the same names of folders
     spaces = ["--mount", "--pid", "--ipc", "--uts", *(["--net"] if network == "own" else [])]
     command = ["unshare", *spaces, "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     if network == "machine":  # it must change nothing there
@@ -72,7 +73,7 @@ def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Docke
     with open(folder / "log", "wb") as log:
         starter = subprocess.Popen(
             [*command, "sh", "-c", INSIDE, "sh", str(root or ""), str(folder), network, *options],
-            env={**os.environ, "DATA_SIZE": DATA_SIZE}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            env={**os.environ, "DATA_SIZE": DATA_SIZE, "GROUP": group}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     client = str(root / "usr/bin/docker") if root else "docker"
     engine = Engine(command=client, environ={"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{folder}/sock"})
@@ -81,7 +82,7 @@ def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Docke
     finally:
         starter.send_signal(signal.SIGKILL)  # and with it, by --kill-child, everything in its namespaces
         starter.wait(10.0)
-        _remove_groups(f"dockerd-{folder.name}")
+        _remove_groups(group)
 
 
 def packages() -> Path | None:
