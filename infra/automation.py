@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -26,7 +27,7 @@ from stormdesk.infra.engine import alive, describe, locks
 from stormdesk.infra.home import Record
 from stormdesk.infra.program import OUTPUT
 
-PROJECT = "stormdesk"
+PROJECT, DYING_S = "stormdesk", 2.0
 
 
 def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
@@ -105,8 +106,11 @@ VERBS: Mapping[str, Callable[[Record], Any]] = {
 
 
 def _set_free(stack: automation.Stack, name: str) -> None:
-    """Break a lock whose holder died on this machine: nobody else would."""
+    """Break a lock whose holder died on this machine: nobody else would. One that was just killed takes a moment to die."""
     held = locks(name)
+    deadline = time.monotonic() + DYING_S
+    while any(alive(lock) for lock in held) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if held and not any(alive(lock) for lock in held):
         _say(f"pulumi: the state was {describe(held[0])}, which is dead: its lock is removed")
         stack.cancel()

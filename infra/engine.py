@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from stormdesk.errors import HostError, RefusedError
@@ -66,7 +65,7 @@ def describe(lock: Mapping[str, Any]) -> str:
 
 def alive(lock: Mapping[str, Any]) -> bool:
     """May the holder still be at work? On another machine, nobody knows: yes."""
-    return lock.get("hostname") != os.uname().nodename or Path(f"/proc/{lock.get('pid')}").exists()
+    return lock.get("hostname") != os.uname().nodename or bool(processes.start_time(int(lock.get("pid", 0))))
 
 
 def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
