@@ -106,7 +106,7 @@ def list_(_: Context, json: bool = False) -> None:
     """List environments."""
     from stormdesk.infra import environment
 
-    show(json).rows("environments", [asdict(item) for item in environment.list_environments()])
+    show(json).rows("environments", [asdict(item) for item in environment.listing(show(json).say)])
 
 
 @command(hint="--format ssh-config|ansible|json", help={**ENV, "format_": "ssh-config, ansible or json"})

@@ -126,6 +126,12 @@ def status(name: str | None) -> Sequence[HostStatus]:
     return _backend(inventory.environment).status(inventory)
 
 
+def listing(say: Say) -> Sequence[Environment]:
+    """All environments, without those that are over."""
+    reap_expired(say)
+    return list_environments()
+
+
 def list_environments() -> Sequence[Environment]:
     """All environments of this home, and all labs that run on this machine whatever their home."""
     labs = processes.labs()
@@ -177,6 +183,7 @@ def execute(name: str | None, host: str, command: str) -> int:
 
 def drift(name: str | None, mend: bool, say: Say) -> Mapping[str, Sequence[str]]:
     """What is not as declared: {part: [differences]}; with `mend`, what is left after bringing it back."""
+    reap_expired(say)
     name = load(name).environment
     record = local.read_record(name)
     through = record is not None and record.engine == "pulumi"

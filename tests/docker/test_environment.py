@@ -15,6 +15,7 @@ import pytest
 from stormdesk import inventory as documents
 from stormdesk.infra import pulumi_cli
 from stormdesk.infra.backends.docker import engine as engine_
+from stormdesk.infra.backends.docker.swarm import NODE_LABEL
 from tests.docker.engines import Dockerd
 from tests.e2e.invoking import ROOT
 
@@ -93,6 +94,24 @@ def test_down_works_after_a_container_was_removed_and_twice(made: str, invoke: I
     assert "without it" not in done.stdout
     assert engine_.environments(own_engine.engine) == {}
     assert invoke("env.down", "--env", made).returncode == 0
+
+
+def test_the_same_on_a_swarm(invoke: Invoke, engine: pulumi_cli.Engine, own_engine: Dockerd) -> None:
+    if not engine.has_plugin("docker"):
+        pytest.skip(f"no Docker plugin of Pulumi. Type: {engine.path} plugin install resource docker")
+    run = own_engine.engine.run
+    refused = invoke("env.up", "--name", NAME, "--backend", "swarm")
+    assert (refused.returncode, "docker swarm init" in refused.stderr) == (3, True)
+    run("swarm", "init", "--advertise-addr", "127.0.0.1")
+    run("node", "update", "--label-add", f"{NODE_LABEL}=a", run("node", "ls", "--quiet").strip())
+    done = invoke("env.up", "--name", NAME, "--backend", "swarm", "--ttl", "1h")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ready after" in done.stdout
+    done = invoke("chaos.disk-full", "--env", NAME, "--host", "trader-a", "--for", "10s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert invoke("env.down", "--env", NAME).returncode == 0
+    assert engine_.environments(own_engine.engine) == {}
+    run("swarm", "leave", "--force")
 
 
 def test_a_lost_state_is_reaped_by_labels(invoke: Invoke, own_engine: Dockerd) -> None:

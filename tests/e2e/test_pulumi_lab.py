@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -83,6 +84,14 @@ def made(engine: Engine, lab_home: str) -> Iterator[str]:
     name = f"pulumi-{os.getpid()}"
     environment.up(name, "core", "lab", "pulumi", 1800.0, say)
     yield name
+    # What chaos may have left is no obstacle: a full volume, a host without its network.
+    sh(
+        name,
+        "trader-a",
+        "fallocate -l 1G /var/lib/trading/full; dd if=/dev/zero of=/var/lib/trading/full 2>/dev/null; true",
+    )
+    sh(name, "store", "setsid sh -c 'sleep 0.3; ip link set eth0 down; ip link set eth1 down' >/dev/null 2>&1 &")
+    time.sleep(0.5)
     said: list[str] = []
     environment.down(name, said.append)
     assert said == [f"environment {name}: down"]
@@ -162,7 +171,11 @@ def test_no_secret_is_in_the_state_or_in_a_log(made: str) -> None:
     pairs = (material.login, *material.host_keys.values())
     secrets = [material.credentials.api_secret, *(pair.private.splitlines()[2] for pair in pairs)]
     allowed = {folder / "material.json", folder / "id_ed25519"}
-    searched = [path for path in folder.rglob("*") if path.is_file() and path not in allowed and path.suffix != ".ext4"]
+    began = (folder / "environment.json").stat().st_mtime
+    runs = [path for run in Path("runs").glob("r-*") if run.stat().st_mtime > began for path in run.rglob("*")]
+    assert runs  # a test before this one ran a fault
+    files = [path for path in (*folder.rglob("*"), *runs) if path.is_file()]
+    searched = [path for path in files if path not in allowed and path.suffix != ".ext4"]
     assert any(path.match("pulumi/state/.pulumi/stacks/**/*.json") for path in searched)
     for path in searched:
         text = path.read_bytes().decode(errors="replace")
@@ -217,6 +230,42 @@ def test_down_cleans_up_after_a_kill_in_the_middle_of_up(name: str, lab_home: st
     assert not [line for line in said if "without it" in line], said  # Pulumi itself took it away
     assert_gone(name, lab_home, 0)
     environment.down(name, said.append)
+
+
+def stopped_holders(name: str) -> list[Mapping[str, Any]]:
+    """Who holds the state, each stopped, so that it neither ends nor lets go."""
+    held = pulumi.locks(name)
+    for lock in held:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(lock["pid"]), signal.SIGSTOP)
+    if held and pulumi.locks(name) == held and all(pulumi.alive(lock) for lock in held):
+        return held
+    for lock in held:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(lock["pid"]), signal.SIGCONT)
+    return []
+
+
+def test_the_lock_of_a_dead_engine_is_shown_before_it_is_broken(name: str) -> None:
+    command = [sys.executable, "-m", "invoke", "env.up", "--name", name, "--engine", "pulumi"]
+    up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while not (held := stopped_holders(name)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    refused = invoke("env.unlock", "--env", name)
+    assert (refused.returncode, f"pid {held[0]['pid']}" in refused.stdout) == (3, True)
+    assert "still at work" in refused.stderr
+    up.kill()
+    up.communicate(timeout=30)
+    while any(pulumi.alive(lock) for lock in held):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    done = invoke("env.unlock", "--env", name)
+    assert done.returncode == 0, done.stderr
+    assert f"{home.owner()}, pid {held[0]['pid']}" in done.stdout
+    assert f"environment {name}: unlocked" in done.stdout
+    assert pulumi.locks(name) == []
 
 
 def test_the_project_of_the_checkout_is_the_same_program(name: str, lab_home: str) -> None:

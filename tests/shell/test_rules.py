@@ -44,7 +44,9 @@ def watchdogs(host: Rig) -> dict[str, int]:
 
 
 def kill(host: Rig, *pids: int) -> None:
-    host.sandbox.sh(f"kill -KILL {' '.join(map(str, pids))}")
+    """All at once: one that sees the other dead would start it again before its own end."""
+    all_of_them = " ".join(map(str, pids))
+    host.sandbox.sh(f"kill -STOP {all_of_them}; kill -KILL {all_of_them}")
 
 
 def reverted_by_watchdog(host: Rig, before: list[str], within_s: float) -> None:
