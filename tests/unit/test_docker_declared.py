@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 from collections.abc import Callable
@@ -55,9 +56,14 @@ class Monitor(mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
+# Pulumi takes the thread's own loop; a test that ran before in this process may have taken that away.
+LOOP = asyncio.new_event_loop()
+
+
 def run(declare: Callable[[], object]) -> dict[str, Any]:
     """The requests by resource name, after a run of a program."""
     monitor = Monitor()
+    asyncio.set_event_loop(LOOP)
     mocks.set_mocks(Plugin(), monitor=monitor)
     pulumi.runtime.test(declare)()
     pulumi.runtime.reset_options()
