@@ -25,7 +25,7 @@ from stormdesk.infra import home, program, pulumi_cli
 from stormdesk.infra.backends.lab import kernel, processes
 from stormdesk.infra.engine import alive, describe, locks
 from stormdesk.infra.home import Record
-from stormdesk.infra.program import OUTPUT
+from stormdesk.own import OUTPUT
 
 PROJECT, DYING_S = "stormdesk", 2.0
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from stormdesk import inventory as documents
+from stormdesk import own
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra import backends, dialing, engine, exports, program, pulumi_cli, stacks
 from stormdesk.infra import home as local
@@ -97,7 +98,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
             raise
         try:
             document = engine.run("up", record.name, engine.UP_S, say)
-            inventory = documents.parse(json.dumps(document).encode(), program.OUTPUT)
+            inventory = documents.parse(json.dumps(document).encode(), own.OUTPUT)
             local.write_state(inventory, material.login)
         except BaseException:
             with contextlib.suppress(StormdeskError):
@@ -123,7 +124,7 @@ def _announce(record: Record, stack: Topology, notes: Sequence[str], say: Say) -
 def status(name: str | None) -> Sequence[HostStatus]:
     """Each host's state, and whether its sshd and services listen."""
     inventory = load(name)
-    return _backend(inventory.environment).status(inventory)
+    return _backend(local.read_record(inventory.environment)).status(inventory)
 
 
 def listing(say: Say) -> Sequence[Environment]:
@@ -150,7 +151,7 @@ def load(name: str | None) -> Inventory:
         known = ", ".join(e.name for e in list_environments()) or "none"
         raise UsageError(f"no environment '{name}' (there is: {known}). Type: invoke env.up --name {name}")
     inventory = documents.parse(path.read_bytes(), str(path))
-    if not _backend(name).running(name):
+    if not _backend(local.read_record(name)).running(name):
         raise RefusedError(f"environment {name} is not running any more. Type: invoke env.down --env {name}")
     return inventory
 
@@ -228,7 +229,7 @@ def down(name: str, say: Say, wait_s: float = 15.0) -> None:
     """
     local.check_name(name)
     record = local.read_record(name)
-    backend = _backend(name)
+    backend = _backend(record)
     if backend is lab:
         _need_root()
     was_running = backend.running(name)
@@ -313,14 +314,13 @@ def _engine(backend: str, wanted: str) -> str:
     return wanted
 
 
-def _backend(name: str) -> backends.Backend:
+def _backend(record: Record | None) -> backends.Backend:
     """What an environment's hosts are made of; a lab that lost its record is still a lab."""
-    record = local.read_record(name)
     return backends.named(record.backend if record else "lab")
 
 
 def _refuse_running(name: str) -> None:
-    if _backend(name).running(name):
+    if _backend(local.read_record(name)).running(name):
         raise RefusedError(
             f"environment {name} is already up. Type: invoke env.status, or invoke env.down --env {name}"
         )
@@ -350,7 +350,7 @@ def _environment(name: str, ours: bool) -> Environment:
     path = local.directory(name) / "inventory.json"
     known = documents.parse(path.read_bytes(), str(path)) if path.exists() else None
     record = local.read_record(name)
-    running = _backend(name).running(name)
+    running = _backend(record).running(name)
     return Environment(
         name=name,
         state="gone" if not running else "running" if ours else "elsewhere",

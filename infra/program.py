@@ -15,8 +15,7 @@ from stormdesk.infra import backends, home, stacks
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.topology import Topology
 from stormdesk.inventory import Inventory, InventoryHost
-
-OUTPUT = "stormdesk_inventory"
+from stormdesk.own import OUTPUT
 
 
 def run(record: Record, topology: Topology, material: Material) -> None:

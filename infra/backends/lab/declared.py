@@ -29,7 +29,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Kind(Generic[T]):
     """How parts of one kind are made (or changed), compared and removed; each gets the inputs and the description.
 
-    A change of a `replaced_by` input makes a new part.
+    A change of a `replaced_by` input makes a new part, one of an `updated_by` input changes it. `in_lab`: it goes with its lab.
     """
 
     spec: type[T]
@@ -37,6 +37,8 @@ class Kind(Generic[T]):
     look: Callable[[Props, T], Sequence[str]]
     drop: Callable[[Props, T], None]
     replaced_by: Sequence[str] = ("lab", "host")
+    updated_by: Sequence[str] = ("spec",)
+    in_lab: bool = True
 
 
 def _start_lab(props: Props, spec: LabSpec) -> None:
@@ -59,7 +61,9 @@ KINDS: Mapping[str, Kind[Any]] = {
         _start_lab,
         lambda props, _: [] if records.running(props["lab"]) else parts.GONE,
         _stop_lab,
-        ("lab", "expires_at", "home"),
+        replaced_by=("lab", "expires_at", "home"),
+        updated_by=(),
+        in_lab=False,
     ),
     "network": Kind(
         BridgeSpec,
@@ -72,7 +76,8 @@ KINDS: Mapping[str, Kind[Any]] = {
         lambda _, spec: parts.put_volume(spec),
         lambda _, spec: parts.drift_of_volume(spec),
         lambda _, spec: parts.drop_volume(spec),
-        ("lab", "host", "spec"),
+        replaced_by=("lab", "host", "spec"),
+        in_lab=False,
     ),
     "host": Kind(
         HostSpec,
@@ -107,8 +112,7 @@ class Part(ResourceProvider):
     @override
     def diff(self, _id: str, old: Props, new: Props) -> DiffResult:
         kind = KINDS[new["kind"]]
-        watched = {*kind.replaced_by, *(() if new["kind"] == "lab" else ("spec",))}
-        changed = {key for key in watched if old.get(key) != new.get(key)}
+        changed = {key for key in (*kind.replaced_by, *kind.updated_by) if old.get(key) != new.get(key)}
         replaced = sorted(changed & set(kind.replaced_by))
         return DiffResult(bool(changed or old.get("drift")), replaced, [], delete_before_replace=True)
 
@@ -121,7 +125,7 @@ class Part(ResourceProvider):
     @override
     def delete(self, _id: str, props: Props) -> None:
         kind, spec = _of(props)
-        if props["kind"] in ("lab", "volume") or records.running(props["lab"]):  # all else went with its lab
+        if not kind.in_lab or records.running(props["lab"]):
             kind.drop(props, spec)
 
 

@@ -19,6 +19,7 @@ from stormdesk.infra.backends.lab import control, drift, records, volume
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec, VolumeSpec
 
 GONE = ["not there"]
+INSIDE = "--mount --net --pid --uts --ipc"
 
 
 def put_network(lab: str, bridge: BridgeSpec) -> None:
@@ -49,10 +50,11 @@ def drop_volume(it: VolumeSpec) -> None:
 def put_host(lab: str, host: HostSpec) -> None:
     """Make a host and wait until it is up; or bring one that is there to what `host` says (restarting it if need be)."""
     control.ask(lab, {"do": "put-host", "host": msgspec.to_builtins(host)}, 60.0)
-    seen = _inside(lab, host.name)
+    up = _up(lab)
+    seen = _look(up, host.name)
     if seen is not None and drift.of_host(host, seen):
         commands = drift.mend_host(host, seen)
-        _run(lab, host.name, "".join(f"{shell.words(command)} || true\n" for command in commands))
+        _script(up[host.name], INSIDE, "".join(f"{shell.words(command)} || true\n" for command in commands))
         left = drift_of_host(lab, host)
         if left:
             raise HostError(f"lab {lab}: host {host.name} could not be mended: {'; '.join(left)}")
@@ -75,8 +77,8 @@ def drop_service(lab: str, host: str, name: str) -> None:
 
 def drift_of_network(lab: str, bridge: BridgeSpec) -> Sequence[str]:
     """What is not as declared about a network."""
-    pid = records.running(lab)
-    return drift.of_network(bridge, drift.parse(_script(pid, "--net", drift.OBSERVE))) if pid else GONE
+    fabric = _fabric(lab)
+    return drift.of_network(bridge, fabric) if fabric else GONE
 
 
 def drift_of_volume(it: VolumeSpec) -> Sequence[str]:
@@ -94,24 +96,25 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
     state = control.status(lab).get(host.name)
     if state is None:
         return GONE
-    seen = _inside(lab, host.name)
+    seen = _look(_up(lab), host.name)
     return drift.of_host(host, seen) if seen is not None else [f"not up: {state['state']}"]
 
 
 def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
     """Why a service is not as declared."""
-    seen = _inside(lab, host)
+    seen = _look(_up(lab), host)
     return drift.of_service(name, seen) if seen is not None else ["its host is not up"]
 
 
 def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
     """All parts of a lab that are not as declared, and what is not: `{"host trader-a": ["eth1 is down"]}`."""
-    declared = document(lab)
-    found = {f"network {bridge.name}": drift_of_network(lab, bridge) for bridge in declared.bridges}
+    declared, up = document(lab), _up(lab)
+    fabric = _fabric(lab)
+    found = {f"network {it.name}": drift.of_network(it, fabric) if fabric else GONE for it in declared.bridges}
     for host in declared.hosts:
         if host.volume:
             found[f"volume of {host.name}"] = drift_of_volume(host.volume)
-        seen = _inside(lab, host.name)
+        seen = _look(up, host.name)
         found[f"host {host.name}"] = drift_of_host(lab, host) if seen is None else drift.of_host(host, seen)
         if seen is not None:
             found |= {f"service {s.name} on {host.name}": drift.of_service(s.name, seen) for s in host.services}
@@ -137,19 +140,22 @@ def document(lab: str) -> LabSpec:
     return msgspec.convert(control.ask(lab, {"do": "spec"}), LabSpec)
 
 
-def _inside(lab: str, host: str) -> drift.Seen | None:
+def _fabric(lab: str) -> drift.Seen | None:
+    """What the networks of a lab look like; None when it does not run."""
+    pid = records.running(lab)
+    return drift.parse(_script(pid, "--net", drift.OBSERVE)) if pid else None
+
+
+def _up(lab: str) -> Mapping[str, int]:
+    """The pid 1 of each host that is up."""
+    states = control.status(lab)
+    pids = control.host_pids(lab, records.running(lab))
+    return {host: pid for host, pid in pids.items() if states.get(host, {}).get("state") == "up"}
+
+
+def _look(up: Mapping[str, int], host: str) -> drift.Seen | None:
     """What a host looks like; None when it is not up."""
-    text = _run(lab, host, drift.OBSERVE)
-    return None if text is None else drift.parse(text)
-
-
-def _run(lab: str, host: str, script: str) -> str | None:
-    """Run a script inside a host; None when it is not up."""
-    state = control.status(lab).get(host, {})
-    pid = control.host_pids(lab, records.running(lab)).get(host, 0)
-    if state.get("state") != "up" or not pid:
-        return None
-    return _script(pid, "--mount --net --pid --uts --ipc", script)
+    return drift.parse(_script(up[host], INSIDE, drift.OBSERVE)) if host in up else None
 
 
 def _script(pid: int, namespaces: str, script: str) -> str:
