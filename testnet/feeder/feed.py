@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from stormdesk.testnet.bus import Bus, BusError
 from stormdesk.testnet.feeder.books import LocalBook, Step
+from stormdesk.testnet.resilience import Configured
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ QUEUE = 5000
 Failures = (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, KeyError)
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Configured, frozen=True, forbid_unknown_fields=True):
     """docs/formats.md section 3."""
 
     listen: str

@@ -16,13 +16,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from stormdesk.testnet.prober.samples import parse
+from stormdesk.testnet.resilience import Configured
 from stormdesk.testnet.service import every, log, metrics_handler, serve, start, write_pidfile
 
 TIMEOUT_S = 0.9  # less than an interval: a silent target must not slow the others down
 ROTATE_BYTES = 8 << 20  # then the file becomes metrics.jsonl.1 and the one before that goes
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Configured, frozen=True, forbid_unknown_fields=True):
     """docs/formats.md section 3. `targets` are URLs by name."""
 
     listen: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from stormdesk.testnet.resilience import Configured
 
 RECV_WINDOW_MS = 5_000
 VENUE_TIMEOUT_S = 10.0
@@ -13,7 +13,7 @@ STALE_S = 5.0  # market data older than this is no market data
 HOLD_S = 60.0
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Configured, frozen=True, forbid_unknown_fields=True):
     """Rates are per second, `leader_ttl_ms` is milliseconds. `stand_back_s`: how long this
     instance, once it has found Redis, leaves the lock to others, so that a fresh stack has the leader it was laid out
     with."""

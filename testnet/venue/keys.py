@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from stormdesk.testnet.resilience import Configured
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.errors import ApiError
 
@@ -19,7 +20,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     balances: Mapping[str, str]
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Configured, frozen=True, forbid_unknown_fields=True):
     """docs/formats.md section 3."""
 
     listen: str
