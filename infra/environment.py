@@ -74,7 +74,8 @@ def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[Topolog
             _announce(record, stack, lab.prepare(record, stack), say)
             order = lab.order(record, stack, material)
             inventory = program.inventory(record, deploy.inventory_hosts(order))
-            deploy.deploy(order, lock, lambda: local.write_state(inventory, material.login))
+            spec = deploy.spec_of(order)
+            deploy.start(spec, lock, record.expires_at, lambda: local.write_state(inventory, material.login))
         except BaseException:
             control.sweep(record.name, str(local.directory(record.name)))
             raise

@@ -1,81 +1,97 @@
-"""When is an environment up? Asked over SSH, so it does not matter what hosts are made of."""
+"""When is an environment up? The stages and their sentences; how hosts are asked is up to who waits."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from stormdesk.drive.pool import Pool
 from stormdesk.errors import StormdeskError
-from stormdesk.infra.dialing import Dialer
 from stormdesk.infra.topology import Service, Topology
-from stormdesk.inventory import Inventory
 
-ASK_S, PAUSE_S = 5.0, 0.1
-Stage = tuple[str, Callable[[], Sequence[str]]]
+if TYPE_CHECKING:
+    from stormdesk.drive.pool import Pool
+
+ASK_S, PAUSE_S = 5.0, 0.05
 
 
-def wait(inventory: Inventory, topology: Topology, dialer: Dialer, seconds: float, say: Callable[[str], None]) -> None:
+@dataclass(frozen=True)
+class Questions:
+    """What hosts are asked. None raises for a host that does not answer.
+
+    `deaf`: the hosts that SSH does not reach; `ports`: the TCP ports that anybody listens on, by host;
+    `answer`: HTTP status and body of a service's path `ready`, status 0 where there is no answer.
+    """
+
+    deaf: Callable[[], Sequence[str]]
+    ports: Callable[[], Mapping[str, set[int]]]
+    answer: Callable[[Service], tuple[int, str]]
+
+
+def wait(topology: Topology, questions: Questions, seconds: float, say: Callable[[str], None]) -> None:
     """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
 
     Services are not asked before they listen, and are given up (not the environment) after `seconds`.
     """
-    with Pool(inventory, dialer) as pool:
-        stages: list[Stage] = [(f"SSH on {len(inventory.hosts)} hosts", lambda: _deaf(pool))]
-        if topology.services:
-            stages += [
-                (f"{len(topology.services)} services listening", lambda: _silent(pool, topology)),
-                ("ready", lambda: _idle(pool, topology)),
-            ]
-        started = time.monotonic()
-        for what, missing in stages:
-            while left := missing():
-                if time.monotonic() > started + seconds:
-                    say(f"not after {seconds:.0f} s: {what}: {', '.join(left)}")
-                    return
-                time.sleep(PAUSE_S)
-            say(f"{what} after {time.monotonic() - started:.2f} s")
+    stages: list[tuple[str, Callable[[], Sequence[str]]]] = [(f"SSH on {len(topology.hosts)} hosts", questions.deaf)]
+    if topology.services:
+        stages += [
+            (f"{len(topology.services)} services listening", lambda: _silent(topology, questions.ports())),
+            ("ready", lambda: _idle(topology, questions.answer)),
+        ]
+    started = time.monotonic()
+    for what, missing in stages:
+        while left := missing():
+            if time.monotonic() > started + seconds:
+                say(f"not after {seconds:.0f} s: {what}: {', '.join(left)}")
+                return
+            time.sleep(PAUSE_S)
+        say(f"{what} after {time.monotonic() - started:.2f} s")
 
 
-def listening(pool: Pool, host: str) -> set[int]:
-    """The TCP ports that anybody listens on, on a host."""
-    lines = pool.run(host, ("ss", "-Hltn"), ASK_S).stdout.splitlines()
-    return {int(line.split()[3].rpartition(":")[2]) for line in lines}
+def over_ssh(pool: Pool, topology: Topology) -> Questions:
+    """The questions as SSH asks them, so it does not matter what hosts are made of."""
 
+    def deaf() -> Sequence[str]:
+        answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, 0.0))
+        return [name for name, error in answers.items() if error is not None]
 
-def _deaf(pool: Pool) -> Sequence[str]:
-    """The hosts that SSH does not reach."""
+    def ports() -> Mapping[str, set[int]]:
+        heard = pool.each(dict.fromkeys(s.host for s in topology.services), lambda host: listening(pool, host))
+        return {host: answer for host, answer in heard.items() if isinstance(answer, set)}
 
-    def ask(host: str) -> None:
-        pool.reconnect(host, 0.0)
-
-    return [name for name, error in pool.each(pool.inventory.hosts, ask).items() if error is not None]
-
-
-def _silent(pool: Pool, topology: Topology) -> Sequence[str]:
-    """The services (`trader on trader-a`) that do not listen on all of their ports."""
-    heard = pool.each(dict.fromkeys(s.host for s in topology.services), lambda host: listening(pool, host))
-
-    def listens(service: Service) -> bool:
-        ports = heard[service.host]
-        return not isinstance(ports, StormdeskError) and set(service.ports.values()) <= ports
-
-    return [f"{s.name} on {s.host}" for s in topology.services if not listens(s)]
-
-
-def _idle(pool: Pool, topology: Topology) -> Sequence[str]:
-    """The names of services of which none says that it does its work, with what they say."""
-    asked = [service for service in topology.services if service.ready]
-    said: dict[str, list[str]] = {}
-    working = set()
-    for service in asked:
+    def answer(service: Service) -> tuple[int, str]:
         url = f"http://127.0.0.1:{service.ports['http']}{service.ready}"
         words = ("curl", "--silent", "--max-time", "2", "--write-out", "\n%{http_code}", url)
         try:
             body, _, status = pool.run(service.host, words, ASK_S).stdout.rpartition("\n")
         except StormdeskError as error:
-            body, status = str(error), ""
-        said.setdefault(service.name, []).append(f"{service.host} {status} {body}")
-        working |= {service.name} if status == str(HTTPStatus.OK.value) else set()
+            return 0, str(error)
+        return int(status or 0), body
+
+    return Questions(deaf, ports, answer)
+
+
+def listening(pool: Pool, host: str) -> set[int]:
+    """The TCP ports that anybody listens on, on a host, asked over SSH."""
+    lines = pool.run(host, ("ss", "-Hltn"), ASK_S).stdout.splitlines()
+    return {int(line.split()[3].rpartition(":")[2]) for line in lines}
+
+
+def _silent(topology: Topology, ports: Mapping[str, set[int]]) -> Sequence[str]:
+    """The services (`trader on trader-a`) that do not listen on all of their ports."""
+    return [f"{s.name} on {s.host}" for s in topology.services if not set(s.ports.values()) <= ports.get(s.host, set())]
+
+
+def _idle(topology: Topology, answer: Callable[[Service], tuple[int, str]]) -> Sequence[str]:
+    """The names of services of which none says that it does its work, with what they say."""
+    said: dict[str, list[str]] = {}
+    working = set()
+    for service in topology.services:
+        if service.ready:
+            status, text = answer(service)
+            said.setdefault(service.name, []).append(f"{service.host} {status} {text}")
+            working |= {service.name} if status == HTTPStatus.OK else set()
     return [f"{name} ({'; '.join(answers)})" for name, answers in said.items() if name not in working]

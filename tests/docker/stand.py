@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from stormdesk import inventory as documents
-from stormdesk.infra import exports, keys
+from stormdesk.drive.pool import Pool
+from stormdesk.infra import environment, exports, keys, ready
 from stormdesk.infra.backends.docker.plan import Abilities, Site
 from stormdesk.infra.backends.lab import enter, processes
 from stormdesk.infra.topology import Topology
@@ -92,6 +93,14 @@ class SshConfig:
     def document(self) -> Inventory:
         """The inventory."""
         return documents.parse(self.inventory.read_bytes(), str(self.inventory))
+
+    def ready(self, topology: Topology, within_s: float) -> list[str]:
+        """Wait until the stack does its work; what was said of each stage. Fails when a stage was not reached."""
+        said: list[str] = []
+        with Pool(self.document, environment.dialer(self.document)) as pool:
+            ready.wait(topology, ready.over_ssh(pool, topology), within_s, said.append)
+        assert not [line for line in said if line.startswith("not after")], said
+        return [line.rpartition(" after ")[0] for line in said]
 
     def ssh(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
         """One command on a host, as it ended."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra import environment, keys, ready, rewriting, stacks
+from stormdesk.infra import keys, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, plan
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
@@ -46,9 +46,7 @@ def up(own_engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     engine_.create(it, plan.segments(topology, site), containers)
     hosts = stand.through(own_engine, folder, plan.inventory_hosts(topology, site))
     made = Up(own_engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
-    said: list[str] = []
-    ready.wait(made.ssh.document, topology, environment.dialer(made.ssh.document), 60, said.append)
-    assert [line.rpartition(" after ")[0] for line in said] == ["SSH on 6 hosts", "7 services listening", "ready"], said
+    assert made.ssh.ready(topology, 60) == ["SSH on 6 hosts", "7 services listening", "ready"]
     yield made
     gone = engine_.remove(it, "docked")
     assert len(gone) == len(topology.hosts) + len(topology.networks), gone
@@ -108,9 +106,7 @@ def test_disk_full_is_held(up: Up) -> None:
 
 def test_a_host_that_restarts_is_the_same_host(up: Up) -> None:
     up.engine.engine.run("container", "restart", "stormdesk-docked-trader-b")
-    said: list[str] = []
-    ready.wait(up.ssh.document, up.topology, environment.dialer(up.ssh.document), 60, said.append)
-    assert len(said) == 3, said
+    up.ssh.ready(up.topology, 60)
     assert "RUNNING" in up.ssh.run("trader-b", "supervisorctl", "-c", "/etc/supervisor/supervisord.conf", "status")
     assert "10.88.0.0/16 via 10.78.2.16" in up.ssh.run("trader-b", "ip route")
 

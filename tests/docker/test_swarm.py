@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import HostError
-from stormdesk.infra import environment, keys, pulumi_cli, ready, rewriting, stacks
+from stormdesk.infra import keys, pulumi_cli, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, declared_swarm, plan, swarm
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.plan import Site
@@ -121,9 +121,7 @@ def up(pair: tuple[Dockerd, Dockerd], tmp_path_factory: pytest.TempPathFactory) 
     for it, node in zip(pair, NODES, strict=True):
         hosts |= stand.through(it, folder, {n: h for n, h in hosts.items() if h.address == node.address})
     made = Up(pair, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
-    said: list[str] = []
-    ready.wait(made.ssh.document, topology, environment.dialer(made.ssh.document), 90, said.append)
-    assert len(said) == 3, said
+    made.ssh.ready(topology, 90)
     yield made
     assert engine_.remove(a.engine, "swarmed")
     assert engine_.remove(a.engine, "swarmed") == []
@@ -182,9 +180,7 @@ def test_the_plugin_makes_the_same_services(up: Up, engine: pulumi_cli.Engine, t
             found = swarm.inventory_hosts(topology, site, NODES)
             hosts |= stand.through(it, tmp_path, {n: h for n, h in found.items() if h.address == node.address})
         desk = SshConfig(tmp_path, stand.inventory(site, hosts, tmp_path))
-        said: list[str] = []
-        ready.wait(desk.document, topology, environment.dialer(desk.document), 60, said.append)
-        assert len(said) == 3, said
+        desk.ready(topology, 60)
         desk.run("store", "ping -c 1 -W 2 venue.mgmt")
         assert stack.preview().change_summary.keys() == {"same"}
         assert programs.changes(stack.refresh()) == {}

@@ -186,14 +186,7 @@ def test_a_revert_that_is_not_verified_fails_the_test(project: Project) -> None:
     assert "mtu" in said
     run = re.search(r"r-\d{8}-\d{4}-\w{6}", said)
     assert run
-    words = ["chaos.revert", "--run", run[0]]
-    subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=Path(__file__).parents[2],
-        env=project.environ,
-        check=True,
-        timeout=60,
-    )
+    project.invoke("chaos.revert", "--run", run[0])
 
 
 def test_a_fault_that_ends_before_the_body_fails_the_test(project: Project) -> None:
@@ -210,14 +203,7 @@ def test_hosts_heal_when_pytest_is_killed(project: Project) -> None:
     assert any("/.stormdesk-" in line for line in project.left())
     eventually(lambda: all(line.endswith(" REVERTED") for line in project.left()), 15)
     assert len(project.left()) == 1
-    words = ["chaos.recover"]
-    subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=Path(__file__).parents[2],
-        env=project.environ,
-        check=True,
-        timeout=60,
-    )
+    project.invoke("chaos.recover")
 
 
 def test_an_environment_that_is_not_there_is_one_line(project: Project) -> None:

@@ -63,7 +63,8 @@ def running(name: str) -> bool:
 def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
     """Wait until hosts and services answer; says when, or what does not."""
     stack = _chosen(record.name).topology(topology)
-    ready.wait(inventory, stack, dialing.dialer(inventory), READY_S, say)
+    with Pool(inventory, dialing.dialer(inventory)) as pool:
+        ready.wait(stack, ready.over_ssh(pool, stack), READY_S, say)
 
 
 def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another

@@ -11,13 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stormdesk.errors import RefusedError, StormdeskError
+from stormdesk.errors import RefusedError
+from stormdesk.infra import making
 from stormdesk.infra.backends.docker import engine as engines
 from stormdesk.infra.backends.docker.engine import BUILD_S, Engine
 from stormdesk.infra.backends.lab import layer
+from stormdesk.infra.making import Say
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE, PROJECT = ROOT / "infra/images/Dockerfile", ROOT / "infra/images/project.Dockerfile"
@@ -28,8 +30,6 @@ PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_1
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 COMMAND = "python -m stormdesk.infra.backends.docker.image"
-
-Say = Callable[[str], None]
 
 
 def key(base: str) -> str:
@@ -179,19 +179,11 @@ def _hash(parts: list[bytes]) -> str:
     return whole.hexdigest()[:16]
 
 
-def _main() -> int:
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    try:
-        engine = engines.find()
-        base = bootstrap(engine, ("debootstrap",), say) if sys.argv[1:] == ["--bootstrap"] else BASE
-        say(f"image: {build(engine, base, say)}")
-    except StormdeskError as error:
-        print(error, file=sys.stderr)
-        return int(error.exit_code)
-    return 0
+def _make(say: Say) -> None:
+    engine = engines.find()
+    base = bootstrap(engine, ("debootstrap",), say) if sys.argv[1:] == ["--bootstrap"] else BASE
+    say(f"image: {build(engine, base, say)}")
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(making.run(_make))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stormdesk.infra import home
+from stormdesk.infra import home, ready
 from stormdesk.infra.backends.lab import control, deploy, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
@@ -50,7 +50,7 @@ def running(name: str) -> bool:
 
 def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
     """Wait until hosts and services answer; says when, or what does not."""
-    deploy.wait_ready(inventory, topology, records.running(record.name), READY_S, say)
+    ready.wait(topology, deploy.questions(inventory, records.running(record.name)), READY_S, say)
 
 
 def remove(name: str, wait_s: float) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 
 from stormdesk.infra.backends.lab import cgroup, control, files, processes, records, spec, volume
 from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
+from stormdesk.infra.ready import Questions
 from stormdesk.infra.topology import Host, Topology
 from stormdesk.inventory import Inventory, InventoryHost
 
@@ -37,11 +36,6 @@ def shortcomings() -> Sequence[str]:
     if cgroup.version() == "none":
         lines.append("no cgroups here: faults that exhaust memory, processes or CPU would reach the whole machine")
     return lines
-
-
-def deploy(order: Order, lock: int, commit: Callable[[], None]) -> int:
-    """Start the lab; `commit` writes the environment's own files, just before the lab is recorded. Returns its pid."""
-    return start(spec_of(order), lock, order.expires_at, commit)
 
 
 def start(lab: spec.LabSpec, lock: int, expires_at: str, commit: Callable[[], None]) -> int:
@@ -122,44 +116,12 @@ def _inventory_host(order: Order, host: Host) -> InventoryHost:
     )
 
 
-def wait_ready(inventory: Inventory, topology: Topology, pid: int, seconds: float, say: Callable[[str], None]) -> None:
-    """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
-
-    Services are not asked before they listen, and are given up (not the lab) after `seconds`.
-    """
-    started = time.monotonic()
-    hosts = inventory.hosts
+def questions(inventory: Inventory, pid: int) -> Questions:
+    """The questions to the hosts of the lab whose init is `pid`, asked past SSH: nothing has to log in."""
     pids = control.host_pids(inventory.environment, pid)
-    stages: list[tuple[str, Callable[[], Sequence[str]]]] = [
-        (f"SSH on {len(hosts)} hosts", lambda: [n for n, h in hosts.items() if not control.ssh_answers(pid, h.address)])
-    ]
-    if topology.services:
-        stages += [
-            (f"{len(topology.services)} services listening", lambda: _silent(topology, pids)),
-            ("ready", lambda: _idle(topology, hosts, pid)),
-        ]
-    for what, missing in stages:
-        while left := missing():
-            if time.monotonic() > started + seconds:
-                say(f"not after {seconds:.0f} s: {what}: {', '.join(left)}")
-                return
-            time.sleep(0.03)
-        say(f"{what} after {time.monotonic() - started:.2f} s")
-
-
-def _silent(topology: Topology, pids: Mapping[str, int]) -> Sequence[str]:
-    """The services (`trader on trader-a`) that do not listen on all of their ports."""
-    ports = {host: control.listening(pid) for host, pid in pids.items()}
-    return [f"{s.name} on {s.host}" for s in topology.services if not set(s.ports.values()) <= ports.get(s.host, set())]
-
-
-def _idle(topology: Topology, hosts: Mapping[str, InventoryHost], pid: int) -> Sequence[str]:
-    """The names of services of which none says that it does its work, with what they say."""
-    said: dict[str, list[str]] = {}
-    working = set()
-    for service in topology.services:
-        if service.ready:
-            status, text = control.http_answer(pid, hosts[service.host].address, service.ports["http"], service.ready)
-            said.setdefault(service.name, []).append(f"{service.host} {status} {text}")
-            working |= {service.name} if status == HTTPStatus.OK else set()
-    return [f"{name} ({'; '.join(answers)})" for name, answers in said.items() if name not in working]
+    hosts = inventory.hosts
+    return Questions(
+        deaf=lambda: [name for name, host in hosts.items() if not control.ssh_answers(pid, host.address)],
+        ports=lambda: {host: control.listening(of_host) for host, of_host in pids.items()},
+        answer=lambda s: control.http_answer(pid, hosts[s.host].address, s.ports["http"], s.ready),
+    )

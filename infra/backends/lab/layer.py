@@ -15,12 +15,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from stormdesk.errors import RefusedError, StormdeskError
+from stormdesk.errors import RefusedError
+from stormdesk.infra import making
 from stormdesk.infra.backends.lab import kernel, volume
 from stormdesk.infra.backends.lab.files import POSTGRES_TEMPLATE
+from stormdesk.infra.making import Say
 
 PACKAGES = (
     *(
@@ -56,8 +57,6 @@ printf 'create role trading login;\\n\\ncreate database trading owner trading;\\
   setpriv --reuid postgres --regid postgres --init-groups "$bin/postgres" --single -j -D {POSTGRES_TEMPLATE} postgres
 rm -f /usr/sbin/policy-rc.d
 """
-
-Say = Callable[[str], None]
 
 
 def cache() -> Path:
@@ -189,17 +188,8 @@ def _no_daemons(root: str) -> None:
         file.write("create_main_cluster = false\n")
 
 
-def _main() -> int:
+if __name__ == "__main__":
     if sys.argv[1:2] == ["--build"]:
         _build(Path(sys.argv[2]))
-        return 0
-    try:
-        ensure(lambda line: print(line, flush=True))
-    except StormdeskError as error:
-        print(error, file=sys.stderr)
-        return int(error.exit_code)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())
+    else:
+        sys.exit(making.run(ensure))
