@@ -96,9 +96,9 @@ def up(
 @command(hint="[--env N]", help={**ENV, **JSON})
 def status(_: Context, env: str = "", json: bool = False) -> None:
     """Show hosts and services."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import existing
 
-    show(json).rows("hosts", [asdict(host) for host in environment.status(env or None)])
+    show(json).rows("hosts", [asdict(host) for host in existing.status(env or None)])
 
 
 @command(name="list", help=JSON)
@@ -112,17 +112,17 @@ def list_(_: Context, json: bool = False) -> None:
 @command(hint="--format ssh-config|ansible|json", help={**ENV, "format_": "ssh-config, ansible or json"})
 def export(_: Context, env: str = "", format_: str = "ssh-config") -> None:
     """Print how to reach the hosts."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import access
 
-    print(environment.export(env or None, format_), end="")
+    print(access.export(env or None, format_), end="")
 
 
 @command(effect="open a shell on {host}", hint="--host H", help={**ENV, "host": "which host"})
 def ssh(_: Context, host: str = "", env: str = "") -> None:
     """Open a shell on a host."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import access
 
-    environment.ssh(env or None, one_host(host, env))
+    access.ssh(env or None, one_host(host, env))
 
 
 @command(
@@ -135,9 +135,9 @@ def exec_(_: Context, host: str = "", command: str = "", env: str = "") -> int:
     """Run a command on a host.
 
     Its exit code is ours."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import access
 
-    return environment.execute(env or None, one_host(host, env), command)
+    return access.execute(env or None, one_host(host, env), command)
 
 
 @command(
@@ -158,9 +158,9 @@ def drift(_: Context, env: str = "", mend: bool = False, json: bool = False) -> 
 @command(effect="break the lock on the state of {env}", hint="--env N", help=ENV)
 def unlock(_: Context, env: str = "") -> None:
     """Break the lock of a dead engine."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import engine
 
-    environment.unlock(one_environment(env), show(False).say)
+    engine.unlock(one_environment(env), show(False).say)
 
 
 @command(effect="take the environment down and remove what it left", hint="[--env N]", help=ENV)

@@ -134,9 +134,9 @@ def _from_options(config: pytest.Config) -> Evidence:
 
 def _own_connections(inventory: Inventory, config: pytest.Config) -> Run:
     from stormdesk.drive.pool import Pool
-    from stormdesk.infra import environment
+    from stormdesk.infra import dialing
 
-    pool = Pool(inventory, environment.dialer(inventory))
+    pool = Pool(inventory, dialing.dialer(inventory))
     config.add_cleanup(pool.close)
     return pool.run
 

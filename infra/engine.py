@@ -68,6 +68,24 @@ def alive(lock: Mapping[str, Any]) -> bool:
     return lock.get("hostname") != os.uname().nodename or bool(processes.start_time(int(lock.get("pid", 0))))
 
 
+def unlock(name: str, say: Say) -> None:
+    """Break the lock that a dead engine left on an environment's state, after saying whose it is.
+
+    RefusedError: its holder is alive.
+    """
+    home.check_name(name)
+    held = locks(name)
+    if not held:
+        say(f"environment {name}: nobody holds its state")
+        return
+    for lock in held:
+        say(describe(lock))
+    if any(alive(lock) for lock in held):
+        raise RefusedError(f"environment {name}: who holds its state is still at work. End that first")
+    run("unlock", name, READ_S, say)
+    say(f"environment {name}: unlocked")
+
+
 def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
     """The next line that the child prints; None at its end."""
     assert child.stdout is not None

@@ -297,12 +297,12 @@ def _entries(namespace: Collection, prefix: str) -> Iterable[front_menu.Entry]:
 
 
 def _where_we_are() -> str:
-    from stormdesk.infra import environment
+    from stormdesk.infra import existing
 
     try:
         there = [
             f"{e.name} (until {e.expires_at})" if e.expires_at else e.name
-            for e in environment.list_environments()
+            for e in existing.environments()
             if e.state == "running"
         ]
     except StormdeskError:

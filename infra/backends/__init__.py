@@ -37,3 +37,8 @@ def named(name: str) -> Backend:
     if name not in MODULES:
         raise UsageError(f"no backend '{name}'. There is: {', '.join(MODULES)}.")
     return cast(Backend, importlib.import_module(MODULES[name]))
+
+
+def of(record: Record | None) -> Backend:
+    """What an environment's hosts are made of; a lab that lost its record is still a lab."""
+    return named(record.backend if record else "lab")

@@ -86,34 +86,34 @@ def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
 
 def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
     """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import dialing, existing
 
     if env and inventory:
         raise UsageError("--env and --inventory both say where. Use one of them")
     if not inventory:
-        found = environment.load(env or None)
-        return found, environment.dialer(found)
+        found = existing.load(env or None)
+        return found, dialing.dialer(found)
     from stormdesk.drive import sources
 
     found = sources.read(inventory)
-    return found, environment.dialer(found)
+    return found, dialing.dialer(found)
 
 
 def drifted(env: str, mend: bool, as_json: bool) -> int:
     """Show what of an environment is not as declared, and bring it back with `mend`; returns the exit code."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import drift
 
     presenter = Show.auto(as_json=as_json)
-    found = environment.drift(env or None, mend, presenter.say)
+    found = drift.find(env or None, mend, presenter.say)
     presenter.rows("drift", [{"part": part, "differs": "; ".join(what)} for part, what in sorted(found.items())])
     return int(ExitCode.VIOLATED) if found else 0
 
 
 def one_environment(name: str) -> str:
     """The environment that is meant, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import existing
 
-    names = [item.name for item in environment.list_environments() if item.state != "elsewhere"]
+    names = [item.name for item in existing.environments() if item.state != "elsewhere"]
     name = name or os.environ.get("STORMDESK_ENV", "")
     if name or len(names) == 1:
         return name or names[0]
@@ -123,9 +123,9 @@ def one_environment(name: str) -> str:
 
 def one_host(host: str, env: str) -> str:
     """The one host of an environment that `--host` names. Raises UsageError."""
-    from stormdesk.infra import environment
+    from stormdesk.infra import existing
 
-    chosen = front_chaos.choose_hosts([host] if host else [], environment.load(env or None), Random(0))
+    chosen = front_chaos.choose_hosts([host] if host else [], existing.load(env or None), Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
     return chosen[0]

@@ -11,7 +11,7 @@ from stormdesk.drive import runner
 from stormdesk.drive.show import Show
 from stormdesk.errors import RefusedError, UsageError
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.infra import environment
+from stormdesk.infra import dialing, environment
 from stormdesk.inventory import Inventory
 
 HOST, HOLD_S, TTL_S = "trader-a", 20.0, 1800.0
@@ -24,7 +24,7 @@ def run(name: str, show: Show) -> int:
         request = runner.Request(
             fault=DiskFull(), hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
         )
-        return int(runner.run(request, inventory, environment.dialer(inventory), show).exit_code)
+        return int(runner.run(request, inventory, dialing.dialer(inventory), show).exit_code)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from importlib import metadata
 
 from stormdesk.drive.show import Show
 from stormdesk.errors import ExitCode, StormdeskError, UsageError
-from stormdesk.infra import environment, pulumi_cli
+from stormdesk.infra import existing, home, pulumi_cli
 from stormdesk.infra.backends.lab import cgroup, control, layer, volume
 
 LIBRARIES = ("invoke", "paramiko", "pytest-testinfra")
@@ -138,7 +138,7 @@ def _layer() -> Finding:
 
 
 def _space() -> Finding:
-    place = next(path for path in (environment.home(), *environment.home().parents) if path.exists())
+    place = next(path for path in (home.home(), *home.home().parents) if path.exists())
     free = shutil.disk_usage(place).free >> 20
     text = f"{free} MiB free at {place}"
     return Finding(
@@ -167,7 +167,7 @@ def _pulumi() -> Finding:
 
 
 def _environments() -> Finding:
-    there = environment.list_environments()
+    there = existing.environments()
     names = ", ".join(f"{item.name} ({item.state})" for item in there) or "none"
     gone = any(item.state == "gone" for item in there)
     return Finding("labs", None if gone else True, names, "invoke env.reap" if gone else "")

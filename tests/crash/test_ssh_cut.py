@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import StormdeskError
-from stormdesk.infra import environment
+from stormdesk.infra import dialing, existing
 from tests.crash.kill import INVOKE, ROOT, events
 from tests.crash.patient import boottime
 
@@ -27,8 +27,8 @@ class Door:
     """Knocks at a host's sshd ten times a second: when it did not answer, and when it did."""
 
     def __init__(self, lab: str, host: str) -> None:
-        self._host = environment.load(lab).host(host)
-        self._dial = environment.dialer(lab)
+        self._host = existing.load(lab).host(host)
+        self._dial = dialing.dialer(lab)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._knock)
         self.answers: list[tuple[float, bool]] = []

@@ -20,7 +20,7 @@ from stormdesk.drive import cut, residue
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.testinfra_backend import pooled
 from stormdesk.errors import ConnectionLost, DeadlineExceeded
-from stormdesk.infra import environment
+from stormdesk.infra import dialing, existing
 from stormdesk.invariants import JUDGES
 from stormdesk.inventory import Inventory
 from stormdesk.model import Argv, CheckResult, Completed, Verdict
@@ -32,8 +32,8 @@ WHAT = ("steady", "invariants", "residue")
 
 @pytest.fixture(scope="module")
 def pool(lab: str) -> Iterator[Pool]:
-    inventory = environment.load(lab)
-    with Pool(inventory, environment.dialer(inventory)) as pool:
+    inventory = existing.load(lab)
+    with Pool(inventory, dialing.dialer(inventory)) as pool:
         until = time.monotonic() + 60
         while time.monotonic() < until and not _orders(pool, inventory):
             time.sleep(0.5)

@@ -16,8 +16,9 @@ import pytest
 
 import stormdesk
 from stormdesk.errors import ConnectFailed, UsageError
-from stormdesk.infra import environment
+from stormdesk.infra import access, dialing, existing, home
 from stormdesk.infra.backends.lab import cgroup
+from stormdesk.infra.status import HostStatus
 from stormdesk.inventory import Inventory
 
 pytestmark = pytest.mark.lab
@@ -26,13 +27,13 @@ Run = Callable[[str, str], subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def inventory(lab: str) -> Inventory:
-    return environment.load(lab)
+    return existing.load(lab)
 
 
 @pytest.fixture
 def run(lab: str) -> Run:
     """Run a command on a host by the plain ssh client with the exported configuration."""
-    config = f"{environment.home()}/envs/{lab}/ssh_config"
+    config = f"{home.home()}/envs/{lab}/ssh_config"
 
     def run(host: str, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -49,8 +50,8 @@ def eventually(condition: Callable[[], bool], seconds: float, what: str) -> None
         time.sleep(0.1)
 
 
-def state(lab: str, host: str) -> environment.HostStatus:
-    return next(h for h in environment.status(lab) if h.name == host)
+def state(lab: str, host: str) -> HostStatus:
+    return next(h for h in existing.status(lab) if h.name == host)
 
 
 def test_plain_ssh_reaches_every_host_and_the_services_run(lab: str, inventory: Inventory, run: Run) -> None:
@@ -60,14 +61,12 @@ def test_plain_ssh_reaches_every_host_and_the_services_run(lab: str, inventory: 
         hostname, uid, marker = done.stdout.splitlines()
         assert (hostname, uid) == (name, "0"), done
         assert json.loads(marker) == {"environment": lab, "ephemeral": True, "expires_at": inventory.expires_at}
-    eventually(
-        lambda: all(all(h.services.values()) and h.ssh for h in environment.status(lab)), 20, "all services listen"
-    )
+    eventually(lambda: all(all(h.services.values()) and h.ssh for h in existing.status(lab)), 20, "all services listen")
 
 
 def test_a_wrong_host_key_is_refused(lab: str, run: Run, tmp_path: Path) -> None:
-    config = Path(environment.home(), "envs", lab, "ssh_config").read_text()
-    known = Path(environment.home(), "envs", lab, "known_hosts")
+    config = Path(home.home(), "envs", lab, "ssh_config").read_text()
+    known = Path(home.home(), "envs", lab, "known_hosts")
     lines = known.read_text().splitlines()
     keys = [line.split()[2] for line in lines]
     (tmp_path / "known").write_text("\n".join(line.replace(keys[i], keys[i - 1]) for i, line in enumerate(lines)))
@@ -209,7 +208,7 @@ def test_a_reboot_is_one(lab: str, run: Run) -> None:
 
 def test_sockets_are_made_inside_and_this_process_stays_outside(lab: str, inventory: Inventory) -> None:
     network = os.readlink("/proc/self/ns/net")
-    dial = environment.dialer(inventory)
+    dial = dialing.dialer(inventory)
     for host in inventory.hosts.values():
         with dial(host, 3.0) as connection:
             assert connection.recv(4) == b"SSH-"
@@ -220,11 +219,11 @@ def test_sockets_are_made_inside_and_this_process_stays_outside(lab: str, invent
 
 def test_any_proxy_command_that_passes_a_socket_works(lab: str, inventory: Inventory) -> None:
     renamed = msgspec.structs.replace(inventory, environment="not-a-lab")
-    with environment.dialer(renamed)(inventory.hosts["ops"], 5.0) as connection:
+    with dialing.dialer(renamed)(inventory.hosts["ops"], 5.0) as connection:
         assert connection.recv(4) == b"SSH-"
     broken = msgspec.structs.replace(inventory.hosts["ops"], proxy_command="echo no such jump host >&2; false")
     with pytest.raises(ConnectFailed, match="no such jump host"):
-        environment.dialer(renamed)(broken, 5.0)
+        dialing.dialer(renamed)(broken, 5.0)
 
 
 def test_without_a_proxy_command_it_is_plain_tcp(inventory: Inventory) -> None:
@@ -232,35 +231,35 @@ def test_without_a_proxy_command_it_is_plain_tcp(inventory: Inventory) -> None:
         host = msgspec.structs.replace(
             inventory.hosts["ops"], proxy_command="", address="127.0.0.1", port=server.getsockname()[1]
         )
-        with environment.dialer(inventory)(host, 2.0) as connection:
+        with dialing.dialer(inventory)(host, 2.0) as connection:
             assert connection.getpeername() == server.getsockname()
 
 
 def test_exports(lab: str, inventory: Inventory) -> None:
-    assert json.loads(environment.export(lab, "json"))["environment"] == lab
-    ansible = json.loads(environment.export(lab, "ansible"))
+    assert json.loads(access.export(lab, "json"))["environment"] == lab
+    ansible = json.loads(access.export(lab, "ansible"))
     assert set(ansible["all"]["children"]["trader"]["hosts"]) == {"trader-a", "trader-b"}
-    assert environment.export(lab, "ssh-config") == Path(environment.home(), "envs", lab, "ssh_config").read_text()
+    assert access.export(lab, "ssh-config") == Path(home.home(), "envs", lab, "ssh_config").read_text()
     with pytest.raises(UsageError, match="ssh-config, ansible, json"):
-        environment.export(lab, "toml")
+        access.export(lab, "toml")
 
 
 def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STORMDESK_ENV", raising=False)
-    assert environment.load(None).environment == lab
+    assert existing.load(None).environment == lab
     monkeypatch.setenv("STORMDESK_ENV", "nowhere")
     with pytest.raises(UsageError, match="no environment 'nowhere'"):
-        environment.load(None)
+        existing.load(None)
 
 
 def test_execute_gives_the_exit_code(lab: str) -> None:
-    assert environment.execute(lab, "venue", "exit 7") == 7
+    assert access.execute(lab, "venue", "exit 7") == 7
     with pytest.raises(UsageError, match="Did you mean: venue"):
-        environment.execute(lab, "venu", "true")
+        access.execute(lab, "venu", "true")
 
 
 def test_keys_and_state_are_for_root_alone(lab: str) -> None:
-    directory = Path(environment.home(), "envs", lab)
+    directory = Path(home.home(), "envs", lab)
     assert directory.stat().st_mode & 0o777 == 0o700
     modes = {p.name: p.stat().st_mode & 0o777 for p in directory.iterdir() if p.is_file()}
     assert {modes[f] for f in ("id_ed25519", "inventory.json", "ssh_config", "known_hosts")} == {0o600}

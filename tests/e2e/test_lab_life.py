@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra import environment
+from stormdesk.infra import environment, existing, home
 from stormdesk.infra.backends.lab import processes, records
 from stormdesk.infra.stacks import NETWORKS
 from stormdesk.infra.topology import Host, Placement, Topology, Volume
@@ -41,7 +41,7 @@ PAIR = Topology(
 )
 UP = """
 import sys
-from stormdesk.infra import environment
+from stormdesk.infra import environment, existing, home
 environment.up(sys.argv[1], "core", "lab", "direct", float(sys.argv[2]), print)
 """
 
@@ -51,7 +51,7 @@ def say(_: str) -> None:
 
 
 def run(name: str, host: str, command: str) -> subprocess.CompletedProcess[str]:
-    config = f"{environment.home()}/envs/{name}/ssh_config"
+    config = f"{home.home()}/envs/{name}/ssh_config"
     return subprocess.run(["ssh", "-F", config, host, command], capture_output=True, text=True, timeout=20, check=False)
 
 
@@ -184,7 +184,7 @@ def state_of(pid: int) -> str:
     ids=["frozen", "killed-all", "rebooting", "stopped-and-cut", "full-and-read-only", "own-namespaces"],
 )
 def test_down_in_a_bad_moment(pair: str, lab_home: str, command: str) -> None:
-    config = f"{environment.home()}/envs/{pair}/ssh_config"
+    config = f"{home.home()}/envs/{pair}/ssh_config"
     with subprocess.Popen(["ssh", "-F", config, "h11", command], stderr=subprocess.DEVNULL) as ssh:
         try:
             time.sleep(0.8)
@@ -207,14 +207,14 @@ def test_reap_removes_what_a_killed_lab_init_left(pair: str, lab_home: str) -> N
         time.sleep(0.01)
     assert "file" in {trace.split()[0] for trace in traces(pair, lab_home)}
     with pytest.raises(RefusedError, match="not running"):
-        environment.load(pair)
+        existing.load(pair)
     assert pair in environment.reap(say)
     assert_gone(pair, lab_home, 0)
 
 
 def test_a_lab_whose_state_is_lost_is_found_and_taken_down(pair: str, lab_home: str) -> None:
     records.run_dir(pair).joinpath("lab.json").unlink()
-    assert pair in [e.name for e in environment.list_environments() if e.state == "running"]
+    assert pair in [e.name for e in existing.environments() if e.state == "running"]
     environment.down(pair, say)
     assert_gone(pair, lab_home, 0)
 

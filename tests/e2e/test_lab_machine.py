@@ -30,11 +30,11 @@ umount "$cache/ext4"
 mount --bind /dev/null /dev/loop-control
 exec "$4" -c '
 import subprocess, sys
-from stormdesk.infra import environment
+from stormdesk.infra import environment, home
 name = sys.argv[1]
 environment.up(name, "core", "lab", "direct", 60, print)
 look = "cat /etc/stormdesk/lab.json; stat -f -c %T /var/lib/trading; psql -h 10.77.2.16 -U trading -Atc \"select 1\" trading"
-config = f"{environment.home()}/envs/{name}/ssh_config"
+config = f"{home.home()}/envs/{name}/ssh_config"
 subprocess.run(["ssh", "-F", config, "store", look + "; touch /var/lib/trading/kept; reboot -f"], timeout=20)
 until = "until ssh -F {0} store cat /proc/sys/kernel/random/boot_id; do sleep 0.2; done 2>/dev/null; ssh -F {0} store ls /var/lib/trading"
 subprocess.run(["sh", "-c", until.format(config)], timeout=20)

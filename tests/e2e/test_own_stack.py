@@ -18,7 +18,7 @@ from stormdesk import own
 from stormdesk.drive import sources
 from stormdesk.drive.pool import Pool
 from stormdesk.errors import UsageError
-from stormdesk.infra import environment, pulumi_cli
+from stormdesk.infra import dialing, environment, existing, pulumi_cli
 from stormdesk.infra.stacks import NETWORKS
 from stormdesk.infra.topology import Host, Placement, Topology, Volume
 from tests.e2e.invoking import ROOT
@@ -70,8 +70,8 @@ class Desk:
             "PULUMI_HOME": str(folder / "home"),
         }
         self.runs = folder / "runs"
-        inventory = environment.load(lab)
-        self.pool = Pool(inventory, environment.dialer(inventory))
+        inventory = existing.load(lab)
+        self.pool = Pool(inventory, dialing.dialer(inventory))
         machines = {
             name: {
                 **{key: getattr(host, key) for key in ("address", "host_key", "identity_file", "proxy_command")},

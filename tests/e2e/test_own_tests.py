@@ -15,7 +15,7 @@ import pytest
 from stormdesk.drive.operate import ask
 from stormdesk.drive.pool import Pool
 from stormdesk.errors import StormdeskError
-from stormdesk.infra import environment
+from stormdesk.infra import dialing, existing
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 
@@ -119,8 +119,8 @@ class Project:
         self.folder = folder
         keep = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
         self.environ = {**keep, "STORMDESK_ENV": lab, "STORMDESK_RUNS": str(folder / "runs")}
-        inventory = environment.load(lab)
-        self.pool = Pool(inventory, environment.dialer(inventory))
+        inventory = existing.load(lab)
+        self.pool = Pool(inventory, dialing.dialer(inventory))
 
     def start(self, text: str, *words: str) -> subprocess.Popen[str]:
         (self.folder / "test_own.py").write_text(text)

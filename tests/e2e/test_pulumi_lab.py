@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from stormdesk import inventory as documents
+from stormdesk.infra import drift, environment, existing, home
 from stormdesk.infra import engine as pulumi
-from stormdesk.infra import environment, home
 from stormdesk.infra.backends.lab import control, processes
 from stormdesk.infra.pulumi_cli import Engine
 from tests.e2e.lab_traces import assert_gone
@@ -105,7 +105,7 @@ def sh(name: str, host: str, command: str) -> str:
 
 
 def test_its_output_is_the_inventory_and_a_preview_is_empty(made: str) -> None:
-    inventory = json.loads(documents.render(environment.load(made)))
+    inventory = json.loads(documents.render(existing.load(made)))
     record = home.read_record(made)
     assert record is not None
     text = """
@@ -134,7 +134,7 @@ def test_a_change_of_one_host_touches_that_host_alone(made: str) -> None:
     assert script(CHANGED, made, "1024") == []
     boots["ops"] += 2
     assert {name: state["boots"] for name, state in control.status(made).items()} == boots
-    assert environment.drift(made, False, say) == {}  # the services of the host that restarted run again
+    assert drift.find(made, False, say) == {}  # the services of the host that restarted run again
 
 
 def test_drift_is_found_named_and_mended(made: str) -> None:
@@ -161,8 +161,8 @@ def test_a_host_that_is_off_is_started_again(made: str) -> None:
     while control.status(made)["ops"]["state"] == "up":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert environment.drift(made, False, say)["host-ops"] == ["not up: off"]
-    assert environment.drift(made, True, say) == {}
+    assert drift.find(made, False, say)["host-ops"] == ["not up: off"]
+    assert drift.find(made, True, say) == {}
 
 
 def test_no_secret_is_in_the_state_or_in_a_log(made: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import load
-from stormdesk.infra import environment
+from stormdesk.infra import dialing, existing
 from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab
@@ -42,8 +42,8 @@ class Desk:
     def __init__(self, name: str, runs: Path) -> None:
         self.name = name
         self.runs = runs
-        inventory = environment.load(name)
-        self.pool = Pool(inventory, environment.dialer(inventory))
+        inventory = existing.load(name)
+        self.pool = Pool(inventory, dialing.dialer(inventory))
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, task: str, *words: str) -> subprocess.Popen[str]:
