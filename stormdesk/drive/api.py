@@ -29,7 +29,8 @@ from stormdesk.drive.commands import reach
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.prepare import prepare
 from stormdesk.drive.record import Record, new_run_id, runs_folder
-from stormdesk.drive.runner import DEFAULT_RTO_S, Request, Run, plan_digest, show_plan
+from stormdesk.drive.request import DEFAULT_RTO_S, Request, plan_digest, show_plan
+from stormdesk.drive.runner import Run
 from stormdesk.drive.sampling import Sampler
 from stormdesk.drive.show import Show
 from stormdesk.drive.signals import Interrupted, Signals
@@ -198,7 +199,7 @@ class Chaos:
             outcome = run.end(found)
         finally:
             run.record.close()
-        self._healed_t = run.healed_t
+        self._healed_t = run.fanout.healed_t
         if outcome.residue == "dirty":
             raise ResidueError(outcome.why)
         if not found and outcome.exit_code is not ExitCode.HELD:

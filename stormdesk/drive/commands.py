@@ -30,8 +30,9 @@ def attack(fault: type[Fault], values: Mapping[str, Any]) -> int:
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
     hosts = front_chaos.choose_hosts(values["host"], inventory, Random(seed))
     from stormdesk.drive import runner
+    from stormdesk.drive.request import Request
 
-    request = runner.Request(
+    request = Request(
         fault=thing,
         hosts=hosts,
         hold_s=hold_s,

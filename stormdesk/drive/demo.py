@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stormdesk.drive import runner
+from stormdesk.drive.request import Request
 from stormdesk.drive.show import Show
 from stormdesk.errors import RefusedError, UsageError
 from stormdesk.faults.disk_full import DiskFull
@@ -21,7 +22,7 @@ def run(name: str, show: Show) -> int:
     """Make environment `name`, fill trader-a's disk, take it down whatever happens. Returns the run's exit code."""
     show.say(f"demo: an environment of its own, then disk-full on {HOST} for {HOLD_S:.0f}s, checks, report")
     with _environment(name, show) as inventory:
-        request = runner.Request(
+        request = Request(
             fault=DiskFull(), hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
         )
         return int(runner.run(request, inventory, dialing.dialer(inventory), show).exit_code)

@@ -9,6 +9,7 @@ from stormdesk import runbook
 from stormdesk.drive import catalogue, runner, settings
 from stormdesk.drive.proof import write_reports
 from stormdesk.drive.record import runs_folder
+from stormdesk.drive.request import Request
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
 from stormdesk.errors import ExitCode, UsageError
@@ -50,7 +51,7 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
         show.say(f"{book.title}: step {step.id}")
         outcomes.append(
             runner.run(
-                runner.Request(
+                Request(
                     fault=step.fault, hosts=step.hosts, hold_s=step.hold_s, ttl_s=step.ttl_s, seed=seed, rto_s=book.rto_s,
                     argv=("gameday.run", "--runbook", path), expect=step.expect, checks=checks,
                     runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
