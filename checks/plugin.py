@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from stormdesk.cut import Cut, FaultWindow, Recovery
+from stormdesk.cut import Cut
+from stormdesk.cut.lines import FaultWindow, Recovery
 from stormdesk.drive import cut, settings, sources, testinfra_backend
 from stormdesk.drive.asking import Run, each
 from stormdesk.drive.gather import gather

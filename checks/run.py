@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
-from stormdesk.cut import FaultWindow, Recovery
+from stormdesk.cut.lines import FaultWindow, Recovery
 from stormdesk.drive import settings
 from stormdesk.drive.asking import Run
 from stormdesk.drive.testinfra_backend import pooled

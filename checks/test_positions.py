@@ -1,4 +1,4 @@
-"""I-04: positions, fills, fees and balances agree exactly."""
+"""I-04 and I-14: positions, fills, fees and balances agree exactly; the venue's sum is what it was."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ pytestmark = pytest.mark.invariant
 
 def test_positions_are_exact(invariant: Callable[[str], None]) -> None:
     invariant("I-04")
+
+
+def test_the_sum_of_all_balances_is_conserved(invariant: Callable[[str], None]) -> None:
+    invariant("I-14")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from stormdesk import invariants
 from stormdesk.checks.plugin import Evidence, Judged
+from stormdesk.invariants import JUDGES
 
 pytestmark = pytest.mark.invariant
 
 
 def test_no_residue(evidence: Evidence, judged: Judged) -> None:
-    judged(invariants.i13(evidence.residue))
+    judged(JUDGES["I-13"](evidence.residue))

@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 
 from stormdesk import cut as cuts
-from stormdesk.cut import Cut, FaultWindow, Recovery
+from stormdesk.cut import Cut
+from stormdesk.cut.lines import FaultWindow, Recovery
 from stormdesk.drive import residue
 from stormdesk.drive.asking import READ_S, Run, each
 from stormdesk.errors import HostError, StormdeskError, UsageError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from stormdesk import cut as cuts
+from stormdesk.cut import lines
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record, load
@@ -57,14 +57,14 @@ class Proof:
             AFTER,
             self.record.folder / CUT,
             junit=self.record.folder / "junit.xml",
-            fault=cuts.FaultWindow(
+            fault=lines.FaultWindow(
                 name=first.plan.fault,
                 host=first.host,
                 injected_t=first.injected_t,
                 lift_t=healed_t,
                 refusals=first.plan.witness[0] == "sd_witness_full",
             ),
-            recovery=cuts.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
+            recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
             if recovery
             else None,
             diffs={host.host: host.diff for host in hosts},

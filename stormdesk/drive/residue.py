@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stormdesk.cut import Residue
+from stormdesk.cut.lines import Residue
 from stormdesk.drive.asking import READ_S, Run, each
 from stormdesk.errors import HostError, StormdeskError
 from stormdesk.inventory import Inventory

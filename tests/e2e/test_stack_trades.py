@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from stormdesk import cut as cuts
-from stormdesk import invariants
+from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
 from tests.e2e.stack_harness import ROOT, Stack, cpu_s, eventually, home_for_nobody, rss_mib, text
 
@@ -59,8 +59,8 @@ def assert_exact(stack: Stack, *traders: str) -> cuts.Cut:
         if name in stack.processes:
             stack.quiet(name[-1])
     cut = read_cut(stack, *names)
-    for judge in (invariants.i01, invariants.i02, invariants.i03, invariants.i04, invariants.i05):
-        result = judge(cut)
+    for name in ("I-01", "I-02", "I-03", "I-04", "I-05", "I-14"):
+        result = JUDGES[name](cut)
         assert result.verdict is Verdict.HELD, f"{result.id}: {result.why}"
     assert_ledgers_complete(cut, [stack.ledger_path(name) for name in names])
     return cut

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,28 @@ def opening_changed(files: Files) -> str:
     return str(lines[0]["asset"])
 
 
+def fee_that_nobody_gets(files: Files) -> str:
+    """The venue takes the fee from the desk and forgets to give it to the house."""
+    fee = next(line for line in rows(files, "venue.jsonl") if line["kind"] == "TRADE" and line["account"] == "desk")
+    left = Decimal(json.loads(files["balances.json"])["house"][fee["fee_asset"]]["free"]) - Decimal(fee["fee"])
+    document(files, "balances.json", lambda b: b["house"][fee["fee_asset"]].update(free=str(left)))
+    return f"{fee['fee_asset']}: all accounts hold "
+
+
+def money_made(files: Files) -> str:
+    document(files, "balances.json", lambda b: b["desk"]["ETH"].update(locked="0.00000001"))
+    return "off by 1E-8"
+
+
+def locked_below_zero(files: Files) -> str:
+    def move(balances: Any) -> None:
+        eth = balances["desk"]["ETH"]
+        eth["free"], eth["locked"] = str(Decimal(eth["free"]) + 1), "-1"
+
+    document(files, "balances.json", move)
+    return "desk: -1 ETH locked"
+
+
 def line_altered(files: Files) -> str:
     raw = files["ledger-trader-a.jsonl"].split(b"\n")
     raw[20] = raw[20].replace(b'"t":1795', b'"t":1796')
@@ -323,6 +346,7 @@ CHANGES = {
     "I-05": [line_altered, line_removed, line_not_json, torn_tail],
     "I-09": [late_recovery, never_recovered],
     "I-13": [leftover_rule, leftover_record],
+    "I-14": [fee_that_nobody_gets, money_made, locked_below_zero],
     "refusals": [called_for_refused, sent_while_full],
 }  # fmt: skip
 
@@ -348,6 +372,7 @@ SOURCES = {
     "I-05": ["meta.json", "ledger-trader-a.jsonl"],
     "I-09": ["meta.json"],
     "I-13": ["meta.json", "residue.json"],
+    "I-14": ["venue.jsonl", "balances.json"],
     "refusals": ["meta.json", "venue.jsonl", "orders.jsonl"],
 }
 PAIRS = [pytest.param(name, source, id=f"{name}-{source}") for name, some in SOURCES.items() for source in some]
@@ -371,7 +396,7 @@ def test_a_journal_with_a_gap_proves_nothing(history: Files) -> None:
     lines = rows(history, "venue.jsonl")
     lines.remove(of_kind(lines, "TRADE", account="house")[0])
     write(history, "venue.jsonl", lines)
-    for name in ("I-01", "I-02", "I-03", "I-04", "refusals"):
+    for name in ("I-01", "I-02", "I-03", "I-04", "I-14", "refusals"):
         verdict, why = judge(name, history)
         assert verdict is Verdict.UNKNOWN
         assert "gap" in why
@@ -420,7 +445,7 @@ def test_what_a_cut_calls_for(history: Files) -> None:
     document(history, "meta.json", lambda meta: meta["fault"].update(refusals=False))
     assert applicable(cuts.parse(history)) == [name for name in JUDGES if name != "refusals"]
     document(history, "meta.json", lambda meta: meta.update(fault=None, recovery=None))
-    assert applicable(cuts.parse(history)) == ["I-01", "I-02", "I-03", "I-04", "I-05", "I-13"]
+    assert applicable(cuts.parse(history)) == ["I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14"]
     document(history, "meta.json", lambda meta: meta.update(recovery={"from": 1.0, "recovered_at": 2.0, "rto_s": 3.0}))
     assert "I-09" in applicable(cuts.parse(history))
 

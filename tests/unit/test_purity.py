@@ -33,10 +33,11 @@ def pure_files() -> list[Path]:
         for path in (ROOT / "stormdesk").glob("*.py")
         if not path.name.startswith("front") and not path.is_symlink()
     ]
+    judges = [path for room in ("cut", "invariants") for path in (ROOT / "stormdesk" / room).rglob("*.py")]
     ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
     faults = list((ROOT / "faults").rglob("*.py"))
     stack = [ROOT / f"infra/{name}.py" for name in PURE_INFRA]
-    return sorted([*engine, *ladders, *faults, *stack])
+    return sorted([*engine, *judges, *ladders, *faults, *stack])
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:

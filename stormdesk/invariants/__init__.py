@@ -1,0 +1,47 @@
+"""The judges: a cut in, held, violated or unknown out. Pure; a file for each family.
+
+Rules:
+1. One source of every order judge is the venue's own journal: a trader is never asked about itself.
+2. Unreadable source, or fewer rows than the floor: unknown, whatever else there is. Silence is never a pass.
+3. Then anything wrong: violated, and `why` names the first offender by id, line or number.
+4. Only then held. A journal with a gap can still show what is wrong; that nothing is wrong it cannot show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stormdesk.cut import Cut
+from stormdesk.invariants.judging import DRAIN_S, Judge
+from stormdesk.invariants.ledger import i05
+from stormdesk.invariants.orders import i01, i02, i03
+from stormdesk.invariants.positions import i04, i14
+from stormdesk.invariants.recovery import i09
+from stormdesk.invariants.refusals import calls_for_refused, refusals, refused_ids
+from stormdesk.invariants.residue import i13
+
+__all__ = ["DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "refused_ids"]
+
+JUDGES: Mapping[str, Judge] = {
+    "I-01": i01,
+    "I-02": i02,
+    "I-03": i03,
+    "I-04": i04,
+    "I-05": i05,
+    "I-09": i09,
+    "I-13": i13,
+    "I-14": i14,
+    "refusals": refusals,
+}
+
+
+def applicable(cut: Cut) -> list[str]:
+    """The judges that a cut calls for: recovery only after a fault, refusals only after a full disk on a trader."""
+    meta = cut.meta
+    fault = meta.fault if meta else None
+    skipped = set()
+    if meta is not None and fault is None and meta.recovery is None:
+        skipped.add("I-09")
+    if fault is None or fault.name != "disk-full" or not fault.refusals or (meta and fault.host not in meta.traders):
+        skipped.add("refusals")
+    return [name for name in JUDGES if name not in skipped]
