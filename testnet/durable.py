@@ -21,10 +21,12 @@ class CorruptError(Exception):
 def replace(path: Path, data: bytes) -> None:
     """Put `data` where `path` is, durably when this returns: temp + fsync + rename + fsync of the folder.
 
-    A missing folder is made. Raises OSError; then the file at `path` is whole (as it was, or new when only the last
-    fsync failed) and nothing else is left behind.
+    The folder of `path` is made when it is missing, those above it are not: a service's own place may have been taken
+    away on purpose. Raises OSError; then the file at `path` is whole (as it was, or new when only the last fsync
+    failed) and nothing else is left behind.
     """
-    make_folder(path.parent)
+    if path.parent.parent.is_dir():
+        make_folder(path.parent)
     fresh = path.with_name(f".{path.name}.new")
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)

@@ -12,8 +12,9 @@ Rules:
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,14 +54,14 @@ class Bad:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Reading:
     """What a ledger file holds. `whole` is its length in bytes without the torn tail; `seq` and `head` are where the
-    next line links on (`seq` counts bad lines too)."""
+    next line links on (`seq` counts bad lines too); `later` counts the good lines of later versions."""
 
-    records: list[Record] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
+    later: int = 0
     whole: int = 0
     torn: bytes = b""
     seq: int = 0
@@ -68,34 +69,50 @@ class Reading:
 
 
 def judge(raw: bytes) -> Record | str:
-    """One line without its newline: the record, or why it is bad."""
+    """One line without its newline: the record, or why it is bad. Never raises."""
     try:
         record = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
-    if not isinstance(record, dict) or not isinstance(record.get("seq"), int):
+    if not isinstance(record, dict) or not _is_line(record):
         return "not a ledger line"
-    if digest(record) != record.get("h"):
-        return "the hash does not match"
-    return record
+    try:
+        matches = digest(record) == record["h"]
+    except (ValueError, RecursionError) as error:  # what JSON can say and its canonical form cannot
+        return f"no canonical form: {error}"
+    return record if matches else "the hash does not match"
 
 
-def read(data: bytes) -> Reading:
-    """Read a whole file. Never raises: what is wrong is in the result."""
-    whole = data.rfind(b"\n") + 1
-    records: list[Record] = []
-    bad: list[Bad] = []
-    breaks: list[str] = []
-    seq, head, skipped, offset = 0, GENESIS, 0, 0
-    for raw in data[:whole].split(b"\n")[:-1]:
+def _is_line(record: Mapping[str, object]) -> bool:
+    numbers = all(type(record.get(key)) is int for key in ("v", "seq"))
+    return numbers and all(isinstance(record.get(key), str) for key in ("prev", "h"))
+
+
+def follow(lines: Iterable[bytes], reading: Reading) -> Iterator[Record]:
+    """The good lines of a file, one by one, so that memory does not grow with its length; what is wrong, and where the
+    chain ends, is in `reading` when they are through. Never raises. `lines` keep their newlines."""
+    skipped = 0
+    for raw in lines:
+        if not raw.endswith(b"\n"):
+            reading.torn = raw
+            break
         verdict = judge(raw) if raw.strip() else None
         if isinstance(verdict, str):
-            bad.append(Bad(offset, raw, verdict))
+            reading.bad.append(Bad(reading.whole, raw[:-1], verdict))
             skipped += 1
         elif verdict is not None:
-            if verdict["seq"] != seq + skipped + 1 or (not skipped and verdict["prev"] != head):
-                breaks.append(f"line seq {verdict['seq']} does not follow seq {seq} ({skipped} bad lines between)")
-            seq, head, skipped = verdict["seq"], verdict["h"], 0
-            records.append(verdict)
-        offset += len(raw) + 1
-    return Reading(records, bad, breaks, whole, data[whole:], seq + skipped, head)
+            if verdict["seq"] != reading.seq + skipped + 1 or (not skipped and verdict["prev"] != reading.head):
+                reading.breaks.append(
+                    f"line seq {verdict['seq']} does not follow seq {reading.seq} ({skipped} bad lines between)"
+                )
+            reading.seq, reading.head, skipped = verdict["seq"], verdict["h"], 0
+            reading.later += verdict["v"] > VERSION
+            yield verdict
+        reading.whole += len(raw)
+    reading.seq += skipped
+
+
+def read(data: bytes) -> tuple[list[Record], Reading]:
+    """The good lines of a whole file, and what is wrong with it. Never raises."""
+    reading = Reading()
+    return list(follow(io.BytesIO(data), reading)), reading

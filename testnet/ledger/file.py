@@ -9,19 +9,23 @@ import asyncio
 import base64
 import logging
 import os
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from stormdesk.testnet import durable
 from stormdesk.testnet.ledger import chain
 
 log = logging.getLogger(__name__)
 
-
+T = TypeVar("T")
 RETRY_S = 0.5  # between two tries to write what waits for room
+RESTORE_S = 10.0  # a file that went missing may be moved back for so long; then it is made again from the open one
 
 
 class LedgerError(Exception):
@@ -32,24 +36,29 @@ class Ledger:
     """An append-only JSONL file with a hash chain.
 
     `clock` gives wall-clock seconds. Opening reads the file back: a torn tail is cut, bad lines are copied to
-    `ledger.quarantine` beside it; `reading` is what was found. `error` is why the last write failed, or "".
-    Raises LedgerError when the file cannot be opened.
+    `ledger.quarantine` beside it. `corrupt` and `later` count bad lines and lines of later versions, as found when the
+    file was last read; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], *, restore_s: float = RESTORE_S) -> None:
         self.path = path
+        self.corrupt = 0
+        self.later = 0
+        self.error = ""
         self._clock = clock
+        self._restore_s = restore_s
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._waiting: deque[dict[str, object]] = deque()
         self._noted = asyncio.Event()
-        self.error = ""
+        self._missing_since: float | None = None
+        self._end, self._seq, self._head = 0, 0, chain.GENESIS  # of the chain
+        self._uncut = False  # a line that was refused may still be in the file, after `_end`
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            self.reading = self._recover()
+            durable.make_folder(path.parent)
+            self._fd = self._open()
+            self._read_back()
         except OSError as error:
             raise LedgerError(self._reason(error)) from error
-        self._seq, self._head = self.reading.seq, self.reading.head
 
     @property
     def buffered(self) -> int:
@@ -62,7 +71,11 @@ class Ledger:
         Raises LedgerError with the reason; then the line is not in the file.
         """
         record = self._record(kind, client_order_id, fields)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write_after_waiting, record)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._write_after_waiting, record)
+        except LedgerError:
+            self._noted.set()  # `keep` looks whether the file must be made again
+            raise
 
     def note(self, kind: str, client_order_id: str, **fields: object) -> None:
         """Queue a line; `keep` writes it as soon as there is room, in order."""
@@ -70,20 +83,28 @@ class Ledger:
         self._noted.set()
 
     async def keep(self) -> None:
-        """Write queued lines, for ever."""
+        """Write queued lines and make a missing file again, for ever."""
         while True:
             await self._noted.wait()
             self._noted.clear()
-            while self._waiting and not await self.flush():
+            while (self._waiting or self._missing_since is not None) and not await self.flush():
                 await asyncio.sleep(RETRY_S)
 
     async def flush(self) -> bool:
-        """Try to write the lines that wait. True when none is left."""
+        """Try to write the lines that wait. True when none is left and the file is in its place."""
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._write_waiting)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._catch_up)
         except LedgerError:
             return False
         return True
+
+    async def fold(self, work: Callable[[Iterator[chain.Record]], T]) -> T:
+        """What `work` makes of the good lines, in order, off the event loop. Raises LedgerError."""
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            return await run(self._thread, lambda: work(self._lines(chain.Reading())))
+        except OSError as error:
+            raise LedgerError(self._reason(error)) from error
 
     def close(self) -> None:
         """Finish what is being written and let go of the file."""
@@ -93,9 +114,16 @@ class Ledger:
     def _record(self, kind: str, client_order_id: str, fields: dict[str, object]) -> dict[str, object]:
         return {"t": self._clock(), "kind": kind, "client_order_id": client_order_id, **fields}
 
+    # -- in the ledger's thread ----------------------------------------------------------------------------------
+
     def _write_after_waiting(self, record: dict[str, object]) -> None:
         self._write_waiting()
         self._write(record)
+
+    def _catch_up(self) -> None:
+        if self._missing_since is not None:
+            self._guarded(self._in_place)
+        self._write_waiting()
 
     def _write_waiting(self) -> None:
         while self._waiting:
@@ -103,62 +131,140 @@ class Ledger:
             self._waiting.popleft()
 
     def _write(self, record: dict[str, object]) -> None:
-        line = chain.seal(record, self._seq + 1, self._head)
-        data = chain.encode(line)
-        try:
-            self._still_in_place()
-            size = os.fstat(self._fd).st_size
-            self._write_whole(data, size)
-        except OSError as error:
-            self.error = self._reason(error)
-            raise LedgerError(self.error) from error
-        self.error = ""
-        self._seq, self._head = line["seq"], line["h"]
+        def work() -> None:
+            self._in_place()
+            line = chain.seal(record, self._seq + 1, self._head)
+            self._write_whole(chain.encode(line))
+            self._seq, self._head = line["seq"], line["h"]
 
-    def _write_whole(self, data: bytes, size: int) -> None:
+        self._guarded(work)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do it; a failure is kept as `error`, said once and raised as LedgerError."""
+        try:
+            work()
+        except OSError as error:
+            reason = self._reason(error)
+            if reason != self.error:
+                log.error("ledger: refusing lines: %s", reason)
+            self.error = reason
+            raise LedgerError(reason) from error
+        self.error = ""
+
+    def _write_whole(self, data: bytes) -> None:
         """One write, then fdatasync; on any failure the file is as long as before."""
         try:
+            self._uncut = True
             if os.write(self._fd, data) != len(data):
                 raise OSError(28, os.strerror(28))  # a short write on a regular file is a full disk
             os.fdatasync(self._fd)
         except OSError:
-            os.ftruncate(self._fd, size)
+            self._cut()
             raise
+        self._end += len(data)
+        self._uncut = False
 
-    def _still_in_place(self) -> None:
-        """A file that was moved or removed under us still takes writes; nobody would ever read them."""
-        here, there = os.fstat(self._fd), self.path.stat()
+    def _cut(self) -> None:
+        """Take what was refused off the end. When even that fails, nothing is written until it works."""
+        os.ftruncate(self._fd, self._end)
+        self._uncut = False
+
+    def _in_place(self) -> None:
+        """A file that was moved or removed under us still takes writes; nobody would ever read them. One that somebody
+        else wrote into is read again first, so that our line follows what is really there."""
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._make_again()
+            there = self.path.stat()
+        here = os.fstat(self._fd)
         if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
-            raise FileNotFoundError(2, "the ledger was moved away or replaced", str(self.path))
+            self._take_twin()
+        self._missing_since = None
+        size = os.fstat(self._fd).st_size
+        if self._uncut:
+            self._cut()
+        elif size != self._end:
+            log.error("ledger: changed by somebody else: %d bytes, %d were written", size, self._end)
+            self._read_back()
+
+    def _make_again(self) -> None:
+        """Raise while the file may still be moved back. After that make it again, whole, from the one that we hold:
+        only on the same file system, for where that is not mounted there is no place for a ledger."""
+        now = time.monotonic()
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        if now - self._missing_since < self._restore_s:
+            raise FileNotFoundError(2, "the ledger was moved away or removed", str(self.path))
+        above = next(folder for folder in self.path.parents if folder.is_dir())
+        if above.stat().st_dev != os.fstat(self._fd).st_dev:
+            raise FileNotFoundError(2, "the file system of the ledger is not mounted", str(self.path))
+        durable.make_folder(self.path.parent)
+        durable.replace(self.path, self._content(self._fd))
+        log.error("ledger: it was gone; made again with all its %d bytes", self._end)
+
+    def _take_twin(self) -> None:
+        """Go on in another file that holds exactly what we wrote. Raises for any other."""
+        fd = self._open()
+        if os.fstat(fd).st_size != self._end or self._content(fd) != self._content(self._fd):
+            os.close(fd)
+            raise FileNotFoundError(2, "the ledger was replaced by another file", str(self.path))
+        os.close(self._fd)
+        self._fd = fd
+
+    def _content(self, fd: int) -> bytes:
+        data = os.pread(fd, self._end, 0)
+        if len(data) != self._end:
+            raise OSError(5, "the ledger cannot be read back", str(self.path))
+        return data
+
+    def _open(self) -> int:
+        """The file, made where it is missing, with a name that is durable too."""
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        durable.sync_folder(self.path.parent)
+        return fd
 
     def _reason(self, error: OSError) -> str:
         what = "disk full" if error.errno == 28 else "ledger not writable"
         return f"{what}: [Errno {error.errno}] {error.strerror}: {self.path}"
 
-    def _recover(self) -> chain.Reading:
-        reading = chain.read(self.path.read_bytes())
+    def _lines(self, reading: chain.Reading) -> Iterator[chain.Record]:
+        """The good lines, read from the start."""
+        with open(self._fd, "rb", closefd=False) as lines:
+            lines.seek(0)
+            yield from chain.follow(lines, reading)
+
+    def _read_back(self) -> None:
+        """Find the end of the chain, cut a torn tail, put bad lines aside."""
+        reading = chain.Reading()
+        for _ in self._lines(reading):
+            pass
         if reading.torn:
             log.warning("ledger: cutting a torn tail of %d bytes at offset %d", len(reading.torn), reading.whole)
             os.ftruncate(self._fd, reading.whole)
             os.fdatasync(self._fd)
         for broken in reading.breaks:
             log.error("ledger: the chain is broken: %s", broken)
+        if reading.later:
+            log.warning("ledger: %d lines of a later version are kept as they are", reading.later)
         if reading.bad:
             self._quarantine(reading.bad)
-        return reading
+        self.corrupt, self.later = len(reading.bad), reading.later
+        self._end, self._seq, self._head = reading.whole, reading.seq, reading.head
 
     def _quarantine(self, bad: list[chain.Bad]) -> None:
         """Copy bad lines aside, each once. The ledger itself is evidence and stays as it is."""
         path = self.path.with_suffix(".quarantine")
-        try:
-            known = {msgspec.json.decode(line)["offset"] for line in path.read_bytes().splitlines()}
-        except FileNotFoundError:
-            known = set()
-        with path.open("ab") as out:
+        with path.open("a+b") as out:
+            out.seek(0)
+            known = out.read()
+            whole = set(known.splitlines())
+            if known and not known.endswith(b"\n"):  # a writer was killed
+                out.write(b"\n")
             for line in bad:
                 log.error("ledger: bad line at offset %d: %s", line.offset, line.why)
-                if line.offset not in known:
-                    raw = base64.b64encode(line.raw).decode()
-                    out.write(msgspec.json.encode({"offset": line.offset, "why": line.why, "raw": raw}) + b"\n")
+                raw = base64.b64encode(line.raw).decode()
+                entry = msgspec.json.encode({"offset": line.offset, "why": line.why, "raw": raw})
+                if entry not in whole:
+                    out.write(entry + b"\n")
             out.flush()
             os.fdatasync(out.fileno())

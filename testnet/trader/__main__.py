@@ -30,7 +30,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     if ledger is None:
         return
     metrics = Metrics()
-    metrics.corrupt.set(len(ledger.reading.bad))
+    metrics.corrupt.set(ledger.corrupt)
     store = Store(config.postgres, config.instance)
     redis, bus = connect(config.redis), RedisBus(config.redis, config.stream)
     leader = Leader(redis, config.leader_key, config.instance, config.leader_ttl_ms, former_self_dead=former_self_dead)

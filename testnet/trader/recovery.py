@@ -6,33 +6,26 @@ are adopted and the venue is asked about each; lines that a killed process did n
 
 from __future__ import annotations
 
-import asyncio
 import time
-from pathlib import Path
 
-from stormdesk.testnet.ledger import Ledger, chain
+from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.trader import sql, trace
 from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Row, Store
-from stormdesk.testnet.trader.trace import Trace, Traces
+from stormdesk.testnet.trader.trace import Trace
 from stormdesk.testnet.trader.venue import Venue
 
 
-async def read_traces(path: Path) -> Traces:
-    """What the ledger file says, read off the event loop."""
-    return await asyncio.to_thread(lambda: trace.fold(chain.read(path.read_bytes()).records))
-
-
 async def take_over(desk: Desk, ledger: Ledger, store: Store, venue: Venue, instance: str) -> None:
-    """Adopt everything unfinished. Raises StoreError or VenueError; then it can be called again."""
+    """Adopt everything unfinished. Raises LedgerError, StoreError or VenueError; then it can be called again."""
     desk.forget()
     desk.instruments = {instrument.name: instrument for instrument in await venue.instruments()}
     await _establish(desk, store, venue)
     await ledger.flush()
-    traces = await read_traces(ledger.path)
+    traces = await ledger.fold(trace.fold)
     unfinished = {row.intent.client_order_id: row for row in await store.unfinished()}
-    open_traces = {trace.intent.client_order_id: trace for trace in traces.unfinished()}
+    open_traces = traces.unfinished
     ended = await store.named([cid for cid in open_traces if cid not in unfinished])
     for cid, row in unfinished.items():
         _adopt(desk, ledger, store, row, open_traces.pop(cid, None))
@@ -43,7 +36,7 @@ async def take_over(desk: Desk, ledger: Ledger, store: Store, venue: Venue, inst
             store.record(left.intent, State.UNKNOWN, "no row for an INTENT of the ledger")
             _adopt(desk, ledger, store, Row(left.intent, State.UNKNOWN, None, left.intent.qty * 0, frozenset()), left)
     for cid, trade_id, *amounts in await store.query(sql.OWN_FILLS, (instance,)):
-        if trade_id not in traces.fills and cid in traces.orders:
+        if trade_id not in traces.fills and cid in traces.ids:
             desk.note_fill(cid, trade_id, *amounts)
 
 

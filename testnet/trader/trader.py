@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from stormdesk.testnet.bus import Bus, BusError
-from stormdesk.testnet.ledger import Ledger
+from stormdesk.testnet.ledger import Ledger, LedgerError
 from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.config import HOLD_S, STALE_S, Config
 from stormdesk.testnet.trader.desk import Desk, Live
@@ -231,7 +231,7 @@ class Trader:
             await self.store.settled()
             await take_over(self.desk, self.ledger, self.store, self.venue, self.config.instance)
             await self.poller.load()
-        except (StoreError, VenueError) as error:
+        except (LedgerError, StoreError, VenueError) as error:
             log.warning("leader: cannot take over yet: %s", error)
             return
         self.epoch, self._term = epoch, term

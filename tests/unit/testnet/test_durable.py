@@ -15,12 +15,19 @@ class Switch(msgspec.Struct, forbid_unknown_fields=True):
     active: bool
 
 
-def test_a_file_is_replaced_and_its_missing_folders_are_made(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "switch.json"
+def test_a_file_is_replaced_and_its_missing_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "switch.json"
     durable.replace(path, b'{"active": true}')
     durable.replace(path, b'{"active": false}')
     assert durable.read_json(path, Switch) == Switch(active=False)
     assert [entry.name for entry in path.parent.iterdir()] == ["switch.json"]
+
+
+def test_a_place_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        durable.replace(tmp_path / "gone" / "a" / "switch.json", b"{}")
+    durable.make_folder(tmp_path / "gone" / "a")
+    durable.replace(tmp_path / "gone" / "a" / "switch.json", b"{}")
 
 
 def test_an_absent_file_is_none(tmp_path: Path) -> None:

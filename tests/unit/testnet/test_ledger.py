@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -56,8 +57,8 @@ def test_the_hash_is_the_documented_one() -> None:
 def test_truncated_at_any_byte_every_whole_line_is_read() -> None:
     data = lines_of(6)
     for size in range(len(data) + 1):
-        reading = chain.read(data[:size])
-        assert len(reading.records) == data[:size].count(b"\n")
+        records, reading = chain.read(data[:size])
+        assert len(records) == data[:size].count(b"\n")
         assert reading.torn == data[reading.whole : size]
         assert not reading.bad
         assert not reading.breaks
@@ -68,23 +69,24 @@ def test_any_flipped_bit_is_noticed_and_the_other_lines_are_kept() -> None:
     for position in range(len(data)):
         damaged = bytearray(data)
         damaged[position] ^= 1 << random.randrange(8)
-        reading = chain.read(bytes(damaged))
+        records, reading = chain.read(bytes(damaged))
         assert reading.bad or reading.breaks or reading.torn, f"byte {position}"
-        assert len(reading.records) >= 3
+        assert len(records) >= 3
 
 
 def test_removed_swapped_and_repeated_lines_are_breaks() -> None:
     one, two, three = lines_of(3).splitlines(keepends=True)
     for data in (one + three, two + one + three, one + two + two + three, two + three):
-        assert chain.read(data).breaks
+        assert chain.read(data)[1].breaks
 
 
 def test_empty_lines_are_accepted_and_a_later_version_is_kept() -> None:
-    reading = chain.read(lines_of(2).replace(b"\n", b"\n\n \n"))
-    assert (len(reading.records), reading.bad, reading.breaks) == (2, [], [])
+    records, reading = chain.read(lines_of(2).replace(b"\n", b"\n\n \n"))
+    assert (len(records), reading.bad, reading.breaks) == (2, [], [])
     future = {"v": 9, "seq": 1, "kind": "NEWS", "prev": chain.GENESIS}
-    reading = chain.read(json.dumps({**future, "h": chain.digest(future)}).encode() + b"\n")
-    assert [record["v"] for record in reading.records] == [9]
+    records, reading = chain.read(json.dumps({**future, "h": chain.digest(future)}).encode() + b"\n")
+    assert [record["v"] for record in records] == [9]
+    assert (reading.later, reading.bad, reading.breaks) == (1, [], [])
 
 
 def test_opening_cuts_a_torn_tail_and_goes_on_with_the_chain(tmp_path: Path) -> None:
@@ -99,8 +101,8 @@ def test_opening_cuts_a_torn_tail_and_goes_on_with_the_chain(tmp_path: Path) -> 
             ledger.close()
 
         asyncio.run(scenario())
-        reading = chain.read(path.read_bytes())
-        assert reading.records[-1]["client_order_id"] == "x-new"
+        records, reading = chain.read(path.read_bytes())
+        assert records[-1]["client_order_id"] == "x-new"
         assert (reading.bad, reading.breaks, reading.torn) == ([], [], b"")
 
 
@@ -111,9 +113,7 @@ def test_bad_lines_are_quarantined_once_and_stay_where_they_are(tmp_path: Path) 
     path.write_bytes(damaged)
     for _ in range(2):
         ledger = opened(path)
-        assert len(ledger.reading.records) == 2
-        assert len(ledger.reading.bad) == 1
-        assert not ledger.reading.breaks
+        assert ledger.corrupt == 1
         ledger.close()
     assert path.read_bytes() == damaged
     (kept,) = (tmp_path / "ledger.quarantine").read_text().splitlines()
@@ -140,7 +140,7 @@ def test_a_line_without_room_is_refused_and_leaves_no_trace(tmp_path: Path) -> N
         ledger.close()
 
     asyncio.run(scenario())
-    assert [record["client_order_id"] for record in chain.read(path.read_bytes()).records] == ["x-1", "x-3"]
+    assert [record["client_order_id"] for record in chain.read(path.read_bytes())[0]] == ["x-1", "x-3"]
 
 
 def test_a_line_is_on_the_disk_before_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,27 +185,106 @@ def test_notes_wait_for_room_in_order_and_intents_come_after_them(tmp_path: Path
         ledger.close()
 
     asyncio.run(scenario())
-    reading = chain.read(path.read_bytes())
-    assert [record["kind"] for record in reading.records] == ["INTENT", "ACK", "DONE", "INTENT"]
+    records, reading = chain.read(path.read_bytes())
+    assert [record["kind"] for record in records] == ["INTENT", "ACK", "DONE", "INTENT"]
     assert not reading.breaks
 
 
-def test_a_ledger_that_was_moved_away_takes_no_line(tmp_path: Path) -> None:
+def test_a_ledger_that_was_moved_away_takes_no_line_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "ledger.jsonl"
+
+    async def scenario() -> None:
+        ledger = opened(path)
+        await ledger.append("INTENT", "x-1")
+        path.parent.rename(tmp_path / "elsewhere")
+        for _ in range(2):
+            with pytest.raises(LedgerError, match="moved away or removed"):
+                await ledger.append("INTENT", "x-2")
+        path.parent.mkdir()
+        path.write_bytes(b"")
+        with pytest.raises(LedgerError, match="replaced by another file"):
+            await ledger.append("INTENT", "x-3")
+        path.unlink()
+        path.parent.rmdir()
+        (tmp_path / "elsewhere").rename(path.parent)
+        await ledger.append("INTENT", "x-4")
+        ledger.close()
+
+    asyncio.run(scenario())
+    assert [record["client_order_id"] for record in chain.read(path.read_bytes())[0]] == ["x-1", "x-4"]
+
+
+def test_a_ledger_that_is_gone_is_made_again_from_the_open_file(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "ledger.jsonl"
+
+    async def scenario() -> None:
+        ledger = Ledger(path, lambda: 1000.0, restore_s=0.2)
+        keeper = asyncio.create_task(ledger.keep())
+        await ledger.append("INTENT", "x-1")
+        shutil.rmtree(path.parent)
+        with pytest.raises(LedgerError, match="moved away or removed"):
+            await ledger.append("INTENT", "x-2")
+        async with asyncio.timeout(10):
+            while ledger.error:
+                await asyncio.sleep(0.05)
+        await ledger.append("INTENT", "x-3")
+        twin = path.read_bytes()
+        path.unlink()
+        path.write_bytes(twin)  # from a backup
+        await ledger.append("INTENT", "x-4")
+        keeper.cancel()
+        ledger.close()
+
+    asyncio.run(scenario())
+    records, reading = chain.read(path.read_bytes())
+    assert [record["client_order_id"] for record in records] == ["x-1", "x-3", "x-4"]
+    assert (reading.bad, reading.breaks) == ([], [])
+
+
+@pytest.mark.parametrize("extra", [b"\n\n", b"\n \n", b'{"torn": ', b"not a line\n"])
+def test_what_somebody_else_wrote_is_read_before_the_next_line(tmp_path: Path, extra: bytes) -> None:
     path = tmp_path / "ledger.jsonl"
 
     async def scenario() -> None:
         ledger = opened(path)
         await ledger.append("INTENT", "x-1")
-        path.rename(tmp_path / "elsewhere")
-        with pytest.raises(LedgerError, match="ledger not writable"):
-            await ledger.append("INTENT", "x-2")
-        path.write_bytes(b"")
-        with pytest.raises(LedgerError, match="moved away or replaced"):
-            await ledger.append("INTENT", "x-3")
+        with path.open("ab") as other:
+            other.write(extra)
+        await ledger.append("INTENT", "x-2")
         ledger.close()
 
     asyncio.run(scenario())
-    assert (tmp_path / "elsewhere").read_bytes().count(b"\n") == 1
+    records, reading = chain.read(path.read_bytes())
+    assert [record["client_order_id"] for record in records] == ["x-1", "x-2"]
+    assert len(reading.bad) == (extra == b"not a line\n")
+    assert not reading.breaks
+
+
+def test_a_refused_line_that_could_not_be_cut_off_is_cut_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+
+    def broken(*_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def scenario() -> None:
+        ledger = opened(path)
+        await ledger.append("INTENT", "x-1")
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fdatasync", broken)
+            disk.setattr(os, "ftruncate", broken)
+            for _ in range(2):
+                with pytest.raises(LedgerError, match="Input/output error"):
+                    await ledger.append("INTENT", "x-2")
+        assert path.read_bytes().count(b"\n") == 2
+        await ledger.append("INTENT", "x-3")
+        ledger.close()
+
+    asyncio.run(scenario())
+    records, reading = chain.read(path.read_bytes())
+    assert [record["client_order_id"] for record in records] == ["x-1", "x-3"]
+    assert not reading.breaks
 
 
 def test_a_line_that_was_not_synced_is_refused_and_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,4 +306,44 @@ def test_a_line_that_was_not_synced_is_refused_and_cut_off(tmp_path: Path, monke
         ledger.close()
 
     asyncio.run(scenario())
-    assert not chain.read(path.read_bytes()).breaks
+    assert not chain.read(path.read_bytes())[1].breaks
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" * 100_000,
+        b'{"seq": 1}',
+        b'{"v": 1, "seq": true, "prev": "", "h": ""}',
+        b'{"v": 1, "seq": 1, "prev": 5, "h": ""}',
+        b'{"v": 1, "seq": 1, "prev": "", "h": "", "x": ' + b"9" * 5000 + b"}",
+        b'{"v": 1, "seq": 1, "prev": "\xed\xa0\x80", "h": ""}',
+        b'{"v": 1, "seq": 1, "prev": "\\ud800", "h": ""}',
+        b'{"v": 1, "seq": 1, "prev": "", "h": "", "x": 1e999}',
+        b'{"v": 1, "seq": 1, "prev": "", "h": "", "x": ' + b'{"y":' * 900 + b"1" + b"}" * 901,
+    ],
+    ids=[
+        "deep",
+        "no hash",
+        "seq true",
+        "prev 5",
+        "huge number",
+        "surrogate",
+        "escaped surrogate",
+        "infinite",
+        "deep x",
+    ],
+)
+def test_strange_lines_are_bad_and_never_an_exception(raw: bytes) -> None:
+    assert isinstance(chain.judge(raw), str)
+
+
+def test_a_killed_writer_of_the_quarantine_does_not_stop_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"bad\n" + lines_of(1))
+    opened(path).close()
+    aside = tmp_path / "ledger.quarantine"
+    entry = aside.read_bytes()
+    aside.write_bytes(entry[:-9])
+    opened(path).close()
+    assert aside.read_bytes() == entry[:-9] + b"\n" + entry

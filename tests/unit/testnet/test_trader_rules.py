@@ -101,7 +101,7 @@ def test_what_a_ledger_says() -> None:
     base = {"signal": "s", "symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "price": "0", "qty": "1", "epoch": 3}
 
     def lines(cid: str, *kinds: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{"kind": kind, "client_order_id": cid, **more} for kind, more in (("INTENT", base), *kinds)]
+        return [{"v": 1, "kind": kind, "client_order_id": cid, **more} for kind, more in (("INTENT", base), *kinds)]
 
     traces = trace.fold([
         *lines("cut"),
@@ -109,12 +109,16 @@ def test_what_a_ledger_says() -> None:
         *lines("done", ("ACK", {"order_id": 2}), ("DONE", {"state": "FILLED"})),
         *lines("doubted", ("UNKNOWN", {"reason": "r"})),
         *lines("absent", ("UNKNOWN", {}), ("RESOLVED", {"order_id": None}), ("REJECT", {"reason": "r"})),
-        {"kind": "FROM_THE_FUTURE", "client_order_id": "cut"},
+        {"v": 1, "kind": "NEWS", "client_order_id": "cut"},
+        {"v": 2, "kind": "DONE", "client_order_id": "cut", "state": {"word": "FILLED"}},
+        {"v": 2, "kind": "INTENT", "client_order_id": "later", **base},
+        {"v": 1, "kind": "INTENT", "client_order_id": "strange", "signal": 5},
+        {"v": 1, "kind": "FILL", "client_order_id": "strange", "trade_id": [5]},
     ])  # fmt: skip
-    left = {t.intent.client_order_id: (t.known, t.doubted) for t in traces.unfinished()}
+    left = {t.intent.client_order_id: (t.known, t.doubted) for t in traces.unfinished.values()}
     assert left == {"cut": (False, False), "acked": (True, False), "doubted": (False, True)}
     assert traces.fills == {5}
-    assert traces.orders["cut"].intent.qty == Decimal(1)
+    assert traces.unfinished["cut"].intent.qty == Decimal(1)
 
 
 def test_connection_failures_have_names() -> None:
