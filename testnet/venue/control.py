@@ -17,7 +17,7 @@ def numbers(desk: Desk) -> CollectorRegistry:
     exchange = desk.exchange
     for name, what, read in (
         ("venue_orders", "Orders accepted so far.", lambda: len(exchange.orders)),
-        ("venue_trades", "Trades made so far.", lambda: exchange.next_trade_id - 1),
+        ("venue_trades", "Trades made so far.", exchange.trade_count),
         ("venue_open_orders", "Open orders; the house's quotes do not count.", exchange.open_count),
         ("venue_journal_lines", "Lines in the journal.", lambda: desk.journal.seq),
     ):

@@ -8,6 +8,8 @@ Rules:
 3. A client order id must be unique among an account's OPEN orders only; once the first is filled the venue takes it
    again, as Binance does.
 4. Nobody trades with himself: the order that rests expires (Binance's EXPIRE_MAKER).
+5. The trades of a symbol are numbered without gaps, as Binance does, so that a missing one is noticed. Each symbol's
+   numbers start far above those of the one before: here a trade id names one trade of the whole venue.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from stormdesk.testnet.venue.market import MAX_OPEN_ORDERS, ZERO, Symbol, fee_on
 HOUSE = "house"
 OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
 OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
+PRINTS = 10_000  # public trades of a symbol that can still be asked for
+TRADE_IDS = 10**12  # of one symbol
 
 
 @dataclass(frozen=True)
@@ -88,15 +92,16 @@ class Exchange:
     books: dict[str, Book] = field(init=False)
     orders: dict[int, Order] = field(default_factory=dict)
     trades: dict[tuple[str, str], list[events.Trade]] = field(default_factory=lambda: defaultdict(list))
-    prints: dict[str, deque[events.Trade]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=1000)))
+    prints: dict[str, deque[events.Trade]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=PRINTS)))
     next_order_id: int = 1
-    next_trade_id: int = 1
+    next_trade_ids: dict[str, int] = field(init=False)
     _latest: dict[tuple[str, str], int] = field(default_factory=dict)
     _open: dict[str, dict[int, Order]] = field(default_factory=lambda: defaultdict(dict))
     _out: list[Happening] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.books = {name: Book() for name in self.symbols}
+        self.next_trade_ids = {name: i * TRADE_IDS + 1 for i, name in enumerate(self.symbols)}
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -107,6 +112,10 @@ class Exchange:
     def open_count(self) -> int:
         """Open orders of all accounts; the house's quotes do not count."""
         return sum(map(len, self._open.values()))
+
+    def trade_count(self) -> int:
+        """Trades made so far."""
+        return sum(number % TRADE_IDS - 1 for number in self.next_trade_ids.values())
 
     def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
         """An order by id, or the latest with that client id; None when the account has no such order there."""
@@ -246,7 +255,7 @@ class Exchange:
 
     def _trade(self, taker: Order, resting: Resting, now: float) -> None:
         qty = min(taker.qty - taker.executed, resting.remaining)
-        trade_id, self.next_trade_id = self.next_trade_id, self.next_trade_id + 1
+        trade_id = self.next_trade_ids[taker.symbol]
         maker = self.orders.get(resting.order_id)
         maker_cid = maker.client_order_id if maker else f"house-{resting.order_id}"
         for order_id, cid, account, side, is_maker in (
@@ -303,7 +312,7 @@ class Exchange:
         self.accounts.add(HOUSE, event.fee_asset, fee)
         if not event.maker:
             self.prints[event.symbol].append(event)
-        self.next_trade_id = max(self.next_trade_id, event.trade_id + 1)
+        self.next_trade_ids[event.symbol] = max(self.next_trade_ids[event.symbol], event.trade_id + 1)
         order = self.orders.get(event.order_id)
         if order is not None:
             self.trades[event.account, event.symbol].append(event)

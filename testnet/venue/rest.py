@@ -41,6 +41,7 @@ class Rest:
             ("exchangeInfo", 20, self._exchange_info),
             ("depth", 5, self._depth),
             ("trades", 25, self._trades),
+            ("historicalTrades", 25, self._historical_trades),
             ("ticker/price", 2, self._price),
             ("ticker/bookTicker", 2, self._book_ticker),
         ]
@@ -175,6 +176,14 @@ class Rest:
     def _trades(self, params: Params) -> object:
         prints = list(self._desk.exchange.prints[self._symbol(params).name])[-_limit(params, 500, 1000) :]
         return [replies.public_trade(trade) for trade in prints]
+
+    def _historical_trades(self, params: Params) -> object:
+        """Public trades from an id on, oldest first; the venue still has the latest ones only."""
+        if "fromId" not in params:
+            return self._trades(params)
+        first, limit = signing.whole(params, "fromId"), _limit(params, 500, 1000)
+        prints = self._desk.exchange.prints[self._symbol(params).name]
+        return [replies.public_trade(trade) for trade in prints if trade.trade_id >= first][:limit]
 
     def _price(self, params: Params) -> object:
         prints = self._desk.exchange.prints

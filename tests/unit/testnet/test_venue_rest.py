@@ -220,3 +220,23 @@ def test_the_control_port_shows_the_truth(tmp_path: Path) -> None:
         it.journal.close()
 
     asyncio.run(run())
+
+
+def test_a_symbols_trades_are_numbered_without_gaps_and_can_be_asked_for_from_an_id_on(tmp_path: Path) -> None:
+    async def scenario(client: Client, it: Desk) -> None:
+        for n in range(6):
+            market = {**MARKET, "symbol": ("BTCUSDT", "ETHUSDT")[n % 2], "quantity": "0.01"}
+            assert (await call(client, "POST", "order", market))[0] == 200
+        seen: list[int] = []
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            ids = [trade.trade_id for trade in it.exchange.prints[symbol]]
+            assert ids == list(range(ids[0], ids[0] + len(ids)))
+            for first in (ids[1], ids[-1], ids[-1] + 1):
+                answer = await client.get(f"/api/v3/historicalTrades?symbol={symbol}&fromId={first}")
+                assert [trade["id"] for trade in await answer.json()] == [i for i in ids if i >= first]
+            answer = await client.get(f"/api/v3/historicalTrades?symbol={symbol}&fromId=0&limit=2")
+            assert [trade["id"] for trade in await answer.json()] == ids[:2]
+            seen += ids
+        assert len(seen) == len(set(seen)) == it.exchange.trade_count()
+
+    with_venue(tmp_path, scenario)
