@@ -11,7 +11,17 @@ from dataclasses import asdict  # noqa: E402
 from invoke.collection import Collection  # noqa: E402
 from invoke.context import Context  # noqa: E402
 
-from stormdesk.drive.commands import attack, check, game_day, one_environment, one_host, reach, report_again  # noqa: E402
+from stormdesk.drive.commands import (  # noqa: E402
+    attack,
+    check,
+    exported,
+    game_day,
+    host_states,
+    one_environment,
+    one_host,
+    reach,
+    report_again,
+)
 from stormdesk.front import PLAN_HELP, command, fault_commands, show  # noqa: E402
 from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
 from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
@@ -93,12 +103,10 @@ def up(
     environment.up(name, topology, backend, engine, float(ttl), show(False).say)
 
 
-@command(hint="[--env N]", help={**ENV, **JSON})
-def status(_: Context, env: str = "", json: bool = False) -> None:
+@command(hint="[--env N]", help={**WHERE, **JSON})
+def status(_: Context, env: str = "", inventory: str = "", json: bool = False) -> None:
     """Show hosts and services."""
-    from stormdesk.infra import existing
-
-    show(json).rows("hosts", [asdict(host) for host in existing.status(env or None)])
+    show(json).rows("hosts", [asdict(host) for host in host_states(env, inventory)])
 
 
 @command(name="list", help=JSON)
@@ -109,35 +117,33 @@ def list_(_: Context, json: bool = False) -> None:
     show(json).rows("environments", [asdict(item) for item in environment.listing(show(json).say)])
 
 
-@command(hint="--format ssh-config|ansible|json", help={**ENV, "format_": "ssh-config, ansible or json"})
-def export(_: Context, env: str = "", format_: str = "ssh-config") -> None:
+@command(hint="--format ssh-config|ansible|json", help={**WHERE, "format_": "ssh-config, ansible or json"})
+def export(_: Context, env: str = "", inventory: str = "", format_: str = "ssh-config") -> None:
     """Print how to reach the hosts."""
-    from stormdesk.infra import access
-
-    print(access.export(env or None, format_), end="")
+    print(exported(env, inventory, format_), end="")
 
 
-@command(effect="open a shell on {host}", hint="--host H", help={**ENV, "host": "which host"})
-def ssh(_: Context, host: str = "", env: str = "") -> None:
+@command(effect="open a shell on {host}", hint="--host H", help={**WHERE, "host": "which host"})
+def ssh(_: Context, host: str = "", env: str = "", inventory: str = "") -> None:
     """Open a shell on a host."""
     from stormdesk.infra import access
 
-    access.ssh(env or None, one_host(host, env))
+    access.ssh(*one_host(host, env, inventory))
 
 
 @command(
     name="exec",
     effect="run {command} on {host}",
     hint="--host H --command C",
-    help={**ENV, "host": "which host", "command": "one shell command"},
+    help={**WHERE, "host": "which host", "command": "one shell command"},
 )
-def exec_(_: Context, host: str = "", command: str = "", env: str = "") -> int:
+def exec_(_: Context, host: str = "", command: str = "", env: str = "", inventory: str = "") -> int:
     """Run a command on a host.
 
     Its exit code is ours."""
     from stormdesk.infra import access
 
-    return access.execute(env or None, one_host(host, env), command)
+    return access.execute(*one_host(host, env, inventory), command)
 
 
 @command(

@@ -1,45 +1,47 @@
-"""The ways to an environment's hosts that other programs take: ssh, and inventories in their words."""
+"""The ways to hosts that other programs take: ssh, and inventories in their words.
+
+A `folder` is one with known_hosts and ssh_config: an environment's own (home.directory), or home.noted of other hosts.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 from stormdesk import inventory as documents
 from stormdesk.errors import UsageError
-from stormdesk.infra import existing, exports, home
+from stormdesk.infra import exports
+from stormdesk.inventory import Inventory
+from stormdesk.values import printable
 
-FORMATS = ("ssh-config", "ansible", "json")
+Writer = Callable[[Inventory, Path], str]
+FORMATS: Mapping[str, Writer] = {
+    "ssh-config": lambda inventory, folder: exports.ssh_config(inventory, str(folder / "known_hosts")),
+    "ansible": lambda inventory, folder: exports.ansible(inventory, str(folder / "ssh_config")),
+    "json": lambda inventory, _: documents.render(inventory).decode(),
+}
 
 
-def export(name: str | None, format: str) -> str:  # noqa: A002  the task's own word
-    """The environment in the words of `format`: ssh-config, ansible or json."""
+def writer(format: str) -> Writer:  # noqa: A002  the task's own word
+    """What writes an inventory in that format. UsageError lists the formats."""
     if format not in FORMATS:
-        raise UsageError(f"no format '{format}'. There is: {', '.join(FORMATS)}.")
-    inventory = existing.load(name)
-    directory = home.directory(inventory.environment)
-    match format:
-        case "ssh-config":
-            return exports.ssh_config(inventory, str(directory / "known_hosts"))
-        case "ansible":
-            return exports.ansible(inventory, str(directory / "ssh_config"))
-        case _:
-            return documents.render(inventory).decode()
+        raise UsageError(f"no format '{printable(format)}'. There is: {', '.join(FORMATS)}.")
+    return FORMATS[format]
 
 
-def ssh(name: str | None, host: str) -> NoReturn:
+def ssh(folder: Path, host: str) -> NoReturn:
     """Become an ssh client on a host."""
-    command = _ssh_command(name, host)
+    command = _ssh_command(folder, host)
     os.execvp(command[0], command)  # noqa: S606  the terminal belongs to ssh from here on
 
 
-def execute(name: str | None, host: str, command: str) -> int:
+def execute(folder: Path, host: str, command: str) -> int:
     """Run one shell command on a host with this process's stdio; returns its exit code (255: ssh itself failed)."""
-    return subprocess.run([*_ssh_command(name, host), command], check=False).returncode
+    return subprocess.run([*_ssh_command(folder, host), command], check=False).returncode
 
 
-def _ssh_command(name: str | None, host: str) -> list[str]:
-    inventory = existing.load(name)
-    config = home.directory(inventory.environment) / "ssh_config"
-    return ["ssh", "-F", str(config), inventory.host(host).name]
+def _ssh_command(folder: Path, host: str) -> list[str]:
+    return ["ssh", "-F", str(folder / "ssh_config"), host]

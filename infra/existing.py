@@ -37,9 +37,8 @@ def load(name: str | None) -> Inventory:
     return inventory
 
 
-def status(name: str | None) -> Sequence[HostStatus]:
-    """Each host's state, and whether its sshd and services listen."""
-    inventory = load(name)
+def status(inventory: Inventory) -> Sequence[HostStatus]:
+    """The state of each host of an environment, and whether its sshd and services listen."""
     return backends.of(home.read_record(inventory.environment)).status(inventory)
 
 

@@ -1,13 +1,15 @@
 """The local state of environments: `.stormdesk/envs/<name>/` (0700; STORMDESK_HOME moves it).
 
 environment.json (what it is), material.json (its keys), inventory.json, ssh_config, known_hosts, id_ed25519; volumes/ of
-a lab and pulumi/ of an environment that Pulumi made. All of it ends with the environment.
+a lab and pulumi/ of an environment that Pulumi made. All of it ends with the environment. Beside it, `inventories/`:
+what ssh reads of hosts that an `--inventory` named.
 """
 
 from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import shutil
 import socket
@@ -134,11 +136,24 @@ def material(name: str, hosts: Sequence[str]) -> Material:
 def write_state(inventory: Inventory, login: KeyPair) -> None:
     """Write the files that people and tools reach the hosts by."""
     made = directory(inventory.environment)
-    known_hosts = made / "known_hosts"
     write(made / "id_ed25519", login.private)
-    write(known_hosts, exports.known_hosts(inventory))
-    write(made / "ssh_config", exports.ssh_config(inventory, str(known_hosts)))
+    _write_ssh(made, inventory)
     write(made / "inventory.json", documents.render(inventory).decode())
+
+
+def noted(inventory: Inventory) -> Path:
+    """The folder with known_hosts and ssh_config of hosts that are no environment of ours; its name is made of theirs."""
+    folder = home() / "inventories" / hashlib.sha256(documents.render(inventory)).hexdigest()[:16]
+    for path in (home(), folder.parent, folder):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_ssh(folder, inventory)
+    return folder
+
+
+def _write_ssh(folder: Path, inventory: Inventory) -> None:
+    known_hosts = folder / "known_hosts"
+    write(known_hosts, exports.known_hosts(inventory))
+    write(folder / "ssh_config", exports.ssh_config(inventory, str(known_hosts)))
 
 
 def write(path: Path, text: str) -> None:

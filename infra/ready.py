@@ -1,4 +1,4 @@
-"""When is an environment up? The stages and their sentences; how hosts are asked is up to who waits."""
+"""When is an environment up? The stages and their sentences; how hosts are asked is up to the backend."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-from stormdesk.errors import StormdeskError
 from stormdesk.infra.topology import Service, Topology
 
-if TYPE_CHECKING:
-    from stormdesk.drive.pool import Pool
-
-ASK_S, PAUSE_S = 5.0, 0.05
+PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,35 +44,6 @@ def wait(topology: Topology, questions: Questions, seconds: float, say: Callable
                 return
             time.sleep(PAUSE_S)
         say(f"{what} after {time.monotonic() - started:.2f} s")
-
-
-def over_ssh(pool: Pool, topology: Topology) -> Questions:
-    """The questions as SSH asks them, so it does not matter what hosts are made of."""
-
-    def deaf() -> Sequence[str]:
-        answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, 0.0))
-        return [name for name, error in answers.items() if error is not None]
-
-    def ports() -> Mapping[str, set[int]]:
-        heard = pool.each(dict.fromkeys(s.host for s in topology.services), lambda host: listening(pool, host))
-        return {host: answer for host, answer in heard.items() if isinstance(answer, set)}
-
-    def answer(service: Service) -> tuple[int, str]:
-        url = f"http://127.0.0.1:{service.ports['http']}{service.ready}"
-        words = ("curl", "--silent", "--max-time", "2", "--write-out", "\n%{http_code}", url)
-        try:
-            body, _, status = pool.run(service.host, words, ASK_S).stdout.rpartition("\n")
-        except StormdeskError as error:
-            return 0, str(error)
-        return int(status or 0), body
-
-    return Questions(deaf, ports, answer)
-
-
-def listening(pool: Pool, host: str) -> set[int]:
-    """The TCP ports that anybody listens on, on a host, asked over SSH."""
-    lines = pool.run(host, ("ss", "-Hltn"), ASK_S).stdout.splitlines()
-    return {int(line.split()[3].rpartition(":")[2]) for line in lines}
 
 
 def _silent(topology: Topology, ports: Mapping[str, set[int]]) -> Sequence[str]:

@@ -24,12 +24,15 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """One host, as `env.status` shows it. `state`: up, off, starting, failed; `boots` counts its starts."""
+    """One host, as `env.status` shows it. `state`: up, off, starting, failed, unreachable.
+
+    `boots` counts its starts, None where nobody does; `services` are those of which it is known whether they listen.
+    """
 
     name: str
     role: str
     address: str
     state: str
-    boots: int
+    boots: int | None
     ssh: bool
     services: Mapping[str, bool]

@@ -97,6 +97,9 @@ def parse(text: bytes | str, origin: str) -> Inventory:
         raise UsageError(f"{origin}: not an inventory: {error}") from error
     if inventory.version != VERSION:
         raise UsageError(f"{origin}: inventory version {inventory.version}: this Stormdesk reads version {VERSION}")
+    for what, text in (("environment", inventory.environment), ("expires_at", inventory.expires_at)):
+        if not text.isprintable():
+            raise UsageError(f"{origin}: {what} {shown(text)}: must be one line")
     for name, host in inventory.hosts.items():
         if name != host.name:
             raise UsageError(f"{origin}: host '{shown(name)}' calls itself '{shown(host.name)}'")

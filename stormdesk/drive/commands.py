@@ -16,7 +16,10 @@ from stormdesk.errors import ExitCode, UsageError
 from stormdesk.values import printable, shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stormdesk.drive.transports.ssh import Dialer
+    from stormdesk.infra.status import HostStatus
     from stormdesk.inventory import Inventory
     from stormdesk.model import Fault
 
@@ -87,17 +90,46 @@ def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
 
 def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
     """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
-    from stormdesk.infra import dialing, existing
+    from stormdesk.infra import dialing
+
+    found = _hosts(env, inventory)
+    return found, dialing.dialer(found)
+
+
+def _hosts(env: str, inventory: str) -> Inventory:
+    from stormdesk.infra import existing
 
     if env and inventory:
         raise UsageError("--env and --inventory both say where. Use one of them")
     if not inventory:
-        found = existing.load(env or None)
-        return found, dialing.dialer(found)
+        return existing.load(env or None)
     from stormdesk.drive import sources
 
-    found = sources.read(inventory)
-    return found, dialing.dialer(found)
+    return sources.read(inventory)
+
+
+def _with_files(env: str, inventory: str) -> tuple[Inventory, Path]:
+    """The hosts, and the folder of the files that ssh reads of them."""
+    from stormdesk.infra import home
+
+    found = _hosts(env, inventory)
+    return found, home.noted(found) if inventory else home.directory(found.environment)
+
+
+def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
+    """Each host's state, and which of its services listen; of an environment, its backend is asked."""
+    from stormdesk.infra import existing, over_ssh
+
+    found = _hosts(env, inventory)
+    return over_ssh.status(found) if inventory else existing.status(found)
+
+
+def exported(env: str, inventory: str, format_: str) -> str:
+    """The hosts in the words of another tool."""
+    from stormdesk.infra import access
+
+    write = access.writer(format_)
+    return write(*_with_files(env, inventory))
 
 
 def drifted(env: str, mend: bool, as_json: bool) -> int:
@@ -122,11 +154,10 @@ def one_environment(name: str) -> str:
     raise UsageError(f"{known}: --env {min(names, default='NAME')}, or set STORMDESK_ENV")
 
 
-def one_host(host: str, env: str) -> str:
-    """The one host of an environment that `--host` names. Raises UsageError."""
-    from stormdesk.infra import existing
-
-    chosen = front_chaos.choose_hosts([host] if host else [], existing.load(env or None), Random(0))
+def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
+    """The one host that `--host` names, after the folder of the files that ssh reads of it. Raises UsageError."""
+    found, folder = _with_files(env, inventory)
+    chosen = front_chaos.choose_hosts([host] if host else [], found, Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
-    return chosen[0]
+    return folder, chosen[0]

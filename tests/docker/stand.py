@@ -17,7 +17,7 @@ import msgspec
 
 from stormdesk import inventory as documents
 from stormdesk.drive.pool import Pool
-from stormdesk.infra import dialing, exports, keys, ready
+from stormdesk.infra import dialing, exports, keys, over_ssh, ready
 from stormdesk.infra.backends.docker.plan import Abilities, Site
 from stormdesk.infra.backends.lab import enter, processes
 from stormdesk.infra.topology import Topology
@@ -98,7 +98,7 @@ class SshConfig:
         """Wait until the stack does its work; what was said of each stage. Fails when a stage was not reached."""
         said: list[str] = []
         with Pool(self.document, dialing.dialer(self.document)) as pool:
-            ready.wait(topology, ready.over_ssh(pool, topology), within_s, said.append)
+            ready.wait(topology, over_ssh.questions(pool, topology), within_s, said.append)
         assert not [line for line in said if line.startswith("not after")], said
         return [line.rpartition(" after ")[0] for line in said]
 

@@ -134,6 +134,12 @@ CASES = [
     case("chaos.disk-full", "--host", "x", "--inventory", "README.md", says=("README.md: not an inventory",)),
     case("chaos.disk-full", "--host", "x", "--inventory", "ansible:f", says=("--inventory ansible:f", "No such file")),
     case(*DISK, "--env", "x", says=("--env and --inventory",)),
+    *(
+        case(*words, "--inventory", INVENTORY, "--env", "x", says=("--env and --inventory",))
+        for words in (("env.status",), ("env.export",), ("env.ssh", "--host", "x"), ("env.exec", "--host", "x"))
+    ),
+    case("env.ssh", "--inventory", INVENTORY, "--host", "tradr-a", says=("no host 'tradr-a'", "Did you mean: trader-a?")),
+    case("env.exec", "--inventory", INVENTORY, "--host", "role:trader", says=("must be one host, not 2",)),
     case("env.status", "--env", "nope", says=("no environment 'nope'", "invoke env.up --name nope")),
     case("env.status", "--env", "a;id", says=("a;id", "For example: demo")),
     case("env.up", "--name", "../x", says=("../x", "For example: demo")),

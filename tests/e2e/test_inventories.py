@@ -10,21 +10,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from stormdesk import inventory as documents
 from stormdesk.drive import sources
+from stormdesk.drive.commands import exported
 from stormdesk.drive.pool import Pool
-from stormdesk.infra import access, dialing, existing, home
+from stormdesk.infra import dialing, existing, home
+from stormdesk.inventory import ServiceEntry
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 
 pytestmark = pytest.mark.lab
 
 
+def invoke(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A task that knows of no environment, its state and its runs in a folder."""
+    environ = {**os.environ, "STORMDESK_HOME": str(folder / "state"), "STORMDESK_RUNS": str(folder)}
+    command = [sys.executable, "-m", "invoke", *words]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=150, check=False)
+
+
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config", "json"])
 def test_an_export_reads_back_as_the_same_hosts(lab: str, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "exported"
-    file.write_text(access.export(lab, format_))
+    file.write_text(exported(lab, "", format_))
     source = str(file) if format_ == "json" else f"{format_}:{file}"
     assert sources.read(source) == existing.load(lab)
 
@@ -32,19 +43,53 @@ def test_an_export_reads_back_as_the_same_hosts(lab: str, tmp_path: Path, format
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config"])
 def test_a_fault_by_an_exported_inventory(lab: str, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "exported"
-    file.write_text(access.export(lab, format_))
-    words = ["chaos.disk-full", "--host", "store", "--percent", "50", "--for", "1s", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words, "--inventory", f"{format_}:{file}"],
-        cwd=ROOT, env={**os.environ, "STORMDESK_RUNS": str(tmp_path)}, capture_output=True, text=True, timeout=150, check=False,
-    )  # fmt: skip
+    file.write_text(exported(lab, "", format_))
+    words = ("chaos.disk-full", "--host", "store", "--percent", "50", "--for", "1s", "--json")
+    done = invoke(tmp_path, *words, "--inventory", f"{format_}:{file}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["verdict"] == "held"
 
 
+@pytest.mark.parametrize("format_", ["ansible", "ssh-config"])
+def test_the_tasks_of_an_environment_take_an_inventory(lab: str, tmp_path: Path, format_: str) -> None:
+    file = tmp_path / "exported"
+    file.write_text(exported(lab, "", format_))
+    there = ("--inventory", f"{format_}:{file}")
+    done = invoke(tmp_path, "env.exec", *there, "--host", "venue", "--command", "hostname; exit 7")
+    assert (done.returncode, done.stdout) == (7, "venue\n"), done.stderr
+    done = invoke(tmp_path, "env.export", *there, "--format", "json")
+    assert documents.parse(done.stdout, "exported") == existing.load(lab)
+    again = tmp_path / "again"
+    again.write_text(invoke(tmp_path, "env.export", *there, "--format", "ssh-config").stdout)
+    assert sources.read(f"ssh-config:{again}") == existing.load(lab)
+    (known,) = (tmp_path / "state/inventories").glob("*/known_hosts")
+    assert known.stat().st_mode & 0o777 == 0o600
+    assert str(known) in again.read_text()
+
+
+def test_the_status_of_hosts_that_are_no_environment(lab: str, tmp_path: Path) -> None:
+    inventory = existing.load(lab)
+    deaf = msgspec.structs.replace(inventory.hosts["ops"], port=9)
+    unknown = msgspec.structs.replace(
+        inventory.hosts["venue"], services={"gone": ServiceEntry(user="x", ports={"x": 9})}
+    )
+    hosts = {**inventory.hosts, "ops": deaf, "venue": unknown}
+    file = tmp_path / "inventory.json"
+    file.write_bytes(documents.render(msgspec.structs.replace(inventory, hosts=hosts)))
+    done = invoke(tmp_path, "env.status", "--inventory", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: (row["state"], row["ssh"], row["services"]) for row in json.loads(done.stdout)["hosts"]}
+    assert rows.pop("ops") == ("unreachable", False, {})
+    assert rows.pop("venue") == ("up", True, {"gone": False})
+    assert rows == {
+        name: ("up", True, dict.fromkeys(hosts[name].services, True))
+        for name in ("feed", "trader-a", "trader-b", "store")
+    }
+
+
 def test_plain_pytest_takes_every_source(lab: str, tmp_path: Path) -> None:
     file = tmp_path / "exported"
-    file.write_text(access.export(lab, "ansible"))
+    file.write_text(exported(lab, "", "ansible"))
     words = ["-p", "no:cacheprovider", "-q", "checks/test_residue.py", "--inventory", f"ansible:{file}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
@@ -55,14 +100,14 @@ def test_plain_pytest_takes_every_source(lab: str, tmp_path: Path) -> None:
 
 def test_a_host_behind_another_one(lab: str, tmp_path: Path) -> None:
     """ProxyJump, and a ProxyCommand that talks over stdin and stdout: both end with their connection."""
-    exported = tmp_path / "exported"
-    exported.write_text(access.export(lab, "ssh-config"))
+    bare = tmp_path / "bare"
+    bare.write_text(exported(lab, "", "ssh-config"))
     directory = home.home() / "envs" / lab
     login = f"User root\n  HostKeyAlias store\n  IdentityFile {directory}/id_ed25519\n  UserKnownHostsFile {directory}/known_hosts\n"
-    by_command = f"ProxyCommand ssh -F {shlex.quote(str(exported))} -W %h:%p ops"
+    by_command = f"ProxyCommand ssh -F {shlex.quote(str(bare))} -W %h:%p ops"
     jump, plain = tmp_path / "jump", tmp_path / "plain"
     jump.write_text(
-        f"# stormdesk environment {lab}\nInclude {exported}\nHost far\n  HostName 10.77.0.16\n  ProxyJump ops\n  {login}"
+        f"# stormdesk environment {lab}\nInclude {bare}\nHost far\n  HostName 10.77.0.16\n  ProxyJump ops\n  {login}"
     )
     plain.write_text(f"# stormdesk environment {lab}\nHost far\n  HostName 10.77.0.16\n  {by_command}\n  {login}")
     for file in (jump, plain):

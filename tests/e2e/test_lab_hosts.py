@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 import stormdesk
+from stormdesk.drive.commands import exported, one_host
 from stormdesk.errors import ConnectFailed, UsageError
 from stormdesk.infra import access, dialing, existing, home
 from stormdesk.infra.backends.lab import cgroup
@@ -51,7 +52,7 @@ def eventually(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 
 def state(lab: str, host: str) -> HostStatus:
-    return next(h for h in existing.status(lab) if h.name == host)
+    return next(h for h in existing.status(existing.load(lab)) if h.name == host)
 
 
 def test_plain_ssh_reaches_every_host_and_the_services_run(lab: str, inventory: Inventory, run: Run) -> None:
@@ -61,7 +62,11 @@ def test_plain_ssh_reaches_every_host_and_the_services_run(lab: str, inventory: 
         hostname, uid, marker = done.stdout.splitlines()
         assert (hostname, uid) == (name, "0"), done
         assert json.loads(marker) == {"environment": lab, "ephemeral": True, "expires_at": inventory.expires_at}
-    eventually(lambda: all(all(h.services.values()) and h.ssh for h in existing.status(lab)), 20, "all services listen")
+    eventually(
+        lambda: all(all(h.services.values()) and h.ssh for h in existing.status(existing.load(lab))),
+        20,
+        "all services listen",
+    )
 
 
 def test_a_wrong_host_key_is_refused(lab: str, run: Run, tmp_path: Path) -> None:
@@ -236,12 +241,12 @@ def test_without_a_proxy_command_it_is_plain_tcp(inventory: Inventory) -> None:
 
 
 def test_exports(lab: str, inventory: Inventory) -> None:
-    assert json.loads(access.export(lab, "json"))["environment"] == lab
-    ansible = json.loads(access.export(lab, "ansible"))
+    assert json.loads(exported(lab, "", "json"))["environment"] == lab
+    ansible = json.loads(exported(lab, "", "ansible"))
     assert set(ansible["all"]["children"]["trader"]["hosts"]) == {"trader-a", "trader-b"}
-    assert access.export(lab, "ssh-config") == Path(home.home(), "envs", lab, "ssh_config").read_text()
+    assert exported(lab, "", "ssh-config") == Path(home.home(), "envs", lab, "ssh_config").read_text()
     with pytest.raises(UsageError, match="ssh-config, ansible, json"):
-        access.export(lab, "toml")
+        exported(lab, "", "toml")
 
 
 def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,9 +258,9 @@ def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_execute_gives_the_exit_code(lab: str) -> None:
-    assert access.execute(lab, "venue", "exit 7") == 7
+    assert access.execute(home.directory(lab), "venue", "exit 7") == 7
     with pytest.raises(UsageError, match="Did you mean: venue"):
-        access.execute(lab, "venu", "true")
+        one_host("venu", lab, "")
 
 
 def test_keys_and_state_are_for_root_alone(lab: str) -> None:

@@ -109,8 +109,8 @@ def _words(task: str, file: Path) -> list[str]:
     """Everything that the task needs to do its worst."""
     needs = {
         "env.up": ["--name", "never"],
-        "env.exec": ["--host", "trader-a", "--command", "true"],
-        "env.ssh": ["--host", "trader-a"],
+        "env.exec": ["--inventory", str(file), "--host", "trader-a", "--command", "true"],
+        "env.ssh": ["--inventory", str(file), "--host", "trader-a"],
         "chaos.revert": ["--inventory", str(file), "--all"],
         "gameday.run": ["--inventory", str(file), "--runbook", "disk-full-trader"],
     }

@@ -105,3 +105,10 @@ def test_the_name_of_an_unknown_host_is_shown_harmlessly(typed: str) -> None:
         inventory.parse(document(), "x").host(typed)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("what", ["environment", "expires_at"])
+def test_what_stands_in_a_comment_for_ssh_is_one_line(what: str) -> None:
+    text = json.dumps({**json.loads(document()), what: "demo\nProxyCommand x"})
+    with pytest.raises(UsageError, match=f"hosts.json: {what} .*must be one line"):
+        inventory.parse(text, "hosts.json")

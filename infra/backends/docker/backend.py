@@ -9,7 +9,7 @@ import msgspec
 
 from stormdesk.drive.pool import Pool
 from stormdesk.errors import RefusedError
-from stormdesk.infra import dialing, home, pulumi_cli, ready
+from stormdesk.infra import dialing, home, over_ssh, pulumi_cli, ready
 from stormdesk.infra.backends.docker import choices, engine, plan
 from stormdesk.infra.backends.docker.choices import Choices
 from stormdesk.infra.home import Material, Record
@@ -64,7 +64,7 @@ def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable
     """Wait until hosts and services answer; says when, or what does not."""
     stack = _chosen(record.name).topology(topology)
     with Pool(inventory, dialing.dialer(inventory)) as pool:
-        ready.wait(stack, ready.over_ssh(pool, stack), READY_S, say)
+        ready.wait(stack, over_ssh.questions(pool, stack), READY_S, say)
 
 
 def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another
@@ -83,25 +83,7 @@ def expired() -> Sequence[str]:
 
 def status(inventory: Inventory) -> Sequence[HostStatus]:
     """Each host's state, as far as SSH tells."""
-    with Pool(inventory, dialing.dialer(inventory)) as pool:
-        heard = pool.each(inventory.hosts, lambda host: ready.listening(pool, host))
-    result = []
-    for host in inventory.hosts.values():
-        answer = heard[host.name]
-        ports = answer if isinstance(answer, set) else set()
-        ok = answer is ports
-        result.append(
-            HostStatus(
-                name=host.name,
-                role=host.role,
-                address=host.target,
-                state="up" if ok else "unreachable",
-                boots=1,
-                ssh=ok,
-                services={n: set(s.ports.values()) <= ports for n, s in host.services.items()},
-            )
-        )
-    return result
+    return over_ssh.status(inventory)
 
 
 def _chosen(name: str) -> Choices:

@@ -1,0 +1,69 @@
+"""What hosts are asked over SSH, so it does not matter what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stormdesk.drive.pool import Pool
+from stormdesk.errors import HostError, StormdeskError, TransportError
+from stormdesk.infra import dialing
+from stormdesk.infra.ready import Questions
+from stormdesk.infra.status import HostStatus
+from stormdesk.infra.topology import Service, Topology
+from stormdesk.inventory import Inventory, InventoryHost
+
+ASK_S = 5.0
+
+
+def questions(pool: Pool, topology: Topology) -> Questions:
+    """The questions of the wait until an environment is up."""
+
+    def deaf() -> Sequence[str]:
+        answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, 0.0))
+        return [name for name, error in answers.items() if error is not None]
+
+    def ports() -> Mapping[str, set[int]]:
+        heard = pool.each(dict.fromkeys(s.host for s in topology.services), lambda host: listening(pool, host))
+        return {host: answer for host, answer in heard.items() if isinstance(answer, set)}
+
+    def answer(service: Service) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{service.ports['http']}{service.ready}"
+        words = ("curl", "--silent", "--max-time", "2", "--write-out", "\n%{http_code}", url)
+        try:
+            body, _, status = pool.run(service.host, words, ASK_S).stdout.rpartition("\n")
+        except StormdeskError as error:
+            return 0, str(error)
+        return int(status or 0), body
+
+    return Questions(deaf, ports, answer)
+
+
+def listening(pool: Pool, host: str) -> set[int]:
+    """The TCP ports that anybody listens on, on a host. HostError: it cannot tell."""
+    done = pool.run(host, ("ss", "-Hltn"), ASK_S)
+    if done.code != 0:
+        raise HostError(f"{host}: ss -Hltn: {done.stderr.strip()}")
+    return {int(line.split()[3].rpartition(":")[2]) for line in done.stdout.splitlines()}
+
+
+def status(inventory: Inventory) -> Sequence[HostStatus]:
+    """Each host's state, and which of its services listen."""
+    with Pool(inventory, dialing.dialer(inventory)) as pool:
+        heard = pool.each(inventory.hosts, lambda host: listening(pool, host))
+    return [_status(host, heard[host.name]) for host in inventory.hosts.values()]
+
+
+def _status(host: InventoryHost, ports: set[int] | StormdeskError) -> HostStatus:
+    reached = not isinstance(ports, TransportError)
+    heard = ports if isinstance(ports, set) else None
+    return HostStatus(
+        name=host.name,
+        role=host.role,
+        address=host.target,
+        state="up" if reached else "unreachable",
+        boots=None,
+        ssh=reached,
+        services={}
+        if heard is None
+        else {n: set(s.ports.values()) <= heard for n, s in host.services.items() if s.ports},
+    )
