@@ -11,7 +11,7 @@ from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Config
 from stormdesk.testnet.venue.rest import venue_app
 
-TICK_S = 0.2  # the house requotes and the depth streams speak this often
+TICK_S = 0.1  # the fast streams speak this often
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -21,6 +21,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     log.info("venue: open on %s, control on %s, journal at line %d", config.listen, config.control, desk.journal.seq)
     while await every(stop, TICK_S):
         desk.tick()
+    await desk.hub.farewell()
     for runner in runners:
         await runner.cleanup()
     desk.journal.close()

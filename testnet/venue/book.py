@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -10,6 +11,7 @@ from decimal import Decimal
 from stormdesk.testnet.venue.market import ZERO
 
 Level = tuple[Decimal, Decimal]
+REMEMBERED = 20_000  # changes that can be taken back to see an older state of the book
 
 
 @dataclass(slots=True)
@@ -34,14 +36,23 @@ class Diff:
 
 
 @dataclass
+class Reader:
+    """Somebody who wants to know from time to time what changed: what he was told, what changed since."""
+
+    told: int
+    changed: set[tuple[str, Decimal]] = field(default_factory=set)
+
+
+@dataclass
 class Side:
-    """One side: prices in ascending order, and at each price the orders in order of arrival."""
+    """One side: prices in ascending order, at each price the orders in order of arrival, and their sum."""
 
     prices: list[Decimal] = field(default_factory=list)
     queues: dict[Decimal, dict[int, Resting]] = field(default_factory=dict)
+    sums: dict[Decimal, Decimal] = field(default_factory=dict)
 
     def quantity(self, price: Decimal) -> Decimal:
-        return sum((order.remaining for order in self.queues.get(price, {}).values()), ZERO)
+        return self.sums.get(price, ZERO)
 
 
 class Book:
@@ -51,8 +62,8 @@ class Book:
         self.update_id = 0
         self._sides = {"BUY": Side(), "SELL": Side()}
         self._orders: dict[int, Resting] = {}
-        self._changed: set[tuple[str, Decimal]] = set()
-        self._told = 0
+        self._readers = [Reader(0)]
+        self._past: deque[tuple[str, Decimal, Decimal]] = deque(maxlen=REMEMBERED)  # what levels were before
 
     def add(self, order: Resting) -> None:
         """Rest an order behind all others at its price."""
@@ -62,7 +73,7 @@ class Book:
             side.queues[order.price] = {}
         side.queues[order.price][order.order_id] = order
         self._orders[order.order_id] = order
-        self._touch(order)
+        self._change(order, order.remaining)
 
     def remove(self, order_id: int) -> Resting | None:
         """Take an order out; None when it does not rest here."""
@@ -75,16 +86,17 @@ class Book:
         if not queue:
             del side.queues[order.price]
             del side.prices[bisect_left(side.prices, order.price)]
-        self._touch(order)
+        self._change(order, -order.remaining)
         return order
 
     def reduce(self, order: Resting, qty: Decimal) -> None:
         """Take `qty` off an order that traded; it leaves the book when nothing remains."""
-        order.remaining -= qty
-        if order.remaining:
-            self._touch(order)
-        else:
+        if qty == order.remaining:
             self.remove(order.order_id)
+            order.remaining = ZERO
+        else:
+            order.remaining -= qty
+            self._change(order, -qty)
 
     def holds(self, order_id: int) -> bool:
         """Whether an order still rests here."""
@@ -119,17 +131,43 @@ class Book:
                 return
             yield from held.queues[price].values()
 
-    def diff(self) -> Diff | None:
-        """What changed since the last call, or None. Quantity 0 says that the level is gone."""
-        if self.update_id == self._told:
+    def reader(self) -> Reader:
+        """One more who asks `diff`, besides the one that every book has; he knows the book as it is now."""
+        self._readers.append(Reader(self.update_id))
+        return self._readers[-1]
+
+    def diff(self, reader: Reader | None = None) -> Diff | None:
+        """What changed since the reader's last call, or None. Quantity 0 says that the level is gone."""
+        reader = reader or self._readers[0]
+        if self.update_id == reader.told:
             return None
         sides: dict[str, list[Level]] = {"BUY": [], "SELL": []}
-        for side, price in sorted(self._changed):
+        for side, price in sorted(reader.changed):
             sides[side].append((price, self._sides[side].quantity(price)))
-        first, self._told = self._told + 1, self.update_id
-        self._changed.clear()
-        return Diff(first, self._told, sides["BUY"], sides["SELL"])
+        first, reader.told = reader.told + 1, self.update_id
+        reader.changed.clear()
+        return Diff(first, reader.told, sides["BUY"], sides["SELL"])
 
-    def _touch(self, order: Resting) -> None:
+    def at(self, update_id: int) -> tuple[list[Level], list[Level]] | None:
+        """All bids and asks as of that update, best first; None when it is too old or has not been."""
+        back = self.update_id - update_id
+        if not 0 <= back <= len(self._past):
+            return None
+        sums = {name: dict(side.sums) for name, side in self._sides.items()}
+        for n in range(1, back + 1):
+            side, price, before = self._past[-n]
+            sums[side][price] = before
+        bids, asks = ([level for level in sums[side].items() if level[1]] for side in ("BUY", "SELL"))
+        return sorted(bids, reverse=True), sorted(asks)
+
+    def _change(self, order: Resting, by: Decimal) -> None:
+        sums = self._sides[order.side].sums
+        before = sums.get(order.price, ZERO)
+        if before + by:
+            sums[order.price] = before + by
+        else:
+            del sums[order.price]
         self.update_id += 1
-        self._changed.add((order.side, order.price))
+        self._past.append((order.side, order.price, before))
+        for reader in self._readers:
+            reader.changed.add((order.side, order.price))

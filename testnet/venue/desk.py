@@ -6,6 +6,7 @@ The order is always: engine decides, journal holds it, streams tell it, the clie
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -15,14 +16,18 @@ import msgspec
 
 from stormdesk.testnet.venue import events
 from stormdesk.testnet.venue.accounts import Accounts
-from stormdesk.testnet.venue.exchange import HOUSE, Exchange
+from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.journal import Journal
 from stormdesk.testnet.venue.keys import Config, Keys
+from stormdesk.testnet.venue.limits import Limits
 from stormdesk.testnet.venue.market import Symbol, plain
+from stormdesk.testnet.venue.record import HOUSE
 from stormdesk.testnet.venue.streams import Hub
+from stormdesk.testnet.venue.users import Users
 
 HOUSE_FUNDS = "1000000000"
+HOUSE_TICKS = 2  # ticks between two steps of the house
 
 
 class Desk:
@@ -36,14 +41,26 @@ class Desk:
         self.exchange.replay(lines)
         # House quotes leave no line behind, so ids go on from the clock: none is ever given twice.
         self.exchange.next_order_id = max(self.exchange.next_order_id, time.time_ns() // 1000)
+        self.rules = config.limits
+        self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
-        self.hub = Hub(self.exchange, self.keys)
+        self.users = Users(config.limits.listen_key_s)
+        self.hub = Hub(self.exchange, self.users, config.limits)
+        self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
+        self.rejects: Counter[int] = Counter()  # by error code
+        self.throttled: Counter[int] = Counter()  # by HTTP status
+        self.clock_offset_s = 0.0
+        self._ticks = 0
         self._houses = [House(symbol, Random(f"{config.seed}/{name}")) for name, symbol in symbols.items()]
         totals = self.exchange.accounts.totals()
         accounts = {name: {asset: plain(amount) for asset, amount in held.items()} for name, held in totals.items()}
         digest = sha256(msgspec.json.encode(config)).hexdigest()
         self.journal.append([events.Open(t=time.time(), accounts=accounts, config_hash=digest)])
         self.tick()
+
+    def now(self) -> float:
+        """What the venue's clock says to clients, in seconds since 1970. The journal's `t` is the host's clock."""
+        return time.time() + self.clock_offset_s
 
     def commit(self) -> None:
         """Put what the engine did into the journal, then tell it."""
@@ -53,14 +70,20 @@ class Desk:
 
     def note(self, event: events.Line) -> None:
         """Put a line into the journal that changes no state."""
+        if isinstance(event, events.Rejected):
+            self.rejects[event.code] += 1
+        elif isinstance(event, events.Throttled):
+            self.throttled[event.status] += 1
         self.journal.append([event])
 
     def tick(self) -> None:
-        """Let the house requote, and tell everybody what changed."""
+        """Let the house requote at every second call, and tell everybody what changed."""
         now = time.time()
-        for house in self._houses:
-            house.step(self.exchange, now)
-        self.commit()
+        self._ticks += 1
+        if self._ticks % HOUSE_TICKS == 1:
+            for house in self._houses:
+                house.step(self.exchange, now)
+            self.commit()
         self.hub.tick(now)
 
 

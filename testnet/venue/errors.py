@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class ApiError(Exception):
     """An answer `{"code", "msg"}` with its HTTP status."""
@@ -9,6 +11,17 @@ class ApiError(Exception):
     def __init__(self, status: int, code: int, msg: str) -> None:
         super().__init__(f"{code} {msg}")
         self.status, self.code, self.msg = status, code, msg
+
+
+class ThrottledError(ApiError):
+    """429 or 418: the client has to stay away until `until` (seconds since 1970). `early`: it had been told before."""
+
+    def __init__(
+        self, status: int, msg: str, now: float, until: float, code: int = -1003, *, early: bool = False
+    ) -> None:
+        super().__init__(status, code, msg)
+        self.until, self.early = until, early
+        self.retry_after_s = max(1, math.ceil(until - now))
 
 
 def missing(name: str) -> ApiError:
@@ -27,7 +40,34 @@ def filter_failure(name: str) -> ApiError:
     return ApiError(400, -1013, f"Filter failure: {name}")
 
 
-TOO_PRECISE = (400, -1111, "Parameter '{}' has too much precision.")
+def too_precise(name: str) -> ApiError:
+    return ApiError(400, -1111, f"Parameter '{name}' has too much precision.")
+
+
+def too_much_weight(limit: int) -> str:
+    return (
+        f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API."
+    )
+
+
+def too_many_requests(limit: int) -> str:
+    return f"Too many requests; current limit is {limit} raw requests per 5 MINUTE."
+
+
+def too_many_orders(limit: int, interval: str) -> str:
+    return f"Too many new orders; current limit is {limit} orders per {interval}."
+
+
+def banned(until: float) -> str:
+    return (
+        f"Way too much request weight used; IP banned until {int(until * 1000)}. "
+        "Please use WebSocket Streams for live updates to avoid bans."
+    )
+
+
+TOO_EARLY_AGAIN = "Too many requests; please wait as long as Retry-After says."
+TOO_MANY_CONNECTS = "Too many connections; current limit is 300 connections per 5 MINUTE."
 BAD_SYMBOL = (400, -1121, "Invalid symbol.")
 KEY_FORMAT = (401, -2014, "API-key format invalid.")
 BAD_KEY = (401, -2015, "Invalid API-key, IP, or permissions for action.")
@@ -40,5 +80,11 @@ DUPLICATE = (400, -2010, "Duplicate order sent.")
 WOULD_MATCH = (400, -2010, "Order would immediately match and take.")
 UNKNOWN_CANCEL = (400, -2011, "Unknown order sent.")
 NO_SUCH_ORDER = (400, -2013, "Order does not exist.")
-TOO_MUCH_WEIGHT = (429, -1003, "Too many requests; current limit is 6000 request weight per 1 MINUTE.")
-TOO_MANY_ORDERS = (429, -1015, "Too many new orders; current limit is 50 orders per 10 SECOND.")
+NO_LISTEN_KEY = (400, -1125, "This listenKey does not exist.")
+NOT_FOUND = (404, -1000, "Not Found")
+NO_UPGRADE = (400, -1000, "This path is a WebSocket.")
+WRONG_METHOD = (405, -1000, "Method Not Allowed")
+INTERVAL = (400, -1120, "Invalid interval.")
+BAD_JSON = (400, -1135, "Invalid JSON Request")
+HMAC_LOGON = (400, -4056, "HMAC_SHA256 API key is not supported.")
+NOT_LOGGED_ON = (400, -1022, "This session is not authenticated.")

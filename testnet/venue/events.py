@@ -3,6 +3,8 @@ applying one, so reading the journal back gives the same state. Amounts are deci
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -23,6 +25,7 @@ class Request(Event, tag="REQUEST"):
     client_order_id: str
     account: str
     remote: str
+    timestamp: int = 0  # ms, as the client signed it; 0 when it sent none
 
 
 class Accepted(Event, tag="ACCEPTED"):
@@ -71,4 +74,59 @@ class Expired(Event, tag="EXPIRED"):
     account: str
 
 
-Line = Open | Request | Accepted | Rejected | Trade | Canceled | Expired
+class Rollback(Event, tag="ROLLBACK"):
+    """The trades are void: what they moved goes back."""
+
+    to_seq: int
+    trades: list[int]
+
+
+class Transfer(Event, tag="TRANSFER"):
+    """From the house to an account; a negative amount goes to the house."""
+
+    account: str
+    asset: str
+    amount: str
+
+
+class Throttled(Event, tag="THROTTLED"):
+    """A request was answered with 429 or 418; `until` is when its sender may come again."""
+
+    account: str
+    remote: str
+    status: int
+    code: int
+    retry_after_s: int
+    until: float
+    used_weight: int
+
+
+class Early(Event, tag="EARLY"):
+    """A request of somebody who had been told to wait until then."""
+
+    account: str
+    remote: str
+    until: float
+
+
+class Fault(Event, tag="FAULT"):
+    """A fault of the venue began or ended; `hits` is how often it struck."""
+
+    name: str
+    on: bool
+    params: dict[str, Any] = {}
+    seed: int = 0
+    hits: int = 0
+
+
+class Mark(Event, tag="MARK"):
+    """Something that was done over the control port."""
+
+    what: str
+    detail: dict[str, Any] = {}
+
+
+Line = (
+    Open | Request | Accepted | Rejected | Trade | Canceled | Expired
+    | Rollback | Transfer | Throttled | Early | Fault | Mark
+)  # fmt: skip

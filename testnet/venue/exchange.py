@@ -1,7 +1,7 @@
 """The matching engine. Pure: time comes in as an argument, what happened goes out as events.
 
 Rules:
-1. State changes only in `apply`, by an event of the journal; so `replay` of the journal gives the same state.
+1. The record changes only by events of the journal; so `replay` of the journal gives the same state.
    The one exception is the house: its resting quotes are made anew at each start and are not in the journal.
 2. A trade is two TRADE events with one trade id, one for each side. Fees go to the house, so that the sum of all
    balances never changes.
@@ -14,22 +14,15 @@ Rules:
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from stormdesk.testnet.venue import errors, events
-from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.book import Book, Resting
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.market import MAX_OPEN_ORDERS, ZERO, Symbol, fee_on, plain
-
-HOUSE = "house"
-OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
-OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
-PRINTS = 10_000  # public trades of a symbol that can still be asked for
-TRADE_IDS = 10**12  # of one symbol
+from stormdesk.testnet.venue.record import HOUSE, OPPOSITE, TRADE_IDS, Order, Record
 
 
 @dataclass(frozen=True)
@@ -45,36 +38,6 @@ class NewOrder:
     tif: str = "GTC"
 
 
-@dataclass(slots=True)
-class Order:
-    """An order as the venue sees it now. `t` and `updated` are seconds since 1970."""
-
-    order_id: int
-    client_order_id: str
-    account: str
-    symbol: str
-    side: str
-    type: str
-    tif: str
-    price: Decimal
-    qty: Decimal
-    t: float
-    updated: float
-    executed: Decimal = ZERO
-    quote_executed: Decimal = ZERO
-    locked: Decimal = ZERO
-    status: str = "NEW"
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in OPEN_STATES
-
-    @property
-    def limit(self) -> Decimal | None:
-        """The worst price it trades at; None for a market order."""
-        return None if self.type == "MARKET" else self.price
-
-
 @dataclass(frozen=True)
 class Happening:
     """An event with the order as it was right after it (None for the house's side of a trade)."""
@@ -84,45 +47,17 @@ class Happening:
 
 
 @dataclass
-class Exchange:
-    """All markets, orders and balances of the venue."""
+class Exchange(Record):
+    """All markets of the venue over its record."""
 
-    symbols: Mapping[str, Symbol]
-    accounts: Accounts
     books: dict[str, Book] = field(init=False)
-    orders: dict[int, Order] = field(default_factory=dict)
-    trades: dict[tuple[str, str], list[events.Trade]] = field(default_factory=lambda: defaultdict(list))
-    prints: dict[str, deque[events.Trade]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=PRINTS)))
-    next_order_id: int = 1
-    next_trade_ids: dict[str, int] = field(init=False)
-    _latest: dict[tuple[str, str], int] = field(default_factory=dict)
-    _open: dict[str, dict[int, Order]] = field(default_factory=lambda: defaultdict(dict))
     _out: list[Happening] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.books = {name: Book() for name in self.symbols}
         self.next_trade_ids = {name: i * TRADE_IDS + 1 for i, name in enumerate(self.symbols)}
+        self.books = {name: Book() for name in self.symbols}
 
     # -- questions -----------------------------------------------------------------------------------------------
-
-    def open_orders(self, account: str, symbol: str | None = None) -> list[Order]:
-        """The account's open orders, oldest first."""
-        return [order for order in self._open[account].values() if symbol in (None, order.symbol)]
-
-    def open_count(self) -> int:
-        """Open orders of all accounts; the house's quotes do not count."""
-        return sum(map(len, self._open.values()))
-
-    def trade_count(self) -> int:
-        """Trades made so far."""
-        return sum(number % TRADE_IDS - 1 for number in self.next_trade_ids.values())
-
-    def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
-        """An order by id, or the latest with that client id; None when the account has no such order there."""
-        if order_id is None:
-            order_id = self._latest.get((account, client_order_id or ""), 0)
-        order = self.orders.get(order_id)
-        return order if order and order.account == account and order.symbol == symbol else None
 
     def reference(self, symbol: str) -> Decimal:
         """The price that stands for a market: the best offer (or bid), else where it started."""
@@ -162,6 +97,22 @@ class Exchange:
             )
         )
 
+    def rollback(self, to_seq: int, now: float) -> list[int]:
+        """Void all trades after that line of the journal; the ids. Orders that took part in one are canceled first."""
+        void = [t for made in self.trades.values() for t in made if t.seq > to_seq]
+        for order in [self.orders[trade.order_id] for trade in void]:
+            if order.is_open:
+                self.cancel(order, now)
+        ids = sorted({trade.trade_id for trade in void})
+        self._emit(events.Rollback(t=now, to_seq=to_seq, trades=ids))
+        return ids
+
+    def transfer(self, account: str, asset: str, amount: Decimal, now: float) -> None:
+        """Move an amount from the house to an account, or back when it is negative. Raises KeyError, ValueError."""
+        if self.accounts.free(account, asset) + amount < 0:
+            raise ValueError(f"{account} has less than that")
+        self._emit(events.Transfer(t=now, account=account, asset=asset, amount=plain(amount)))
+
     # -- what the house does -------------------------------------------------------------------------------------
 
     def quote(self, symbol: str, side: str, price: Decimal, qty: Decimal, now: float) -> int:
@@ -184,17 +135,6 @@ class Exchange:
         out, self._out = self._out, []
         return out
 
-    def apply(self, event: events.Line) -> Order | None:
-        """Change the state by one event; the order that it is about."""
-        match event:
-            case events.Accepted():
-                return self._accept(event)
-            case events.Trade():
-                return self._settle(event)
-            case events.Canceled() | events.Expired():
-                return self._end(event, "CANCELED" if isinstance(event, events.Canceled) else "EXPIRED")
-        return None
-
     def replay(self, lines: Iterable[events.Line]) -> None:
         """Rebuild the state from a journal, then rest what is still open."""
         for line in lines:
@@ -209,9 +149,9 @@ class Exchange:
         book = self.books[new.symbol.name]
         new.symbol.check(new.price, new.qty, self.reference(new.symbol.name))
         mine = self._open[account]
-        if any(order.client_order_id == new.client_order_id for order in mine.values()):
+        if self._latest.get((account, new.client_order_id), 0) in mine:
             raise ApiError(*errors.DUPLICATE)
-        if sum(order.symbol == new.symbol.name for order in mine.values()) >= MAX_OPEN_ORDERS:
+        if len(mine) >= MAX_OPEN_ORDERS and len(self.open_orders(account, new.symbol.name)) >= MAX_OPEN_ORDERS:
             raise errors.filter_failure("MAX_NUM_ORDERS")
         if new.type == "LIMIT_MAKER" and book.front(OPPOSITE[new.side], new.price):
             raise ApiError(*errors.WOULD_MATCH)
@@ -287,57 +227,3 @@ class Exchange:
     def _emit(self, event: events.Line) -> None:
         order = self.apply(event)
         self._out.append(Happening(event, replace(order) if order else None))
-
-    def _accept(self, event: events.Accepted) -> Order:
-        order = Order(
-            event.order_id, event.client_order_id, event.account, event.symbol, event.side, event.type, event.tif,
-            Decimal(event.price), Decimal(event.qty), event.t, event.t,
-        )  # fmt: skip
-        if order.type != "MARKET":
-            order.locked = order.qty if order.side == "SELL" else order.price * order.qty
-            self.accounts.lock(order.account, self._paying_asset(order), order.locked)
-        self.orders[order.order_id] = order
-        self._latest[order.account, order.client_order_id] = order.order_id
-        self._open[order.account][order.order_id] = order
-        self.next_order_id = max(self.next_order_id, order.order_id + 1)
-        return order
-
-    def _settle(self, event: events.Trade) -> Order | None:
-        qty, quote, fee = Decimal(event.qty), Decimal(event.quote_qty), Decimal(event.fee)
-        symbol = self.symbols[event.symbol]
-        paid, spent = (symbol.quote, quote) if event.side == "BUY" else (symbol.base, qty)
-        got, received = (symbol.base, qty) if event.side == "BUY" else (symbol.quote, quote)
-        self.accounts.add(event.account, paid, -spent)
-        self.accounts.add(event.account, got, received - fee)
-        self.accounts.add(HOUSE, event.fee_asset, fee)
-        if not event.maker:
-            self.prints[event.symbol].append(event)
-        self.next_trade_ids[event.symbol] = max(self.next_trade_ids[event.symbol], event.trade_id + 1)
-        order = self.orders.get(event.order_id)
-        if order is not None:
-            self.trades[event.account, event.symbol].append(event)
-            self._fill(order, qty, quote, event.t)
-        return order
-
-    def _fill(self, order: Order, qty: Decimal, quote: Decimal, now: float) -> None:
-        if order.type != "MARKET":  # the trade was paid from what is free: give back what was locked for it
-            backing = qty if order.side == "SELL" else order.price * qty
-            order.locked -= backing
-            self.accounts.lock(order.account, self._paying_asset(order), -backing)
-        order.executed += qty
-        order.quote_executed += quote
-        order.updated = now
-        order.status = "FILLED" if order.executed == order.qty else "PARTIALLY_FILLED"
-        if order.status == "FILLED":
-            del self._open[order.account][order.order_id]
-
-    def _end(self, event: events.Canceled | events.Expired, status: str) -> Order:
-        order = self.orders[event.order_id]
-        self.accounts.lock(order.account, self._paying_asset(order), -order.locked)
-        order.locked, order.status, order.updated = ZERO, status, event.t
-        del self._open[order.account][order.order_id]
-        return order
-
-    def _paying_asset(self, order: Order) -> str:
-        symbol = self.symbols[order.symbol]
-        return symbol.quote if order.side == "BUY" else symbol.base

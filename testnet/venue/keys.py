@@ -9,15 +9,26 @@ import msgspec
 from stormdesk.testnet.resilience import Configured
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.rules import Rules
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An account with its API key and opening balances (decimal strings by asset)."""
+    """An account with its API key and opening balances (decimal strings by asset). With a `public_key` (Ed25519, PEM) it
+    signs with the private one, and `api_secret` is not used."""
 
     name: str
     api_key: str
     api_secret: str
     balances: Mapping[str, str]
+    public_key: str = ""
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the venue also speaks TLS, and with which certificate and key (PEM)."""
+
+    listen: str
+    certificate: str
+    key: str
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +41,8 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
     seed: int
     symbols: list[str]
     accounts: list[Account]
+    limits: Rules = Rules()
+    tls: Tls | None = None
 
 
 class Keys:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from stormdesk.testnet.venue import errors
-from stormdesk.testnet.venue.errors import ApiError
 
 ZERO = Decimal(0)
 UNIT = Decimal("0.00000001")
@@ -24,17 +23,6 @@ def plain(amount: Decimal) -> str:
 def fee_on(amount: Decimal) -> Decimal:
     """The commission on what an order receives, rounded down to eight places."""
     return (amount * FEE_RATE).quantize(UNIT, ROUND_DOWN)
-
-
-def amount(text: str, name: str) -> Decimal:
-    """A positive amount of a request. Raises ApiError -1100 or -1111."""
-    if not text.isascii() or not text.replace(".", "", 1).isdigit():
-        raise errors.illegal(name)
-    value = Decimal(text)
-    if value != value.quantize(UNIT, ROUND_DOWN):
-        status, code, msg = errors.TOO_PRECISE
-        raise ApiError(status, code, msg.format(name))
-    return value
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the venue says: orders, trades, balances and stream messages in Binance's words. Pure."""
+"""What the venue answers: orders, trades, balances, candles in Binance's words. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ from typing import Any
 
 from stormdesk.testnet.venue import events
 from stormdesk.testnet.venue.accounts import Balance
-from stormdesk.testnet.venue.book import Book, Diff, Level
-from stormdesk.testnet.venue.exchange import Happening, Order
+from stormdesk.testnet.venue.book import Book, Level
+from stormdesk.testnet.venue.candles import MINUTE_MS, Candle
 from stormdesk.testnet.venue.market import FEE_RATE, Symbol, plain
+from stormdesk.testnet.venue.record import Order
+from stormdesk.testnet.venue.rules import Rules
 
 Document = dict[str, Any]
 STP = "EXPIRE_MAKER"
-WEIGHT_LIMIT = 6000
-ORDER_LIMIT_10S = 50
-RATE_LIMITS = [
-    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_LIMIT},
-    {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": ORDER_LIMIT_10S},
-    {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 1_000_000},
-]
 
 
 def ms(t: float) -> int:
@@ -28,11 +23,11 @@ def ms(t: float) -> int:
     return int(t * 1000)
 
 
-def exchange_info(symbols: Iterable[Symbol], now: float) -> Document:
+def exchange_info(symbols: Iterable[Symbol], rules: Rules, now: float) -> Document:
     return {
         "timezone": "UTC",
         "serverTime": ms(now),
-        "rateLimits": RATE_LIMITS,
+        "rateLimits": rules.describe(),
         "exchangeFilters": [],
         "symbols": [symbol.describe() for symbol in symbols],
     }
@@ -138,48 +133,35 @@ def book_ticker(symbol: str, book: Book) -> Document:
     return {"symbol": symbol, **prices}
 
 
-# -- stream messages ---------------------------------------------------------------------------------------------
+def price(symbol: str, candle: Candle) -> Document:
+    return {"symbol": symbol, "price": plain(candle.close)}
 
 
-def trade_message(trade: events.Trade) -> Document:
+def kline(candle: Candle, minutes: int) -> list[object]:
+    return [
+        candle.start, plain(candle.open), plain(candle.high), plain(candle.low), plain(candle.close),
+        plain(candle.volume), candle.start + minutes * MINUTE_MS - 1, plain(candle.quote_volume), candle.count,
+        plain(candle.taken), plain(candle.quote_taken), "0",
+    ]  # fmt: skip
+
+
+def day_ticker(symbol: str, day: Candle, book: Book, now: float) -> Document:
+    """The last 24 hours; the average is weighted by volume."""
+    change = day.close - day.open
+    average = day.quote_volume / day.volume if day.volume else day.close
     return {
-        "e": "trade", "E": ms(trade.t), "s": trade.symbol, "t": trade.trade_id, "p": trade.price, "q": trade.qty,
-        "T": ms(trade.t), "m": trade.side == "SELL", "M": True,
+        **book_ticker(symbol, book), "priceChange": plain(change), "priceChangePercent": f"{change / day.open * 100:.3f}",
+        "weightedAvgPrice": plain(average), "prevClosePrice": plain(day.open), "lastPrice": plain(day.close),
+        "lastQty": plain(Decimal(0)), "openPrice": plain(day.open), "highPrice": plain(day.high),
+        "lowPrice": plain(day.low), "volume": plain(day.volume), "quoteVolume": plain(day.quote_volume),
+        "openTime": day.start, "closeTime": ms(now), "firstId": day.first_id, "lastId": day.last_id, "count": day.count,
     }  # fmt: skip
 
 
-def depth_message(symbol: str, diff: Diff, now: float) -> Document:
+def trade_fee(symbol: str) -> Document:
+    """An entry of /sapi/v1/asset/tradeFee."""
     return {
-        "e": "depthUpdate", "E": ms(now), "s": symbol, "U": diff.first, "u": diff.last,
-        "b": pairs(diff.bids), "a": pairs(diff.asks),
-    }  # fmt: skip
-
-
-def ticker_message(symbol: str, book: Book) -> Document:
-    best = book_ticker(symbol, book)
-    sides = {"b": best["bidPrice"], "B": best["bidQty"], "a": best["askPrice"], "A": best["askQty"]}
-    return {"u": book.update_id, "s": symbol, **sides}
-
-
-def execution_report(happening: Happening, order: Order) -> Document:
-    """The user stream's message for one event of an order."""
-    event = happening.event
-    trade = event if isinstance(event, events.Trade) else None
-    kind = {"ACCEPTED": "NEW", "TRADE": "TRADE", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED"}
-    zero = plain(Decimal(0))
-    return {
-        "e": "executionReport", "E": ms(event.t), "s": order.symbol, "c": order.client_order_id, "S": order.side,
-        "o": order.type, "f": order.tif, "q": plain(order.qty), "p": plain(order.price), "P": zero, "F": zero,
-        "g": -1, "C": "", "x": kind[event.__struct_config__.tag], "X": order.status, "r": "NONE",  # type: ignore[index]
-        "i": order.order_id, "l": trade.qty if trade else zero, "z": plain(order.executed),
-        "L": trade.price if trade else zero, "n": trade.fee if trade else "0",
-        "N": trade.fee_asset if trade else None, "T": ms(event.t), "t": trade.trade_id if trade else -1, "I": 0,
-        "w": order.is_open, "m": trade.maker if trade else False, "M": trade is not None, "O": ms(order.t),
-        "Z": plain(order.quote_executed), "Y": trade.quote_qty if trade else zero, "Q": zero, "W": ms(order.t),
-        "V": STP,
-    }  # fmt: skip
-
-
-def account_position(held: Mapping[str, Balance], assets: Iterable[str], now: float) -> Document:
-    changed = [{"a": a, "f": plain(held[a].free), "l": plain(held[a].locked)} for a in sorted(assets) if a in held]
-    return {"e": "outboundAccountPosition", "E": ms(now), "u": ms(now), "B": changed}
+        "symbol": symbol,
+        "makerCommission": f"{FEE_RATE.normalize()}",
+        "takerCommission": f"{FEE_RATE.normalize()}",
+    }

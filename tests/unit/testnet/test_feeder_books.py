@@ -6,11 +6,12 @@ from decimal import Decimal
 from random import Random
 
 from stormdesk.testnet.feeder.books import LocalBook, Step
-from stormdesk.testnet.venue import replies
+from stormdesk.testnet.venue import messages, replies
 from stormdesk.testnet.venue.accounts import Accounts
-from stormdesk.testnet.venue.exchange import HOUSE, Exchange
+from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.market import Symbol
+from stormdesk.testnet.venue.record import HOUSE
 
 BTC = Symbol.parse("BTCUSDT")
 
@@ -28,7 +29,7 @@ def snapshot(local: LocalBook, venue: Exchange) -> None:
 def follow(local: LocalBook, venue: Exchange) -> Step:
     diff = venue.books["BTCUSDT"].diff()
     assert diff is not None
-    message = replies.depth_message("BTCUSDT", diff, 1.0)
+    message = messages.depth("BTCUSDT", diff, 1.0)
     return local.apply(message["U"], message["u"], message["b"], message["a"])
 
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from stormdesk.testnet.venue import events
 from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.errors import ApiError
-from stormdesk.testnet.venue.exchange import HOUSE, Exchange, NewOrder, Order
+from stormdesk.testnet.venue.exchange import Exchange, NewOrder
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.market import Symbol
+from stormdesk.testnet.venue.record import HOUSE, Order
 
 BTC = Symbol.parse("BTCUSDT")
 OPENING = {
@@ -197,3 +198,67 @@ def test_the_house_is_never_silent() -> None:
         house.step(it, float(step))
         assert it.books["BTCUSDT"].diff() is not None
     assert isinstance(it.submit("desk", order("BUY", "0.01", None), 1.0), Order)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), part=st.floats(0, 1))
+def test_a_rollback_takes_trades_back_and_replays(seed: int, part: float) -> None:
+    it = exchange()
+    before = totals(it)
+    lines = play(it, seed, 30)
+    for seq, line in enumerate(lines, 1):
+        line.seq = seq
+    to_seq = int(len(lines) * part)
+    void = it.rollback(to_seq, 1_000.0)
+    assert set(void) == {t.trade_id for t in lines[to_seq:] if isinstance(t, events.Trade) and t.account != HOUSE}
+    assert totals(it) == before
+    kept = [t for made in it.trades.values() for t in made]
+    for who in ("desk", "other"):
+        mine = [t for t in kept if t.account == who]
+        coins = sum((Decimal(t.qty) * (1 if t.side == "BUY" else -1) for t in mine), Decimal(0))
+        fees = sum((Decimal(t.fee) for t in mine if t.fee_asset == "BTC"), Decimal(0))
+        assert it.accounts.totals()[who]["BTC"] == Decimal(10) + coins - fees
+        for one in it.orders.values():
+            assert one.executed == sum((Decimal(t.qty) for t in kept if t.order_id == one.order_id), Decimal(0))
+    again = exchange()
+    again.replay([*lines, *(happening.event for happening in it.take())])
+    assert (again.orders, again.trades) == (it.orders, it.trades)
+    assert again.accounts.totals() == it.accounts.totals()
+    assert again.prints == it.prints
+
+
+def test_a_transfer_comes_from_the_house() -> None:
+    it = exchange()
+    before = totals(it)
+    it.transfer("desk", "BTC", Decimal("1.5"), 1.0)
+    assert (it.accounts.free("desk", "BTC"), totals(it)) == (Decimal("11.5"), before)
+    with pytest.raises(ValueError, match="less than that"):
+        it.transfer("desk", "BTC", Decimal(-12), 2.0)
+
+
+def test_the_book_of_any_update_can_be_seen_again() -> None:
+    it, house = exchange(), House(BTC, Random(3))
+    book = it.books["BTCUSDT"]
+    seen = {}
+    for step in range(100):
+        house.step(it, float(step))
+        seen[book.update_id] = (book.levels("BUY", 100), book.levels("SELL", 100))
+    for update_id, levels in seen.items():
+        assert book.at(update_id) == levels
+    assert book.at(book.update_id + 1) is None
+
+
+def test_readers_of_a_book_do_not_take_from_each_other() -> None:
+    it, house = exchange(), House(BTC, Random(3))
+    book = it.books["BTCUSDT"]
+    slow = book.reader()
+    levels: dict[Decimal, Decimal] = {}
+    for step in range(10):
+        house.step(it, float(step))
+        diff = book.diff()
+        assert diff is not None
+        levels |= dict(diff.bids)
+    whole = book.diff(slow)
+    assert whole is not None
+    assert (whole.first, whole.last, dict(whole.bids)) == (1, book.update_id, levels)
+    assert {price: qty for price, qty in levels.items() if qty} == dict(book.levels("BUY", 100))

@@ -6,23 +6,25 @@ import pytest
 
 from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.keys import Account
 
 # The example of Binance's own documentation.
 SECRET = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
 QUERY = "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"
+ACCOUNT = Account("desk", "key", SECRET, {})
 SIGNATURE = "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
 
 
 def test_the_documented_example() -> None:
     assert signing.sign(SECRET, QUERY) == SIGNATURE
-    signing.check_signature(SECRET, QUERY, SIGNATURE.upper())
+    signing.check_signature(ACCOUNT, QUERY, SIGNATURE.upper())
     assert signing.without_signature(f"{QUERY}&signature={SIGNATURE}") == QUERY
 
 
 @pytest.mark.parametrize("payload", [QUERY + " ", QUERY.replace("quantity=1", "quantity=2"), ""])
 def test_anything_else_is_refused(payload: str) -> None:
     with pytest.raises(ApiError, match="-1022"):
-        signing.check_signature(SECRET, payload, SIGNATURE)
+        signing.check_signature(ACCOUNT, payload, SIGNATURE)
 
 
 @pytest.mark.parametrize(("params", "code"), [

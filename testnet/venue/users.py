@@ -1,0 +1,137 @@
+"""User streams: who is told what happens to an account. By a subscription of the WebSocket API, or by a listen key."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from stormdesk.testnet.venue import errors
+from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.params import Params
+from stormdesk.testnet.venue.sockets import Client, text_of
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """One way in which a client is told: with the number of its subscription, or on the stream of a listen key."""
+
+    client: Client
+    number: int = 0
+    listen_key: str = ""
+
+    def tell(self, document: object) -> None:
+        if not self.listen_key:
+            document = {"subscriptionId": self.number, "event": document}
+        elif self.client.wrapped:
+            document = {"stream": self.listen_key, "data": document}
+        self.client.send(text_of(document))
+
+
+class Users:
+    """Subscriptions by account, and listen keys. A key that is not kept alive for `key_life_s` seconds expires."""
+
+    def __init__(self, key_life_s: float) -> None:
+        self._life_s = key_life_s
+        self._told: dict[str, set[Subscription]] = defaultdict(set)
+        self._keys: dict[str, tuple[str, float]] = {}  # account and end of life by listen key
+        self._numbers: dict[Client, int] = defaultdict(int)
+
+    def listening(self, account: str) -> bool:
+        return bool(self._told.get(account))
+
+    def tell(self, account: str, document: object) -> None:
+        """Tell all who listen to an account."""
+        for subscription in self._told[account]:
+            subscription.tell(document)
+
+    # -- the WebSocket API ---------------------------------------------------------------------------------------
+
+    def subscribe(self, client: Client, account: str) -> int:
+        """The number of the new subscription, counted for each connection."""
+        number = self._numbers[client]
+        self._numbers[client] += 1
+        self._told[account].add(Subscription(client, number))
+        return number
+
+    def unsubscribe(self, client: Client, number: int | None, now: float) -> bool:
+        """End one subscription of a connection, or all; it is told so. False when there was none."""
+
+        def chosen(subscription: Subscription) -> bool:
+            return subscription.client is client and number in (None, subscription.number)
+
+        return self._end(chosen, {"e": "eventStreamTerminated", "E": int(now * 1000)})
+
+    def terminate(self, account: str, now: float) -> int:
+        """End all subscriptions of an account, as when its key is revoked; how many there were."""
+        told = len(self._told[account])
+        listen_keys = [key for key, (owner, _) in self._keys.items() if owner == account]
+        for key in listen_keys:
+            self._expire(key, now)
+        event = {"e": "eventStreamTerminated", "E": int(now * 1000)}
+        self._end(lambda subscription: subscription in self._told[account], event)
+        return told
+
+    def forget(self, client: Client) -> None:
+        """The connection is gone."""
+        for subscriptions in self._told.values():
+            subscriptions.difference_update([s for s in subscriptions if s.client is client])
+        self._numbers.pop(client, None)
+
+    # -- listen keys ---------------------------------------------------------------------------------------------
+
+    def open_key(self, account: str, _: Params) -> Mapping[str, str]:
+        """POST userDataStream: the account's listen key, from now on valid for its whole life."""
+        now = time.monotonic()
+        key = next((key for key, (owner, _) in self._keys.items() if owner == account), secrets.token_hex(32))
+        self._keys[key] = (account, now + self._life_s)
+        return {"listenKey": key}
+
+    def keep_key(self, account: str, params: Params) -> Mapping[str, str]:
+        """PUT userDataStream. Raises ApiError -1125."""
+        self._keys[self._own(account, params)] = (account, time.monotonic() + self._life_s)
+        return {}
+
+    def close_key(self, account: str, params: Params) -> Mapping[str, str]:
+        """DELETE userDataStream. Raises ApiError -1125."""
+        self._expire(self._own(account, params), time.time())
+        return {}
+
+    def follow(self, client: Client, name: str) -> bool:
+        """Tell a client what happens to the account of a listen key. False when it is none."""
+        if name not in self._keys:
+            return False
+        self._told[self._keys[name][0]].add(Subscription(client, listen_key=name))
+        return True
+
+    def expire(self, now: float) -> None:
+        """End the listen keys whose time is over."""
+        over = [key for key, (_, end) in self._keys.items() if end <= time.monotonic()]
+        for key in over:
+            self._expire(key, now)
+
+    def _own(self, account: str, params: Params) -> str:
+        key = params.get("listenKey", "")
+        if not key:
+            raise errors.missing("listenKey")
+        if self._keys.get(key, ("", 0.0))[0] != account:
+            raise ApiError(*errors.NO_LISTEN_KEY)
+        return key
+
+    def _expire(self, key: str, now: float) -> None:
+        del self._keys[key]
+        event = {"e": "listenKeyExpired", "E": int(now * 1000), "listenKey": key}
+        self._end(lambda subscription: subscription.listen_key == key, event)
+
+    def _end(self, chosen: Callable[[Subscription], bool], event: object) -> bool:
+        ended = list(self._all(chosen))
+        for account, subscription in ended:
+            subscription.tell(event)
+            self._told[account].discard(subscription)
+        return bool(ended)
+
+    def _all(self, chosen: Callable[[Subscription], bool]) -> Iterator[tuple[str, Subscription]]:
+        for account, subscriptions in self._told.items():
+            yield from ((account, subscription) for subscription in subscriptions if chosen(subscription))

@@ -1,0 +1,144 @@
+"""The WebSocket API on /ws-api/v3: the requests of REST under other names, sessions, and the user stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from stormdesk.testnet.venue import errors
+from stormdesk.testnet.venue.api import Api, Ask
+from stormdesk.testnet.venue.desk import Desk
+from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.params import whole
+from stormdesk.testnet.venue.sockets import Client, text_of
+
+NAMES = {
+    "ping": ("GET", "ping"),
+    "time": ("GET", "time"),
+    "exchangeInfo": ("GET", "exchangeInfo"),
+    "depth": ("GET", "depth"),
+    "trades.recent": ("GET", "trades"),
+    "trades.historical": ("GET", "historicalTrades"),
+    "klines": ("GET", "klines"),
+    "avgPrice": ("GET", "avgPrice"),
+    "ticker.24hr": ("GET", "ticker/24hr"),
+    "ticker.price": ("GET", "ticker/price"),
+    "ticker.book": ("GET", "ticker/bookTicker"),
+    "order.place": ("POST", "order"),
+    "order.test": ("POST", "order/test"),
+    "order.status": ("GET", "order"),
+    "order.cancel": ("DELETE", "order"),
+    "openOrders.status": ("GET", "openOrders"),
+    "openOrders.cancelAll": ("DELETE", "openOrders"),
+    "allOrders": ("GET", "allOrders"),
+    "myTrades": ("GET", "myTrades"),
+    "account.status": ("GET", "account"),
+    "account.rateLimits.orders": ("GET", "rateLimit/order"),
+    "userDataStream.start": ("POST", "userDataStream"),
+    "userDataStream.ping": ("PUT", "userDataStream"),
+    "userDataStream.stop": ("DELETE", "userDataStream"),
+}
+WEIGHT = 2  # of a request about sessions and subscriptions
+
+
+class ApiRequest(msgspec.Struct):
+    """A request on the WebSocket API."""
+
+    method: str
+    id: int | str | None = None
+    params: dict[str, Any] = {}
+
+
+class WsApi:
+    """The connections of the WebSocket API and the accounts that they are logged on as."""
+
+    def __init__(self, desk: Desk, api: Api) -> None:
+        self._desk = desk
+        self._api = api
+        self._sessions: dict[Client, str] = {}
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        client = Client(request, self._desk.rules, self._desk.hub.dropped, per_s=0, wrapped=False, api=True)
+        try:
+            return await self._desk.hub.serve(client, self._answer)
+        finally:
+            self._sessions.pop(client, None)
+
+    def _answer(self, client: Client, text: str) -> None:
+        try:
+            asked = msgspec.json.decode(text, type=ApiRequest)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            self._desk.bad_input["json"] += 1
+            self._say(client, None, 400, {"error": {"code": -1135, "msg": "Invalid JSON Request"}})
+            return
+        try:
+            result = self._result(client, asked)
+        except ApiError as error:
+            refusal: dict[str, Any] = {"code": error.code, "msg": error.msg}
+            if isinstance(error, ThrottledError):
+                stamp = int(self._desk.now() * 1000)
+                refusal["data"] = {"serverTime": stamp, "retryAfter": int(error.until * 1000)}
+            self._say(client, asked.id, error.status, {"error": refusal})
+        else:
+            self._say(client, asked.id, 200, {"result": result})
+
+    def _say(self, client: Client, id_: int | str | None, status: int, what: Mapping[str, Any]) -> None:
+        used = self._desk.limits.used(client.remote, time.time())
+        limits = [{**self._desk.rules.describe()[0], "count": used}]
+        client.send(text_of({"id": id_, "status": status, **what, "rateLimits": limits}))
+
+    def _result(self, client: Client, asked: ApiRequest) -> object:
+        params = {key: _text(value) for key, value in asked.params.items() if value is not None}
+        payload = "&".join(f"{key}={params[key]}" for key in sorted(params) if key != "signature")
+        method, path = NAMES.get(asked.method, ("", ""))
+        session = self._sessions.get(client, "")
+        ask = Ask(method, f"/api/v3/{path}", params, params.get("apiKey", ""), payload, client.remote, session=session)
+        if method:
+            return self._api.answer(ask).document
+        self._charge(ask)
+        match asked.method:
+            case "session.logon":
+                if not self._desk.keys.account(ask.api_key).public_key:
+                    raise ApiError(*errors.HMAC_LOGON)
+                self._sessions[client] = self._api.authenticate(ask)
+                return self._status(client, ask.api_key)
+            case "session.status":
+                return self._status(client, ask.api_key)
+            case "session.logout":
+                self._sessions.pop(client, None)
+                return self._status(client, "")
+            case "userDataStream.subscribe":
+                if not session:
+                    raise ApiError(*errors.NOT_LOGGED_ON)
+                return {"subscriptionId": self._desk.users.subscribe(client, session)}
+            case "userDataStream.subscribe.signature":
+                return {"subscriptionId": self._desk.users.subscribe(client, self._api.authenticate(ask))}
+            case "userDataStream.unsubscribe":
+                number = whole(params, "subscriptionId") if "subscriptionId" in params else None
+                self._desk.users.unsubscribe(client, number, self._desk.now())
+                return {}
+        raise ApiError(400, -1100, f"Unknown method '{asked.method[:80]}'.")
+
+    def _charge(self, ask: Ask) -> None:
+        try:
+            self._desk.limits.charge(ask.remote, WEIGHT, time.time())
+        except ThrottledError as error:
+            self._api.note_throttled(error, self._desk.keys.name(ask.api_key), ask.remote)
+            raise
+
+    def _status(self, client: Client, api_key: str) -> object:
+        now = int(self._desk.now() * 1000)
+        on = client in self._sessions
+        return {
+            "apiKey": api_key if on else None, "authorizedSince": now if on else None, "connectedSince": client.since_ms,
+            "returnRateLimits": True, "serverTime": now, "userDataStream": False,
+        }  # fmt: skip
+
+
+def _text(value: object) -> str:
+    """A parameter as it is signed: words as they are, everything else as JSON."""
+    return value if isinstance(value, str) else text_of(value)
