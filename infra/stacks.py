@@ -147,7 +147,6 @@ def _trader(host: str, credentials: Credentials, seed: int) -> Service:
         "seed": seed,
         "orders_per_s": 3.0,
         "leader_key": "trader:leader",
-        "leader_ttl_ms": 30000,
         "stand_back_s": 0.0 if host == "trader-a" else 3.0,  # trader-a leads a fresh stack
     }
     return _ours("trader", host, {"http": 8000}, config, ready="/ready")

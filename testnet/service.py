@@ -50,7 +50,7 @@ async def _until_stopped(config: Config, run: Callable[[Config, asyncio.Event], 
 def write_pidfile(path: Path) -> None:
     """Write our pid so that a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(f"{os.getpid()}\n")
     fresh.replace(path)
 

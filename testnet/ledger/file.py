@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
 import logging
 import os
 import time
@@ -56,8 +57,12 @@ class Ledger:
         try:
             durable.make_folder(path.parent)
             self._fd = self._open()
+        except OSError as error:
+            raise LedgerError(self._reason(error)) from error
+        try:
             self._read_back()
         except OSError as error:
+            os.close(self._fd)
             raise LedgerError(self._reason(error)) from error
 
     @property
@@ -218,9 +223,15 @@ class Ledger:
         return data
 
     def _open(self) -> int:
-        """The file, made where it is missing, with a name that is durable too."""
+        """The file, made where it is missing, with a name that is durable too. Two writers would break the chain, so it
+        is locked; the kernel lets go of a dead one's lock."""
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        durable.sync_folder(self.path.parent)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            durable.sync_folder(self.path.parent)
+        except OSError:
+            os.close(fd)
+            raise
         return fd
 
     def _reason(self, error: OSError) -> str:

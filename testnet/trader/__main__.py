@@ -12,6 +12,7 @@ import aiohttp
 from stormdesk.testnet.bus.redis_streams import RedisBus
 from stormdesk.testnet.ledger import Ledger, LedgerError
 from stormdesk.testnet.redis_link import connect
+from stormdesk.testnet.resilience import load
 from stormdesk.testnet.service import every, log, serve, start, until, write_pidfile
 from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.http import trader_app
@@ -33,7 +34,9 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     metrics.corrupt.set(ledger.corrupt)
     store = Store(config.postgres, config.instance)
     redis, bus = connect(config.redis), RedisBus(config.redis, config.stream)
-    leader = Leader(redis, config.leader_key, config.instance, config.leader_ttl_ms, former_self_dead=former_self_dead)
+    lock_file = Path(config.data_dir) / "runtime" / "leader_lock.json"
+    numbers = load(config.resilience).leader
+    leader = Leader(redis, config.leader_key, config.instance, numbers, lock_file, former_self_dead=former_self_dead)
     async with aiohttp.ClientSession() as session:
         trader = Trader(config, ledger, store, Venue(config, session, metrics), leader, bus, metrics)
         runner = await serve(trader_app(trader), config.listen)

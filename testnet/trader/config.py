@@ -14,9 +14,8 @@ HOLD_S = 60.0
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """Rates are per second, `leader_ttl_ms` is milliseconds. `stand_back_s`: how long this
-    instance, once it has found Redis, leaves the lock to others, so that a fresh stack has the leader it was laid out
-    with."""
+    """Rates are per second. `stand_back_s`: how long this instance, once it has found Redis, leaves the lock to others,
+    so that a fresh stack has the leader it was laid out with."""
 
     listen: str
     data_dir: str
@@ -33,5 +32,4 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
     seed: int
     orders_per_s: float = 3.0
     leader_key: str = "trader:leader"
-    leader_ttl_ms: int = 30_000
     stand_back_s: float = 0.0

@@ -1,16 +1,24 @@
 """The leader's lock in Redis. It alone proves nothing (a paused process may wake up after its lock has gone), so it is
-checked right before every send against the local clock, and PostgreSQL refuses rows of an old epoch."""
+checked right before every send against the local clock, and PostgreSQL refuses rows of an old epoch.
+
+A request that was signed while the lock had longer to live than the venue's receive window is refused by the venue once
+the lock is gone. So whoever signs first and asks `holds(recv_window_s)` afterwards may be paused at any instruction.
+"""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from stormdesk.testnet import durable
+from stormdesk.testnet.resilience import Leader as Numbers
 from stormdesk.testnet.trader.watch import Watch, name_of
 
 log = logging.getLogger(__name__)
@@ -21,27 +29,32 @@ TAKE = """if redis.call('get', KEYS[1]) == ARGV[1] then
 redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1 end return 0"""
 
 
-class Leader:
-    """One contender. `former_self_dead`: the process that wrote our pid file before us is gone, so a lock in our
-    instance's name is nobody's and may be taken over at once."""
+REMEMBER = 16  # starts: one that ended before it had the lock must not make the one before it forgotten
 
-    def __init__(self, redis: Redis, key: str, instance: str, ttl_ms: int, *, former_self_dead: bool) -> None:
+
+class Leader:
+    """One contender. `file` remembers the lock's values, so that a restarted process knows the lock of the dead one
+    (`former_self_dead`) for its own and takes it over at once; a copy of this instance elsewhere does not."""
+
+    def __init__(
+        self, redis: Redis, key: str, instance: str, numbers: Numbers, file: Path, *, former_self_dead: bool
+    ) -> None:
         self.watch = Watch()
         self.term = 0  # counts the times that the lock was newly ours
         self.holder = ""  # who has it, as last seen
         self._redis: Any = redis
         self._key = key
-        self._instance = instance
+        self._numbers = numbers
+        self._ttl_ms = int(numbers.ttl_s * 1000)
         self._value = f"{instance}:{secrets.token_hex(8)}"
-        self._ttl_ms = ttl_ms
-        self._former_self_dead = former_self_dead
+        self._former = _remember(file, self._value) if former_self_dead else []
         self._renewed = 0.0
         self._until = 0.0
         self._sure = False
 
-    def holds(self) -> bool:
-        """Whether the lock is ours now: the last look said so and its time, less a tenth, has not run out."""
-        return self._sure and time.monotonic() < self._until
+    def holds(self, for_s: float = 0.0) -> bool:
+        """Whether the lock is ours for so long: the last look said so and its time, less a tenth, does not run out."""
+        return self._sure and time.monotonic() + for_s < self._until
 
     def lost(self) -> bool:
         """Whether the last answer said that the lock is not ours. While Redis does not answer, nobody knows."""
@@ -69,7 +82,7 @@ class Leader:
             log.warning("leader: the lock was not released: %s", error)
 
     async def _keep(self, started: float) -> bool:
-        if self._sure and started - self._renewed < self._ttl_ms / 3000:
+        if self._sure and started - self._renewed < self._numbers.renew_s:
             mine = await self._look() == self._value
         else:
             mine = bool(await self._redis.eval(RENEW, 1, self._key, self._value, self._ttl_ms))
@@ -95,7 +108,7 @@ class Leader:
     async def _inherit(self) -> bool:
         """Take over the lock that our own dead predecessor left."""
         old = await self._look()
-        if not self._former_self_dead or old.rpartition(":")[0] != self._instance:
+        if old not in self._former:
             return False
         return bool(await self._redis.eval(TAKE, 1, self._key, old, self._value, self._ttl_ms))
 
@@ -105,4 +118,18 @@ class Leader:
 
     def _lease(self, started: float) -> None:
         self._renewed = started
-        self._until = started + self._ttl_ms * 0.9 / 1000
+        self._until = started + self._numbers.ttl_s * 0.9
+
+
+def _remember(file: Path, value: str) -> list[str]:
+    """The values in the file, of processes that are dead; from now on it has ours, too."""
+    try:
+        former = durable.read_json(file, list[str]) or []
+    except durable.CorruptError as error:
+        log.warning("leader: %s", error)
+        former = []
+    try:
+        durable.replace(file, msgspec.json.encode([*former, value][-REMEMBER:]))
+    except OSError as error:
+        log.warning("leader: a restart will wait for the lock to expire: %s", error)
+    return former

@@ -92,7 +92,7 @@ class Stack:
         self.home = home
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = {name: _free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
-        self.leader_ttl_ms = 30_000
+        self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
         self._wraps: dict[str, list[str]] = {}
 
     # -- servers -------------------------------------------------------------------------------------------------
@@ -213,7 +213,8 @@ class Stack:
             )
 
     def _config(self, name: str) -> Mapping[str, Any]:
-        common = {"data_dir": str(self.home / name), "pidfile": str(self.home / f"{name}.pid")}
+        files = {"data_dir": str(self.home / name), "pidfile": str(self.home / f"{name}.pid")}
+        common = {**files, "resilience": self.resilience}
         rest, ws = f"http://127.0.0.1:{self.port['venue']}", f"ws://127.0.0.1:{self.port['venue']}"
         redis = {"redis": f"redis://127.0.0.1:{self.port['redis']}/0", "stream": "md"}
         if name == "venue":
@@ -232,7 +233,6 @@ class Stack:
             "api_secret": "test-secret",
             "postgres": self.dsn(),
             "seed": 7,
-            "leader_ttl_ms": self.leader_ttl_ms,
             "stand_back_s": 0.0 if name.endswith("a") else 2.0,
         }
 

@@ -338,12 +338,27 @@ def test_strange_lines_are_bad_and_never_an_exception(raw: bytes) -> None:
     assert isinstance(chain.judge(raw), str)
 
 
-def test_a_killed_writer_of_the_quarantine_does_not_stop_the_start(tmp_path: Path) -> None:
+def test_a_killed_or_refused_writer_of_the_quarantine_does_not_stop_the_start(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(b"bad\n" + lines_of(1))
-    opened(path).close()
     aside = tmp_path / "ledger.quarantine"
-    entry = aside.read_bytes()
-    aside.write_bytes(entry[:-9])
+    for _ in range(2):
+        with room_for(10), pytest.raises(LedgerError, match="ledger not writable"):
+            opened(path)
     opened(path).close()
-    assert aside.read_bytes() == entry[:-9] + b"\n" + entry
+    aside.write_bytes(aside.read_bytes()[:-9])
+    opened(path).close()
+    assert json.loads(aside.read_bytes().splitlines()[-1]) == {
+        "offset": 0,
+        "why": "not JSON: JSON is malformed: invalid character (byte 0)",
+        "raw": base64.b64encode(b"bad").decode(),
+    }
+
+
+def test_a_ledger_has_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    first = opened(path)
+    with pytest.raises(LedgerError, match="ledger not writable"):
+        opened(path)
+    first.close()
+    opened(path).close()
