@@ -26,6 +26,7 @@ from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
 from stormdesk.infra.topology import NAME
 from stormdesk.inventory import Inventory
+from stormdesk.testnet import durable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,9 +158,5 @@ def _write_ssh(folder: Path, inventory: Inventory) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file for its owner alone; whoever reads sees the old one or the new one."""
-    new = path.with_name(f".{path.name}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as out:
-        out.write(text)
-    new.rename(path)
+    """Write a file for its owner alone; whoever reads sees the old one or the new one, also after a crash."""
+    durable.replace(path, text.encode(), mode=0o600)

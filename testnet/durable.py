@@ -18,7 +18,7 @@ class CorruptError(Exception):
     """A state file is there and does not hold what it should, or cannot be read. The message names it and says why."""
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Put `data` where `path` is, durably when this returns: temp + fsync + rename + fsync of the folder.
 
     The folder of `path` is made when it is missing, those above it are not: a service's own place may have been taken
@@ -29,7 +29,7 @@ def replace(path: Path, data: bytes) -> None:
         make_folder(path.parent)
     fresh = path.with_name(f".{path.name}.new")
     try:
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         try:
             _write_all(fd, data)
             os.fsync(fd)

@@ -13,8 +13,10 @@ from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record, load
 from stormdesk.drive.show import Show
+from stormdesk.errors import RefusedError
 from stormdesk.model import CheckResult, Verdict
 from stormdesk.pulse import Recovery
+from stormdesk.testnet import durable
 
 CUT = "outputs/cut"
 AFTER = ("invariants", "residue")
@@ -86,7 +88,8 @@ class Proof:
 
 
 def write_reports(folder: Path) -> str:
-    """report.html, summary.md and scorecard.json of a run, from its directory alone; the path of the first."""
+    """report.html, summary.md and scorecard.json of a run, from its directory alone; the path of the first. Raises
+    RefusedError when they cannot be written; each is then as it was before, or whole."""
     from stormdesk import report
     from stormdesk.drive import cut
 
@@ -94,7 +97,17 @@ def write_reports(folder: Path) -> str:
     seen = cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
     files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in REPORTS]
-    (folder / "summary.md").write_text(report.summary_md(events, seen))
-    (folder / "scorecard.json").write_text(json.dumps(report.scorecard(events, seen), indent=1) + "\n")
-    (folder / "report.html").write_text(report.html(events, seen, plans, files))
+    texts = {
+        "summary.md": report.summary_md(events, seen),
+        "scorecard.json": json.dumps(report.scorecard(events, seen), indent=1) + "\n",
+        "report.html": report.html(events, seen, plans, files),
+    }
+    try:
+        for name, text in texts.items():
+            durable.replace(folder / name, text.encode(), mode=0o644)
+    except OSError as error:
+        raise RefusedError(
+            f"the reports were not written: {error.strerror}. The run's record is whole; "
+            f"make room, then: invoke gameday.report --run {folder.name}"
+        ) from error
     return str(folder / "report.html")

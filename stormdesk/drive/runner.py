@@ -211,7 +211,10 @@ class Run:
             exit_code=int(outcome.exit_code),
             why=outcome.why,
         )
-        report = self.proof.report()
+        try:
+            report = self.proof.report()
+        except RefusedError as error:
+            report = str(error)
         self.show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why, report, outcome.run_id)
         self.show.result({**asdict(outcome), "report": report})
         return outcome

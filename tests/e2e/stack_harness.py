@@ -27,7 +27,7 @@ import psycopg
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra.backends.lab import layer, processes
+from stormdesk.infra.backends.lab import layer, processes, volume
 
 ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
@@ -85,6 +85,63 @@ def home_for_nobody() -> Iterator[Path]:
         yield Path(home)
 
 
+class Disk:
+    """A small file system of its own, ext4 where there are loop devices: in a mount namespace that ends with its last
+    process, so that it outlives the services on it and leaves nothing behind."""
+
+    def __init__(self, home: Path, size_mib: int) -> None:
+        self.mounted = home / "disk"
+        self.mounted.mkdir()
+        self.loop = volume.loops_available()
+        if self.loop:
+            volume.create(str(home / "disk.ext4"), size_mib)
+            mount = f'mount -n -t ext4 -o loop "{home}/disk.ext4" "$1"'
+        else:
+            mount = f'mount -n -t tmpfs -o size={size_mib}m tmpfs "$1"'
+        script = f"{mount} && echo ready && exec sleep infinity"
+        words = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", str(self.mounted)]
+        self._holder = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == b"ready\n"
+        self.wrap = ["nsenter", "-m", "-t", str(self._holder.pid), "--"]
+        self.path = Path(f"/proc/{self._holder.pid}/root{self.mounted}")  # seen from here
+
+    def run(self, *words: str) -> str:
+        """A command where the disk is mounted; its output."""
+        return subprocess.run([*self.wrap, *words], check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def fill(self) -> None:
+        """Write until the disk is full. `free` makes room again."""
+        with contextlib.suppress(OSError), (self.path / "fill").open("wb", buffering=0) as out:
+            while out.write(b"\0" * 4096):
+                pass
+
+    def free(self) -> None:
+        (self.path / "fill").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._holder.kill()
+        self._holder.communicate()
+
+
+@contextmanager
+def failing(pid: int, call: str, error: str) -> Iterator[None]:
+    """Each such system call of a running process fails, in all its threads: the kernel's answer, injected by strace."""
+    words = ["strace", "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", "-p", str(pid)]
+    with tempfile.TemporaryFile() as out:
+        tracer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            eventually("traced", lambda: _tracer(pid) == tracer.pid)
+            yield
+        finally:
+            tracer.send_signal(signal.SIGTERM)
+            tracer.wait(15)
+
+
+def _tracer(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("TracerPid:")[2].split()[0])
+
+
 class Stack:
     """Processes by name. `up` starts everything; services can be killed and started again one by one."""
 
@@ -94,6 +151,7 @@ class Stack:
         self.port = {name: _free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
         self._wraps: dict[str, list[str]] = {}
+        self._disks: dict[str, Disk] = {}
 
     # -- servers -------------------------------------------------------------------------------------------------
 
@@ -147,6 +205,12 @@ class Stack:
         command = [sys.executable, "-m", f"stormdesk.testnet.{kind}", "--config", str(path)]
         self._spawn(name, [*self._wraps.get(name, []), *command])
 
+    def put_on_disk(self, name: str, size_mib: int) -> Disk:
+        """Give a service, before it starts, a disk of its own."""
+        disk = self._disks[name] = Disk(self.home, size_mib)
+        self._wraps[name] = disk.wrap
+        return disk
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal and wait for the end. SIGKILL is for all its processes: PostgreSQL's would serve on for a moment."""
         process = self.processes.pop(name)
@@ -169,6 +233,8 @@ class Stack:
             process.kill()
         for process in self.processes.values():
             process.wait(15)
+        for disk in self._disks.values():
+            disk.close()
 
     def url(self, name: str, path: str) -> str:
         return f"http://127.0.0.1:{self.port[name]}/{path}"
@@ -199,7 +265,15 @@ class Stack:
         eventually(f"drained {which}", still, deadline_s)
 
     def ledger_path(self, name: str = "trader-a") -> Path:
-        return self.home / name / "ledger.jsonl"
+        return self.data(name) / "ledger.jsonl"
+
+    def data(self, name: str = "trader-a") -> Path:
+        """A service's data folder, as it is seen from here."""
+        return self._disks[name].path / "data" if name in self._disks else self.home / name
+
+    def said(self, name: str = "trader-a") -> str:
+        """What a service has logged."""
+        return (self.home / f"{name}.log").read_text(errors="replace")
 
     def journal(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in text(self.url("control", "journal?since=0")).splitlines()]
@@ -213,7 +287,8 @@ class Stack:
             )
 
     def _config(self, name: str) -> Mapping[str, Any]:
-        files = {"data_dir": str(self.home / name), "pidfile": str(self.home / f"{name}.pid")}
+        data = self._disks[name].mounted / "data" if name in self._disks else self.home / name
+        files = {"data_dir": str(data), "pidfile": str(self.home / f"{name}.pid")}
         common = {**files, "resilience": self.resilience}
         rest, ws = f"http://127.0.0.1:{self.port['venue']}", f"ws://127.0.0.1:{self.port['venue']}"
         redis = {"redis": f"redis://127.0.0.1:{self.port['redis']}/0", "stream": "md"}

@@ -1,0 +1,78 @@
+"""The positions snapshot: what was flushed leaves memory, what was not stays, and memory is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+from pathlib import Path
+
+from stormdesk.testnet import durable
+from stormdesk.testnet.trader.snapshot import Move, Snapshot, Snapshots
+
+
+def snapshots(path: Path, keep: int = 100) -> tuple[Snapshots, dict[str, str]]:
+    positions: dict[str, str] = {}
+    ticks = count()
+    return Snapshots(path, lambda: Snapshot(float(next(ticks)), "trader-a", 3, dict(positions), []), keep), positions
+
+
+def move(trade_id: int) -> Move:
+    return Move(trade_id, "BTC", f"{trade_id}.5")
+
+
+def read(path: Path) -> Snapshot:
+    document = durable.read_json(path, Snapshot)
+    assert document is not None
+    return document
+
+
+def test_scenario_S4_02_the_list_is_empty_after_a_flush(tmp_path: Path) -> None:
+    path = tmp_path / "positions_snapshot.json"
+    taken, positions = snapshots(path)
+
+    async def scenario() -> None:
+        for trade_id in range(20):
+            positions["BTC"] = f"{trade_id}.5"
+            taken.moved(move(trade_id))
+            assert await taken.flush()
+            assert taken.moves == []
+            assert read(path).moves == [move(trade_id)]
+
+    asyncio.run(scenario())
+    assert read(path).positions == {"BTC": "19.5"}
+    assert taken.flushes == 20
+
+
+def test_without_news_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "positions_snapshot.json"
+    taken, positions = snapshots(path)
+
+    async def scenario() -> None:
+        for _ in range(3):
+            assert await taken.flush()
+        assert taken.flushes == 1
+        positions["BTC"] = "1"
+        assert await taken.flush()
+        assert taken.flushes == 2
+
+    asyncio.run(scenario())
+
+
+def test_what_could_not_be_flushed_waits_and_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "positions_snapshot.json"
+    taken, _ = snapshots(path, keep=5)
+
+    async def scenario() -> None:
+        for trade_id in range(8):
+            taken.moved(move(trade_id))
+            assert not await taken.flush()
+        assert "gone" in taken.error
+        assert [m.trade_id for m in taken.moves] == [3, 4, 5, 6, 7]
+        path.parent.mkdir()
+        assert await taken.flush()
+        assert (taken.moves, taken.error) == ([], "")
+
+    asyncio.run(scenario())
+    document = read(path)
+    assert [m.trade_id for m in document.moves] == [3, 4, 5, 6, 7]
+    assert document.dropped == 3
