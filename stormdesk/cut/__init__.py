@@ -8,7 +8,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import msgspec
@@ -19,18 +19,23 @@ from stormdesk.cut.lines import (
     Accepted,
     Balances,
     Ended,
+    EpochRow,
     FillRow,
     LedgerLine,
     Meta,
     Open,
     OrderRow,
     PositionRow,
+    Processes,
+    Quarantined,
     Residue,
+    Rollback,
+    StateFile,
     Trade,
     VenueLine,
 )
 
-_LEDGER_PREFIX, _LEDGER_SUFFIX = "ledger-", ".jsonl"
+_LEDGER_PREFIX, _QUARANTINE_PREFIX, _LEDGER_SUFFIX = "ledger-", "quarantine-", ".jsonl"
 
 
 T = TypeVar("T")
@@ -54,6 +59,7 @@ class Ledger:
     host: str
     raw: bytes
     lines: Rows[LedgerLine]
+    quarantine: Rows[Quarantined] = field(default_factory=Rows)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,11 @@ class Cut:
     balances_problem: str
     residue: Mapping[str, Residue]
     residue_problem: str
+    epochs: Rows[EpochRow]
+    processes: Processes
+    processes_problem: str
+    state_files: Mapping[str, Mapping[str, StateFile]]  # by host, then by path below the data folder
+    state_files_problem: str
 
     @property
     def desk(self) -> frozenset[str]:
@@ -83,8 +94,10 @@ class Cut:
         return [line for line in self.venue.rows if isinstance(line, Accepted) and line.account != HOUSE]
 
     def trades(self) -> list[Trade]:
-        """The desk's side of its trades."""
-        return [line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE]
+        """The desk's side of its trades, but for those that the venue took back."""
+        void = {trade_id for line in self.venue.rows if isinstance(line, Rollback) for trade_id in line.trades}
+        trades = (line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE)
+        return [trade for trade in trades if trade.trade_id not in void]
 
 
 def parse(files: Mapping[str, bytes]) -> Cut:
@@ -92,12 +105,15 @@ def parse(files: Mapping[str, bytes]) -> Cut:
     meta, meta_problem = _document(files, "meta.json", Meta)
     balances, balances_problem = _document(files, "balances.json", Balances)
     residue, residue_problem = _document(files, "residue.json", dict[str, Residue])
-    names = sorted(n for n in files if n.startswith(_LEDGER_PREFIX) and n.endswith(_LEDGER_SUFFIX))
+    processes, processes_problem = _document(files, "processes.json", Processes)
+    state_files, state_files_problem = _document(files, "state-files.json", dict[str, dict[str, StateFile]])
+    hosts = sorted(n.removeprefix(_LEDGER_PREFIX).removesuffix(_LEDGER_SUFFIX) for n in files
+                   if n.startswith(_LEDGER_PREFIX) and n.endswith(_LEDGER_SUFFIX))  # fmt: skip
     return Cut(
         meta=meta,
         meta_problem=meta_problem,
         venue=venue(files),
-        ledgers=tuple(_ledger(name, files[name]) for name in names),
+        ledgers=tuple(_ledger(host, files) for host in hosts),
         orders=_rows(files, "orders.jsonl", OrderRow),
         fills=_rows(files, "fills.jsonl", FillRow),
         positions=_rows(files, "positions.jsonl", PositionRow),
@@ -105,6 +121,11 @@ def parse(files: Mapping[str, bytes]) -> Cut:
         balances_problem=balances_problem,
         residue=residue or {},
         residue_problem=residue_problem,
+        epochs=_rows(files, "epochs.jsonl", EpochRow),
+        processes=processes or {},
+        processes_problem=processes_problem,
+        state_files=state_files or {},
+        state_files_problem=state_files_problem,
     )
 
 
@@ -125,6 +146,11 @@ def venue(files: Mapping[str, bytes]) -> Rows[VenueLine]:
 def ledger_name(host: str) -> str:
     """The file of a trader's ledger in a cut."""
     return f"{_LEDGER_PREFIX}{host}{_LEDGER_SUFFIX}"
+
+
+def quarantine_name(host: str) -> str:
+    """The file of what a trader has put aside of its ledger; it is missing where there is nothing."""
+    return f"{_QUARANTINE_PREFIX}{host}{_LEDGER_SUFFIX}"
 
 
 def last_seq(journal: bytes) -> int:
@@ -153,9 +179,14 @@ def settled(cut: Cut) -> bool:
     return not torn and not ended & open_rows and known >= {trade.trade_id for trade in cut.trades()}
 
 
-def _ledger(name: str, raw: bytes) -> Ledger:
-    host = name.removeprefix(_LEDGER_PREFIX).removesuffix(_LEDGER_SUFFIX)
-    return Ledger(host, raw, _rows({name: raw}, name, LedgerLine))
+def _ledger(host: str, files: Mapping[str, bytes]) -> Ledger:
+    name, aside = ledger_name(host), quarantine_name(host)
+    quarantine = _rows(files, aside, Quarantined) if aside in files else Rows[Quarantined]()
+    raw = files[name]
+    good = bytearray(raw)
+    for bad in quarantine.rows:  # a line that is put aside stays in the file: blank it, so that line numbers stay
+        good[bad.offset : bad.offset + len(bad.data)] = b" " * len(raw[bad.offset : bad.offset + len(bad.data)])
+    return Ledger(host, raw, _rows({name: bytes(good)}, name, LedgerLine), quarantine)
 
 
 def _rows(files: Mapping[str, bytes], name: str, kind: type[T]) -> Rows[T]:

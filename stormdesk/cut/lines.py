@@ -5,6 +5,7 @@ Amounts stay decimal strings until a judge adds them up. Keys that are not named
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 import msgspec
@@ -40,8 +41,31 @@ class FaultWindow(msgspec.Struct, frozen=True, kw_only=True):
     refusals: bool = True
 
 
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """A service's process: `start_ticks` is field 22 of its stat, so pid and start together name one process for ever.
+    `spawns` is how often its manager has started it, as its log says; None where there is no such log."""
+
+    pid: int
+    start_ticks: int
+    spawns: int | None = None
+
+
+Processes = dict[str, dict[str, Process]]  # by host and service
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True):
+    """The processes before the fault, and which services on which host it makes restart: at least and at most so often."""
+
+    processes: Processes
+    restarts: dict[str, dict[str, tuple[int, int]]] = {}
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """What the cut is of. `drain_s` is None when orders were still in flight at its deadline; `left` says which."""
+    """What the cut is of. `drain_s` is None when orders were still in flight at its deadline; `left` says which.
+
+    `asked` names what was asked for besides the sources that every cut has; a judge that needs one of those others is
+    left out when it was not asked for. `grace_s` is how long an order that was on its way may still arrive.
+    """
 
     t: float
     environment: str
@@ -53,6 +77,9 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     one_clock: bool = False
     recovery: Recovery | None = None
     fault: FaultWindow | None = None
+    asked: tuple[str, ...] = ()
+    grace_s: float = 5.0
+    processes_before: Before | None = None
 
 
 # -- venue.jsonl -------------------------------------------------------------------------------------------------------
@@ -74,12 +101,20 @@ class Request(VenueLine, frozen=True, kw_only=True):
     method: str
     client_order_id: str
     account: str
+    remote: str = ""
+    timestamp: int = 0  # ms, as the client signed it; 0: none
+
+    @property
+    def signed_t(self) -> float:
+        """When it was sent, by the clock that the client and the venue agree on; else when it came."""
+        return self.timestamp / 1000 if self.timestamp else self.t
 
 
 class Accepted(VenueLine, frozen=True, kw_only=True):
     order_id: int
     client_order_id: str
     account: str
+    symbol: str = ""
     qty: str
 
 
@@ -105,6 +140,46 @@ class Ended(VenueLine, frozen=True, kw_only=True):
     account: str
 
 
+class Rollback(VenueLine, frozen=True, kw_only=True):
+    """These trades are void: what they moved went back."""
+
+    trades: tuple[int, ...]
+
+
+class Transfer(VenueLine, frozen=True, kw_only=True):
+    """The house gave an account so much, or took it."""
+
+    account: str
+    asset: str
+    amount: str
+
+
+class Throttled(VenueLine, frozen=True, kw_only=True):
+    """A request was answered with 429 or 418: its sender must stay away until `until`."""
+
+    account: str
+    remote: str
+    status: int
+    code: int
+    until: float
+    used_weight: int
+
+
+class Early(VenueLine, frozen=True, kw_only=True):
+    """Somebody who had been told to wait came before `until`."""
+
+    account: str
+    remote: str
+    until: float
+
+
+class VenueFault(VenueLine, frozen=True, kw_only=True):
+    """A fault of the venue itself began or ended."""
+
+    name: str
+    on: bool
+
+
 VENUE: Mapping[str, type[VenueLine]] = {
     "OPEN": Open,
     "REQUEST": Request,
@@ -112,6 +187,11 @@ VENUE: Mapping[str, type[VenueLine]] = {
     "TRADE": Trade,
     "CANCELED": Ended,
     "EXPIRED": Ended,
+    "ROLLBACK": Rollback,
+    "TRANSFER": Transfer,
+    "THROTTLED": Throttled,
+    "EARLY": Early,
+    "FAULT": VenueFault,
 }
 
 
@@ -127,15 +207,41 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = ""
     signal: str = ""
     order_id: int | None = None
+    gate: str = ""
+    on: bool = False
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A bad line of a ledger, put aside: where it starts in the file, and its bytes in base64."""
+
+    offset: int
+    raw: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes; nothing when they cannot be read."""
+        try:
+            return base64.b64decode(self.raw, validate=True)
+        except ValueError:
+            return b""
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str
     signal: str | None = None
     instance: str | None = None
+    epoch: int | None = None
     state: str
     reason: str | None = None
     created_t: float
+
+
+class EpochRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A fencing token, and whom it was granted to."""
+
+    epoch: int
+    instance: str
+    granted_t: float
 
 
 class FillRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +265,13 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     free: str
     locked: str
+
+
+class StateFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A state file as it lay on the disk; `mtime` in seconds since 1970."""
+
+    mtime: float
+    content: str
 
 
 class Residue(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stormdesk.cut import Cut
+from stormdesk.invariants.gates import i07, shut
 from stormdesk.invariants.judging import DRAIN_S, Judge
+from stormdesk.invariants.leader import i06
 from stormdesk.invariants.ledger import i05
 from stormdesk.invariants.orders import i01, i02, i03
 from stormdesk.invariants.positions import i04, i14
-from stormdesk.invariants.recovery import i09
+from stormdesk.invariants.rates import i12
+from stormdesk.invariants.recovery import i09, i10
 from stormdesk.invariants.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.invariants.residue import i13
 
@@ -28,20 +31,36 @@ JUDGES: Mapping[str, Judge] = {
     "I-03": i03,
     "I-04": i04,
     "I-05": i05,
+    "I-06": i06,
+    "I-07": i07,
     "I-09": i09,
+    "I-10": i10,
+    "I-12": i12,
     "I-13": i13,
     "I-14": i14,
     "refusals": refusals,
 }
 
 
+# What a judge needs besides the sources that every cut has. A cut without a service does not ask for its sources, and
+# cuts of before there were these sources did not either: then the judge is left out, and never passes in silence.
+NEEDS: Mapping[str, str] = {"I-06": "epochs", "I-07": "state-files", "I-12": "throttling"}
+
+
 def applicable(cut: Cut) -> list[str]:
-    """The judges that a cut calls for: recovery only after a fault, refusals only after a full disk on a trader."""
+    """The judges that a cut calls for: those whose sources were asked for; recovery and restarts only after a fault,
+    gates only when one was shut, refusals only after a full disk on a trader."""
     meta = cut.meta
-    fault = meta.fault if meta else None
-    skipped = set()
-    if meta is not None and fault is None and meta.recovery is None:
+    if meta is None:
+        return list(JUDGES)
+    fault = meta.fault
+    skipped = {name for name, source in NEEDS.items() if source not in meta.asked}
+    if fault is None and meta.recovery is None:
         skipped.add("I-09")
-    if fault is None or fault.name != "disk-full" or not fault.refusals or (meta and fault.host not in meta.traders):
+    if meta.processes_before is None:
+        skipped.add("I-10")
+    if not (shut(cut) or cut.state_files_problem):
+        skipped.add("I-07")
+    if fault is None or fault.name != "disk-full" or not fault.refusals or fault.host not in meta.traders:
         skipped.add("refusals")
     return [name for name in JUDGES if name not in skipped]

@@ -53,6 +53,16 @@ def intents_of(cut: Cut) -> dict[str, list[tuple[str, LedgerLine]]]:
     return dict(found)
 
 
+def put_aside(cut: Cut) -> set[str]:
+    """Orders whose INTENT may be among the quarantined lines: a ledger with such lines goes on about them without one."""
+    found = set()
+    for ledger in cut.ledgers:
+        if ledger.quarantine.rows:
+            intents = {line.client_order_id for line in ledger.lines.rows if line.kind == "INTENT"}
+            found |= {line.client_order_id for line in ledger.lines.rows} - intents
+    return found
+
+
 def seen_by_venue(cut: Cut) -> dict[str, VenueLine]:
     """The first journal line about each order of the desk: its request, else its acceptance."""
     seen: dict[str, VenueLine] = {}

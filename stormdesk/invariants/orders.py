@@ -8,12 +8,14 @@ from decimal import Decimal
 
 from stormdesk.cut import Cut
 from stormdesk.cut.lines import Accepted, Ended, LedgerLine
+from stormdesk.invariants import ids
 from stormdesk.invariants.judging import (
     DRAIN_S,
     MIN_ORDERS,
     gap,
     intents_of,
     order_sources,
+    put_aside,
     result,
     seen_by_venue,
 )
@@ -39,8 +41,11 @@ def _without_intent(cut: Cut, intents: Mapping[str, Sequence[tuple[str, LedgerLi
     one_clock = cut.meta is not None and cut.meta.one_clock
     first_line = {(ledger.host, line.client_order_id): line for ledger in reversed(cut.ledgers)
                   for line in reversed(ledger.lines.rows)}  # fmt: skip
+    aside = put_aside(cut)
     for cid, seen in seen_by_venue(cut).items():
         mine = intents.get(cid, ())
+        if not mine and cid in aside:
+            continue  # its INTENT is among the lines that were put aside: I-05 judges those
         if len(mine) != 1:
             yield f"{cid}: the venue saw it (journal seq {seen.seq}) and the ledgers hold {len(mine)} INTENTs"
             continue
@@ -81,10 +86,23 @@ def _twice(accepted: Sequence[Accepted], signals: Sequence[tuple[str, str]]) -> 
         if first := by_id.get(order.order_id):
             yield f"order {order.order_id}: accepted at journal seq {first.seq} and {order.seq}"
         by_cid[order.account, order.client_order_id] = by_id[order.order_id] = order
-    ids: dict[str, str] = {}
+    yield from _two_for_one_signal(accepted, signals)
+
+
+def _two_for_one_signal(accepted: Sequence[Accepted], signals: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The ledgers and rows say which signal an id is of; the id itself says it too, so the journal alone shows two."""
+    of_signal: dict[str, str] = {}
     for signal, cid in signals:
-        if signal and ids.setdefault(signal, cid) != cid:
-            yield f"signal {signal}: client order ids {ids[signal]} and {cid}"
+        if signal and of_signal.setdefault(signal, cid) != cid:
+            yield f"signal {signal}: client order ids {of_signal[signal]} and {cid}"
+        made = ids.parse(cid)
+        if signal and made and not made.names(signal):
+            yield f"{cid}: not the client order id of its signal {signal}"
+    of_digest: dict[tuple[str, str], str] = {}
+    for order in accepted:
+        cid, made = order.client_order_id, ids.parse(order.client_order_id)
+        if made and (one := of_digest.setdefault((made.strategy, made.digest), cid)) != cid:
+            yield f"{cid}: accepted for the signal that {one} was accepted for"
 
 
 def i03(cut: Cut) -> CheckResult:

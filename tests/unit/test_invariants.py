@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
-from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,57 +12,24 @@ import pytest
 from stormdesk import cut as cuts
 from stormdesk.invariants import JUDGES, applicable, calls_for_refused, refused_ids
 from stormdesk.model import Verdict
-
-Files = dict[str, bytes]
-HISTORY = Path(__file__).parents[1] / "cases" / "histories" / "disk-full" / "cut"
+from tests.unit.histories import (
+    Change,
+    Files,
+    document,
+    grown,
+    judge,
+    of_kind,
+    recorded,
+    rows,
+    write,
+    write_journal,
+    write_ledger,
+)
 
 
 @pytest.fixture
 def history() -> Files:
-    return {path.name: path.read_bytes() for path in HISTORY.iterdir()}
-
-
-def judge(name: str, files: Files) -> tuple[Verdict, str]:
-    result = JUDGES[name](cuts.parse(files))
-    assert result.id == name
-    assert result.sources
-    assert result.why
-    assert "\n" not in result.why
-    return result.verdict, result.why
-
-
-def rows(files: Files, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in files[name].splitlines()]
-
-
-def write(files: Files, name: str, lines: list[dict[str, Any]]) -> None:
-    files[name] = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
-
-
-def write_journal(files: Files, lines: list[dict[str, Any]]) -> None:
-    """With the numbers a journal without that fact would carry, so that the gap is not what is found."""
-    write(files, "venue.jsonl", [line | {"seq": seq} for seq, line in enumerate(lines, 1)])
-
-
-def write_ledger(files: Files, lines: list[dict[str, Any]]) -> None:
-    """A ledger whose chain is right: whoever changed the fact also made the hashes anew."""
-    prev, sealed = "0" * 64, []
-    for seq, line in enumerate(lines, 1):
-        linked = {key: value for key, value in line.items() if key != "h"} | {"seq": seq, "prev": prev}
-        body = json.dumps(linked, sort_keys=True, separators=(",", ":"))
-        prev = hashlib.sha256((prev + body).encode()).hexdigest()
-        sealed.append(linked | {"h": prev})
-    write(files, "ledger-trader-a.jsonl", sealed)
-
-
-def document(files: Files, name: str, change: Callable[[Any], object]) -> None:
-    value = json.loads(files[name])
-    change(value)
-    files[name] = json.dumps(value).encode()
-
-
-def of_kind(lines: list[dict[str, Any]], kind: str, **keys: object) -> list[dict[str, Any]]:
-    return [line for line in lines if line["kind"] == kind and all(line.get(k) == v for k, v in keys.items())]
+    return grown()
 
 
 def test_the_truthful_history_is_held(history: Files) -> None:
@@ -75,6 +39,13 @@ def test_the_truthful_history_is_held(history: Files) -> None:
     assert cuts.settled(cut)
     assert len(refused_ids(cut)) >= 20
     assert calls_for_refused(cut) == 0
+
+
+def test_a_cut_of_before_there_were_the_other_sources_is_judged_by_those_it_has() -> None:
+    cut = cuts.parse(recorded())
+    names = ["I-01", "I-02", "I-03", "I-04", "I-05", "I-09", "I-13", "I-14", "refusals"]
+    assert applicable(cut) == names
+    assert {JUDGES[name](cut).verdict for name in names} == {Verdict.HELD}
 
 
 # -- one fact changed --------------------------------------------------------------------------------------------------
@@ -141,6 +112,23 @@ def signal_in_two_intents(files: Files) -> str:
     second["signal"] = first["signal"]
     write_ledger(files, lines)
     return f"signal {first['signal']}"
+
+
+def two_ids_for_one_signal(files: Files) -> str:
+    """The ledger hides it: another signal is noted for the second id. The journal's ids say it alone."""
+    lines = rows(files, "venue.jsonl")
+    order = of_kind(lines, "ACCEPTED")[3]
+    again = order["client_order_id"].replace("x-mix-3-", "x-mix-4-")
+    write_journal(files, [*lines, order | {"order_id": 777, "client_order_id": again}])
+    return again
+
+
+def id_of_another_signal(files: Files) -> str:
+    lines = rows(files, "ledger-trader-a.jsonl")
+    line = of_kind(lines, "INTENT")[3]
+    line["signal"] += "-again"
+    write_ledger(files, lines)
+    return str(line["client_order_id"])
 
 
 def order_dropped_from_journal(files: Files) -> str:
@@ -334,7 +322,7 @@ def sent_while_full(files: Files) -> str:
 
 CHANGES = {
     "I-01": [intent_dropped, intent_twice, intent_after_sending, intent_after_ack, rejected_without_intent],
-    "I-02": [id_accepted_twice, order_id_twice, signal_in_two_intents],
+    "I-02": [id_accepted_twice, order_id_twice, signal_in_two_intents, two_ids_for_one_signal, id_of_another_signal],
     "I-03": [
         order_dropped_from_journal, order_dropped_leaving_a_gap, answer_dropped_from_ledger, left_unknown,
         called_rejected_yet_accepted, row_dropped, row_left_open, never_drained,
@@ -355,7 +343,7 @@ CHANGES = {
     ("name", "change"),
     [pytest.param(name, change, id=f"{name}-{change.__name__}") for name, some in CHANGES.items() for change in some],
 )
-def test_one_fact_changed_is_violated(history: Files, name: str, change: Callable[[Files], str]) -> None:
+def test_one_fact_changed_is_violated(history: Files, name: str, change: Change) -> None:
     named = change(history)
     verdict, why = judge(name, history)
     assert verdict is Verdict.VIOLATED
@@ -437,14 +425,14 @@ def test_without_one_clock_only_the_ledgers_own_order_counts(history: Files) -> 
 
 def test_keys_and_kinds_of_a_later_version_are_left_alone(history: Files) -> None:
     lines = rows(history, "venue.jsonl")
-    write_journal(history, [line | {"new": 1} for line in lines] + [{"t": 1.0, "kind": "FAULT", "what": "429"}])
+    write_journal(history, [line | {"new": 1} for line in lines] + [{"t": 1.0, "kind": "LATER", "what": "429"}])
     assert judge("I-01", history)[0] is Verdict.HELD
 
 
 def test_what_a_cut_calls_for(history: Files) -> None:
     document(history, "meta.json", lambda meta: meta["fault"].update(refusals=False))
     assert applicable(cuts.parse(history)) == [name for name in JUDGES if name != "refusals"]
-    document(history, "meta.json", lambda meta: meta.update(fault=None, recovery=None))
+    document(history, "meta.json", lambda meta: meta.update(fault=None, recovery=None, asked=[], processes_before=None))
     assert applicable(cuts.parse(history)) == ["I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14"]
     document(history, "meta.json", lambda meta: meta.update(recovery={"from": 1.0, "recovered_at": 2.0, "rto_s": 3.0}))
     assert "I-09" in applicable(cuts.parse(history))

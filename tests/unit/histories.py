@@ -1,0 +1,106 @@
+"""A truthful history, and the tools to change a fact in it. The recorded cut is one of before the traders' ids had epochs
+in them; `grown` is the same history as today's stack would have written it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stormdesk import cut as cuts
+from stormdesk.invariants import JUDGES
+from stormdesk.model import Verdict
+
+Files = dict[str, bytes]
+Change = Callable[[Files], str]  # changes one fact; what the judge must name
+RECORDED = Path(__file__).parents[1] / "cases" / "histories" / "disk-full" / "cut"
+LEDGER = "ledger-trader-a.jsonl"
+EPOCH = 3  # of the whole recorded history
+
+
+def recorded() -> Files:
+    """The files as they were recorded."""
+    return {path.name: path.read_bytes() for path in RECORDED.iterdir()}
+
+
+def judge(name: str, files: Files) -> tuple[Verdict, str]:
+    result = JUDGES[name](cuts.parse(files))
+    assert result.id == name
+    assert result.sources
+    assert result.why
+    assert "\n" not in result.why
+    return result.verdict, result.why
+
+
+def rows(files: Files, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in files[name].splitlines()]
+
+
+def write(files: Files, name: str, lines: list[dict[str, Any]]) -> None:
+    files[name] = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def write_journal(files: Files, lines: list[dict[str, Any]]) -> None:
+    """With the numbers a journal without that fact would carry, so that the gap is not what is found."""
+    write(files, "venue.jsonl", [line | {"seq": seq} for seq, line in enumerate(lines, 1)])
+
+
+def write_ledger(files: Files, lines: list[dict[str, Any]]) -> None:
+    """A ledger whose chain is right: whoever changed the fact also made the hashes anew."""
+    prev, sealed = "0" * 64, []
+    for seq, line in enumerate(lines, 1):
+        linked = {key: value for key, value in line.items() if key != "h"} | {"seq": seq, "prev": prev}
+        body = json.dumps(linked, sort_keys=True, separators=(",", ":"))
+        prev = hashlib.sha256((prev + body).encode()).hexdigest()
+        sealed.append(linked | {"h": prev})
+    write(files, LEDGER, sealed)
+
+
+def document(files: Files, name: str, change: Callable[[Any], object]) -> None:
+    value = json.loads(files[name])
+    change(value)
+    files[name] = json.dumps(value).encode()
+
+
+def of_kind(lines: list[dict[str, Any]], kind: str, **keys: object) -> list[dict[str, Any]]:
+    return [line for line in lines if line["kind"] == kind and all(line.get(k) == v for k, v in keys.items())]
+
+
+def client_order_id(signal: str, epoch: int = EPOCH) -> str:
+    return f"x-mix-{epoch}-{base64.b32encode(hashlib.sha256(signal.encode()).digest()).decode()[:20]}"
+
+
+def grown() -> Files:
+    """The recorded history with what the stack has written since: ids with epochs, signed instants, a 429 that was
+    respected, a reconciliation at the start, processes, state files."""
+    files = recorded()
+    new_ids = {row["client_order_id"]: client_order_id(row["signal"]) for row in rows(files, "orders.jsonl")}
+    for old, new in new_ids.items():
+        files = {name: data.replace(old.encode(), new.encode()) for name, data in files.items()}
+    _grow_journal(files)
+    lines = rows(files, LEDGER)
+    gate = {"v": 1, "kind": "GATE", "client_order_id": "", "gate": "reconcile", "reason": "takes over"}
+    shut = [gate | {"t": lines[0]["t"] - 0.2, "on": True}, gate | {"t": lines[0]["t"] - 0.1, "on": False}]
+    write_ledger(files, [*shut, *lines])
+    granted = {"epoch": EPOCH, "instance": "trader-a", "granted_t": lines[0]["t"] - 0.3}
+    write(files, "epochs.jsonl", [granted | {"epoch": 2, "instance": "trader-b"}, granted])
+    write(files, "processes.json", [{"trader-a": {"trader": {"pid": 30, "start_ticks": 900, "spawns": 1}},
+                                     "venue": {"venue": {"pid": 31, "start_ticks": 905, "spawns": 1}}}])  # fmt: skip
+    files["state-files.json"] = b'{"trader-a":{},"trader-b":{}}'
+    before = json.loads(files["processes.json"])
+    asked = ["epochs", "state-files", "throttling", "processes"]
+    document(files, "meta.json", lambda m: m.update(asked=asked, processes_before={"processes": before}))
+    return files
+
+
+def _grow_journal(files: Files) -> None:
+    lines = rows(files, "venue.jsonl")
+    for line in of_kind(lines, "REQUEST"):
+        line["timestamp"] = int(line["t"] * 1000) - 1
+    late = next(i for i, line in enumerate(lines) if i > 150 and line["kind"] == "REQUEST")
+    told = {"kind": "THROTTLED", "account": "desk", "remote": lines[late]["remote"], "status": 429, "code": -1003,
+            "retry_after_s": 1, "used_weight": 40, "t": lines[late - 1]["t"], "until": lines[late]["t"]}  # fmt: skip
+    write_journal(files, [*lines[:late], told, *lines[late:]])
