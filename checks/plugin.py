@@ -21,9 +21,9 @@ import pytest
 from testinfra.host import Host
 
 from stormdesk.cut import Cut
-from stormdesk.cut.lines import FaultWindow, Recovery
 from stormdesk.drive import cut, settings, sources, testinfra_backend
 from stormdesk.drive.asking import Run, each
+from stormdesk.drive.cut import NOTHING, Known
 from stormdesk.drive.gather import gather
 from stormdesk.errors import StormdeskError, UsageError
 from stormdesk.invariants import JUDGES, applicable
@@ -40,15 +40,13 @@ class UnknownVerdict(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. The rest is what a run knows besides."""
+    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. `known` is what a run knows besides."""
 
     folder: Path
     inventory: Inventory | None = None
     run: Run | None = None
     hosts: Mapping[str, Host] | None = None
-    fault: FaultWindow | None = None
-    recovery: Recovery | None = None
-    diffs: Mapping[str, Sequence[str]] | None = None
+    known: Known = NOTHING
     own: Sequence[Path] = ()  # folders with a project's own checks
 
     @cached_property
@@ -56,16 +54,14 @@ class Evidence:
         """Recorded, or taken now: once for all checks of a session."""
         if self.inventory is None or self.run is None:
             return cut.load(self.folder)
-        return cut.take(
-            self.run, self.inventory, self.folder, fault=self.fault, recovery=self.recovery, diffs=self.diffs
-        )
+        return cut.take(self.run, self.inventory, self.folder, self.known)
 
     @cached_property
     def residue(self) -> Cut:
         """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
         if self.inventory is None or self.run is None or "cut" in self.__dict__:
             return self.cut
-        return cut.residue_only(self.run, self.inventory, self.diffs or {})
+        return cut.residue_only(self.run, self.inventory, self.known)
 
     @cached_property
     def vitals(self) -> Mapping[str, Vitals]:
@@ -232,7 +228,7 @@ def invariant(evidence: Evidence, judged: Judged) -> Callable[[str], None]:
     def judge(name: str) -> None:
         _need_trading(evidence)
         if name not in applicable(evidence.cut):
-            pytest.skip(f"{name} is about a fault, and this cut is without one")
+            pytest.skip(f"{name}: this cut has nothing that it is about, a fault or a service")
         judged(JUDGES[name](evidence.cut))
 
     return judge

@@ -11,19 +11,22 @@ from pathlib import Path
 import pytest
 
 from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
-from stormdesk.cut.lines import FaultWindow, Recovery
 from stormdesk.drive import settings
 from stormdesk.drive.asking import Run
+from stormdesk.drive.cut import NOTHING, Known
 from stormdesk.drive.testinfra_backend import pooled
 from stormdesk.inventory import Inventory
 from stormdesk.model import CheckResult, Verdict
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "steady": ("test_steady.py",),
-    "invariants": ("test_orders.py", "test_positions.py", "test_ledger.py", "test_recovery.py"),
+    "invariants": (
+        "test_orders.py", "test_positions.py", "test_ledger.py", "test_leader.py", "test_gates.py", "test_rates.py",
+        "test_recovery.py",
+    ),
     "residue": ("test_residue.py",),
-}
-NOTHING = "no check says anything about these hosts: name services, ports or paths in the inventory, or own checks in invoke.yaml"
+}  # fmt: skip
+NO_CHECK = "no check says anything about these hosts: name services, ports or paths in the inventory, or own checks in invoke.yaml"
 # The caller's terminal, signals and threads are its own; and which pytest.ini lies where it runs must not matter.
 _QUIET = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unraisableexception", "stepwise", "nagios")
 
@@ -77,20 +80,18 @@ def run_checks(
     *,
     own: Sequence[Path] | None = None,
     junit: Path | None = None,
-    fault: FaultWindow | None = None,
-    recovery: Recovery | None = None,
-    diffs: Mapping[str, Sequence[str]] | None = None,
+    known: Known = NOTHING,
 ) -> list[CheckResult]:
     """Run `what` of steady, invariants, residue, on the hosts of `inventory`, which `run` reaches (`Pool.run`).
 
     `own` are folders of more checks (default: those that the project's invoke.yaml names). `folder`, new or empty, gets
-    the cut that the invariants judge; `junit` an XML report; `fault`, `recovery` and `diffs` are what a run knows besides.
+    the cut that the invariants judge; `junit` an XML report; `known` is what a run knows besides.
     Nothing that a check runs into is raised: it makes that check unknown.
     """
     here = Path(__file__).parent
     own = settings.load().checks if own is None else own
     hosts = pooled(inventory.hosts, run)
-    evidence = Evidence(folder, inventory, run, hosts, fault=fault, recovery=recovery, diffs=diffs, own=own)
+    evidence = Evidence(folder, inventory, run, hosts, known=known, own=own)
     collector = _Collector(evidence, what)
     arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
     arguments.append("--continue-on-collection-errors")  # else pytest takes one for an interrupt
@@ -108,7 +109,7 @@ def run_checks(
             CheckResult("checks", Verdict.UNKNOWN, f"pytest ended with {code}, not all checks ran")
         )
     if not collector.results:
-        collector.results.append(CheckResult("checks", Verdict.UNKNOWN, NOTHING))
+        collector.results.append(CheckResult("checks", Verdict.UNKNOWN, NO_CHECK))
     return collector.results
 
 

@@ -1,4 +1,4 @@
-"""I-09: trading was steady again within its budget."""
+"""I-09 and I-10: trading was steady again within its budget, by the same processes."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ pytestmark = pytest.mark.recovery
 
 def test_recovery_is_in_time(invariant: Callable[[str], None]) -> None:
     invariant("I-09")
+
+
+def test_nobody_was_restarted_but_as_claimed(invariant: Callable[[str], None]) -> None:
+    invariant("I-10")

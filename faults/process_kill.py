@@ -8,21 +8,12 @@ from typing import ClassVar
 
 from stormdesk import probe
 from stormdesk.errors import RefusedError, UsageError
-from stormdesk.model import (
-    MIN_TTL_MARGIN_S,
-    TTL_MARGIN_S,
-    Argv,
-    HostFacts,
-    Plan,
-    Site,
-    Step,
-    Unsupported,
-    ttl,
-)
+from stormdesk.model import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
 from stormdesk.safety import check_path, check_pattern
 from stormdesk.values import Duration, Signal
 
 DEFAULT_RTO_S = 30.0
+ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals that our services end on
 
 
 @dataclass(frozen=True)
@@ -64,9 +55,11 @@ class ProcessKill:
         managed = how == "service" and bool(site.host.services[what].manager)
         if self.repeat is not None and not managed:
             raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
+        kills = 1
         steps = [Step(("sd_kill", str(self.signal), target), self._undo(what, target, managed))]
         if self.repeat is not None:
             every = str(max(1, round(float(self.repeat))))
+            kills += int(site.hold_s / int(every))
             steps.append(Step(("sd_kill_again", str(self.signal), what, every), (("sd_kill_again_stop",),)))
         # The manager has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
         heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
@@ -86,6 +79,7 @@ class ProcessKill:
             steps=tuple(steps),
             witness=("sd_witness_signal", str(self.signal), target),
             touches=("service",),
+            restarts=((what, int(str(self.signal) in ENDS), kills),) if managed and str(self.signal) != "STOP" else (),
             rto_from="lift" if str(self.signal) == "STOP" else "inject",
             # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
             irreversible=not managed and str(self.signal) != "STOP",

@@ -146,6 +146,7 @@ class Plan:
     irreversible: bool = False
     peer_witness: PeerWitness | None = None
     heal_s: float = 0.0  # how long the undo may have to wait for somebody else before it acts
+    restarts: tuple[tuple[str, int, int], ...] = ()  # services that it makes restart: at least, at most so often
     rto_from: str = "lift"  # when the recovery clock starts: "lift" for outages, "inject" for kills
 
     def hash(self) -> str:

@@ -275,11 +275,12 @@ class StateFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Residue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host still has of ours, and how it differs from before."""
+    """What a host still has of ours, how it differs from before, and which other runs are in there right now."""
 
     clean: bool
     ours: tuple[str, ...] = ()
     diff: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 Balances = dict[str, dict[str, Balance]]

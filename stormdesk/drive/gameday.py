@@ -13,7 +13,7 @@ from stormdesk.drive.request import Request
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
 from stormdesk.errors import ExitCode, UsageError
-from stormdesk.invariants import JUDGES
+from stormdesk.invariants import ALWAYS
 from stormdesk.inventory import Inventory
 from stormdesk.outcome import Outcome
 from stormdesk.runbook import Runbook
@@ -45,7 +45,7 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
     hosts = {name for step in book.steps for name in (*step.hosts, *(e.host for e in step.expect if e.host))}
     for name in sorted(hosts):
         inventory.host(name)
-    checks = book.checks or (tuple(JUDGES) if inventory.trading else ())
+    checks = book.checks or (ALWAYS if inventory.trading else ())
     outcomes: list[Outcome] = []
     for step in book.steps:
         show.say(f"{book.title}: step {step.id}")

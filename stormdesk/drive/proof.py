@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stormdesk.cut import lines
+from stormdesk.drive import processes
+from stormdesk.drive.cut import Known
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record, load
@@ -30,6 +32,7 @@ class Proof:
         self.pool = pool
         self.record = record
         self.show = show
+        self.processes: lines.Processes = {}  # as they were before the fault
 
     def steady(self, when: str) -> list[CheckResult]:
         """The steady state, asked of the hosts."""
@@ -38,6 +41,11 @@ class Proof:
         self.record.event("steady", when=when, checks=[asdict(result) for result in results])
         self._say("steady", results, time.monotonic() - began)
         return results
+
+    def remember(self) -> None:
+        """Note which processes a trading stack's services are, for the question who was restarted."""
+        if self.pool.inventory.trading:
+            self.processes = processes.look(self.pool.run, self.pool.inventory)
 
     def look(self) -> list[CheckResult]:
         """The steady state as it is now; nothing is said or recorded."""
@@ -59,22 +67,39 @@ class Proof:
             AFTER,
             self.record.folder / CUT,
             junit=self.record.folder / "junit.xml",
-            fault=lines.FaultWindow(
-                name=first.plan.fault,
-                host=first.host,
-                injected_t=first.injected_t,
-                lift_t=healed_t,
-                refusals=first.plan.witness[0] == "sd_witness_full",
+            known=Known(
+                run_id=first.plan.run_id,
+                fault=lines.FaultWindow(
+                    name=first.plan.fault,
+                    host=first.host,
+                    injected_t=first.injected_t,
+                    lift_t=healed_t,
+                    refusals=first.plan.witness[0] == "sd_witness_full",
+                ),
+                recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
+                if recovery
+                else None,
+                diffs={host.host: host.diff for host in hosts},
+                before=self._before(hosts),
             ),
-            recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
-            if recovery
-            else None,
-            diffs={host.host: host.diff for host in hosts},
         )
         self.record.event("cut", path=CUT)
         self.record.event("checks", checks=[asdict(result) for result in results])
         self._say("check", results, time.monotonic() - began)
         return results
+
+    def _before(self, hosts: Sequence[HostRun]) -> lines.Before | None:
+        """The processes before, and what the run's own plans make restart."""
+        if not self.processes:
+            return None
+        return lines.Before(
+            processes=self.processes,
+            restarts={
+                host.host: {service: (least, most) for service, least, most in host.plan.restarts}
+                for host in hosts
+                if host.plan.restarts
+            },
+        )
 
     def report(self) -> str:
         """Write what people and programs read afterwards; the path of report.html."""

@@ -168,6 +168,7 @@ class Run:
             raise RefusedError(
                 f"not steady before we touched anything: {bad[0].id}: {bad[0].why}. Fix that or pass --allow-unsteady"
             )
+        self.proof.remember()
         self.observer.sample("steady")  # what counters are compared with
 
     def _hold(self) -> None:

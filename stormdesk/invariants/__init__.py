@@ -23,7 +23,7 @@ from stormdesk.invariants.recovery import i09, i10
 from stormdesk.invariants.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.invariants.residue import i13
 
-__all__ = ["DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "refused_ids"]
+__all__ = ["ALWAYS", "DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "refused_ids"]
 
 JUDGES: Mapping[str, Judge] = {
     "I-01": i01,
@@ -42,6 +42,8 @@ JUDGES: Mapping[str, Judge] = {
 }
 
 
+# Those that every cut of a trading stack calls for.
+ALWAYS = ("I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14")
 # What a judge needs besides the sources that every cut has. A cut without a service does not ask for its sources, and
 # cuts of before there were these sources did not either: then the judge is left out, and never passes in silence.
 NEEDS: Mapping[str, str] = {"I-06": "epochs", "I-07": "state-files", "I-12": "throttling"}

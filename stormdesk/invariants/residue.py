@@ -13,6 +13,7 @@ def i13(cut: Cut) -> CheckResult:
     """No host has anything of ours left, and each is as it was before."""
     hosts = cut.meta.hosts if cut.meta else ()
     asked = [host for host in hosts if host in cut.residue]
+    others = sum(len(residue.others) for residue in cut.residue.values())
     silent = [host for host in hosts if host not in cut.residue]
     return result(
         "I-13",
@@ -21,7 +22,8 @@ def i13(cut: Cut) -> CheckResult:
         floors=((len(cut.residue), 1, "hosts"),),
         wrong=_left_over(cut),
         doubts=[f"{silent[0]} was not asked" if silent else ""],
-        held=f"{len(cut.residue)} hosts asked, nothing of ours left",
+        held=f"{len(cut.residue)} hosts asked, nothing of ours left"
+        + (f"; {others} other runs are in" if others else ""),
     )
 
 

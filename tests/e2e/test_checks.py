@@ -101,7 +101,7 @@ def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:
     for words in ([f"--hosts={hosts}", f"--ssh-config={folder}/ssh_config"], [f"--inventory={folder}/inventory.json"]):
         done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout
-        assert "24 passed, 2 skipped" in done.stdout
+        assert "24 passed, 6 skipped" in done.stdout
 
 
 def test_a_stopped_service_is_found(pool: Pool, tmp_path: Path) -> None:
@@ -143,7 +143,25 @@ def test_residue_is_found(pool: Pool, tmp_path: Path, host: str, plant: str, awa
     assert [(r.id, r.verdict) for r in found] == [("I-13", Verdict.VIOLATED)]
     assert found[0].why.startswith(f"{host}: ")
     assert named in found[0].why
-    assert all(found.clean for found in residue.look(pool.run, pool.inventory, {}).values())
+    assert all(found.clean for found in residue.look(pool.run, pool.inventory).values())
+
+
+IN = """mkdir -p /run/stormdesk/r-1; sleep 60 >/dev/null 2>&1 & echo $! >/run/plant
+read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ </proc/$!/stat
+echo "$!.$start on" >/run/stormdesk/r-1/watch.a; ln -s r-1 /run/stormdesk/lock.disk; touch /var/lib/trading/.stormdesk-r-1"""
+OUT = "kill $(cat /run/plant); rm -r /run/plant /run/stormdesk/r-1 /run/stormdesk/lock.disk /var/lib/trading/.stormdesk-r-1"
+
+
+def test_a_run_of_somebody_else_that_is_in_is_no_residue(pool: Pool, tmp_path: Path) -> None:
+    with planted(pool, "trader-b", IN, OUT):
+        (held,) = run_checks(pool.inventory, pool.run, ["residue"], tmp_path)
+        own = residue.look(pool.run, pool.inventory, own_run="r-1")["trader-b"]
+        shell(pool, "trader-b", "kill $(cat /run/plant); sleep 61 & echo $! >/run/plant")  # its watchdog is gone
+        dead = residue.look(pool.run, pool.inventory)["trader-b"]
+    assert (held.verdict, held.why) == (Verdict.HELD, "6 hosts asked, nothing of ours left; 1 other runs are in")
+    assert own.ours == dead.ours == (
+        "record /run/stormdesk/r-1", "lock /run/stormdesk/lock.disk", "file /var/lib/trading/.stormdesk-r-1",
+    )  # fmt: skip
 
 
 def test_a_position_that_was_moved_is_found(pool: Pool, tmp_path: Path) -> None:

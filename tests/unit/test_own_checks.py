@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.checks.run import NOTHING, run_checks
+from stormdesk.checks.run import NO_CHECK, run_checks
 from stormdesk.inventory import VERSION, Inventory, InventoryHost
 from stormdesk.model import Argv, Completed, Verdict
 
@@ -93,4 +93,4 @@ def test_a_file_that_cannot_be_read_is_unknown(own: Path, tmp_path: Path) -> Non
 
 def test_hosts_that_nothing_is_said_about_are_unknown(own: Path, tmp_path: Path) -> None:
     (own / "test_engine.py").write_text("")
-    assert ended(own, tmp_path, "steady") == {"checks": (Verdict.UNKNOWN, NOTHING)}
+    assert ended(own, tmp_path, "steady") == {"checks": (Verdict.UNKNOWN, NO_CHECK)}

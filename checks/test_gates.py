@@ -1,0 +1,13 @@
+"""I-07: while a trader must not order, it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytestmark = pytest.mark.invariant
+
+
+def test_no_order_through_a_shut_gate(invariant: Callable[[str], None]) -> None:
+    invariant("I-07")
