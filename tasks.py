@@ -87,6 +87,7 @@ def demo(_: Context, name: str = "demo", json: bool = False) -> int:
         "backend": "lab: Linux namespaces on this machine; docker: containers; swarm: services over several machines",
         "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
         "ttl": "it goes away by itself after this",
+        "resilience": "a file in YAML: numbers of testnet/resilience.yaml to be others here",
     },
 )
 def up(
@@ -96,11 +97,13 @@ def up(
     backend: str = "lab",
     engine: str = "auto",
     ttl: Lifetime = TWO_HOURS,
+    resilience: str = "",
 ) -> None:
     """Create an environment that trades."""
     from stormdesk.infra import environment
 
-    environment.up(name, topology, backend, engine, float(ttl), show(False).say)
+    numbers = environment.read_numbers(resilience) if resilience else None
+    environment.up(name, topology, backend, engine, float(ttl), show(False).say, numbers)
 
 
 @command(hint="[--env N]", help={**WHERE, **JSON})

@@ -22,7 +22,7 @@ class ProcessKill:
 
     name: ClassVar[str] = "process-kill"
     title: ClassVar[str] = "Kill, stop or signal a process"
-    undo: ClassVar[str] = "its manager starts it again; SIGCONT for STOP; a start by us makes the run violated"
+    undo: ClassVar[str] = "its manager or guard starts it again; SIGCONT for STOP; a start by us makes the run violated"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_cut_control: ClassVar[bool] = False
 
@@ -36,7 +36,7 @@ class ProcessKill:
         default=None, metadata={"help": "again that often while it holds, e.g. 5s", "kind": Duration}
     )
     rto: Duration = field(
-        default=Duration(DEFAULT_RTO_S), metadata={"help": "how long its manager may take to start it"}
+        default=Duration(DEFAULT_RTO_S), metadata={"help": "how long its manager or guard may take to start it"}
     )
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
@@ -61,7 +61,7 @@ class ProcessKill:
             every = str(max(1, round(float(self.repeat))))
             kills += int(site.hold_s / int(every))
             steps.append(Step(("sd_kill_again", str(self.signal), what, every), (("sd_kill_again_stop",),)))
-        # The manager has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
+        # The manager or guard has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
         heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
         default = site.hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
         return Plan(
@@ -94,7 +94,7 @@ class ProcessKill:
     def _way_back(self, managed: bool) -> str:
         if str(self.signal) == "STOP":
             return "SIGCONT"
-        return "its manager starts it again" if managed else "none: no manager starts it again"
+        return "its manager or guard starts it again" if managed else "none: no manager starts it again"
 
     def _selector(self, site: Site) -> tuple[str, str]:
         given = [

@@ -11,6 +11,9 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
 
 from stormdesk import inventory as documents
 from stormdesk import own
@@ -22,19 +25,33 @@ from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import Environment
 from stormdesk.infra.topology import NAME, Topology
 from stormdesk.inventory import Inventory
+from stormdesk.testnet import resilience
+from stormdesk.testnet.resilience import Overrides
 
 Say = Callable[[str], None]
 ENGINES = ("auto", "pulumi", "direct")
 MIN_TTL_S, MAX_TTL_S = 10.0, 7 * 86400.0
 
 
-def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_s: float, say: Say) -> Inventory:
+def up(
+    name: str,
+    topology: str | Topology,
+    backend: str,
+    with_engine: str,
+    ttl_s: float,
+    say: Say,
+    numbers: Overrides | None = None,
+) -> Inventory:
     """Make an environment and wait until its hosts and services answer.
 
-    `topology` is the name of a stack, or, for the direct engine, a Topology. UsageError: a bad value; RefusedError: the
-    name is taken, this machine cannot (what to type is in the message), or it did not start, and then nothing is left.
+    `topology` is the name of a stack, or, for the direct engine, a Topology; `numbers` replace some of
+    testnet/resilience.yaml. UsageError: a bad value; RefusedError: the name is taken, this machine cannot (what to type is
+    in the message), or it did not start, and then nothing is left.
     """
     _check(name, with_engine, ttl_s)
+    if numbers:
+        _check_numbers(numbers)
+        say(f"resilience: {json.dumps(numbers)}")
     chosen = _engine(backend, with_engine)
     if isinstance(topology, str):
         stacks.named(topology, stacks.Credentials(api_key="", api_secret=""))
@@ -46,6 +63,7 @@ def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_
         topology=topology if isinstance(topology, str) else topology.name,
         ttl_s=ttl_s,
         expires_at=home.expiry(ttl_s),
+        resilience=numbers or {},
     )
     if backend == "lab":
         control.require()
@@ -55,6 +73,25 @@ def up(name: str, topology: str | Topology, backend: str, with_engine: str, ttl_
     stack, inventory = make(record, topology, say)
     backends.named(backend).wait(record, stack, inventory, say)
     return inventory
+
+
+def read_numbers(path: str) -> Overrides:
+    """Overrides of testnet/resilience.yaml from a file in YAML. Raises UsageError."""
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--resilience {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict) or not all(isinstance(section, dict) for section in found.values()):
+        raise UsageError(f"--resilience {path}: sections with numbers are expected, as in testnet/resilience.yaml")
+    _check_numbers(found)
+    return found
+
+
+def _check_numbers(numbers: Overrides) -> None:
+    try:
+        resilience.load(numbers)
+    except resilience.ResilienceError as error:
+        raise UsageError(str(error)) from error
 
 
 def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[Topology, Inventory]:

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,7 +31,9 @@ from stormdesk.testnet import durable
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What an environment is: environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC."""
+    """What an environment is: environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC, `resilience` what
+    of testnet/resilience.yaml is another number here, by section.
+    """
 
     name: str
     owner: str
@@ -39,6 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     topology: str
     ttl_s: float
     expires_at: str
+    resilience: Mapping[str, Mapping[str, Any]] = {}
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):

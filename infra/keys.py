@@ -30,5 +30,10 @@ def generate() -> KeyPair:
 
 
 def credentials() -> Credentials:
-    """A new API key of the trading account (64 letters and digits each, as exchanges give them out)."""
-    return Credentials(api_key=secrets.token_hex(32), api_secret=secrets.token_hex(32))
+    """New API keys of the trading account (64 letters and digits each, as exchanges give them out)."""
+    return Credentials(
+        api_key=secrets.token_hex(32),
+        api_secret=secrets.token_hex(32),
+        guard_key=secrets.token_hex(32),
+        guard_secret=secrets.token_hex(32),
+    )

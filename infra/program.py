@@ -35,7 +35,8 @@ def of(record: Record) -> tuple[Topology, Material]:
     """The topology and the keys of an environment, which are made the first time they are asked for."""
     bare = stacks.named(record.topology, stacks.Credentials(api_key="", api_secret=""))
     material = home.material(record.name, [host.name for host in bare.hosts])
-    return stacks.named(record.topology, material.credentials), material
+    stack = stacks.named(record.topology, material.credentials)
+    return stacks.with_resilience(stack, record.resilience), material
 
 
 def identity(record: Record, material: Material) -> None:

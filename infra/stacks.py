@@ -23,14 +23,17 @@ VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
 REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
 MIN_SCALE, MAX_SCALE = 7, 200
 TRADERS = {"trader-a": 13, "trader-b": 14}
+FEED, LEADER_KEY = "10.77.2.12", "trader:leader"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The API key of the trading account; made per environment, never kept in the repository."""
+    """The API keys of the trading account, the traders' and the guards'; made per environment, never kept in the repository."""
 
     api_key: str
     api_secret: str
+    guard_key: str = ""
+    guard_secret: str = ""
 
 
 def core(credentials: Credentials, seed: int = 1) -> Topology:
@@ -50,7 +53,13 @@ def core(credentials: Credentials, seed: int = 1) -> Topology:
         services=(
             _venue(credentials, seed),
             _feeder(),
-            *(_trader(name, credentials, seed) for name in TRADERS),
+            _guard("feed", "feeder", 9101),
+            *(
+                service
+                for name in TRADERS
+                for service in (_trader(name, credentials, seed), _trader_guard(name, credentials))
+            ),
+            _orchestrator(),
             _prober(),
             *_store(),
         ),
@@ -83,6 +92,17 @@ def named(name: str, credentials: Credentials) -> Topology:
     if name not in STACKS:
         raise UsageError(f"no topology '{name}'. There is: {', '.join(sorted(STACKS))}, scale:<hosts>.")
     return STACKS[name](credentials)
+
+
+def with_resilience(stack: Topology, overrides: Mapping[str, Mapping[str, Any]]) -> Topology:
+    """The stack with other numbers than those of testnet/resilience.yaml, by section, in all services of ours."""
+    if not overrides:
+        return stack
+    services = [
+        replace(s, config={**s.config, "resilience": overrides}) if s.kind is Kind.TESTNET else s
+        for s in stack.services
+    ]
+    return replace(stack, services=services)
 
 
 def _host(name: str, role: str, number: int, networks: Sequence[str], routes: Sequence[Route] = ()) -> Host:
@@ -123,6 +143,7 @@ def _venue(credentials: Credentials, seed: int) -> Service:
         "api_key": credentials.api_key,
         "api_secret": credentials.api_secret,
         "balances": BALANCES,
+        "more_keys": {credentials.guard_key: credentials.guard_secret},
     }
     config = {"control": "10.77.0.11:8081", "seed": seed, "symbols": SYMBOLS, "accounts": [account]}
     return _ours("venue", "venue", {"http": 8080, "control": 8081}, config)
@@ -130,7 +151,7 @@ def _venue(credentials: Credentials, seed: int) -> Service:
 
 def _feeder() -> Service:
     config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "redis": REDIS, "stream": "md"}
-    return _ours("feeder", "feed", {"http": 9101}, config)
+    return replace(_ours("feeder", "feed", {"http": 9101}, config), restarted_by="guard")
 
 
 def _trader(host: str, credentials: Credentials, seed: int) -> Service:
@@ -146,15 +167,53 @@ def _trader(host: str, credentials: Credentials, seed: int) -> Service:
         "symbols": SYMBOLS,
         "seed": seed,
         "orders_per_s": 3.0,
-        "leader_key": "trader:leader",
+        "leader_key": LEADER_KEY,
         "stand_back_s": 0.0 if host == "trader-a" else 3.0,  # trader-a leads a fresh stack
     }
-    return _ours("trader", host, {"http": 8000}, config, ready="/ready")
+    return replace(_ours("trader", host, {"http": 8000}, config, ready="/ready"), restarted_by="guard")
+
+
+def _trader_guard(host: str, credentials: Credentials) -> Service:
+    """The guard of a trader can cancel the account's orders, with a key of its own."""
+    more = {
+        "postgres": POSTGRES,
+        "leader_key": LEADER_KEY,
+        "api_key": credentials.guard_key,
+        "api_secret": credentials.guard_secret,
+    }
+    return _guard(host, "trader", 8000, more)
+
+
+def _guard(host: str, service: str, port: int, more: Mapping[str, Any] | None = None) -> Service:
+    config = {
+        "instance": host,
+        "service": service,
+        "component": service.capitalize(),
+        "url": f"http://127.0.0.1:{port}",
+        "heartbeat": f"{DATA}/{service}/{service}.heartbeat.json",
+        "supervisor": "/run/supervisor.sock",
+        "venue_rest": VENUE_REST,
+        "redis": REDIS,
+        "symbols": SYMBOLS,
+        **(more or {}),
+    }
+    return _ours("guard", host, {"http": 9110}, config)
+
+
+def _orchestrator() -> Service:
+    traders = {name: f"10.77.2.{number}" for name, number in TRADERS.items()}
+    config = {
+        "traders": {name: f"http://{address}:8000" for name, address in traders.items()},
+        "guards": {name: f"http://{address}:9110" for name, address in {**traders, "feed": FEED}.items()},
+    }
+    return _ours("orchestrator", "ops", {"http": 8010}, config)
 
 
 def _prober() -> Service:
     targets = {name: f"http://10.77.2.{number}:8000/metrics" for name, number in TRADERS.items()}
-    targets |= {"feed": "http://10.77.2.12:9101/metrics", "venue": "http://10.77.0.11:8081/metrics"}
+    targets |= {f"guard-{name}": f"http://10.77.2.{number}:9110/metrics" for name, number in TRADERS.items()}
+    targets |= {"feed": f"http://{FEED}:9101/metrics", "guard-feed": f"http://{FEED}:9110/metrics"}
+    targets |= {"venue": "http://10.77.0.11:8081/metrics", "orchestrator": "http://10.77.2.15:8010/metrics"}
     return _ours("prober", "ops", {"http": 9200}, {"targets": targets, "interval_s": 1.0})
 
 

@@ -99,6 +99,7 @@ class Service:
 
     `ports` are the TCP ports it listens on, by name; `pidfile` is written by the service itself. `ready` is the path on
     its port `http` that answers 200 when it does its work; of several services of one name one that does is enough.
+    `restarted_by` is the service of the same host that starts it again when it has ended; "" is its supervisor.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Service:
     ports: Mapping[str, int]
     pidfile: str
     ready: str = ""
+    restarted_by: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -231,6 +233,11 @@ def _check_services(topology: Topology) -> None:
             raise _fail(f"service '{service.name}': lower-case letters, digits and '-'")
         if service.host not in hosts:
             raise _fail(f"service {service.name}: no host '{service.host}'")
+        others = {s.name for s in topology.services_on(service.host) if s is not service}
+        if service.restarted_by and service.restarted_by not in others:
+            raise _fail(
+                f"service {service.name} on {service.host}: no service '{service.restarted_by}' there restarts it"
+            )
         if service.ready and "http" not in service.ports:
             raise _fail(f"service {service.name} on {service.host}: no port 'http' to ask {service.ready} on")
         for port in service.ports.values():

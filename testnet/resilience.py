@@ -122,14 +122,17 @@ class Degraded(Section, frozen=True):
 
 class Guard(Section, frozen=True):
     check_s: Positive
+    probe_s: Positive
     bad_checks: Count
     verify_s: Positive
     backoff_s: Pauses
     attempts: Count
+    notify_s: Positive
 
 
 class Orchestrator(Section, frozen=True):
     check_s: Positive
+    answer_s: Positive
 
 
 class Resilience(Section, frozen=True):

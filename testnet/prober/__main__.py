@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -44,6 +45,10 @@ class Prober:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._up = Gauge("up", "1 when the target answered.", ["target"], registry=self.registry)
         self._took = Gauge("scrape_duration_seconds", "Of the last turn.", ["target"], registry=self.registry)
+        self._heard = dict.fromkeys(config.targets, time.monotonic())
+        age = Gauge("target_heartbeat_age_seconds", "Since its loop last turned.", ["target"], registry=self.registry)
+        for name in config.targets:
+            age.labels(name).set_function(partial(self._age_s, name))
         self._lost = Counter("prober_lost_lines", "Lines that could not be kept.", registry=self.registry)
 
     async def turn(self) -> None:
@@ -61,14 +66,20 @@ class Prober:
         try:
             async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:
                 response.raise_for_status()
-                line["metrics"] = parse(await response.text())
+                metrics = parse(await response.text())
+                line["metrics"] = metrics
                 line["up"] = 1
+                self._heard[name] = time.monotonic() - metrics.get("guard_heartbeat_age_seconds", 0.0)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             line["error"] = str(error) or type(error).__name__
         line["took_s"] = round(time.monotonic() - started, 4)
         self._up.labels(name).set(1 if line["up"] else 0)
         self._took.labels(name).set(time.monotonic() - started)
         return msgspec.json.encode(line) + b"\n"
+
+    def _age_s(self, name: str) -> float:
+        """Seen from outside: it grows when the target does not answer, and when a guard that answers stands still."""
+        return time.monotonic() - self._heard[name]
 
     def _keep(self, data: bytes) -> None:
         with self._path.open("ab") as out:

@@ -14,13 +14,14 @@ from stormdesk.testnet.venue.rules import Rules
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An account with its API key and opening balances (decimal strings by asset). With a `public_key` (Ed25519, PEM) it
-    signs with the private one, and `api_secret` is not used."""
+    signs with the private one, and `api_secret` is not used. `more_keys` maps further API keys of it to their secrets."""
 
     name: str
     api_key: str
     api_secret: str
     balances: Mapping[str, str]
     public_key: str = ""
+    more_keys: Mapping[str, str] = {}
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class Keys:
     """Accounts by API key."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
-        self._by_key = {account.api_key: account for account in accounts}
+        self._by_key = {account.api_key: account for one in accounts for account in _by_each_key(one)}
 
     def account(self, api_key: str) -> Account:
         """The account of a key. Raises ApiError -2014 without a key, -2015 for an unknown one."""
@@ -63,3 +64,10 @@ class Keys:
         """The account's name, or "" when the key is unknown."""
         account = self._by_key.get(api_key)
         return account.name if account else ""
+
+
+def _by_each_key(account: Account) -> Iterable[Account]:
+    """The account as each of its keys signs for it."""
+    yield account
+    for key, secret in account.more_keys.items():
+        yield msgspec.structs.replace(account, api_key=key, api_secret=secret, public_key="")

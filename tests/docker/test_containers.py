@@ -46,7 +46,7 @@ def up(own_engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     engine_.create(it, plan.segments(topology, site), containers)
     hosts = stand.through(own_engine, folder, plan.inventory_hosts(topology, site))
     made = Up(own_engine, topology, site, SshConfig(folder, stand.inventory(site, hosts, folder)))
-    assert made.ssh.ready(topology, 60) == ["SSH on 6 hosts", "7 services listening", "ready"]
+    assert made.ssh.ready(topology, 60) == ["SSH on 6 hosts", "11 services listening", "ready"]
     yield made
     gone = engine_.remove(it, "docked")
     assert len(gone) == len(topology.hosts) + len(topology.networks), gone

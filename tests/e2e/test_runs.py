@@ -158,7 +158,7 @@ def test_adapter_down_on_the_ssh_interface_ends_as_planned(desk: Desk) -> None:
     assert verified["lateness_ms"] <= 3000
 
 
-def test_process_kill_is_healed_by_the_manager(desk: Desk) -> None:
+def test_process_kill_is_healed_by_the_guard(desk: Desk) -> None:
     before = desk.sh("trader-a", "supervisorctl pid trader")
     desk.invoke("chaos.process-kill", "--host", "trader-a", "--service", "trader", "--for", "8s")
     assert desk.sh("trader-a", "supervisorctl pid trader") != before
@@ -167,11 +167,11 @@ def test_process_kill_is_healed_by_the_manager(desk: Desk) -> None:
 def test_a_service_that_nobody_starts_is_started_by_us_and_that_is_a_violation(desk: Desk) -> None:
     """The manager is told to leave it stopped, so that only the undo can bring it back."""
     process = desk.start(
-        "chaos.process-kill", "--host", "feed", "--service", "feeder", "--for", "6s", "--rto", "3s"
+        "chaos.process-kill", "--host", "ops", "--service", "prober", "--for", "6s", "--rto", "3s"
     )  # fmt: skip
     run = desk.run_started_by(process)
     desk.reached(run, "S6.hold")
-    desk.sh("feed", "supervisorctl stop feeder")
+    desk.sh("ops", "supervisorctl stop prober")
     done = desk.end(process, 1)
     assert done["verdict"] == "violated"
     assert "we did" in done["why"]

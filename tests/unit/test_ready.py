@@ -12,7 +12,7 @@ from stormdesk.infra.topology import Service
 STACK = stacks.core(stacks.Credentials(api_key="", api_secret=""))
 HOSTS = [host.name for host in STACK.hosts]
 ALL_PORTS = {name: {port for s in STACK.services_on(name) for port in s.ports.values()} for name in HOSTS}
-STAGES = ["SSH on 6 hosts", "7 services listening", "ready"]
+STAGES = ["SSH on 6 hosts", "11 services listening", "ready"]
 
 
 class Stack:
@@ -54,7 +54,7 @@ def test_each_stage_is_said_once_and_in_its_order() -> None:
     ("never", "last"),
     [
         ({"deaf": ["venue", "ops"]}, "not after 0 s: SSH on 6 hosts: venue, ops"),
-        ({"ports": ["feed"]}, "not after 0 s: 7 services listening: feeder on feed"),
+        ({"ports": ["feed"]}, "not after 0 s: 11 services listening: feeder on feed, guard on feed"),
         (
             {"answer": ["trader-a", "trader-b"]},
             "not after 0 s: ready: trader (trader-a 503 standby; trader-b 503 standby)",

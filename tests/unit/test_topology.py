@@ -73,6 +73,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ("service twice", {"services": [*CORE.services, CORE.services[0]]}, "service venue on venue is there twice"),
     ("port range", {"services": [changed(CORE.services[0], ports={"http": 70000})]}, "port 70000"),
     ("port twice", {"services": [changed(CORE.services[0], ports={"http": 80, "control": 80})]}, "port 80 on venue"),
+    ("nobody restarts it", service(restarted_by="warden"), "no service 'warden' there restarts it"),
     ("nothing to ask", service(ready="/ready"), "no port 'http'"),
 ]
 
@@ -98,8 +99,12 @@ def test_core_is_as_documented() -> None:
     assert services == [
         ("venue", "venue", "trading", {"http": 8080, "control": 8081}),
         ("feed", "feeder", "trading", {"http": 9101}),
+        ("feed", "guard", "trading", {"http": 9110}),
         ("trader-a", "trader", "trading", {"http": 8000}),
+        ("trader-a", "guard", "trading", {"http": 9110}),
         ("trader-b", "trader", "trading", {"http": 8000}),
+        ("trader-b", "guard", "trading", {"http": 9110}),
+        ("ops", "orchestrator", "trading", {"http": 8010}),
         ("ops", "prober", "trading", {"http": 9200}),
         ("store", "redis", "redis", {"redis": 6379}),
         ("store", "postgres", "postgres", {"postgres": 5432}),
@@ -160,7 +165,7 @@ def test_secrets_on_a_host_are_for_their_owner_alone() -> None:
     assert (config.mode, config.owner) == (0o600, "trading")
     assert json.loads(config.text)["listen"] == "0.0.0.0:8000"
     holders = {path for path, file in made.items() if "secret" in file.text}
-    assert holders == {"/etc/trading/trader.json"}
+    assert holders == {"/etc/trading/trader.json", "/etc/trading/guard.json"}
 
 
 def test_every_service_has_a_program_and_sshd_is_none() -> None:

@@ -40,10 +40,13 @@ SetEnv PATH={PATH} LANG=C.UTF-8
 Subsystem sftp internal-sftp
 """
 
+# Where a service of ours restarts others, its user may ask supervisord: to start and stop what is configured in files of
+# root, which is little more than it can do by signals, all of them being its own processes. Elsewhere root alone.
+SOCKET_OF_ROOT, SOCKET_OF_TRADING = "chmod=0700", "chmod=0770\nchown=root:trading"
 SUPERVISORD = """\
 [unix_http_server]
 file=/run/supervisor.sock
-chmod=0700
+{socket}
 [supervisord]
 nodaemon=true
 silent=true
@@ -60,7 +63,8 @@ serverurl=unix:///run/supervisor.sock
 files=/etc/supervisor/conf.d/*.conf
 """
 
-# startsecs=0: a service that ends at once is started again a second later, always, instead of being given up.
+# startsecs=0: a service that ends at once is started again a second later, always, instead of being given up. Those that
+# a guard restarts are left ended.
 PROGRAM = """\
 [program:{name}]
 command={command}
@@ -69,7 +73,7 @@ directory=/
 umask=022
 environment=PATH="{path}",LANG="C.UTF-8",HOME="{data_dir}",USER="{user}",PYTHONDONTWRITEBYTECODE="1"
 autostart=true
-autorestart=true
+autorestart={autorestart}
 startsecs=0
 stopwaitsecs=5
 stopsignal={stop}
@@ -137,7 +141,9 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         DirectorySpec(path="/var/lib/trading", owner="trading"),
     ]
     if services:
-        files.append(FileSpec(path=SUPERVISORD_CONF, text=SUPERVISORD))
+        restarts = any(service.restarted_by for service in topology.services_on(host.name))
+        socket = SOCKET_OF_TRADING if restarts else SOCKET_OF_ROOT
+        files.append(FileSpec(path=SUPERVISORD_CONF, text=SUPERVISORD.format(socket=socket)))
     return Content(files=files, directories=directories, services=services)
 
 
@@ -171,6 +177,7 @@ def _service(service: Service, python: str) -> ServiceSpec:
         user=service.user,
         path=PATH,
         data_dir=service.config["data_dir"],
+        autorestart="false" if service.restarted_by else "true",
         stop="INT" if service.kind is Kind.POSTGRES else "TERM",
     )
     supervisor = FileSpec(path=f"/etc/supervisor/conf.d/{service.name}.conf", text=program)

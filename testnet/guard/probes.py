@@ -1,0 +1,123 @@
+"""The guard's questions. Each has its deadline, and none raises: silence is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import psycopg
+from redis.exceptions import RedisError
+
+from stormdesk.testnet.guard.config import Config
+from stormdesk.testnet.guard.health import Document, Findings, Window
+from stormdesk.testnet.guard.supervisor import Supervisor, SupervisorError
+from stormdesk.testnet.redis_link import connect
+from stormdesk.testnet.resilience import Resilience
+from stormdesk.testnet.trader.watch import name_of
+
+Failures = (aiohttp.ClientError, OSError, TimeoutError, RedisError, psycopg.Error, msgspec.DecodeError)
+REST_S = 1.0  # from one question to the venue to the next
+
+
+class Probes:
+    """Asks the service, its supervisor, the venue, Redis and PostgreSQL."""
+
+    def __init__(self, config: Config, numbers: Resilience, session: aiohttp.ClientSession, boss: Supervisor) -> None:
+        self._config = config
+        self._deadline_s = numbers.guard.probe_s
+        self._slow_ms = numbers.degraded.rest_ms
+        self._session = session
+        self._boss = boss
+        self._redis: Any = connect(config.redis)
+        # A slow venue is out of sight within half an interval, so that the next check is within one of its end.
+        self._window = Window(numbers.health.interval_s / 2)
+        self._rest_error = "not asked yet"
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def follow_venue(self) -> None:
+        """Ask the venue every second, for ever."""
+        while True:
+            began = time.monotonic()
+            self._rest_error = (await self._timed(self._ping)).get("error", "")
+            self._window.add(time.monotonic(), time.monotonic() - began)
+            await asyncio.sleep(max(0.0, REST_S - (time.monotonic() - began)))
+
+    async def look(self) -> Findings:
+        """Ask everybody at once."""
+        asked = {"Redis": self._timed(self._redis.ping)}
+        if self._config.postgres:
+            asked["Postgres"] = self._timed(self._select)
+        process, (page, error, took_ms), *views = await asyncio.gather(self._process(), self._page(), *asked.values())
+        parts = dict(zip(asked, views, strict=True))
+        return Findings(process, page, error, took_ms, self._beat_age(), {"REST_API": self._rest(), **parts})
+
+    async def leader(self) -> str:
+        """The instance that holds the leader's lock, "" when nobody does or Redis does not say."""
+        with contextlib.suppress(*Failures):
+            async with asyncio.timeout(self._deadline_s):
+                value = await self._redis.get(self._config.leader_key)
+                return (value or b"").decode().rpartition(":")[0]
+        return ""
+
+    # -- one by one ----------------------------------------------------------------------------------------------
+
+    def _rest(self) -> Document:
+        p95 = self._window.share_ms(0.95)
+        error = self._rest_error or (f"slow: p95 {p95:.0f} ms" if p95 > self._slow_ms else "")
+        times = {"latency_ms": self._window.share_ms(1.0), "p50": self._window.share_ms(0.5), "p95": p95}
+        return {"ok": not error, **times} | ({"error": error} if error else {})
+
+    async def _ping(self) -> None:
+        limit = aiohttp.ClientTimeout(total=self._deadline_s)
+        async with self._session.get(f"{self._config.venue_rest}/api/v3/ping", timeout=limit) as answer:
+            if answer.status >= 500:
+                raise aiohttp.ClientError(f"HTTP {answer.status}")
+
+    async def _select(self) -> None:
+        link = await psycopg.AsyncConnection.connect(self._config.postgres, autocommit=True)
+        async with link:
+            await link.execute("select 1")
+
+    async def _process(self) -> str:
+        try:
+            return await self._boss.state(self._config.service)
+        except SupervisorError:
+            return ""
+
+    async def _page(self) -> tuple[dict[str, Any] | None, str, float]:
+        began = time.monotonic()
+        limit = aiohttp.ClientTimeout(total=self._deadline_s)
+        try:
+            async with self._session.get(f"{self._config.url}/health", timeout=limit) as answer:
+                page = msgspec.json.decode(await answer.read(), type=dict[str, Any])
+        except Failures as error:
+            return None, name_of(error), _ms_since(began)
+        return page, "", _ms_since(began)
+
+    def _beat_age(self) -> float | None:
+        try:
+            return round(max(0.0, time.time() - Path(self._config.heartbeat).stat().st_mtime), 3)
+        except OSError:
+            return None
+
+    async def _timed(self, ask: Callable[[], Awaitable[object]]) -> Document:
+        began = time.monotonic()
+        error = ""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await ask()
+        except Failures as failure:
+            error = name_of(failure.__cause__ if isinstance(failure, RedisError) and failure.__cause__ else failure)
+        return {"ok": not error, "latency_ms": _ms_since(began)} | ({"error": error} if error else {})
+
+
+def _ms_since(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 1)

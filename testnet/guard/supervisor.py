@@ -1,0 +1,60 @@
+"""supervisord, over its unix socket: XML-RPC in HTTP."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from types import TracebackType
+from typing import Any, Self
+from xml.parsers.expat import ExpatError
+
+import aiohttp
+
+ANSWER_S = 3.0
+STOP_S = 12.0  # supervisord kills what has not stopped after five seconds
+NOT_RUNNING, ALREADY_STARTED = 70, 60
+STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+class SupervisorError(Exception):
+    """It did not do, or did not answer, what it was asked."""
+
+
+class Supervisor:
+    """The supervisor behind one socket; use it as a context manager."""
+
+    def __init__(self, socket: str) -> None:
+        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(socket))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def state(self, name: str) -> str:
+        """A program's state in supervisord's words, RUNNING or EXITED or another. Raises SupervisorError."""
+        info = await self._call("getProcessInfo", name)
+        return str(info["statename"])
+
+    async def restart(self, name: str) -> None:
+        """Stop a program if it runs (killing it after a while), then start it. Raises SupervisorError."""
+        if await self.state(name) not in STOPPED:
+            await self._call("stopProcess", name, fine=NOT_RUNNING, within_s=STOP_S)
+        await self._call("startProcess", name, fine=ALREADY_STARTED)
+
+    async def _call(self, method: str, *words: str, fine: int = 0, within_s: float = ANSWER_S) -> Any:
+        body = xmlrpc.client.dumps(words, f"supervisor.{method}")
+        headers = {"Content-Type": "text/xml"}
+        limit = aiohttp.ClientTimeout(total=within_s)
+        try:
+            async with self._session.post("http://localhost/RPC2", data=body, headers=headers, timeout=limit) as answer:
+                answer.raise_for_status()
+                return xmlrpc.client.loads(await answer.text())[0][0]
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == fine:
+                return None
+            raise SupervisorError(f"{method} {' '.join(words)}: {fault.faultString}") from fault
+        except (aiohttp.ClientError, OSError, TimeoutError, ExpatError, IndexError) as error:
+            raise SupervisorError(f"supervisord: {error or type(error).__name__}") from error

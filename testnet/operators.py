@@ -1,0 +1,37 @@
+"""What people may ask of a service over HTTP: by name, and from its own host alone (they come by SSH)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+import msgspec
+from aiohttp import web
+
+from stormdesk.testnet.service import json_response
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person asks for: by whom, and why."""
+
+    by: str
+    reason: str = ""
+
+
+def ordered(act: Callable[[Order, web.Request], Awaitable[web.Response]]) -> Handler:
+    """A handler for an Order. 403 from elsewhere, 400 without a name."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if not ip_address(request.remote or "0.0.0.0").is_loopback:  # noqa: S104  nobody
+            return json_response({"error": "only from this host"}, 403)
+        try:
+            order = msgspec.json.decode(await request.read(), type=Order)
+        except msgspec.DecodeError as error:
+            return json_response({"error": str(error)}, 400)
+        if not order.by.strip():
+            return json_response({"error": "by: say who you are"}, 400)
+        return await act(order, request)
+
+    return handler

@@ -1,0 +1,1 @@
+"""The orchestrator: who leads, whether the desk may trade, which alerts nobody has answered. `state` is pure."""

@@ -1,0 +1,164 @@
+"""The orchestrator's I/O: look at traders and guards once a second, keep the state, and tell traders what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from stormdesk.testnet.orchestrator import state as decide
+from stormdesk.testnet.orchestrator.state import SELF, Leader, State
+from stormdesk.testnet.orchestrator.statefile import StateFile
+from stormdesk.testnet.resilience import Configured
+from stormdesk.testnet.resilience import Orchestrator as Numbers
+
+log = logging.getLogger(__name__)
+
+ASK_S = 2.0
+Failures = (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
+Page = dict[str, Any]
+
+
+class Config(Configured, frozen=True, forbid_unknown_fields=True):
+    """docs/formats.md section 3. `traders` and `guards` are URLs by host."""
+
+    listen: str
+    data_dir: str
+    pidfile: str
+    traders: dict[str, str]
+    guards: dict[str, str]
+
+
+class Desk:
+    """Follows the leader, heeds alerts, and brings every trader to what the state says."""
+
+    def __init__(self, config: Config, numbers: Numbers, file: StateFile, session: aiohttp.ClientSession) -> None:
+        self.file = file
+        self.registry = registry = CollectorRegistry()
+        self._config = config
+        self._numbers = numbers
+        self._session = session
+        self._alone = asyncio.Lock()
+        self._behind = False  # the file, of the state
+        self._silent: set[str] = set()  # who did not do as told last time, so that each is logged once
+        self._lost = Counter("orchestrator_lost_writes", "States that could not be kept.", registry=registry)
+        rejected = Gauge("orchestrator_rejected_states", "State files that were not ours.", registry=registry)
+        rejected.set_function(lambda: file.rejected)
+        paused = Gauge("orchestrator_paused", "1 while the desk stands.", registry=registry)
+        paused.set_function(lambda: float(bool(self.state.reasons)))
+        alerts = Gauge("orchestrator_open_alerts", "That nobody has answered.", registry=registry)
+        alerts.set_function(lambda: sum(not alert.answered_by for alert in self.state.alerts.values()))
+
+    @property
+    def state(self) -> State:
+        return self.file.state
+
+    async def follow(self) -> None:
+        """Look and tell, for ever."""
+        while True:
+            began = time.monotonic()
+            await self.turn()
+            await asyncio.sleep(max(0.0, self._numbers.check_s - (time.monotonic() - began)))
+
+    async def turn(self) -> None:
+        """One look at everybody, what it changes, and what they are told."""
+        traders, guards = await asyncio.gather(
+            self._ask(self._config.traders, "/health"), self._ask(self._config.guards, "/health_v2")
+        )
+        async with self._alone:
+            await self._mend()
+            await self._decide(lambda state: self._seen(state, traders, guards))
+        await asyncio.gather(*(self._tell(name, page) for name, page in traders.items()))
+
+    async def change(self, to: Callable[[State], State]) -> State:
+        """What a person asks for. Raises OSError when it could not be kept: then it is not so."""
+        async with self._alone:
+            await asyncio.to_thread(self.file.write, to(self.state))
+        return self.state
+
+    def _seen(self, state: State, traders: Mapping[str, Page], guards: Mapping[str, Page]) -> State:
+        now = time.time()
+        if self.file.defaulted:  # what the traders still know of our last pause counts more than a default
+            kept = [r.removeprefix(f"{SELF}: ") for page in traders.values() for r in _pauses(page)]
+            state = decide.pause(state, SELF, kept[0], now) if kept else state
+            self.file.defaulted = not traders
+        state = decide.follow(state, (leader for name, page in traders.items() if (leader := _leader(name, page))))
+        for host, page in guards.items():
+            raised = {str(alert["id"]): str(alert["text"]) for alert in page.get("alerts", [])}
+            state = decide.heed(state, host, raised, now)
+        return decide.lose_patience(state, now, self._numbers.answer_s)
+
+    async def _mend(self) -> None:
+        try:
+            if wrong := await asyncio.to_thread(self.file.check):
+                log.error("state_bus.json: %s; it is as we wrote it again", wrong)
+        except OSError as error:
+            self._lost.inc()
+            log.error("state_bus.json: %s", error)
+
+    async def _decide(self, to: Callable[[State], State]) -> None:
+        state = to(self.state)
+        if state == self.state and not self._behind:
+            return
+        log.info(
+            "state: %s", "; ".join(state.reasons) or f"trading, led by {state.leader.instance if state.leader else ''}"
+        )
+        try:
+            await asyncio.to_thread(self.file.write, state)
+            self._behind = False
+        except OSError as error:
+            self._lost.inc()
+            self.file.state, self._behind = state, True  # goes on without a disk, and writes it when it has one
+            log.error("state_bus.json: %s", error)
+
+    async def _tell(self, name: str, page: Page) -> None:
+        """Bring a trader to what the state says."""
+        pause, paused = self.state.pause, bool(_pauses(page))
+        if pause is not None and not paused:
+            await self._post(name, "/execution/pause", {"reason": f"{SELF}: {pause.by}: {pause.reason}", "by": SELF})
+        elif pause is None and paused:
+            await self._post(name, "/execution/resume", {"by": SELF})
+        if self.state.aborted and not (page.get("kill_switch") or {}).get("active"):
+            await self._post(name, "/execution/kill-switch/activate", {"reason": "aborted", "by": SELF})
+
+    async def _post(self, name: str, path: str, document: Page) -> None:
+        url = self._config.traders[name] + path
+        limit = aiohttp.ClientTimeout(total=ASK_S)
+        try:
+            async with self._session.post(url, data=msgspec.json.encode(document), timeout=limit) as answer:
+                answer.raise_for_status()
+            self._silent.discard(name)
+            log.info("%s: %s", name, path)
+        except Failures as error:
+            if name not in self._silent:
+                log.error("%s: %s: %s", name, path, error or type(error).__name__)
+            self._silent.add(name)
+
+    async def _ask(self, urls: Mapping[str, str], path: str) -> dict[str, Page]:
+        """The documents of those that answered."""
+
+        async def one(url: str) -> Page | None:
+            try:
+                async with self._session.get(url + path, timeout=aiohttp.ClientTimeout(total=ASK_S)) as answer:
+                    return msgspec.json.decode(await answer.read(), type=Page)
+            except Failures:
+                return None
+
+        pages = await asyncio.gather(*(one(url) for url in urls.values()))
+        return {name: page for name, page in zip(urls, pages, strict=True) if page is not None}
+
+
+def _leader(name: str, page: Page) -> Leader | None:
+    leader = page.get("leader") or {}
+    return Leader(name, int(leader.get("epoch", 0))) if leader.get("is_leader") else None
+
+
+def _pauses(page: Page) -> list[str]:
+    """Our own among the reasons for which a trader is paused."""
+    return [str(reason) for reason in (page.get("paused") or {}).get("reasons", ()) if SELF in str(reason)]
