@@ -96,6 +96,11 @@ class KillSwitch(Section, frozen=True):
     verify_s: Positive
 
 
+class Snapshot(Section, frozen=True):
+    interval_s: Positive
+    keep: Count
+
+
 class Reconcile(Section, frozen=True):
     interval_s: Positive
 
@@ -147,6 +152,7 @@ class Resilience(Section, frozen=True):
     throttle: Throttle
     risk: Risk
     kill_switch: KillSwitch
+    snapshot: Snapshot
     reconcile: Reconcile
     trader: Trader
     feeder: Feeder

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -26,6 +26,7 @@ from stormdesk.testnet.trader.config import QUIET_S
 from stormdesk.testnet.trader.leader import Leader
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.snapshot import Move
 from stormdesk.testnet.trader.states import TERMINAL, State, advance, from_venue
 from stormdesk.testnet.trader.store import Fill, Rows, Store, StoreError
 from stormdesk.testnet.trader.venue import Venue
@@ -66,9 +67,13 @@ class Live:
 class Desk:
     """Orders in flight, resting, in doubt, or ended but not booked."""
 
-    def __init__(self, ledger: Ledger, store: Store, venue: Venue, leader: Leader, metrics: Metrics) -> None:
+    def __init__(
+        self, ledger: Ledger, store: Store, venue: Venue, leader: Leader, metrics: Metrics,
+        moved: Callable[[Move], None],
+    ) -> None:  # fmt: skip
         self.live: dict[str, Live] = {}
         self.instruments: dict[str, Instrument] = {}
+        self.positions: dict[str, Decimal] = {}
         self.changed_at = time.monotonic()
         self.seen: set[int] = set()
         self.last_refusal = ""
@@ -79,6 +84,7 @@ class Desk:
         self._venue = venue
         self._leader = leader
         self._metrics = metrics
+        self._moved = moved
 
     # -- making an order -----------------------------------------------------------------------------------------
 
@@ -194,6 +200,8 @@ class Desk:
 
     def _booked(self, fill: Fill, positions: Rows) -> None:
         for asset, amount in positions:
+            self.positions[asset] = amount
+            self._moved(Move(fill.trade_id, asset, f"{amount:f}"))
             self._metrics.position(asset, float(amount))
         if positions:
             self.note_fill(fill.client_order_id, fill.trade_id, fill.qty, fill.price, fill.fee, fill.fee_asset)

@@ -22,6 +22,7 @@ async def take_over(desk: Desk, ledger: Ledger, store: Store, venue: Venue, inst
     desk.forget()
     desk.instruments = {instrument.name: instrument for instrument in await venue.instruments()}
     await _establish(desk, store, venue)
+    desk.positions = {asset: position for asset, _, position in await store.query(sql.POSITIONS)}
     await ledger.flush()
     traces = await ledger.fold(trace.fold)
     unfinished = {row.intent.client_order_id: row for row in await store.unfinished()}

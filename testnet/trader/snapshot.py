@@ -56,6 +56,7 @@ class Snapshots:
         self.moves: list[Move] = []
         self.error = ""  # why the last flush failed
         self.flushes = 0
+        self.failures = 0
         self._path = path
         self._take = take
         self._keep = keep
@@ -72,27 +73,7 @@ class Snapshots:
         """Write a snapshot, unless nothing has changed. False when it could not be written: the file before it stands,
         and the moves stay for the next."""
         async with self._turn:
-            return await self._flush()
-
-    async def _flush(self) -> bool:
-        now = self._take()
-        moves, dropped = self.moves, self._dropped
-        if not moves and self._last is not None and _same(self._last, now):
-            return True
-        self.moves, self._dropped = [], 0
-        document = msgspec.structs.replace(now, moves=moves, dropped=dropped)
-        try:
-            await asyncio.to_thread(self._write, msgspec.json.encode(document))
-        except OSError as error:
-            if not self.error:
-                log.error("snapshot: not written: %s", error)
-            self.error = f"{error.strerror}: {self._path}"
-            self.moves, self._dropped = moves + self.moves, dropped + self._dropped
-            self._bound()
-            return False
-        self.error, self._last = "", now
-        self.flushes += 1
-        return True
+            return await self._flush(self._take())
 
     async def run(self, interval_s: float) -> None:
         """Flush, for ever."""
@@ -100,10 +81,25 @@ class Snapshots:
             await asyncio.sleep(interval_s)
             await self.flush()
 
-    def _write(self, data: bytes) -> None:
-        if not self._path.parent.is_dir():  # a copy does not bring a data folder back that was taken away
-            raise FileNotFoundError(2, "the data folder is gone", str(self._path))
-        durable.replace(self._path, data)
+    async def _flush(self, now: Snapshot) -> bool:
+        moves, dropped = self.moves, self._dropped
+        if not moves and self._last is not None and _same(self._last, now):
+            return True
+        self.moves, self._dropped = [], 0
+        document = msgspec.structs.replace(now, moves=moves, dropped=dropped)
+        try:
+            await asyncio.to_thread(durable.replace, self._path, msgspec.json.encode(document))
+        except OSError as error:
+            if not self.error:
+                log.error("snapshot: not written: %s", error)
+            self.error = f"{error.strerror}: {self._path}"
+            self.failures += 1
+            self.moves, self._dropped = moves + self.moves, dropped + self._dropped
+            self._bound()
+            return False
+        self.error, self._last = "", now
+        self.flushes += 1
+        return True
 
     def _bound(self) -> None:
         over = max(len(self.moves) - self._keep, 0)

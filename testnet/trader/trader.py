@@ -7,12 +7,14 @@ import contextlib
 import logging
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from stormdesk.testnet.bus import Bus, BusError
 from stormdesk.testnet.ledger import Ledger, LedgerError
+from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.config import HOLD_S, STALE_S, Config
 from stormdesk.testnet.trader.desk import Desk, Live
@@ -21,6 +23,7 @@ from stormdesk.testnet.trader.metrics import LOOPS, Metrics
 from stormdesk.testnet.trader.poll import Poller
 from stormdesk.testnet.trader.recovery import take_over
 from stormdesk.testnet.trader.signals import Quote, Strategy
+from stormdesk.testnet.trader.snapshot import Open, Snapshot, Snapshots
 from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Store, StoreError
 from stormdesk.testnet.trader.venue import Venue
@@ -44,12 +47,16 @@ class Trader:
         self, config: Config, ledger: Ledger, store: Store, venue: Venue, leader: Leader, bus: Bus, metrics: Metrics
     ) -> None:
         self.config = config
+        self.numbers = numbers = load(config.resilience)
         self.ledger = ledger
         self.store = store
         self.venue = venue
         self.leader = leader
         self.metrics = metrics
-        self.desk = Desk(ledger, store, venue, leader, metrics)
+        self.snapshots = Snapshots(
+            Path(config.data_dir) / "positions_snapshot.json", self._snapshot, numbers.snapshot.keep
+        )
+        self.desk = Desk(ledger, store, venue, leader, metrics, self.snapshots.moved)
         self.poller = Poller(self.desk, store, venue)
         self.epoch = 0
         self._term = 0  # the leader's term that we have taken over in; 0: none
@@ -64,6 +71,11 @@ class Trader:
         metrics.gauge("trader_order_unknown", "Orders in doubt.", lambda: self._count(State.UNKNOWN))
         metrics.gauge("trader_is_leader", "1 while we may trade as leader.", lambda: float(self.leads()))
         metrics.gauge("trader_leader_epoch", "Our fencing token.", lambda: self.epoch)
+        metrics.gauge("trader_snapshot_buffered", "Moves in memory.", lambda: len(self.snapshots.moves))
+        metrics.gauge("trader_snapshot_flushes", "Snapshots written since the start.", lambda: self.snapshots.flushes)
+        metrics.gauge(
+            "trader_snapshot_failures", "Snapshots not written since the start.", lambda: self.snapshots.failures
+        )
         metrics.gauge("trader_stream_age_seconds", "Of the market data.", self.stream_age_s)
 
     # -- what is and what may be ---------------------------------------------------------------------------------
@@ -287,6 +299,7 @@ class Trader:
         return [
             self.ledger.keep(), self.store.work(), self.lead(), self.market_data(), self.user_stream(), self.poll(),
             self.probe_venue(), self.probe_store(), self.orders(), self.scan(),
+            self.snapshots.run(self.numbers.snapshot.interval_s),
         ]  # fmt: skip
 
     async def finish(self) -> None:
@@ -295,6 +308,17 @@ class Trader:
         deadline = time.monotonic() + DRAIN_S
         while (self._tasks or self.drain()["buffered"]) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
+        await self.snapshots.flush()
+
+    def _snapshot(self) -> Snapshot:
+        positions = {asset: f"{amount:f}" for asset, amount in self.desk.positions.items()}
+        left = [live for live in self.desk.live.values() if live.state not in TERMINAL]
+        return Snapshot(time.time(), self.config.instance, self.epoch, positions, [_open(live) for live in left])
 
     def heartbeats(self) -> dict[str, float]:
         return {loop: round(self.metrics.age_s(loop), 3) for loop in LOOPS}
+
+
+def _open(live: Live) -> Open:
+    intent = live.intent
+    return Open(live.cid, live.order_id, intent.symbol, intent.side, f"{intent.qty:f}", live.state.value)

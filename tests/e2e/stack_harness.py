@@ -197,11 +197,14 @@ class Stack:
 
     def start(self, name: str, wrap: list[str] | None = None) -> None:
         """Start a service; `wrap` are words before its command, and are kept for later starts."""
-        kind = name.partition("-")[0]
-        path = self.home / f"{name}.json"
-        path.write_text(json.dumps(self._config(name)))
+        (self.home / f"{name}.json").write_text(json.dumps(self._config(name)))
         if wrap is not None:
             self._wraps[name] = wrap
+        self.again(name)
+
+    def again(self, name: str) -> None:
+        """Start a service with the configuration that is there."""
+        kind, path = name.partition("-")[0], self.home / f"{name}.json"
         command = [sys.executable, "-m", f"stormdesk.testnet.{kind}", "--config", str(path)]
         self._spawn(name, [*self._wraps.get(name, []), *command])
 
@@ -210,6 +213,9 @@ class Stack:
         disk = self._disks[name] = Disk(self.home, size_mib)
         self._wraps[name] = disk.wrap
         return disk
+
+    def disk(self, name: str) -> Disk:
+        return self._disks[name]
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal and wait for the end. SIGKILL is for all its processes: PostgreSQL's would serve on for a moment."""
@@ -247,6 +253,11 @@ class Stack:
         lines = text(self.url(which, "metrics")).splitlines()
         found = [line for line in lines if line.startswith("trader_orders_total") and f'state="{state}"' in line]
         return int(sum(float(line.split()[-1]) for line in found))
+
+    def metric(self, name: str, which: str = "a") -> float:
+        """A metric of a trader that has no labels."""
+        lines = text(self.url(which, "metrics")).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def trading(self, which: str = "a", more: int = 1, deadline_s: float = 30.0) -> None:
         """Wait until that many more orders are accepted."""

@@ -19,6 +19,9 @@ from random import Random
 import pytest
 
 from stormdesk.testnet.ledger import Ledger, LedgerError, chain
+from tests.fuzz import ledger as fuzz
+
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus" / "ledger"
 
 
 def lines_of(number: int) -> bytes:
@@ -362,3 +365,8 @@ def test_a_ledger_has_one_writer(tmp_path: Path) -> None:
         opened(path)
     first.close()
     opened(path).close()
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
+def test_the_fuzzers_corpus(path: Path) -> None:
+    fuzz.check(path.read_bytes())

@@ -59,7 +59,7 @@ def test_without_news_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_flushed_waits_and_is_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "gone" / "positions_snapshot.json"
+    path = tmp_path / "gone" / "data" / "positions_snapshot.json"
     taken, _ = snapshots(path, keep=5)
 
     async def scenario() -> None:
@@ -67,8 +67,9 @@ def test_what_could_not_be_flushed_waits_and_is_bounded(tmp_path: Path) -> None:
             taken.moved(move(trade_id))
             assert not await taken.flush()
         assert "gone" in taken.error
+        assert taken.failures == 8
         assert [m.trade_id for m in taken.moves] == [3, 4, 5, 6, 7]
-        path.parent.mkdir()
+        path.parent.mkdir(parents=True)
         assert await taken.flush()
         assert (taken.moves, taken.error) == ([], "")
 
