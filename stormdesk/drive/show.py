@@ -235,6 +235,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
 
 def _cell(value: object) -> str:
     match value:
+        case None:
+            return "-"
         case bool():
             return "yes" if value else "no"
         case Mapping():

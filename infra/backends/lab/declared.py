@@ -144,24 +144,29 @@ def declare(order: Order) -> None:
     """Declare a lab with all its parts."""
     spec = deploy.spec_of(order)
     empty = msgspec.structs.replace(spec, bridges=[], hosts=[], ttl_s=0.0)
-    lab = _part("lab", order.name, "lab", empty, [], expires_at=order.expires_at, home=spec.home)
-    networks = {b.name: _part("network", order.name, f"network-{b.name}", b, [lab]) for b in spec.bridges}
+    lab = _part("lab", order.name, "lab", empty, [], None, expires_at=order.expires_at, home=spec.home)
+    networks = {b.name: _part("network", order.name, f"network-{b.name}", b, [lab], lab) for b in spec.bridges}
     last: dict[str, Declared] = {}
     for host in spec.hosts:
         needs = [lab, *(networks[link.bridge] for link in host.links)]
         if host.volume:
-            needs.append(_part("volume", order.name, f"volume-{host.name}", host.volume, [lab], host=host.name))
+            needs.append(_part("volume", order.name, f"volume-{host.name}", host.volume, [lab], lab, host=host.name))
         bare = msgspec.structs.replace(host, services=())
-        made = _part("host", order.name, f"host-{host.name}", bare, needs)
+        made = _part("host", order.name, f"host-{host.name}", bare, needs, lab)
         for service in host.services:
             # In the stack's order: of two traders, the first one leads.
             before = [last[service.name]] if service.name in last else []
             name = f"{service.name}-on-{host.name}"
-            last[service.name] = _part("service", order.name, name, service, [made, *before], host=host.name)
+            last[service.name] = _part("service", order.name, name, service, [made, *before], made, host=host.name)
 
 
-def _part(kind: str, lab: str, part: str, spec: msgspec.Struct, needs: list[Declared], **more: str) -> Declared:
+def _part(
+    kind: str, lab: str, part: str, spec: msgspec.Struct, needs: list[Declared], goes_with: Declared | None, **more: str
+) -> Declared:
+    """`goes_with`: the part whose end is this one's as well, so that nobody takes this one away first."""
     text = pulumi.Output.secret(msgspec.json.encode(spec).decode())
     props: Props = {"kind": kind, "lab": lab, "part": part, "spec": text, "drift": None, **more}
-    opts = pulumi.ResourceOptions(depends_on=needs, additional_secret_outputs=["spec"], delete_before_replace=True)
+    opts = pulumi.ResourceOptions(
+        depends_on=needs, deleted_with=goes_with, additional_secret_outputs=["spec"], delete_before_replace=True
+    )
     return Declared(Part(), part, props, opts)

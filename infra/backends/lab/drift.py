@@ -1,6 +1,6 @@
 """How a running lab differs from what was declared, in words, and the commands that mend it. Pure.
 
-`OBSERVE` is run inside a host (or the fabric) and `parse` reads what it printed.
+`OBSERVE`, or a half of it, is run inside a host (or the fabric) and `parse` reads what it printed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
 
-OBSERVE = """\
+_SHOW = """\
 show() { printf '@%s\\n' "$1"; shift; "$@" 2>/dev/null; }
+"""
+_HOST = """\
 show addr ip -j addr show
 show route4 ip -j -4 route show
 show route6 ip -j -6 route show
@@ -22,9 +24,12 @@ show rule iptables-save
 show rule6 ip6tables-save
 show table nft list tables
 show mount cut -d ' ' -f 5 /proc/self/mountinfo
+"""
+_SERVICES = """\
 [ ! -S /run/supervisor.sock ] || show service timeout 10 supervisorctl status
 :
 """
+OBSERVE_HOST, OBSERVE_SERVICES, OBSERVE = _SHOW + _HOST, _SHOW + _SERVICES, _SHOW + _HOST + _SERVICES
 _COMPAT = ("filter", "nat", "mangle", "raw", "security")  # iptables keeps its rules in nft tables of these names
 _TABLES = ("iptables", "ip6tables")
 

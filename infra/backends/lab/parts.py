@@ -51,7 +51,7 @@ def put_host(lab: str, host: HostSpec) -> None:
     """Make a host and wait until it is up; or bring one that is there to what `host` says (restarting it if need be)."""
     control.ask(lab, {"do": "put-host", "host": msgspec.to_builtins(host)}, 60.0)
     up = _up(lab)
-    seen = _look(up, host.name)
+    seen = _look(up, host.name, drift.OBSERVE_HOST)
     if seen is not None and drift.of_host(host, seen):
         commands = drift.mend_host(host, seen)
         _script(up[host.name], INSIDE, "".join(f"{shell.words(command)} || true\n" for command in commands))
@@ -96,13 +96,13 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
     state = control.status(lab).get(host.name)
     if state is None:
         return GONE
-    seen = _look(_up(lab), host.name)
+    seen = _look(_up(lab), host.name, drift.OBSERVE_HOST)
     return drift.of_host(host, seen) if seen is not None else [f"not up: {state['state']}"]
 
 
 def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
     """Why a service is not as declared."""
-    seen = _look(_up(lab), host)
+    seen = _look(_up(lab), host, drift.OBSERVE_SERVICES)
     return drift.of_service(name, seen) if seen is not None else ["its host is not up"]
 
 
@@ -114,7 +114,7 @@ def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
     for host in declared.hosts:
         if host.volume:
             found[f"volume of {host.name}"] = drift_of_volume(host.volume)
-        seen = _look(up, host.name)
+        seen = _look(up, host.name, drift.OBSERVE)
         found[f"host {host.name}"] = drift_of_host(lab, host) if seen is None else drift.of_host(host, seen)
         if seen is not None:
             found |= {f"service {s.name} on {host.name}": drift.of_service(s.name, seen) for s in host.services}
@@ -143,7 +143,7 @@ def document(lab: str) -> LabSpec:
 def _fabric(lab: str) -> drift.Seen | None:
     """What the networks of a lab look like; None when it does not run."""
     pid = records.running(lab)
-    return drift.parse(_script(pid, "--net", drift.OBSERVE)) if pid else None
+    return drift.parse(_script(pid, "--net", drift.OBSERVE_HOST)) if pid else None
 
 
 def _up(lab: str) -> Mapping[str, int]:
@@ -153,9 +153,9 @@ def _up(lab: str) -> Mapping[str, int]:
     return {host: pid for host, pid in pids.items() if states.get(host, {}).get("state") == "up"}
 
 
-def _look(up: Mapping[str, int], host: str) -> drift.Seen | None:
-    """What a host looks like; None when it is not up."""
-    return drift.parse(_script(up[host], INSIDE, drift.OBSERVE)) if host in up else None
+def _look(up: Mapping[str, int], host: str, script: str) -> drift.Seen | None:
+    """What a host looks like, as far as `script` asks; None when it is not up."""
+    return drift.parse(_script(up[host], INSIDE, script)) if host in up else None
 
 
 def _script(pid: int, namespaces: str, script: str) -> str:
