@@ -79,7 +79,7 @@ footer { color:var(--faint); font-size:12px; margin-top:20px; }
 .timeline .line.refused { stroke:var(--refused); } .timeline .refused.area, .timeline .refused.key { fill:var(--refused); }
 .timeline .hatch { stroke:var(--faint); stroke-width:1.5; opacity:.55; }
 .timeline .mark { stroke:var(--held); stroke-width:1.5; stroke-dasharray:3 3; }
-.timeline .mark-label { fill:var(--held); font-weight:600; }
+.timeline .mark-label { fill:var(--held); font-weight:600; paint-order:stroke; stroke:var(--card); stroke-width:4px; }
 .timeline .strip { fill:var(--rule); opacity:.55; } .timeline .ready { fill:var(--held); }
 .timeline .not-ready { fill:var(--fault); } .timeline .strip-gap { fill:var(--faint); }
 @media (max-width:700px) { main { padding:14px 10px 32px; } section { padding:16px 14px; } .banner h1 { font-size:24px; }

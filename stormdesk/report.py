@@ -22,8 +22,13 @@ TITLES = {
     "I-03": "No order is lost; all sources agree on each",
     "I-04": "Positions equal fills, fees and balances exactly",
     "I-05": "The ledger is whole, its hash chain unbroken",
+    "I-06": "At any instant at most one leader's epoch sends",
+    "I-07": "No order is accepted while a gate is shut",
     "I-09": "Trading was steady again within its budget",
+    "I-10": "Services restart just as often as the fault says",
+    "I-12": "The venue's rate limits are kept, no ban is earned",
     "I-13": "Nothing of ours is left on any host",
+    "I-14": "What all accounts hold together stays the same",
     "refusals": "No refused order reached the venue",
 }
 HEADLINES = {"held": "The hypothesis held", "violated": "The hypothesis is violated", "unknown": "No verdict"}

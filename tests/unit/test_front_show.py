@@ -117,6 +117,7 @@ def test_tables_align_and_speak_plainly() -> None:
         {"name": "x", "ssh": False, "services": {"y": False}},
     ]
     assert table(rows) == ["name   ssh  services", "venue  yes  venue", "x      no   y DOWN"]
+    assert table([{"boots": None}]) == ["boots", "-"]
     assert table([]) == []
 
 

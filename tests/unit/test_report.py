@@ -14,6 +14,7 @@ import pytest
 from stormdesk import cut as cuts
 from stormdesk import journal, report, timeline
 from stormdesk.cut import Cut
+from stormdesk.invariants import JUDGES
 from stormdesk.story import tell
 
 RUN = Path(__file__).parents[1] / "cases" / "histories" / "disk-full"
@@ -84,6 +85,10 @@ def test_the_page_says_what_happened(events: Events, cut: Cut, plans: list[dict[
     for check in of(events, "checks")["checks"]:
         assert f'<td class="id">{check["id"]}' in text
     assert "sd_unlink /var/lib/trading/.stormdesk-" in text
+
+
+def test_every_judge_is_told_in_words() -> None:
+    assert report.TITLES.keys() == JUDGES.keys()
 
 
 def test_what_a_host_said_is_text_and_never_markup(events: Events, cut: Cut, plans: list[dict[str, Any]]) -> None:
