@@ -58,7 +58,7 @@ td:last-child, th:last-child { padding-right:0; }
 .two { display:grid; grid-template-columns:repeat(auto-fit,minmax(320px,1fr)); gap:0 28px; }
 dl { display:grid; grid-template-columns:max-content 1fr; gap:4px 16px; margin:0; font-size:14px; }
 dt { color:var(--soft); } dd { margin:0; overflow-wrap:anywhere; }
-ol.steps { list-style:none; margin:0; padding:0; display:grid; grid-template-columns:repeat(auto-fit,minmax(104px,1fr));
+ol.steps { list-style:none; margin:0; padding:0; display:grid; grid-template-columns:repeat(auto-fit,minmax(92px,1fr));
   gap:6px; font-size:12px; }
 ol.steps li { border-top:3px solid var(--held); padding-top:5px; line-height:1.35; }
 ol.steps li.missing { border-color:var(--rule); color:var(--faint); }

@@ -250,7 +250,7 @@ def _axes(frame: _Frame) -> Iterable[Markup]:
             frame.left, y, frame.right, y, "grid" if rate else "axis"
         )
         yield _text(frame.left - 8, y + 4, str(rate), "tick", "end")
-    yield _text(frame.left - 8, frame.top - 8, "/s", "tick", "end")
+    yield _text(frame.left - 8, frame.top - 12, "/s", "tick", "end")
     every = _tick_s(frame.last - frame.first, (frame.right - frame.left) / 64)
     t = math.ceil(frame.first / every) * every
     while t <= frame.last:
