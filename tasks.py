@@ -13,6 +13,7 @@ from invoke.context import Context  # noqa: E402
 
 from stormdesk.drive.commands import (  # noqa: E402
     attack,
+    attack_venue,
     check,
     exported,
     game_day,
@@ -22,7 +23,7 @@ from stormdesk.drive.commands import (  # noqa: E402
     reach,
     report_again,
 )
-from stormdesk.front import PLAN_HELP, command, fault_commands, show  # noqa: E402
+from stormdesk.front import PLAN_HELP, command, fault_commands, show, venue_commands  # noqa: E402
 from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
 from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
 
@@ -257,6 +258,15 @@ def halt(_: Context, lift: bool = False, env: str = "", inventory: str = "", jso
     return presenter.report(operate.halt(*reach(env, inventory), lift, presenter))
 
 
+# ---- venue: the exchange's own faults --------------------------------------------------------------------------------
+@command(name="catalog", help=JSON)
+def venue_catalog(_: Context, json: bool = False) -> None:
+    """List the venue's own faults."""
+    from stormdesk.venue import venue_faults
+
+    show(json).report(Catalogue(venue_faults()))
+
+
 # ---- check: the proof ------------------------------------------------------------------------------------------------
 @command(name="steady", hint="[--env N]", help={**WHERE, **JSON})
 def check_steady(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
@@ -363,6 +373,7 @@ ns.add_task(doctor)
 ns.add_task(demo)
 ns.add_collection(Collection("env", up, status, list_, export, ssh, exec_, drift, unlock, down, reap))
 ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_in, revert, recover, halt))
+ns.add_collection(Collection("venue", venue_catalog, *venue_commands(attack_venue)))
 ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
 ns.add_collection(Collection("gameday", runbooks, play, write_report))
 ns.add_collection(Collection("dev", dev_check, crashtest, soak))

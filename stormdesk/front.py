@@ -40,12 +40,12 @@ else:
 
 if TYPE_CHECKING:
     from stormdesk.drive.show import Show
-    from stormdesk.model import Fault
 
 # invoke's own flags that mean something after a task's name; the others would be swallowed there.
 AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
 DEBUG_HELP = "on an error, show the traceback too"
 PLAN_HELP = "say what would be done; change nothing"
+Act = Callable[[str, Mapping[str, Any]], Any]
 _GUARDED: list[Collection] = []  # the one that this process's command line was looked at with
 
 
@@ -133,26 +133,43 @@ def command(
     return lambda body: Command(body, effect=effect, hint=hint, kinds=kinds or {}, **rest)
 
 
-def fault_commands(act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> list[Command]:
-    """One task for each fault of the catalogue; `act` gets the fault's class and the values of its flags."""
+def fault_commands(act: Act) -> list[Command]:
+    """One task for each fault of the catalogue; `act` gets its name and the values of its flags."""
     from stormdesk.drive import catalogue
 
-    return [_fault_command(name, fault, act) for name, fault in catalogue.faults().items()]
+    about = "{0.title}.\n\nUndo: {0.undo}.\nNeeds on the host: {1}."
+    return [
+        _fault_command(name, fault, act, front_chaos.COMMON, about.format(fault, ", ".join(fault.needs)))
+        for name, fault in catalogue.faults().items()
+    ]
 
 
-def _fault_command(name: str, fault: type[Fault], act: Callable[[type[Fault], Mapping[str, Any]], Any]) -> Command:
+def venue_commands(act: Act) -> list[Command]:
+    """One task for each of the venue's own faults; `act` as above."""
+    from stormdesk.testnet.venue.faults import FAULTS
+
+    about = "{0.title}.\n\n{0.__doc__}\nUndo: the venue is asked to end it; it ends by itself at its deadline."
+    return [
+        _fault_command(
+            name, fault, act, front_chaos.VENUE, about.format(fault)
+        )  # the class for runs is made when one is
+        for name, fault in FAULTS.items()
+    ]
+
+
+def _fault_command(name: str, fault: type[Any], act: Act, common: front_chaos.Flags, about: str) -> Command:
     def body(context: Context, **values: Any) -> Any:  # noqa: ARG001 -- invoke's protocol
-        return act(fault, values)
+        return act(name, values)
 
-    body.__doc__ = f"{fault.title}.\n\nUndo: {fault.undo}.\nNeeds on the host: {', '.join(fault.needs)}."
-    body.__signature__ = front_chaos.signature(fault)  # type: ignore[attr-defined]
+    body.__doc__ = about
+    body.__signature__ = front_chaos.signature(fault, common)  # type: ignore[attr-defined]
     return Command(
         body,
         name=name,
-        hint=front_chaos.hint(fault),
-        help=dict(front_chaos.helps(fault)),
+        hint=front_chaos.hint(fault, common),
+        help=dict(front_chaos.helps(fault, common)),
         kinds=front_chaos.kinds(fault),
-        iterable=["host"],
+        iterable=["host"] if "host" in common else [],
     )
 
 

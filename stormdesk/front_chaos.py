@@ -35,19 +35,26 @@ COMMON: Mapping[str, tuple[object, str]] = {
     "allow_unsteady": (False, "inject although the steady state does not hold"),
     "allow_no_boot_hook": (False, "allow what survives a reboot on a host that would not revert it then"),
 }
+VENUE: Mapping[str, tuple[object, str]] = {
+    "seed": (Seed(0), "of its choices; the same seed gives the same decisions"),
+    **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
+}
 KINDS: Mapping[str, type[Value]] = {"ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount}
 
 
-def signature(fault: type[Fault]) -> Signature:
-    """The flags of a fault's task: its own parameters first, then those that all faults share."""
+Flags = Mapping[str, tuple[object, str]]
+
+
+def signature(fault: type[Fault], common: Flags = COMMON) -> Signature:
+    """The flags of a fault's task: its own parameters first, then those that all faults of its group share."""
     own = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=_default(f)) for f in _fields(fault)]
-    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, (default, _) in COMMON.items()]
+    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, (default, _) in common.items()]
     return Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD), *own, *shared])
 
 
-def helps(fault: type[Fault]) -> Mapping[str, str]:
+def helps(fault: type[Fault], common: Flags = COMMON) -> Mapping[str, str]:
     """The help of each flag."""
-    return {f.name: f.metadata["help"] for f in _fields(fault)} | {name: text for name, (_, text) in COMMON.items()}
+    return {f.name: f.metadata["help"] for f in _fields(fault)} | {name: text for name, (_, text) in common.items()}
 
 
 def kinds(fault: type[Fault]) -> Mapping[str, type[Value]]:
@@ -55,10 +62,11 @@ def kinds(fault: type[Fault]) -> Mapping[str, type[Value]]:
     return {f.name: f.metadata["kind"] for f in _fields(fault) if "kind" in f.metadata} | dict(KINDS)
 
 
-def hint(fault: type[Fault]) -> str:
+def hint(fault: type[Fault], common: Flags = COMMON) -> str:
     """The main flags, for the menu."""
     own = [f"--{_flag(f.name)} {_default(f)}" for f in _fields(fault) if isinstance(_default(f), Value)]
-    return f"--host H [{' '.join([*own[:1], '--for 30s'])}]"
+    where = "--host H " if "host" in common else ""
+    return f"{where}[{' '.join([*own[:1], '--for 30s'])}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +79,15 @@ class Catalogue:
     @property
     def lines(self) -> Sequence[str]:
         lines: list[str] = []
+        width = max(map(len, self.faults), default=0) + 2
         for name, fault in self.faults.items():
             lines += [
-                f"{name:<14}{fault.title}",
-                f"{'':14}undo: {fault.undo}",
-                f"{'':14}needs: {', '.join(fault.needs)}",
+                f"{name:<{width}}{fault.title}",
+                f"{'':{width}}undo: {fault.undo}",
+                f"{'':{width}}needs: {', '.join(fault.needs)}",
             ]
-            lines += [f"{'':16}{f'--{_flag(f.name)} {_word(f)}':<22}{f.metadata['help']}" for f in _fields(fault)]
+            flags = {f"--{_flag(f.name)} {_word(f)}": f.metadata["help"] for f in _fields(fault)}
+            lines += [f"{'':{width}}  {flag:<22}  {text}" for flag, text in flags.items()]
         return lines
 
     def as_json(self) -> Mapping[str, object]:
@@ -109,8 +119,9 @@ def fault_of(kind: type[Fault], values: Mapping[str, Any]) -> Fault:
 
 
 def allow_of(values: Mapping[str, Any]) -> Allow:
-    """What the flags allow."""
-    return Allow(**{f.name: values[f"allow_{f.name}"] for f in dataclasses.fields(Allow)})
+    """What the flags allow; what a task has no flag for is not."""
+    names = [f.name for f in dataclasses.fields(Allow) if f"allow_{f.name}" in values]
+    return Allow(**{name: values[f"allow_{name}"] for name in names})
 
 
 def check_ttl(hold_s: float, ttl_s: float | None) -> None:

@@ -6,7 +6,7 @@ import difflib
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +24,35 @@ if TYPE_CHECKING:
     from stormdesk.model import Fault
 
 
-def attack(fault: type[Fault], values: Mapping[str, Any]) -> int:
+def attack(name: str, values: Mapping[str, Any]) -> int:
     """Run one fault as its flags say, show it, and return the exit code."""
+    from stormdesk.drive import catalogue
+
+    def hosts(inventory: Inventory, seed: int) -> tuple[str, ...]:
+        return front_chaos.choose_hosts(values["host"], inventory, Random(seed))
+
+    return _attack(catalogue.named(name), values, hosts)
+
+
+def attack_venue(name: str, values: Mapping[str, Any]) -> int:
+    """Run one of the venue's own faults, on the host that the venue is on."""
+    from stormdesk.venue import host_of, runnable
+
+    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
+
+
+def _attack(fault: type[Fault], values: Mapping[str, Any], hosts: Callable[[Inventory, int], tuple[str, ...]]) -> int:
     thing = front_chaos.fault_of(fault, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
     front_chaos.check_ttl(hold_s, ttl_s)
     inventory, dialer = reach(values["env"], values["inventory"])
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
-    hosts = front_chaos.choose_hosts(values["host"], inventory, Random(seed))
     from stormdesk.drive import runner
     from stormdesk.drive.request import Request
 
     request = Request(
         fault=thing,
-        hosts=hosts,
+        hosts=hosts(inventory, seed),
         hold_s=hold_s,
         ttl_s=ttl_s,
         plan_only=values["plan"],

@@ -552,3 +552,36 @@ sd_service_note() {
   sd_value started_by
   [ -n "$sd_value" ] || sd_write STEP "started_by=$1"
 }
+
+# Put a fault in at the venue: POST $2 (JSON) to $1. File $3 is there until the venue has said that the fault is over.
+sd_venue_fault() {
+  : >"$3" || return 1
+  curl -sS -f -m 5 -o /dev/null -H 'Content-Type: application/json' -d "$2" "$1"
+}
+
+# The venue ends fault $1 (a URL), then file $2 goes. One that never heard of it, or that does not listen any more, has no
+# such fault: they live in its memory alone.
+sd_venue_end() {
+  [ -e "$2" ] || return 0
+  sd_said=$(curl -sS -m 3 -w ' http=%{http_code}' -X DELETE "$1" 2>/dev/null)
+  case $?.${sd_said##* http=} in
+    0.200) sd_hits=${sd_said#*\"hits\":}; sd_note "hits=${sd_hits%%[!0-9]*}" ;;
+    0.404 | 7.*) ;;
+    *) return 1 ;;
+  esac
+  rm -f -- "$2"
+}
+
+# Evidence that fault $1 (a URL) strikes: the venue counts each time. It may have to wait for somebody to be struck.
+sd_witness_venue() {
+  sd_now; sd_until=$((sd_now + 900))
+  while :; do
+    sd_said=$(curl -sS -m 2 "$1" 2>&1)
+    sd_hits=${sd_said#*\"hits\":}
+    sd_hits=${sd_hits%%[!0-9]*}
+    [ "${sd_hits:-0}" -eq 0 ] || { echo "the venue counts $sd_hits hits so far"; return 0; }
+    sd_now
+    [ "$sd_now" -lt "$sd_until" ] || { echo "nothing was hit: $(printf '%.160s' "$sd_said")"; return 1; }
+    sleep 0.2
+  done
+}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from stormdesk.testnet.venue import errors, events, signing
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.faults.model import Asked
 from stormdesk.testnet.venue.params import Params
 from stormdesk.testnet.venue.private import Private, fresh_id
 from stormdesk.testnet.venue.public import Public
@@ -129,6 +130,7 @@ class Api:
                 )
             )  # fmt: skip
         try:
+            self._desk.refuse(_asked(ask, claimed))
             self._desk.limits.charge(ask.remote, operation.weight(ask.params), now)
             reply = self._do(operation, ask, placing, now)
         except ApiError as error:
@@ -177,6 +179,11 @@ class Api:
         signing.check_window(ask.params, int(self._desk.now() * 1000))
         signing.check_signature(account, ask.payload, signature)
         return account.name
+
+
+def _asked(ask: Ask, account: str) -> Asked:
+    """A request as faults see it."""
+    return Asked(ask.method, ask.path.removeprefix("/api/v3/"), account, ask.remote, ask.params.get("symbol", ""))
 
 
 def _stamp(params: Params) -> int:

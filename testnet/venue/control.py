@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 from stormdesk.testnet.service import json_response, metrics_handler
 from stormdesk.testnet.venue import events, replies
 from stormdesk.testnet.venue.desk import Desk
+from stormdesk.testnet.venue.faults.control import fault_routes
 from stormdesk.testnet.venue.market import UNIT, plain
 from stormdesk.testnet.venue.metrics import numbers
 
@@ -121,6 +122,7 @@ def control_app(desk: Desk) -> web.Application:
             web.get("/trades", control.trades),
             web.post("/transfer", control.transfer),
             web.get("/metrics", metrics_handler(numbers(desk))),
+            *fault_routes(desk),
         ]
     )
     return app

@@ -8,21 +8,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_UP
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from stormdesk.testnet.venue import events
+from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.accounts import Accounts
-from stormdesk.testnet.venue.exchange import Exchange
+from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.exchange import Exchange, NewOrder
+from stormdesk.testnet.venue.faults.deeds import perform
+from stormdesk.testnet.venue.faults.model import Asked, Refuse
+from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.journal import Journal
 from stormdesk.testnet.venue.keys import Config, Keys
 from stormdesk.testnet.venue.limits import Limits
-from stormdesk.testnet.venue.market import Symbol, plain
-from stormdesk.testnet.venue.record import HOUSE
+from stormdesk.testnet.venue.market import ZERO, Symbol, plain
+from stormdesk.testnet.venue.record import HOUSE, Order
 from stormdesk.testnet.venue.streams import Hub
 from stormdesk.testnet.venue.users import Users
 
@@ -44,12 +49,12 @@ class Desk:
         self.rules = config.limits
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
-        self.users = Users(config.limits.listen_key_s)
-        self.hub = Hub(self.exchange, self.users, config.limits)
+        self.weather = Weather()
+        self.users = Users(config.limits.listen_key_s, self.weather)
+        self.hub = Hub(self.exchange, self.users, config.limits, self.weather)
         self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
         self.rejects: Counter[int] = Counter()  # by error code
         self.throttled: Counter[int] = Counter()  # by HTTP status
-        self.clock_offset_s = 0.0
         self._ticks = 0
         self._houses = [House(symbol, Random(f"{config.seed}/{name}")) for name, symbol in symbols.items()]
         totals = self.exchange.accounts.totals()
@@ -60,7 +65,7 @@ class Desk:
 
     def now(self) -> float:
         """What the venue's clock says to clients, in seconds since 1970. The journal's `t` is the host's clock."""
-        return time.time() + self.clock_offset_s
+        return time.time() + self.weather.offset_s(time.monotonic())
 
     def commit(self) -> None:
         """Put what the engine did into the journal, then tell it."""
@@ -76,8 +81,36 @@ class Desk:
             self.throttled[event.status] += 1
         self.journal.append([event])
 
+    def submit(self, account: str, new: NewOrder) -> Order:
+        """Give an order to the engine; a fault may let it trade in part only. Raises ApiError."""
+        limited = self.weather.most(new.qty, time.monotonic())
+        if limited is None:
+            return self.exchange.submit(account, new, time.time())
+        most, fault = limited
+        order = self.exchange.submit(account, new, time.time(), most=most.quantize(new.symbol.step, ROUND_UP))
+        fault.hits += order.status == "EXPIRED" and ZERO < order.executed < order.qty
+        return order
+
+    def refuse(self, asked: Asked) -> None:
+        """Raise ApiError when a fault refuses a request."""
+        refusal, now = self.weather.refusal(asked, time.monotonic()), time.time()
+        if isinstance(refusal, Refuse):
+            raise ApiError(refusal.status, refusal.code, refusal.msg)
+        if refusal is not None:
+            until = now + refusal.retry_after_s
+            msg = errors.banned(until) if refusal.status == 418 else errors.TOO_EARLY_AGAIN
+            raise ThrottledError(refusal.status, msg, now, until, early=refusal.early)
+
+    def turn(self) -> None:
+        """Do what faults want of the venue by now."""
+        for active, deed in self.weather.turn(time.monotonic()):
+            active.hits += perform(self, active, deed)
+
     def tick(self) -> None:
-        """Let the house requote at every second call, and tell everybody what changed."""
+        """Let the house requote at every second call, and tell everybody what changed; a frozen venue does neither."""
+        self.turn()
+        if self.weather.frozen(time.monotonic()):
+            return
         now = time.time()
         self._ticks += 1
         if self._ticks % HOUSE_TICKS == 1:

@@ -75,7 +75,8 @@ class Expired(Event, tag="EXPIRED"):
 
 
 class Rollback(Event, tag="ROLLBACK"):
-    """The trades are void: what they moved goes back."""
+    """All trades of clients after line `to_seq` are void: what they moved goes back. `trades` are their numbers, which
+    each symbol counts for itself."""
 
     to_seq: int
     trades: list[int]

@@ -66,8 +66,11 @@ class Exchange(Record):
 
     # -- what clients do -----------------------------------------------------------------------------------------
 
-    def submit(self, account: str, new: NewOrder, now: float) -> Order:
-        """Accept, match and rest an order. Raises ApiError when the venue refuses it; then nothing changed."""
+    def submit(self, account: str, new: NewOrder, now: float, most: Decimal | None = None) -> Order:
+        """Accept, match and rest an order. Raises ApiError when the venue refuses it; then nothing changed.
+
+        Given `most`, no more than that trades, and what would trade beyond it expires.
+        """
         self._judge(account, new)
         order_id = self._take_order_id()
         price = plain(new.price or ZERO)
@@ -79,8 +82,8 @@ class Exchange(Record):
         )  # fmt: skip
         order = self.orders[order_id]
         if new.tif != "FOK" or self._available(order) >= order.qty:
-            self._match(order, now)
-        if order.is_open and (new.type == "MARKET" or new.tif != "GTC"):
+            self._match(order, now, most)
+        if order.is_open and (new.type == "MARKET" or new.tif != "GTC" or order.executed == most):
             self._emit(events.Expired(t=now, order_id=order_id, client_order_id=order.client_order_id, account=account))
         elif order.is_open:
             self._rest(order)
@@ -177,14 +180,14 @@ class Exchange(Record):
         resting = self.books[order.symbol].against(OPPOSITE[order.side], order.limit)
         return sum((r.remaining for r in resting if r.account != order.account), ZERO)
 
-    def _match(self, order: Order, now: float) -> None:
-        book = self.books[order.symbol]
-        while order.executed < order.qty and (resting := book.front(OPPOSITE[order.side], order.limit)):
+    def _match(self, order: Order, now: float, most: Decimal | None = None) -> None:
+        book, most = self.books[order.symbol], order.qty if most is None else min(most, order.qty)
+        while order.executed < most and (resting := book.front(OPPOSITE[order.side], order.limit)):
             if resting.account == order.account:
                 book.remove(resting.order_id)
                 self._expire_own(resting, now)
             else:
-                self._trade(order, resting, now)
+                self._trade(order, resting, min(most - order.executed, resting.remaining), now)
 
     def _expire_own(self, resting: Resting, now: float) -> None:
         own = self.orders.get(resting.order_id)
@@ -193,8 +196,7 @@ class Exchange(Record):
                 events.Expired(t=now, order_id=own.order_id, client_order_id=own.client_order_id, account=own.account)
             )
 
-    def _trade(self, taker: Order, resting: Resting, now: float) -> None:
-        qty = min(taker.qty - taker.executed, resting.remaining)
+    def _trade(self, taker: Order, resting: Resting, qty: Decimal, now: float) -> None:
         trade_id = self.next_trade_ids[taker.symbol]
         maker = self.orders.get(resting.order_id)
         maker_cid = maker.client_order_id if maker else f"house-{resting.order_id}"

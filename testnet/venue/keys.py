@@ -51,6 +51,7 @@ class Keys:
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._by_key = {account.api_key: account for one in accounts for account in _by_each_key(one)}
+        self.first = next((account.name for account in self._by_key.values()), "")
 
     def account(self, api_key: str) -> Account:
         """The account of a key. Raises ApiError -2014 without a key, -2015 for an unknown one."""

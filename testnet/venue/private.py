@@ -85,7 +85,7 @@ class Private:
         kind = params.get("newOrderRespType", "ACK" if new.type == "LIMIT_MAKER" else "FULL")
         if kind not in RESPONSES:
             raise errors.illegal("newOrderRespType")
-        order = self._desk.exchange.submit(account, new, time.time())
+        order = self._desk.submit(account, new)
         fills = []
         for trade in reversed(self._desk.exchange.trades[account, order.symbol]):
             if trade.order_id != order.order_id:

@@ -102,7 +102,7 @@ class Record:
             case events.Canceled() | events.Expired():
                 return self._end(event, "CANCELED" if isinstance(event, events.Canceled) else "EXPIRED")
             case events.Rollback():
-                self._void(set(event.trades))
+                self._void(event.to_seq)
             case events.Transfer():
                 self.accounts.add(event.account, event.asset, Decimal(event.amount))
                 self.accounts.add(HOUSE, event.asset, -Decimal(event.amount))
@@ -144,14 +144,15 @@ class Record:
         self.accounts.add(trade.account, got, received - fee)
         self.accounts.add(HOUSE, trade.fee_asset, fee)
 
-    def _void(self, ids: set[int]) -> None:
-        """Take trades back. Their orders have ended; one that was FILLED counts as CANCELED then."""
-        sides: dict[int, list[events.Trade]] = defaultdict(list)
+    def _void(self, to_seq: int) -> None:
+        """Take back all trades after that line of the journal. Their orders have ended; one that was FILLED counts as
+        CANCELED then. Numbers are given once: a trade that is void keeps its own."""
+        sides: dict[tuple[str, int], list[events.Trade]] = defaultdict(list)
         for key, made in self.trades.items():
             for trade in made:
-                if trade.trade_id in ids:
-                    sides[trade.trade_id].append(trade)
-            self.trades[key] = [trade for trade in made if trade.trade_id not in ids]
+                if trade.seq > to_seq:
+                    sides[trade.symbol, trade.trade_id].append(trade)
+            self.trades[key] = [trade for trade in made if trade.seq <= to_seq]
         for both in sides.values():
             if len(both) == 1:  # the house has no list of its trades; its side is the mirror of the other
                 both.append(structs.replace(both[0], account=HOUSE, side=OPPOSITE[both[0].side], fee="0"))
@@ -162,8 +163,8 @@ class Record:
                     order.quote_executed -= Decimal(trade.quote_qty)
                     order.status = "CANCELED" if order.status == "FILLED" else order.status
         for symbol, made_public in self.prints.items():
-            kept = (trade for trade in made_public if trade.trade_id not in ids)
-            self.prints[symbol] = deque(kept, maxlen=PRINTS)
+            kept = (trade for trade in made_public if (symbol, trade.trade_id) not in sides)
+            self.prints[symbol] = deque(kept, maxlen=made_public.maxlen)
 
     def _fill(self, order: Order, qty: Decimal, quote: Decimal, now: float) -> None:
         if order.type != "MARKET":  # the trade was paid from what is free: give back what was locked for it

@@ -14,6 +14,7 @@ from stormdesk.testnet.venue import errors, signing
 from stormdesk.testnet.venue.api import Api, Ask
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.faults.acting import Acting
 from stormdesk.testnet.venue.wsapi import WsApi
 
 
@@ -24,11 +25,13 @@ class Rest:
         self._desk = desk
         self._api = Api(desk)
         self._sockets = WsApi(desk, self._api)
+        self._acting = Acting(desk.weather, desk.keys)
 
     @web.middleware
     async def speak(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn errors into the venue's JSON, and say how much weight was used."""
         remote = request.remote or ""
+        await self._acting.ready()
         try:
             response = await handler(request)
         except ApiError as error:
@@ -40,7 +43,7 @@ class Rest:
             response = json_response({"code": -1000, "msg": error.reason}, error.status)
         if not response.prepared:
             response.headers["X-MBX-USED-WEIGHT-1M"] = str(self._desk.limits.used(remote, time.time()))
-        return response
+        return await self._acting.answer(request, response)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any path: a WebSocket, or a request of the table."""

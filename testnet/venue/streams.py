@@ -12,6 +12,8 @@ from aiohttp import WSCloseCode, web
 
 from stormdesk.testnet.venue import events, messages
 from stormdesk.testnet.venue.exchange import Exchange, Happening
+from stormdesk.testnet.venue.faults.model import Document
+from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.record import HOUSE
 from stormdesk.testnet.venue.rules import Rules
 from stormdesk.testnet.venue.sockets import Client, text_of
@@ -31,12 +33,14 @@ class MarketRequest(msgspec.Struct):
 class Hub:
     """All connections, the market streams, and what accounts are told."""
 
-    def __init__(self, exchange: Exchange, users: Users, rules: Rules) -> None:
+    def __init__(self, exchange: Exchange, users: Users, rules: Rules, weather: Weather) -> None:
         self.clients: set[Client] = set()
         self.dropped: Counter[str] = Counter()
         self._exchange = exchange
         self._users = users
         self._rules = rules
+        self._weather = weather
+        self._waiting: list[Callable[[], None]] = []  # what was asked while the venue was frozen
         self._market: dict[str, set[Client]] = defaultdict(set)
         self._tops: dict[str, tuple[object, object]] = {}
         self._slow = {symbol: book.reader() for symbol, book in exchange.books.items()}
@@ -56,7 +60,10 @@ class Hub:
                 self._report(happening)
 
     def tick(self, now: float) -> None:
-        """Tell what changed in the books since the last tick, and from time to time the rest."""
+        """Answer what had to wait, tell what changed in the books since the last tick, and from time to time the rest."""
+        waiting, self._waiting = self._waiting, []
+        for answer in waiting:
+            answer()
         self._ticks += 1
         slow = self._ticks % SLOW_TICKS == 0
         for symbol, book in self._exchange.books.items():
@@ -80,15 +87,15 @@ class Hub:
             self._tops[symbol] = best
             self._tell(f"{symbol.lower()}@bookTicker", lambda: messages.book_ticker(symbol, book))
 
-    def _tell(self, stream: str, make: Callable[[], object]) -> None:
+    def _tell(self, stream: str, make: Callable[[], Document]) -> None:
         clients = self._market.get(stream)
         if not clients:
             return
-        document = make()
-        raw = text_of(document)
-        wrapped = text_of({"stream": stream, "data": document})
-        for client in clients:
-            client.send(wrapped if client.wrapped else raw)
+        for document in self._weather.market(stream, make(), time.monotonic()):
+            raw = text_of(document)
+            wrapped = text_of({"stream": stream, "data": document})
+            for client in clients:
+                client.send(wrapped if client.wrapped else raw)
 
     def _report(self, happening: Happening) -> None:
         order = happening.order
@@ -103,10 +110,17 @@ class Hub:
     # -- connections ---------------------------------------------------------------------------------------------
 
     async def serve(self, client: Client, answer: Callable[[Client, str], None]) -> web.WebSocketResponse:
-        """Talk with a client until the connection ends, and forget it."""
+        """Talk with a client until the connection ends, and forget it. While the venue is frozen nothing is answered."""
+
+        def awake(client: Client, text: str) -> None:
+            if self._weather.frozen(time.monotonic()):
+                self._waiting.append(lambda: answer(client, text))
+            else:
+                answer(client, text)
+
         self.clients.add(client)
         try:
-            await client.talk(answer)
+            await client.talk(awake)
         finally:
             self.clients.discard(client)
             self._users.forget(client)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.faults.model import Document
+from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.params import Params
 from stormdesk.testnet.venue.sockets import Client, text_of
 
@@ -33,8 +35,9 @@ class Subscription:
 class Users:
     """Subscriptions by account, and listen keys. A key that is not kept alive for `key_life_s` seconds expires."""
 
-    def __init__(self, key_life_s: float) -> None:
+    def __init__(self, key_life_s: float, weather: Weather) -> None:
         self._life_s = key_life_s
+        self._weather = weather
         self._told: dict[str, set[Subscription]] = defaultdict(set)
         self._keys: dict[str, tuple[str, float]] = {}  # account and end of life by listen key
         self._numbers: dict[Client, int] = defaultdict(int)
@@ -42,10 +45,24 @@ class Users:
     def listening(self, account: str) -> bool:
         return bool(self._told.get(account))
 
-    def tell(self, account: str, document: object) -> None:
-        """Tell all who listen to an account."""
-        for subscription in self._told[account]:
-            subscription.tell(document)
+    def tell(self, account: str, document: Document) -> None:
+        """Tell all who listen to an account what happened to it."""
+        for told in self._weather.user(account, document, time.monotonic()):
+            for subscription in self._told[account]:
+                subscription.tell(told)
+
+    def broadcast(self, document: Document, now: float) -> int:
+        """Tell all who listen to any account something about the venue; how many there are."""
+        listening = list(self._all(lambda _: True))
+        for _, subscription in listening:
+            subscription.tell({**document, "E": int(now * 1000)})
+        return len(listening)
+
+    def greet(self, client: Client) -> None:
+        """Tell somebody who has just begun to listen what he has missed about the venue."""
+        for document in self._weather.greetings(time.monotonic()):
+            for _, subscription in self._all(lambda one: one.client is client):
+                subscription.tell({**document, "E": int(time.time() * 1000)})
 
     # -- the WebSocket API ---------------------------------------------------------------------------------------
 
@@ -62,7 +79,7 @@ class Users:
         def chosen(subscription: Subscription) -> bool:
             return subscription.client is client and number in (None, subscription.number)
 
-        return self._end(chosen, {"e": "eventStreamTerminated", "E": int(now * 1000)})
+        return self._end(chosen, {"e": "eventStreamTerminated", "E": int(now * 1000)}) > 0
 
     def terminate(self, account: str, now: float) -> int:
         """End all subscriptions of an account, as when its key is revoked; how many there were."""
@@ -73,6 +90,22 @@ class Users:
         event = {"e": "eventStreamTerminated", "E": int(now * 1000)}
         self._end(lambda subscription: subscription in self._told[account], event)
         return told
+
+    def end_streams(self, now: float) -> int:
+        """End all subscriptions of the WebSocket API; how many there were."""
+        event = {"e": "eventStreamTerminated", "E": int(now * 1000)}
+        return self._end(lambda subscription: not subscription.listen_key, event)
+
+    def expire_keys(self, now: float) -> int:
+        """End all listen keys; how many there were."""
+        keys = list(self._keys)
+        for key in keys:
+            self._expire(key, now)
+        return len(keys)
+
+    def lose(self) -> None:
+        """Forget who listens, without a word; the connections stay up."""
+        self._told.clear()
 
     def forget(self, client: Client) -> None:
         """The connection is gone."""
@@ -125,12 +158,12 @@ class Users:
         event = {"e": "listenKeyExpired", "E": int(now * 1000), "listenKey": key}
         self._end(lambda subscription: subscription.listen_key == key, event)
 
-    def _end(self, chosen: Callable[[Subscription], bool], event: object) -> bool:
+    def _end(self, chosen: Callable[[Subscription], bool], event: object) -> int:
         ended = list(self._all(chosen))
         for account, subscription in ended:
             subscription.tell(event)
             self._told[account].discard(subscription)
-        return bool(ended)
+        return len(ended)
 
     def _all(self, chosen: Callable[[Subscription], bool]) -> Iterator[tuple[str, Subscription]]:
         for account, subscriptions in self._told.items():

@@ -85,6 +85,8 @@ class WsApi:
             self._say(client, asked.id, error.status, {"error": refusal})
         else:
             self._say(client, asked.id, 200, {"result": result})
+            if asked.method.startswith("userDataStream.subscribe"):
+                self._desk.users.greet(client)
 
     def _say(self, client: Client, id_: int | str | None, status: int, what: Mapping[str, Any]) -> None:
         used = self._desk.limits.used(client.remote, time.time())

@@ -148,7 +148,7 @@ class Stack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.port = {name: _free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
+        self.port = {name: free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
         self._wraps: dict[str, list[str]] = {}
         self._disks: dict[str, Disk] = {}
@@ -340,7 +340,7 @@ def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", image, str(spot), pattern]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,0 +1,79 @@
+"""Carries out what faults want of the venue as a whole: the journal, user streams, rollbacks, orders by hand."""
+
+from __future__ import annotations
+
+import time
+from decimal import ROUND_UP, Decimal
+from typing import TYPE_CHECKING
+
+from stormdesk.testnet.venue import events, faults
+from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.exchange import NewOrder
+from stormdesk.testnet.venue.faults.model import (
+    Active,
+    Announce,
+    Broadcast,
+    Deed,
+    EndUserStreams,
+    ExpireListenKeys,
+    LoseUserStreams,
+    PlaceOrder,
+    Tell,
+    UndoTrades,
+)
+
+if TYPE_CHECKING:
+    from stormdesk.testnet.venue.desk import Desk
+
+
+def perform(desk: Desk, active: Active, deed: Deed) -> int:
+    """Do it; how many hits that was."""
+    now = time.time()
+    match deed:
+        case Announce():
+            desk.note(
+                events.Fault(
+                    t=now, name=active.fault.name, on=deed.on, params=faults.parameters(active.fault),
+                    seed=active.seed, hits=active.hits,
+                )
+            )  # fmt: skip
+        case Broadcast():
+            return desk.users.broadcast(deed.document, now)
+        case Tell():
+            desk.users.tell(deed.account, deed.document)
+        case EndUserStreams():
+            return desk.users.end_streams(now)
+        case LoseUserStreams():
+            desk.users.lose()
+        case ExpireListenKeys():
+            return desk.users.expire_keys(now)
+        case UndoTrades():
+            return _undo(desk, now - deed.last_s, now)
+        case PlaceOrder():
+            return _place(desk, active, deed)
+    return 0
+
+
+def _undo(desk: Desk, since: float, now: float) -> int:
+    """Roll back to the line before the first trade of a client since then; how many trades that were."""
+    undone = [trade for made in desk.exchange.trades.values() for trade in made if trade.t >= since]
+    if not undone:
+        return 0
+    first = min(trade.seq if trade.maker else trade.seq - 1 for trade in undone)  # the maker's side comes first
+    ids = desk.exchange.rollback(first - 1, now)
+    desk.commit()
+    return len(ids)
+
+
+def _place(desk: Desk, active: Active, deed: PlaceOrder) -> int:
+    """1 when the order was accepted. Its client id starts as those of the venue's web page do."""
+    symbol = next(iter(desk.exchange.symbols.values()))
+    qty = (Decimal(deed.worth) / desk.exchange.reference(symbol.name)).quantize(symbol.step, ROUND_UP)
+    account, cid = desk.keys.first, f"web_{active.id}"[:36]
+    desk.note(events.Mark(t=time.time(), what="external-order", detail={"client_order_id": cid, "account": account}))
+    try:
+        desk.exchange.submit(account, NewOrder(cid, symbol, deed.side, "MARKET", qty), time.time())
+    except ApiError:
+        return 0
+    desk.commit()
+    return 1

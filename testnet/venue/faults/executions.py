@@ -1,0 +1,61 @@
+"""Faults of the engine: orders that trade less than they could, trades that are undone, orders nobody here sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar
+
+from stormdesk.testnet.venue.faults.model import Active, Choice, Deed, Fault, PlaceOrder, UndoTrades, override
+from stormdesk.values import Count, Duration, Percent
+
+
+class Side(Choice):
+    """Of an order."""
+
+    NAMES = ("SELL", "BUY")
+
+
+@dataclass(frozen=True)
+class PartialFill(Fault):
+    """What would trade beyond that part expires."""
+
+    name: ClassVar[str] = "partial-fill"
+    title: ClassVar[str] = "Fill orders in part, expire the rest"
+
+    share: Percent = field(default=Percent(50), metadata={"help": "of the new orders"})
+    filled: Percent = field(default=Percent(50), metadata={"help": "of an order's quantity that may trade"})
+
+    @override
+    def most(self, qty: Decimal, active: Active) -> Decimal | None:
+        return qty * Decimal(str(float(self.filled))) / 100 if active.chance(self.share) else None
+
+
+@dataclass(frozen=True)
+class Rollback(Fault):
+    """At once, and for good: open orders are taken back, the trades are void, what they moved goes back."""
+
+    name: ClassVar[str] = "rollback"
+    title: ClassVar[str] = "Undo the trades of the last seconds"
+
+    last: Duration = field(default=Duration("10s"), metadata={"help": "how far back"})
+
+    @override
+    def begin(self, active: Active) -> Sequence[Deed]:
+        return [UndoTrades(float(self.last))]
+
+
+@dataclass(frozen=True)
+class ExternalOrder(Fault):
+    """As if somebody had used the venue's web page: a market order of the desk's account, at once and for good."""
+
+    name: ClassVar[str] = "external-order"
+    title: ClassVar[str] = "Trade by hand for the desk's account"
+
+    side: Side = field(default=Side("SELL"), metadata={"help": "of the order; SELL closes a part of what is held"})
+    worth: Count = field(default=Count(100), metadata={"help": "of the order, in the quote asset"})
+
+    @override
+    def begin(self, active: Active) -> Sequence[Deed]:
+        return [PlaceOrder(str(self.side), int(self.worth))]

@@ -1,0 +1,159 @@
+"""Faults of the streams: what is sent twice, not at all, or from the past; and streams that end. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from stormdesk.testnet.venue.faults.model import (
+    Act,
+    Active,
+    Asked,
+    Broadcast,
+    Choice,
+    Deed,
+    Document,
+    EndUserStreams,
+    ExpireListenKeys,
+    Fault,
+    LoseUserStreams,
+    Refusal,
+    Refuse,
+    Say,
+    Tell,
+    override,
+)
+from stormdesk.values import Duration, Percent
+
+LOST = {"e": "brokerStatus", "code": 1100, "msg": "Connectivity to the venue has been lost."}
+BACK_WITHOUT_DATA = {"e": "brokerStatus", "code": 1101, "msg": "Connectivity restored, data lost: subscribe again."}
+BACK_WITH_DATA = {"e": "brokerStatus", "code": 1102, "msg": "Connectivity restored, data kept."}
+MARKET_PATHS = ("depth", "ticker/bookTicker", "ticker/price")
+
+
+class Restored(Choice):
+    """How the broker comes back: 1101, or 1102."""
+
+    NAMES = ("data-lost", "data-kept")
+
+
+@dataclass(frozen=True)
+class DuplicateReport(Fault):
+    """The same executionReport, trade id and all, two times in a row."""
+
+    name: ClassVar[str] = "duplicate-report"
+    title: ClassVar[str] = "Send execution reports twice"
+
+    share: Percent = field(default=Percent(50), metadata={"help": "of the reports"})
+
+    @override
+    def user(self, account: str, document: Document, active: Active) -> Sequence[Document] | None:
+        if document["e"] != "executionReport" or not active.chance(self.share):
+            return None
+        return document, document
+
+
+@dataclass(frozen=True)
+class SkipDepth(Fault):
+    """A range of update ids is never sent, so the next message does not follow the last."""
+
+    name: ClassVar[str] = "skip-depth"
+    title: ClassVar[str] = "Leave out depth updates"
+
+    share: Percent = field(default=Percent(10), metadata={"help": "of the depth messages"})
+
+    @override
+    def market(self, stream: str, document: Document, active: Active) -> Sequence[Document] | None:
+        return () if "@depth" in stream and active.chance(self.share) else None
+
+
+@dataclass(frozen=True)
+class StaleData(Fault):
+    """Messages keep coming, but each says what the first one said; so do the book and the prices over REST."""
+
+    name: ClassVar[str] = "stale-data"
+    title: ClassVar[str] = "Repeat old market data"
+
+    share: Percent = field(default=Percent(100), metadata={"help": "of the messages and answers"})
+
+    @override
+    def market(self, stream: str, document: Document, active: Active) -> Sequence[Document] | None:
+        old = active.memory.setdefault(stream, document)
+        return (old,) if old is not document and active.chance(self.share) else None
+
+    @override
+    def answer(self, asked: Asked, document: Any, active: Active) -> Act | None:
+        if asked.path not in MARKET_PATHS:
+            return None
+        old = active.memory.setdefault((asked.path, asked.symbol), document)
+        return Say(old) if old is not document and active.chance(self.share) else None
+
+
+@dataclass(frozen=True)
+class TokenExpiry(Fault):
+    """eventStreamTerminated, while market data and REST live on."""
+
+    name: ClassVar[str] = "token-expiry"
+    title: ClassVar[str] = "End user streams"
+
+    every: Duration = field(default=Duration("5s"), metadata={"help": "again after this, for those who came back"})
+
+    @override
+    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+        return [EndUserStreams()] if _due(active, now, float(self.every)) else ()
+
+
+@dataclass(frozen=True)
+class ListenKeyExpiry(Fault):
+    """listenKeyExpired, for clients of the legacy user stream."""
+
+    name: ClassVar[str] = "listen-key-expiry"
+    title: ClassVar[str] = "Expire legacy listen keys"
+
+    every: Duration = field(default=Duration("5s"), metadata={"help": "again after this, for keys made meanwhile"})
+
+    @override
+    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+        return [ExpireListenKeys()] if _due(active, now, float(self.every)) else ()
+
+
+def _due(active: Active, now: float, every_s: float) -> bool:
+    due = now >= active.memory.get("next", now)
+    if due:
+        active.memory["next"] = now + every_s
+    return bool(due)
+
+
+@dataclass(frozen=True)
+class Persona(Fault):
+    """The venue as a broker that loses its own line: 1100, and at the end 1101 or 1102. Orders are not taken meanwhile,
+    and what happens to those that rest is told afterwards (1102) or never (1101, and the subscription is gone)."""
+
+    name: ClassVar[str] = "persona"
+    title: ClassVar[str] = "Broker persona: 1100, then 1101 or 1102"
+
+    restored: Restored = field(default=Restored("data-lost"), metadata={"help": "1101, or 1102"})
+
+    @override
+    def begin(self, active: Active) -> Sequence[Deed]:
+        return [Broadcast(LOST)]
+
+    @override
+    def greeting(self) -> Document | None:
+        return LOST
+
+    @override
+    def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
+        return Refuse(503, -1001, "Internal error; unable to process your request.") if asked.changes else None
+
+    @override
+    def user(self, account: str, document: Document, active: Active) -> Sequence[Document] | None:
+        active.memory.setdefault("kept", []).append((account, document))
+        return ()
+
+    @override
+    def end(self, active: Active) -> Sequence[Deed]:
+        if self.restored == "data-lost":
+            return [Broadcast(BACK_WITHOUT_DATA), LoseUserStreams()]
+        return [Broadcast(BACK_WITH_DATA), *(Tell(*kept) for kept in active.memory.get("kept", ()))]

@@ -1,0 +1,260 @@
+"""What a fault of the venue is: parameters with a help text, and what it decides at each hook. Pure.
+
+A fault never acts. At a hook it answers with an act (for one request or message) or with deeds (for the venue as a
+whole), and `acting.py` carries them out. Its randomness is the seeded one of its `Active`, its clock an argument.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any, ClassVar, Self
+
+import msgspec
+
+from stormdesk.errors import UsageError
+from stormdesk.values import Duration, Percent, Value, shown
+
+if sys.version_info >= (3, 12):
+    from typing import override as override  # noqa: PLC0414 -- ours import it from here
+else:
+    from typing_extensions import override as override  # noqa: PLC0414 -- ours import it from here
+
+Document = dict[str, Any]
+ORDER_PATHS = frozenset({"order", "openOrders", "order/cancelReplace"})
+
+
+# -- values that only these faults have --------------------------------------------------------------------------
+
+
+class Choice(Value, str):
+    """One of some words."""
+
+    NAMES: ClassVar[tuple[str, ...]]
+
+    @override
+    def __init_subclass__(cls) -> None:
+        cls.WORD = "|".join(cls.NAMES)
+        cls.EXAMPLE = cls.NAMES[0]
+
+    def __new__(cls, value: str) -> Self:
+        if value not in cls.NAMES:
+            raise UsageError(f"{shown(value)}: must be one of {', '.join(cls.NAMES)}, e.g. {cls.EXAMPLE}")
+        return super().__new__(cls, value)
+
+
+class Scope(Choice):
+    """Which requests: those that change orders, all signed ones, all."""
+
+    NAMES = ("orders", "signed", "all")
+
+
+class Offset(Value, float):
+    """Seconds that a clock is ahead, or with a minus sign behind: `5s`, `-500ms`."""
+
+    WORD = "[-]TIME"
+    EXAMPLE = "-5s"
+
+    def __new__(cls, value: str | float) -> Self:
+        match = re.fullmatch(r"(-?)(.*)", str(value) if isinstance(value, str) else f"{value:g}s", re.DOTALL)
+        assert match is not None
+        seconds = float(Duration(match[2]))
+        return super().__new__(cls, -seconds if match[1] else seconds)
+
+    @override
+    def __str__(self) -> str:
+        return ("-" if self < 0 else "") + str(Duration(abs(float(self))))
+
+
+# -- what a fault sees -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A REST request: `path` is what follows /api/v3/; `account` is whose key it carries, "" for none; `symbol` too."""
+
+    method: str
+    path: str
+    account: str
+    remote: str
+    symbol: str = ""
+
+    @property
+    def places(self) -> bool:
+        return self.method == "POST" and self.path == "order"
+
+    @property
+    def changes(self) -> bool:
+        """Does it place or cancel?"""
+        return self.method in ("POST", "DELETE") and self.path in ORDER_PATHS
+
+    def within(self, scope: Scope) -> bool:
+        return scope == "all" or (scope == "signed" and bool(self.account)) or (scope == "orders" and self.changes)
+
+
+@dataclass(eq=False)
+class Active:
+    """A fault that is in: its seeded randomness, what it remembers, how often it struck. Instants are monotonic seconds."""
+
+    id: str
+    fault: Fault
+    seed: int
+    for_s: float
+    until: float
+    hits: int = 0
+    on: bool = True
+    memory: dict[Any, Any] = field(default_factory=dict)
+    random: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+
+    def chance(self, share: Percent) -> bool:
+        """The next decision: yes with that probability."""
+        return self.random.random() * 100 < share
+
+
+# -- what a fault may want of one request or answer --------------------------------------------------------------
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Answer with this error instead."""
+
+    status: int
+    code: int
+    msg: str
+
+
+class Throttle(msgspec.Struct, frozen=True):
+    """Answer with 429 or 418 and Retry-After. `early`: it had been told to wait already."""
+
+    status: int
+    retry_after_s: float
+    early: bool
+
+
+class Late(msgspec.Struct, frozen=True):
+    """Answer that much later."""
+
+    seconds: float
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Never answer; once the fault is over the connection ends."""
+
+
+class Break(msgspec.Struct, frozen=True):
+    """Send that part of the body, then reset the connection."""
+
+    percent: float
+
+
+class Say(msgspec.Struct, frozen=True):
+    """Answer with this document instead."""
+
+    document: Any
+
+
+Refusal = Refuse | Throttle
+Act = Refuse | Late | Silence | Break | Say
+
+
+# -- what a fault may want of the venue --------------------------------------------------------------------------
+
+
+class Announce(msgspec.Struct, frozen=True):
+    """Put into the journal that the fault is in, or over."""
+
+    on: bool
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """Tell everybody who listens to a user stream."""
+
+    document: Document
+
+
+class Tell(msgspec.Struct, frozen=True):
+    """Tell those who listen to one account's user stream."""
+
+    account: str
+    document: Document
+
+
+class EndUserStreams(msgspec.Struct, frozen=True):
+    """End the user streams of the WebSocket API; each is told so."""
+
+
+class LoseUserStreams(msgspec.Struct, frozen=True):
+    """Forget who listens to user streams; nobody is told."""
+
+
+class ExpireListenKeys(msgspec.Struct, frozen=True):
+    """End every legacy listen key."""
+
+
+class UndoTrades(msgspec.Struct, frozen=True):
+    """Roll back the trades of the last seconds."""
+
+    last_s: float
+
+
+class PlaceOrder(msgspec.Struct, frozen=True):
+    """A market order of the first account that no client of ours sent; worth that much of the quote asset."""
+
+    side: str
+    worth: int
+
+
+Deed = Announce | Broadcast | Tell | EndUserStreams | LoseUserStreams | ExpireListenKeys | UndoTrades | PlaceOrder
+
+
+class Fault:
+    """A fault of the venue. Subclasses are frozen dataclasses whose fields are the parameters; they override the hooks
+    that they are about. A hook that returns None leaves things as they are and is no hit."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]  # verb first, for the menu
+    freezes: ClassVar[bool] = False  # does the engine stand still?
+
+    def holds(self) -> bool:
+        """Do requests wait until the fault is over?"""
+        return False
+
+    def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
+        """Before the venue judges a request."""
+
+    def answer(self, asked: Asked, document: Any, active: Active) -> Act | None:
+        """The venue did what was asked and is about to say so."""
+
+    def most(self, qty: Decimal, active: Active) -> Decimal | None:
+        """How much of a new order may trade at once; the rest of what would trade expires."""
+
+    def market(self, stream: str, document: Document, active: Active) -> Sequence[Document] | None:
+        """What is sent on a market stream instead of this message."""
+
+    def user(self, account: str, document: Document, active: Active) -> Sequence[Document] | None:
+        """What is sent on an account's user stream instead of this event."""
+
+    def greeting(self) -> Document | None:
+        """What somebody hears who begins to listen to a user stream."""
+
+    def offset_s(self) -> float:
+        """How far ahead the clock is that clients see."""
+        return 0.0
+
+    def begin(self, active: Active) -> Sequence[Deed]:
+        """The fault goes in."""
+        return ()
+
+    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+        """Some time passed."""
+        return ()
+
+    def end(self, active: Active) -> Sequence[Deed]:
+        """The fault is over."""
+        return ()

@@ -1,0 +1,155 @@
+"""Which faults are in, and what they decide together. Pure: time is an argument, in monotonic seconds.
+
+A fault ends by itself at its deadline, whoever put it in. Every decision that changes something is a hit of its fault.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from stormdesk.testnet.venue.faults.model import (
+    Act,
+    Active,
+    Announce,
+    Asked,
+    Break,
+    Deed,
+    Document,
+    Fault,
+    Refusal,
+    Refuse,
+    Say,
+    Silence,
+)
+
+LAST = (Refuse, Silence, Break)  # after one of these nothing is left to decide about an answer
+REMEMBER = 1000  # faults that ended
+
+
+class Weather:
+    """The faults of one venue. `active` is false in fine weather, so that it costs nothing then."""
+
+    def __init__(self) -> None:
+        self.active: dict[str, Active] = {}
+        self.ended: deque[Active] = deque(maxlen=REMEMBER)
+        self._todo: list[tuple[Active, Deed]] = []
+
+    def begin(self, id_: str, fault: Fault, for_s: float, seed: int, now: float) -> Active:
+        """Put a fault in. Asking again with an id that is known changes nothing."""
+        if (known := self.find(id_)) is not None:
+            return known
+        active = self.active[id_] = Active(id_, fault, seed, for_s, now + for_s)
+        self._todo += [(active, deed) for deed in (Announce(True), *fault.begin(active))]
+        return active
+
+    def find(self, id_: str) -> Active | None:
+        """A fault that is in or was."""
+        return self.active.get(id_) or next((active for active in self.ended if active.id == id_), None)
+
+    def end(self, id_: str) -> Active | None:
+        """Take a fault out, if it is in; None for an id that was never heard of."""
+        active = self.active.pop(id_, None)
+        if active is None:
+            return self.find(id_)
+        active.on = False
+        self.ended.append(active)
+        self._todo += [(active, deed) for deed in (*active.fault.end(active), Announce(False))]
+        return active
+
+    def turn(self, now: float) -> list[tuple[Active, Deed]]:
+        """What the venue has to do by now, in order; faults whose time is up end here."""
+        for active in list(self.active.values()):
+            if now >= active.until:
+                self.end(active.id)
+            else:
+                self._todo += [(active, deed) for deed in active.fault.tick(active, now)]
+        todo, self._todo = self._todo, []
+        return todo
+
+    # -- hooks ---------------------------------------------------------------------------------------------------
+
+    def refusal(self, asked: Asked, now: float) -> Refusal | None:
+        """Why a request is refused before it is judged."""
+        for active in self._in(now):
+            if (refusal := active.fault.request(asked, active, now)) is not None:
+                active.hits += 1
+                return refusal
+        return None
+
+    def holding(self, now: float) -> bool:
+        """Do requests wait now?"""
+        return any(active.fault.holds() for active in self._in(now))
+
+    def answer(self, asked: Asked, document: Any, now: float) -> list[tuple[Active, Act]]:
+        """What becomes of an answer; each fault sees the document that the one before it made."""
+        acts: list[tuple[Active, Act]] = []
+        for active in self._in(now):
+            act = active.fault.answer(asked, document, active)
+            if act is not None:
+                active.hits += 1
+                acts.append((active, act))
+            if isinstance(act, Say):
+                document = act.document
+            if isinstance(act, LAST):
+                break
+        return acts
+
+    def most(self, qty: Decimal, now: float) -> tuple[Decimal, Active] | None:
+        """How much of a new order may trade, and who says so. It is a hit only when the order would have traded more."""
+        for active in self._in(now):
+            if (most := active.fault.most(qty, active)) is not None:
+                return most, active
+        return None
+
+    def market(self, stream: str, document: Document, now: float) -> Sequence[Document]:
+        """What is sent on a market stream."""
+        return self._instead(now, document, lambda active, one: active.fault.market(stream, one, active))
+
+    def user(self, account: str, document: Document, now: float) -> Sequence[Document]:
+        """What is sent on an account's user stream."""
+        return self._instead(now, document, lambda active, one: active.fault.user(account, one, active))
+
+    def greetings(self, now: float) -> list[Document]:
+        """What somebody hears who begins to listen to a user stream."""
+        said = [active.fault.greeting() for active in self._in(now)]
+        return [document for document in said if document is not None]
+
+    def offset_s(self, now: float) -> float:
+        """How far ahead the clock is that clients see."""
+        total = 0.0
+        for active in self._in(now):
+            if offset_s := active.fault.offset_s():
+                active.hits += 1
+                total += offset_s
+        return total
+
+    def frozen(self, now: float) -> bool:
+        """Does the engine stand still?"""
+        freezing = [active for active in self._in(now) if active.fault.freezes]
+        for active in freezing:
+            active.hits += 1
+        return bool(freezing)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _in(self, now: float) -> Iterator[Active]:
+        return (active for active in list(self.active.values()) if now < active.until)
+
+    def _instead(
+        self, now: float, document: Document, decide: Callable[[Active, Document], Sequence[Document] | None]
+    ) -> Sequence[Document]:
+        documents: Sequence[Document] = (document,)
+        for active in self._in(now):
+            told: list[Document] = []
+            for one in documents:
+                instead = decide(active, one)
+                if instead is None:
+                    told.append(one)
+                else:
+                    active.hits += 1
+                    told += instead
+            documents = told
+        return documents

@@ -1,0 +1,139 @@
+"""The venue's faults as pure values: seeded, counted, over at their deadline."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from stormdesk.errors import UsageError
+from stormdesk.testnet.venue import faults
+from stormdesk.testnet.venue.faults import FAULTS
+from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Offset, Refuse
+from stormdesk.testnet.venue.faults.weather import Weather
+
+PLACE = Asked("POST", "order", "desk", "10.0.0.1")
+READ = Asked("GET", "account", "desk", "10.0.0.1")
+LOOK = Asked("GET", "depth", "", "10.0.0.1", "BTCUSDT")
+SHARED = sorted(name for name, kind in FAULTS.items() if "share" in kind.__dataclass_fields__)  # type: ignore[attr-defined]
+
+
+def decisions(name: str, seed: int, params: dict[str, str]) -> tuple[list[Any], int]:
+    """What a fault says to 120 rounds of everything that happens at a venue, and its hits."""
+    weather = Weather()
+    active = weather.begin("f", faults.make(name, params), 60, seed, 0.0)
+    said: list[Any] = []
+    for n in range(120):
+        now = n / 10
+        said += [weather.refusal(asked, now) for asked in (PLACE, READ, LOOK)]
+        for asked in (PLACE, READ, LOOK):
+            said.append([act for _, act in weather.answer(asked, {"orderId": n, "lastUpdateId": n}, now)])
+        said.append(weather.market("btcusdt@depth", {"e": "depthUpdate", "u": n}, now))
+        said.append(weather.user("desk", {"e": "executionReport", "i": n}, now))
+        limit = weather.most(Decimal(8), now)
+        said.append(limit[0] if limit else None)
+    return said, active.hits
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_the_same_seed_gives_the_same_decisions_and_another_one_others(name: str) -> None:
+    once, hits = decisions(name, 7, {"share": "50"})
+    assert decisions(name, 7, {"share": "50"}) == (once, hits)
+    assert decisions(name, 8, {"share": "50"})[0] != once
+    assert hits or name == "partial-fill"  # whose hits the engine knows
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_says_what_it_is_and_reads_back_what_it_prints(name: str) -> None:
+    kind = FAULTS[name]
+    assert kind.name == name
+    assert kind.title
+    assert all(field.metadata["help"] for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+    fault = faults.make(name, {})
+    assert faults.make(name, faults.parameters(fault)) == fault
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_after_its_deadline_a_fault_decides_nothing(name: str) -> None:
+    weather = Weather()
+    active = weather.begin("f", faults.make(name, {}), 5, 1, 100.0)
+    assert list(weather.active) == ["f"]
+    late: Sequence[object] = [
+        weather.refusal(PLACE, 105.0), weather.answer(PLACE, {"orderId": 1}, 105.0), weather.holding(105.0),
+        weather.market("btcusdt@depth", {"e": "depthUpdate"}, 105.0) != ({"e": "depthUpdate"},),
+        weather.user("desk", {"e": "executionReport"}, 105.0) != ({"e": "executionReport"},),
+        weather.most(Decimal(1), 105.0), weather.offset_s(105.0), weather.frozen(105.0), weather.greetings(105.0),
+    ]  # fmt: skip
+    assert not any(late)
+    deeds = [deed for _, deed in weather.turn(105.0)]
+    assert deeds[0] == Announce(True)
+    assert deeds[-1] == Announce(False)
+    assert not weather.active
+    assert not active.on
+    assert weather.find("f") is active
+    assert weather.turn(106.0) == []
+
+
+def test_ending_twice_and_asking_twice_change_nothing() -> None:
+    weather = Weather()
+    first = weather.begin("f", faults.make("delay", {}), 5, 1, 0.0)
+    assert weather.begin("f", faults.make("freeze", {}), 50, 2, 1.0) is first
+    assert weather.end("f") is first
+    assert weather.end("f") is first
+    assert weather.begin("f", faults.make("delay", {}), 5, 1, 2.0) is first, "a replayed request puts nothing in again"
+    assert weather.end("g") is None
+    assert [deed for _, deed in weather.turn(2.0)] == [Announce(True), Announce(False)]
+
+
+def test_each_fault_counts_its_own_hits() -> None:
+    weather = Weather()
+    error = weather.begin("e", faults.make("error-5xx", {"share": "100", "when": "before"}), 5, 1, 0.0)
+    delay = weather.begin("d", faults.make("delay", {"share": "100"}), 5, 1, 0.0)
+    for _ in range(3):
+        assert isinstance(weather.refusal(READ, 1.0), Refuse)
+    weather.answer(LOOK, {}, 1.0)
+    assert (error.hits, delay.hits) == (3, 1)
+
+
+def test_a_lost_answer_is_the_last_word_about_it() -> None:
+    weather = Weather()
+    weather.begin("d", faults.make("drop-response", {"share": "100"}), 5, 1, 0.0)
+    other = weather.begin("p", faults.make("partial-response", {"share": "100"}), 5, 1, 0.0)
+    assert len(weather.answer(PLACE, {"orderId": 1}, 1.0)) == 1
+    assert other.hits == 0
+
+
+def test_streams_end_again_for_those_who_came_back() -> None:
+    weather = Weather()
+    weather.begin("t", faults.make("token-expiry", {"every": "5s"}), 12, 1, 0.0)
+    ends = [n for n in range(12) if any(isinstance(deed, EndUserStreams) for _, deed in weather.turn(float(n)))]
+    assert ends == [0, 5, 10]
+
+
+def test_chances_come_as_often_as_the_share_says() -> None:
+    active = Active("f", faults.make("delay", {}), 3, 1.0, 1.0)
+    share = faults.make("delay", {"share": "30"}).share  # type: ignore[attr-defined]
+    assert 250 < sum(active.chance(share) for _ in range(1000)) < 350
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5s", 5.0), ("-500ms", -0.5), ("-2m", -120.0)])
+def test_a_clock_may_be_ahead_or_behind(text: str, seconds: float) -> None:
+    assert float(Offset(text)) == seconds
+    assert str(Offset(text)) == text
+
+
+@pytest.mark.parametrize("text", ["5", "--5s", "fast", ""])
+def test_an_offset_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Offset(text)
+
+
+def test_who_has_to_wait_is_told_how_long_still_and_a_ban_grows() -> None:
+    weather = Weather()
+    weather.begin("b", faults.make("ban", {"retry_after": "4s"}), 60, 1, 0.0)
+    told = [weather.refusal(READ, now) for now in (0.0, 1.0, 2.0, 18.1)]
+    assert [(t.retry_after_s, t.early) for t in told if t] == [(4.0, False), (8.0, True), (16.0, True)]  # type: ignore[union-attr]
+    assert told[-1] is None
