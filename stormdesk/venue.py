@@ -20,6 +20,7 @@ from stormdesk.testnet.venue.faults import FAULTS
 from stormdesk.values import Hold, Seed
 
 SERVICE = "venue"
+CURL = ("curl", "-sS", "-m", "3")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class VenueFault:
     seed: Seed = dataclasses.field(default=Seed(0), metadata={"help": "of its choices; the same gives the same"})
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        return {"health": ("curl", "-sS", "-f", "-m", "3", f"{control_url(site.host)}/health")}
+        return {"health": (*CURL, "-f", f"{control_url(site.host)}/health")}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         base, short = control_url(site.host), self.name.removeprefix("venue.")
@@ -47,6 +48,7 @@ class VenueFault:
             "id": site.run_id, "name": short, "for_s": min(after_s, Hold.HIGH), "seed": int(self.seed), "params": params,
         }  # fmt: skip
         mark, mine = f"/run/.stormdesk-venue-{site.run_id}", f"{base}/faults/{site.run_id}"
+        body = msgspec.json.encode(asked).decode()
         detail = ", ".join(f"{key} {value}" for key, value in {**params, "seed": self.seed}.items())
         return Plan(
             fault=self.name,
@@ -60,11 +62,11 @@ class VenueFault:
             resources=(self.name,),
             steps=(
                 Step(
-                    ("sd_venue_fault", f"{base}/faults", msgspec.json.encode(asked).decode(), mark),
-                    (("sd_venue_end", mine, mark),),
+                    ("sd_ask_for", mark, *CURL, "-f", "-o", "/dev/null", "-d", body, f"{base}/faults"),
+                    (("sd_ask_to_end", mark, *CURL, "-w", " http=%{http_code}", "-X", "DELETE", mine),),
                 ),
             ),
-            witness=("sd_witness_venue", mine),
+            witness=("sd_witness_hits", *CURL, mine),
             files=(mark,),
         )
 

@@ -553,33 +553,38 @@ sd_service_note() {
   [ -n "$sd_value" ] || sd_write STEP "started_by=$1"
 }
 
-# Put a fault in at the venue: POST $2 (JSON) to $1. File $3 is there until the venue has said that the fault is over.
-sd_venue_fault() {
-  : >"$3" || return 1
-  curl -sS -f -m 5 -o /dev/null -H 'Content-Type: application/json' -d "$2" "$1"
+# Put a fault in that a service of the host keeps by itself, by asking it with "$2..". File $1 is there until the service has
+# said that the fault is over.
+sd_ask_for() {
+  : >"$1" || return 1
+  shift
+  "$@"
 }
 
-# The venue ends fault $1 (a URL), then file $2 goes. One that never heard of it, or that does not listen any more, has no
-# such fault: they live in its memory alone.
-sd_venue_end() {
-  [ -e "$2" ] || return 0
-  sd_said=$(curl -sS -m 3 -w ' http=%{http_code}' -X DELETE "$1" 2>/dev/null)
+# Ask the service with "$2.." to end the fault, then file $1 goes; the answer ends with http=<status>. A service that never
+# heard of the fault, or that does not listen any more (7), has no such fault: they live in its memory alone.
+sd_ask_to_end() {
+  [ -e "$1" ] || return 0
+  sd_mark=$1
+  shift
+  sd_said=$("$@" 2>/dev/null)
   case $?.${sd_said##* http=} in
     0.200) sd_hits=${sd_said#*\"hits\":}; sd_note "hits=${sd_hits%%[!0-9]*}" ;;
     0.404 | 7.*) ;;
     *) return 1 ;;
   esac
-  rm -f -- "$2"
+  rm -f -- "$sd_mark"
 }
 
-# Evidence that fault $1 (a URL) strikes: the venue counts each time. It may have to wait for somebody to be struck.
-sd_witness_venue() {
+# Evidence that a fault that a service keeps strikes: "$@" asks for it, and "hits" counts. Somebody must come and be struck,
+# so it may take a while.
+sd_witness_hits() {
   sd_now; sd_until=$((sd_now + 900))
   while :; do
-    sd_said=$(curl -sS -m 2 "$1" 2>&1)
+    sd_said=$("$@" 2>&1)
     sd_hits=${sd_said#*\"hits\":}
     sd_hits=${sd_hits%%[!0-9]*}
-    [ "${sd_hits:-0}" -eq 0 ] || { echo "the venue counts $sd_hits hits so far"; return 0; }
+    [ "${sd_hits:-0}" -eq 0 ] || { echo "$sd_hits hits so far"; return 0; }
     sd_now
     [ "$sd_now" -lt "$sd_until" ] || { echo "nothing was hit: $(printf '%.160s' "$sd_said")"; return 1; }
     sleep 0.2

@@ -75,8 +75,7 @@ class Expired(Event, tag="EXPIRED"):
 
 
 class Rollback(Event, tag="ROLLBACK"):
-    """All trades of clients after line `to_seq` are void: what they moved goes back. `trades` are their numbers, which
-    each symbol counts for itself."""
+    """All trades after line `to_seq` are void: what they moved goes back. `trades` are their numbers."""
 
     to_seq: int
     trades: list[int]

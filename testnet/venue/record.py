@@ -146,7 +146,7 @@ class Record:
 
     def _void(self, to_seq: int) -> None:
         """Take back all trades after that line of the journal. Their orders have ended; one that was FILLED counts as
-        CANCELED then. Numbers are given once: a trade that is void keeps its own."""
+        CANCELED then."""
         sides: dict[tuple[str, int], list[events.Trade]] = defaultdict(list)
         for key, made in self.trades.items():
             for trade in made:
