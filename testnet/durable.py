@@ -73,3 +73,15 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Put `data` over what is at `path`, which needs no free space where the file is as long already. Durable when this
+    returns, torn when it does not: only for documents whose readers take a torn one for the worst."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        _write_all(fd, data)
+        os.ftruncate(fd, len(data))
+        os.fsync(fd)
+    finally:
+        os.close(fd)

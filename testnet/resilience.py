@@ -123,6 +123,7 @@ class Health(Section, frozen=True):
 
 class Degraded(Section, frozen=True):
     rest_ms: Positive
+    window_s: Positive
 
 
 class Guard(Section, frozen=True):
@@ -161,6 +162,11 @@ class Resilience(Section, frozen=True):
     guard: Guard
     orchestrator: Orchestrator
     rto_s: dict[str, Positive]
+
+    def __post_init__(self) -> None:
+        lasts_s = self.leader.ttl_s * 0.9 - self.leader.renew_s
+        if lasts_s <= self.order.recv_window_ms / 1000:
+            raise ValueError(f"order.recv_window_ms must be below {lasts_s * 1000:.0f}, what the leader's lock lasts")
 
 
 def load(overrides: Overrides | None = None) -> Resilience:

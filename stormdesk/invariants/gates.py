@@ -13,7 +13,7 @@ from stormdesk.invariants.judging import MIN_ORDERS, gap, intents_of, order_sour
 from stormdesk.model import CheckResult
 
 FOREVER = float("inf")
-BREAKER = "breaker:"  # a gate for one symbol
+BREAKER, REPEATS = "breaker:", "repeats:"  # gates for one symbol, for one strategy
 KILL_SWITCH, STOP, FLAGS = "execution/kill_switch_state.json", "STOP.TXT", "global_flags.json"
 
 
@@ -28,7 +28,9 @@ class Shut:
 
     def stops(self, order: Accepted, t: float, grace_s: float) -> bool:
         """Was it shut for that order at `t`, and for so long that nothing could still be on its way?"""
-        concerns = not self.gate.startswith(BREAKER) or self.gate == f"{BREAKER}{order.symbol}"
+        strategy = order.client_order_id.split("-")[1:2]  # x-<strategy>-<epoch>-<digest>
+        own = (f"{BREAKER}{order.symbol}", f"{REPEATS}{''.join(strategy)}", f"{REPEATS}*")
+        concerns = not self.gate.startswith((BREAKER, REPEATS)) or self.gate in own
         return concerns and self.since + grace_s < t < self.until
 
 

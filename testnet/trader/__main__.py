@@ -15,10 +15,13 @@ from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import load
 from stormdesk.testnet.service import every, log, serve, start, until, write_pidfile
 from stormdesk.testnet.trader.config import Config
+from stormdesk.testnet.trader.gates.files import StateFile
 from stormdesk.testnet.trader.http import trader_app
 from stormdesk.testnet.trader.leader import Leader
+from stormdesk.testnet.trader.loops import Loops
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.store import Store
+from stormdesk.testnet.trader.throttle import Throttle
 from stormdesk.testnet.trader.trader import Trader
 from stormdesk.testnet.trader.venue import Venue
 
@@ -30,18 +33,23 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     ledger = await _open_ledger(Path(config.data_dir) / "ledger.jsonl", stop)
     if ledger is None:
         return
+    numbers = load(config.resilience)
     metrics = Metrics()
     metrics.corrupt.set(ledger.corrupt)
     store = Store(config.postgres, config.instance)
     redis, bus = connect(config.redis), RedisBus(config.redis, config.stream)
     lock_file = Path(config.data_dir) / "runtime" / "leader_lock.json"
-    numbers = load(config.resilience).leader
-    leader = Leader(redis, config.leader_key, config.instance, numbers, lock_file, former_self_dead=former_self_dead)
+    leader = Leader(
+        redis, config.leader_key, config.instance, numbers.leader, lock_file, former_self_dead=former_self_dead
+    )
+    throttle = Throttle(StateFile(Path(config.data_dir) / "runtime/venue_wait.json"), numbers)
     async with aiohttp.ClientSession() as session:
-        trader = Trader(config, ledger, store, Venue(config, session, metrics), leader, bus, metrics)
-        runner = await serve(trader_app(trader), config.listen)
+        venue = Venue(config, numbers.order, session, throttle, metrics)
+        trader = Trader(config, numbers, ledger, store, venue, leader, bus, metrics)
+        loops = Loops(trader)
+        runner = await serve(trader_app(trader, loops), config.listen)
         log.info("trader %s: answering on %s", config.instance, config.listen)
-        await until(stop, *trader.loops(), finish=trader.finish)
+        await until(stop, *loops.all(), finish=trader.finish)
         await leader.release()
         await runner.cleanup()
     ledger.close()

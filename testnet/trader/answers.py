@@ -27,8 +27,19 @@ class RefusedError(VenueError):
         self.code, self.retry_after_s = code, retry_after_s
 
 
+class NotSentError(RefusedError):
+    """We did not send it, for the venue's limits."""
+
+    def __init__(self, msg: str, wait_s: float) -> None:
+        super().__init__(0, f"not sent: {msg}", wait_s)
+
+
 class UnclearError(VenueError):
-    """Nobody knows whether it was done."""
+    """Nobody knows whether it was done. `answered`: the venue did say something."""
+
+    def __init__(self, msg: str, *, answered: bool = False) -> None:
+        super().__init__(msg)
+        self.answered = answered
 
 
 @dataclass(frozen=True)
@@ -45,13 +56,13 @@ def read(answer: Answer) -> Any:
     try:
         document = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:
-        raise UnclearError(f"HTTP {answer.status} without JSON") from None
+        raise UnclearError(f"HTTP {answer.status} without JSON", answered=True) from None
     if answer.status < 300:
         return document
     if not isinstance(document, dict) or not isinstance(code := document.get("code"), int):
-        raise UnclearError(f"HTTP {answer.status} without a code")
+        raise UnclearError(f"HTTP {answer.status} without a code", answered=True)
     msg = str(document.get("msg", ""))
     if answer.status >= 500 or code in UNCLEAR_CODES or "Duplicate" in msg:
-        raise UnclearError(f"HTTP {answer.status}: {code} {msg}")
+        raise UnclearError(f"HTTP {answer.status}: {code} {msg}", answered=True)
     wait = float(answer.retry_after) if answer.retry_after.isdigit() else 0.0
     raise RefusedError(code, msg, wait)

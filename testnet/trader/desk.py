@@ -1,12 +1,12 @@
-"""All orders that have not ended, and the one way in which an order is made.
+"""All orders that have not ended: what is heard of them, asked about them, and booked. sending.py makes them.
 
 Rules:
-1. INTENT durable in the ledger, then the row in PostgreSQL, then the request, once. If one step fails the next is not
-   taken.
-2. An order whose request has no clear answer is UNKNOWN. It is asked for by its client id and never sent again. Absent
-   for longer than QUIET_S after its send it was never accepted.
-3. A trade is booked once, by its trade id, in one statement with its positions. It may be told twice, or late.
-4. An order leaves memory when it has ended and all that it traded is booked.
+1. An order whose request has no clear answer is UNKNOWN. It is asked for by its client id and never sent again. Absent
+   for longer than `quiet_s` after its send it was never accepted.
+2. A trade is booked once, by its trade id, in one statement with its positions. It may be told twice, or late.
+3. An order leaves memory when it has ended and all that it traded is booked.
+4. A trade of an order that is not ours moves our positions all the same: it is booked, and reported as drift.
+5. One venue order id belongs to one client order id. A second one that claims it is not believed, it is asked about.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from stormdesk.testnet.ledger import Ledger, LedgerError
+from stormdesk.testnet.ledger import Ledger
+from stormdesk.testnet.resilience import Order
 from stormdesk.testnet.trader import sql
 from stormdesk.testnet.trader.answers import ABSENT, RefusedError, VenueError
-from stormdesk.testnet.trader.config import QUIET_S
-from stormdesk.testnet.trader.leader import Leader
+from stormdesk.testnet.trader.ids import PREFIX
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.signals import Instrument, Intent
 from stormdesk.testnet.trader.snapshot import Move
 from stormdesk.testnet.trader.states import TERMINAL, State, advance, from_venue
-from stormdesk.testnet.trader.store import Fill, Rows, Store, StoreError
+from stormdesk.testnet.trader.store import Fill, Rows, Store
 from stormdesk.testnet.trader.venue import Venue
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,12 @@ class Live:
     order_id: int | None = None
     executed: Decimal = ZERO
     booked: Decimal = ZERO
+    trades: set[int] = field(default_factory=set)
     told: bool = False
     doubted: bool = False
     check: bool = False
     canceling: bool = False
+    gone: bool = False  # the venue had accepted it and now does not know it
 
     @property
     def cid(self) -> str:
@@ -65,91 +67,45 @@ class Live:
 
 
 class Desk:
-    """Orders in flight, resting, in doubt, or ended but not booked."""
+    """Orders in flight, resting, in doubt, or ended but not booked. `positions` are as booked; `strange` are trades of
+    orders that are not ours, until a reconciliation has reported them; `traded_ms` is the venue's time of the latest
+    trade."""
 
     def __init__(
-        self, ledger: Ledger, store: Store, venue: Venue, leader: Leader, metrics: Metrics,
+        self, ledger: Ledger, store: Store, venue: Venue, metrics: Metrics, numbers: Order,
         moved: Callable[[Move], None],
     ) -> None:  # fmt: skip
         self.live: dict[str, Live] = {}
         self.instruments: dict[str, Instrument] = {}
         self.positions: dict[str, Decimal] = {}
+        self.strange: list[Fill] = []
+        self.fills = 0
+        self.traded_ms = 0
         self.changed_at = time.monotonic()
-        self.seen: set[int] = set()
-        self.last_refusal = ""
-        self.not_before = 0.0
+        self.seen: dict[int, str] = {}  # trade id to symbol
         self._by_id: dict[int, str] = {}
         self._ledger = ledger
         self._store = store
         self._venue = venue
-        self._leader = leader
         self._metrics = metrics
         self._moved = moved
+        self._quiet_s = numbers.quiet_s
 
-    # -- making an order -----------------------------------------------------------------------------------------
+    # -- what became of a request --------------------------------------------------------------------------------
 
-    async def submit(self, intent: Intent) -> None:
-        """Take an order all the way to the venue, or refuse it with its reason."""
-        live = Live(intent)
-        self._put(live)
-        started = time.monotonic()
-        if not await self._may_send(live):
-            del self.live[live.cid]
-            return
-        live.sent_at = time.monotonic()
-        self._metrics.count("sent", intent.side)
-        try:
-            document = await self._venue.place(intent)
-        except RefusedError as error:
-            self.not_before = time.monotonic() + error.retry_after_s
-            self._reject(live, str(error))
-        except VenueError as error:
-            self._doubt(live, str(error))
-        else:
-            self._metrics.ack.observe(time.monotonic() - started)
-            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
-
-    async def _may_send(self, live: Live) -> bool:
-        intent = live.intent
-        terms = {"symbol": intent.symbol, "side": intent.side, "type": intent.type, "price": f"{intent.price:f}"}
-        try:
-            await self._ledger.append(
-                "INTENT", live.cid, signal=intent.signal, **terms, qty=f"{intent.qty:f}", epoch=intent.epoch
-            )
-        except LedgerError as error:
-            self._refuse(live, str(error))
-            return False
-        self.last_refusal = ""
-        try:
-            reason = "" if await self._store.insert(intent) else f"fenced: epoch {intent.epoch} is not the newest"
-        except StoreError as error:
-            reason = f"no order row: {error}"
-        if not reason and not self._leader.holds():
-            reason = "the leader lock went before the send"
-        if reason:
-            self._ledger.note("REJECT", live.cid, reason=reason)
-            self._refuse(live, reason)
-        return not reason
-
-    def _refuse(self, live: Live, reason: str) -> None:
-        """Refused here: the venue never hears of it."""
-        self.last_refusal = reason
-        log.warning("order %s refused: %s", live.cid, reason)
-        self._metrics.count("refused", live.intent.side)
-        self._store.record(live.intent, State.REJECTED, reason)
-
-    def _reject(self, live: Live, reason: str) -> None:
-        """The venue said no, or it is proven that it never said yes."""
+    def reject(self, live: Live, reason: str, word: str = "rejected") -> None:
+        """The venue said no, or it is proven that it never said yes; or it was never asked (`word` "refused")."""
         live.state = advance(live.state, State.REJECTED)
         if live.state is not State.REJECTED:
             live.check = True  # the streams say that it lives: ask
             return
         self._ledger.note("REJECT", live.cid, reason=reason)
         self._store.state(live.cid, State.REJECTED, reason=reason)
-        self._metrics.count("rejected", live.intent.side)
+        self._metrics.count(word, live.intent.side)
         self._drop(live)
 
-    def _doubt(self, live: Live, reason: str) -> None:
+    def doubt(self, live: Live, reason: str) -> None:
+        """Nobody knows what became of it."""
         if live.state is not State.PENDING_NEW:
             live.check = True
             return
@@ -163,13 +119,15 @@ class Desk:
 
     def observe(self, live: Live, status: str, order_id: int, executed: Decimal) -> None:
         """Take in what the venue says about an order, from whichever side and however often."""
+        if not self._is_of(order_id, live.cid):
+            self.doubt(live, f"its order id {order_id} is another order's")
+            return
         before = live.state
         live.state = advance(before, from_venue(status))
         live.executed = max(live.executed, executed)
         if live.order_id is None:
             self._metrics.count("accepted", live.intent.side)
         live.order_id = order_id
-        self._by_id[order_id] = live.cid
         if not live.told:
             live.told = True
             if live.doubted:
@@ -184,12 +142,29 @@ class Desk:
                 self._metrics.count(DONE[live.state], live.intent.side)
         self._leave_if_done(live)
 
+    def confirm(self, live: Live, document: Mapping[str, Any]) -> None:
+        """An answer of the venue about an order."""
+        self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+
+    def _is_of(self, order_id: int, cid: str) -> bool:
+        """Whether a venue order id is that order's. When it is another's, both are asked about."""
+        known = self._by_id.setdefault(order_id, cid)
+        if known != cid:
+            self._metrics.alarm("duplicate_confirmation", f"order id {order_id} of {known} is given for {cid}, too")
+            for live in filter(None, (self.live.get(known), self.live.get(cid))):
+                live.check = True
+        return known == cid
+
     def trade(self, fill: Fill) -> None:
         """Book a trade, unless it was heard of before."""
         if fill.trade_id in self.seen:
             return
-        self.seen.add(fill.trade_id)
+        self.seen[fill.trade_id] = fill.symbol
         self.changed_at = time.monotonic()
+        self.fills += 1
+        self.traded_ms = max(self.traded_ms, int(fill.t * 1000))
+        if not fill.client_order_id.startswith(PREFIX):
+            self.strange.append(fill)
         instrument = self.instruments[fill.symbol]
         values = (
             fill.trade_id, fill.client_order_id, fill.symbol, fill.side, fill.price, fill.qty, fill.quote_qty,
@@ -206,8 +181,9 @@ class Desk:
         if positions:
             self.note_fill(fill.client_order_id, fill.trade_id, fill.qty, fill.price, fill.fee, fill.fee_asset)
         live = self.live.get(fill.client_order_id)
-        if live is None:
+        if live is None or fill.trade_id in live.trades:
             return
+        live.trades.add(fill.trade_id)
         live.booked += fill.qty
         live.executed = max(live.executed, live.booked)
         if live.order_id is not None and live.booked == live.intent.qty:
@@ -221,14 +197,16 @@ class Desk:
 
     def report(self, event: Mapping[str, Any]) -> None:
         """An executionReport of the user stream."""
-        live = self.live.get(event["c"])
-        self._by_id[event["i"]] = event["c"]
+        cid = event["C"] or event["c"]  # of a cancel, `c` is the cancel's own id
+        live = self.live.get(cid)
+        if not self._is_of(event["i"], cid):
+            return
         if live is not None:
             self.observe(live, event["X"], event["i"], Decimal(event["z"]))
         if event["x"] == "TRADE":
             self.trade(
                 Fill(
-                    event["t"], event["c"], event["s"], event["S"], Decimal(event["L"]), Decimal(event["l"]),
+                    event["t"], cid, event["s"], event["S"], Decimal(event["L"]), Decimal(event["l"]),
                     Decimal(event["Y"]), Decimal(event["n"]), event["N"], event["T"] / 1000,
                 )
             )  # fmt: skip
@@ -241,18 +219,18 @@ class Desk:
         try:
             document = await self._venue.query(live.intent.symbol, origClientOrderId=live.cid)
         except RefusedError as error:
-            if error.code in ABSENT and live.order_id is None and asked_at - live.sent_at > QUIET_S:
+            if error.code in ABSENT and live.order_id is None and asked_at - live.sent_at > self._quiet_s:
                 self._ledger.note("RESOLVED", live.cid, state=State.REJECTED.value, order_id=None)
-                self._reject(
-                    live, f"never accepted: absent at the venue {asked_at - live.sent_at:.1f} s after the send"
-                )
-            elif error.code in ABSENT and live.order_id is not None:
-                log.error("order %s was accepted as %d and is gone", live.cid, live.order_id)
+                self.reject(live, f"never accepted: absent at the venue {asked_at - live.sent_at:.1f} s after the send")
+            elif error.code in ABSENT and live.order_id is not None and asked_at - live.sent_at > self._quiet_s:
+                if not live.gone:
+                    self._metrics.alarm("order_gone", f"order {live.cid} was accepted as {live.order_id}")
+                live.gone = True
         except VenueError as error:
             log.warning("order %s: no answer about it: %s", live.cid, error)
         else:
-            live.check = False
-            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+            live.check = live.gone = False
+            self.confirm(live, document)
 
     async def cancel(self, live: Live) -> None:
         """Take an order back. Whatever comes of it, the venue's word about the order is what counts."""
@@ -263,7 +241,7 @@ class Desk:
         except VenueError:
             live.check = True
         else:
-            self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
+            self.confirm(live, document)
         finally:
             live.canceling = False
 
@@ -277,9 +255,10 @@ class Desk:
 
     # -- memory --------------------------------------------------------------------------------------------------
 
-    def adopt(self, live: Live) -> None:
-        """Take in an order from before."""
-        self._put(live)
+    def put(self, live: Live) -> None:
+        """Take in an order, new or from before."""
+        self.live[live.cid] = live
+        self.changed_at = time.monotonic()
         if live.order_id is not None:
             self._by_id[live.order_id] = live.cid
 
@@ -288,9 +267,10 @@ class Desk:
         self.live.clear()
         self.seen.clear()
 
-    def _put(self, live: Live) -> None:
-        self.live[live.cid] = live
-        self.changed_at = time.monotonic()
+    def on_sale(self, symbol: str) -> Decimal:
+        """What our orders that have not ended may still sell of a symbol's base asset."""
+        mine = (live for live in self.live.values() if (live.intent.symbol, live.intent.side) == (symbol, "SELL"))
+        return sum((live.intent.qty - live.booked for live in mine), ZERO)
 
     def _leave_if_done(self, live: Live) -> None:
         if live.state in TERMINAL and live.booked >= live.executed:

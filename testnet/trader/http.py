@@ -9,6 +9,8 @@ from aiohttp import web
 
 from stormdesk.testnet.service import json_response, metrics_handler
 from stormdesk.testnet.trader import sql
+from stormdesk.testnet.trader.commands import Commands
+from stormdesk.testnet.trader.loops import Loops
 from stormdesk.testnet.trader.store import StoreError
 from stormdesk.testnet.trader.trader import Trader
 
@@ -19,6 +21,7 @@ def health_document(trader: Trader) -> dict[str, Any]:
     views = {name: watch.document() for name, watch in components.items()}
     age = trader.stream_age_s()
     views["Feeder"]["stream_age_s"] = round(age, 3) if age != float("inf") else None
+    kill = trader.controls.kill_switch.state
     failing = [name for name, watch in components.items() if not watch.ok]
     return {
         "ts": time.time(),
@@ -31,11 +34,16 @@ def health_document(trader: Trader) -> dict[str, Any]:
         "leader": {"is_leader": trader.leads(), "epoch": trader.epoch},
         "instance": trader.config.instance,
         "held": trader.held(),
+        "kill_switch": {"active": kill.active, "reason": kill.reason},
+        "last_reconcile": trader.reconciler.last,
+        "breakers": {symbol: breaker.circuit for symbol, breaker in trader.controls.breakers.all.items()},
+        "paused": {"reasons": [f"{gate}: {reason}" for gate, reason in trader.controls.board.closed.items()]},
+        "user_stream": trader.user_stream.document(),
     }
 
 
-def trader_app(trader: Trader) -> web.Application:
-    """GET /health /ready /metrics /orders /positions /drain, POST /hold /resume"""
+def trader_app(trader: Trader, loops: Loops) -> web.Application:
+    """GET /health /ready /metrics /orders /positions /drain, POST /hold /resume, and commands.py"""
 
     async def health(_: web.Request) -> web.Response:
         return json_response(health_document(trader))
@@ -75,6 +83,7 @@ def trader_app(trader: Trader) -> web.Application:
             web.post("/hold", hold),
             web.post("/resume", resume),
             web.get("/drain", drain),
+            *Commands(trader, loops).routes(),
         ]
     )
     return app

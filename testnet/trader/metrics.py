@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+log = logging.getLogger(__name__)
+
+ALARMS = (
+    "duplicate_confirmation", "order_gone", "rollback", "drift", "stale_account", "kill_switch_unverified",
+)  # fmt: skip
 STATES = ("sent", "accepted", "rejected", "refused", "canceled", "filled", "unknown")
 LOOPS = ("scan", "order", "md")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -22,6 +28,10 @@ class Metrics:
         self.corrupt = Gauge("trader_ledger_corrupt_lines", "Bad lines found at start.", registry=registry)
         self.request = Histogram("trader_venue_request_seconds", "REST.", buckets=BUCKETS, registry=registry)
         self.ack = Histogram("trader_order_ack_seconds", "Signal to ACK.", buckets=BUCKETS, registry=registry)
+        self.duplicates = Counter("trader_duplicate_signals", "Signals that came again.", registry=registry)
+        self._skipped = Counter("trader_skipped", "Signals refused before INTENT.", ["reason"], registry=registry)
+        self._alarms = Counter("trader_alarms", "What a person should look at.", ["kind"], registry=registry)
+        self._drift = Gauge("trader_reconcile_drift", "Found by the last reconciliation.", ["asset"], registry=registry)
         self._position = Gauge("trader_position", "Booked position.", ["asset"], registry=registry)
         self._beats = dict.fromkeys(LOOPS, time.monotonic())
         age = Gauge("trader_heartbeat_age_seconds", "Since the loop last turned.", ["loop"], registry=registry)
@@ -30,6 +40,26 @@ class Metrics:
         for state in STATES:
             for side in ("BUY", "SELL"):
                 self._orders.labels(state, side)
+
+        for kind in ALARMS:
+            self._alarms.labels(kind)
+
+    def alarm(self, kind: str, text: str) -> None:
+        """Something that must not be: a person should look at it."""
+        log.error("ALARM %s: %s", kind, text)
+        self._alarms.labels(kind).inc()
+
+    def skipped(self, reason: str) -> None:
+        self._skipped.labels(reason).inc()
+
+    def drift(self, asset: str, amount: float) -> None:
+        self._drift.labels(asset).set(amount)
+
+    def gauges(self, name: str, what: str, label: str, read: Mapping[str, Callable[[], float]]) -> None:
+        """A gauge for each value of a label."""
+        gauge = Gauge(name, what, [label], registry=self.registry)
+        for value, function in read.items():
+            gauge.labels(value).set_function(function)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """A gauge that is read when asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from decimal import Decimal
 from typing import Any
@@ -23,6 +24,7 @@ class Poller:
         self._store = store
         self._venue = venue
         self._cursors: dict[str, int] = {}
+        self._turn = asyncio.Lock()
 
     async def load(self) -> None:
         """Read the cursors. Raises StoreError."""
@@ -31,6 +33,10 @@ class Poller:
     async def once(self) -> None:
         """Book every trade since the cursors, and doubt every order that the venue does not list. Raises StoreError,
         VenueError; then the cursors stand where everything before them is queued for booking."""
+        async with self._turn:
+            await self._once()
+
+    async def _once(self) -> None:
         began = time.monotonic()
         for symbol in self._desk.instruments:
             resting = [live for live in self._desk.live.values() if live.rests and live.intent.symbol == symbol]
@@ -41,8 +47,7 @@ class Poller:
                 await self._book(symbol, trades)
                 if len(trades) < PAGE:
                     break
-        lowest = min(self._cursors.values(), default=0)
-        self._desk.seen = {trade_id for trade_id in self._desk.seen if trade_id >= lowest}
+        self._desk.seen = {t: s for t, s in self._desk.seen.items() if t >= self._cursors.get(s, 0)}
         self.polled_at = began
 
     async def _book(self, symbol: str, trades: list[dict[str, Any]]) -> None:

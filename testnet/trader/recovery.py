@@ -53,7 +53,9 @@ async def _establish(desk: Desk, store: Store, venue: Venue) -> None:
 
 
 def _adopt(desk: Desk, ledger: Ledger, store: Store, row: Row, found: Trace | None) -> None:
-    live = Live(row.intent, row.state, time.monotonic(), row.order_id, booked=row.booked, check=True)
+    live = Live(
+        row.intent, row.state, time.monotonic(), row.order_id, row.booked, row.booked, set(row.trades), check=True
+    )
     live.told = found.known if found else row.order_id is not None
     live.doubted = found.doubted if found else row.state is State.UNKNOWN
     if live.state in (State.PENDING_NEW, State.UNKNOWN) and not live.doubted:
@@ -63,8 +65,8 @@ def _adopt(desk: Desk, ledger: Ledger, store: Store, row: Row, found: Trace | No
         live.doubted = True
     if live.state is State.PENDING_NEW:
         live.state = State.UNKNOWN
-    desk.seen |= row.trades
-    desk.adopt(live)
+    desk.seen |= dict.fromkeys(row.trades, row.intent.symbol)
+    desk.put(live)
 
 
 def _finish(ledger: Ledger, row: Row, found: Trace) -> None:

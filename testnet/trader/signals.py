@@ -73,7 +73,7 @@ class Strategy:
         worth = Decimal(round(self._random.uniform(*WORTH), 2))
         signal = f"{STRATEGY}:{self._epoch}:{self._count}"
         return Intent(
-            client_order_id=client_order_id(STRATEGY, signal),
+            client_order_id=client_order_id(STRATEGY, self._epoch, signal),
             signal=signal,
             symbol=instrument.name,
             side=side,

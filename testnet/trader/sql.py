@@ -25,12 +25,17 @@ GRANT = "insert into epochs (instance, granted_at) values (%s, now()) returning 
 # Fenced: a leader whose epoch is not the newest writes no row, so it sends no order.
 INSERT = """
 insert into orders select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PENDING_NEW', null, null, now(), now()
-where %s >= (select coalesce(max(epoch), 0) from epochs) returning 1
+where %s >= (select coalesce(max(epoch), 0) from epochs) on conflict (signal) do nothing returning 1
 """
 
-# For rows that are not a leave to send: refused orders, and orders that only the ledger remembers.
+# For rows that are not a leave to send: refused orders, and orders that only the ledger remembers. A signal that has its
+# order keeps it.
 RECORD = """
-insert into orders values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, null, now(), now())
+with given (cid, signal, instance, epoch, symbol, side, type, price, qty, state, reason) as (values (
+    %s::text, %s::text, %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::numeric, %s::numeric, %s::text, %s::text
+))
+insert into orders select given.*, null, now(), now() from given
+where not exists (select from orders o where o.signal = given.signal and o.client_order_id <> given.cid)
 on conflict (client_order_id) do update set state = excluded.state, reason = excluded.reason, updated_at = now()
 where orders.state in ('PENDING_NEW', 'UNKNOWN')
 """
@@ -83,6 +88,27 @@ CURSOR = """
 insert into cursors values (%s, %s)
 on conflict (symbol) do update set next_trade_id = greatest(cursors.next_trade_id, excluded.next_trade_id)
 """
+# Trades that the venue has voided: out of the books, and what they moved goes back.
+UNBOOK = """
+with gone as (
+    delete from fills where symbol = %s and trade_id = any(%s) returning *
+), moves (asset, delta) as (
+    select %s::text, sum(case side when 'BUY' then -qty else qty end) from gone
+    union all select %s::text, sum(case side when 'BUY' then quote_qty else -quote_qty end) from gone
+    union all select fee_asset, sum(fee) from gone group by fee_asset
+)
+update positions p set position = p.position + total.delta
+from (select asset, sum(delta) as delta from moves group by asset) total where p.asset = total.asset
+"""
+
+# Money that came or went outside of trading: it belongs to the opening.
+ADJUST = """
+insert into positions values (%s, %s, %s) on conflict (asset) do update
+set opening = positions.opening + excluded.opening, position = positions.position + excluded.position
+"""
+
+KNOWN = "select 1 from orders where signal = %s"
+LATEST_TRADES = "select trade_id from fills where symbol = %s order by trade_id desc limit %s"
 POSITIONS = "select asset, opening, position from positions order by asset"
 OPENING = "insert into positions values (%s, %s, %s) on conflict (asset) do nothing"
 POSITIONS_TEXT = "select asset, opening::text, position::text from positions order by asset"

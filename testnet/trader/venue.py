@@ -1,4 +1,5 @@
-"""The trader's client of the venue: signed REST and the user stream. Deadlines on everything, no retries."""
+"""The trader's client of the venue: signed REST and the user stream. Deadlines on everything; nothing is sent twice but
+a question that came with a wrong time."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -15,14 +16,23 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from stormdesk.testnet.resilience import Order
 from stormdesk.testnet.trader import answers
-from stormdesk.testnet.trader.answers import Answer, UnclearError
-from stormdesk.testnet.trader.config import PROBE_TIMEOUT_S, RECV_WINDOW_MS, REQUEST_TIMEOUT_S, Config
+from stormdesk.testnet.trader.answers import Answer, NotSentError, RefusedError, UnclearError
+from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.throttle import Throttle
 from stormdesk.testnet.trader.watch import Watch, name_of
 
 PING_S = 4.0  # of the user stream; a pong that is 2 s late ends it
+SKEW = -1021
+WEIGHTS = {
+    ("GET", "time"): 1, ("GET", "exchangeInfo"): 20, ("POST", "order"): 1, ("DELETE", "order"): 1,
+    ("GET", "order"): 4, ("GET", "openOrders"): 6, ("DELETE", "openOrders"): 1, ("GET", "myTrades"): 20,
+    ("GET", "account"): 20, ("GET", "ws-api"): 2,
+}  # fmt: skip
+GONE = ("eventStreamTerminated", "listenKeyExpired", "serverShutdown")
 Document = dict[str, Any]
 Params = Mapping[str, str | int]
 
@@ -30,8 +40,12 @@ Params = Mapping[str, str | int]
 class Venue:
     """One account at the venue. Methods raise answers.RefusedError or answers.UnclearError."""
 
-    def __init__(self, config: Config, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, order: Order, session: aiohttp.ClientSession, throttle: Throttle, metrics: Metrics
+    ) -> None:
         self.watch = Watch()
+        self.throttle = throttle
+        self._order = order
         self._config = config
         self._session = session
         self._metrics = metrics
@@ -43,8 +57,12 @@ class Venue:
     async def probe(self) -> None:
         """Ask for the time; tells the watch, keeps the clock offset. Raises UnclearError."""
         sent = time.time()
-        document = await self._ask("GET", "time", {}, PROBE_TIMEOUT_S)
+        document = await self._ask("GET", "time", {}, self._order.connect_timeout_s)
         self._offset_ms = int(document["serverTime"] - (sent + time.time()) * 500)
+
+    def now_ms(self) -> int:
+        """The venue's clock, as of the last probe."""
+        return int(time.time() * 1000) + self._offset_ms
 
     async def instruments(self) -> list[Instrument]:
         """The configured symbols, as exchangeInfo describes them."""
@@ -54,8 +72,9 @@ class Venue:
 
     # -- signed --------------------------------------------------------------------------------------------------
 
-    async def place(self, intent: Intent) -> Document:
-        """Send an order, once."""
+    async def place(self, intent: Intent, may: Callable[[], bool]) -> Document:
+        """Send an order, once. `may` is asked when the request is signed: whoever falls asleep after that sends what the
+        venue no longer takes."""
         params = {
             "symbol": intent.symbol,
             "side": intent.side,
@@ -65,7 +84,7 @@ class Venue:
         }
         if intent.type == "LIMIT":
             params |= {"price": f"{intent.price:f}", "timeInForce": "GTC"}
-        answer: Document = await self._signed("POST", "order", params)
+        answer: Document = await self._signed("POST", "order", params, may)
         return answer
 
     async def cancel(self, symbol: str, client_order_id: str) -> Document:
@@ -83,9 +102,16 @@ class Venue:
         answer: list[Document] = await self._signed("GET", "openOrders", {"symbol": symbol})
         return answer
 
-    async def my_trades(self, symbol: str, from_id: int) -> list[Document]:
-        """Up to 1000 trades from that trade id on, oldest first."""
-        params: Params = {"symbol": symbol, "fromId": from_id, "limit": 1000}
+    async def cancel_all(self, symbol: str) -> list[Document]:
+        """Cancel all open orders of a symbol, whoever sent them; RefusedError -2011 when there are none."""
+        answer: list[Document] = await self._signed("DELETE", "openOrders", {"symbol": symbol})
+        return answer
+
+    async def my_trades(self, symbol: str, from_id: int | None = None) -> list[Document]:
+        """Up to 1000 trades from that trade id on, or the latest, oldest first."""
+        params: dict[str, str | int] = {"symbol": symbol, "limit": 1000}
+        if from_id is not None:
+            params["fromId"] = from_id
         answer: list[Document] = await self._signed("GET", "myTrades", params)
         return answer
 
@@ -94,19 +120,23 @@ class Venue:
         trades = await self._signed("GET", "myTrades", {"symbol": symbol, "limit": 1})
         return trades[-1]["id"] if trades else 0
 
+    async def account(self) -> Document:
+        answer: Document = await self._signed("GET", "account", {})
+        return answer
+
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked together, by asset."""
-        account = await self._signed("GET", "account", {})
-        return {b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in account["balances"]}
+        return totals(await self.account())
 
     async def reports(self) -> AsyncIterator[Document | None]:
         """Events of the user stream over one connection; the first is None and says that it is subscribed.
 
-        Raises UnclearError when the connection ends or falls silent.
+        Raises VenueError when the connection ends, falls silent, or is not to be tried now.
         """
         url = f"{self._config.venue_ws}/ws-api/v3"
+        await self.throttle.request(WEIGHTS["GET", "ws-api"], urgent=False)
         try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
+            async with asyncio.timeout(self._order.connect_timeout_s):
                 socket = await self._session.ws_connect(
                     url, heartbeat=PING_S, timeout=aiohttp.ClientWSTimeout(ws_close=0.5)
                 )
@@ -118,48 +148,80 @@ class Venue:
                     document = msgspec.json.decode(message.data)
                     if "error" in document:
                         raise UnclearError(f"user stream refused: {document['error']}")
-                    yield document.get("event")
+                    event = document.get("event")
+                    if event is not None and event["e"] in GONE:
+                        raise UnclearError(f"user stream: {event['e']}")
+                    yield event
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             raise UnclearError(f"user stream: {name_of(error)}") from error
         raise UnclearError("user stream: the venue closed it")
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    async def _signed(self, method: str, path: str, params: Params) -> Any:
-        stamp = int(time.time() * 1000) + self._offset_ms
-        return await self._ask(method, path, self._sign({**params, "recvWindow": RECV_WINDOW_MS, "timestamp": stamp}))
+    async def _signed(self, method: str, path: str, params: Params, may: Callable[[], bool] = lambda: True) -> Any:
+        """A signed request. A refusal for its time makes us look at the venue's clock; then a question is asked again.
+        An order is not: it was refused, and the next one has the right time."""
+        signed = self._stamped(params)
+        if not may():
+            raise NotSentError("the leader lock went before the send", 0.0)
+        try:
+            return await self._ask(method, path, signed)
+        except RefusedError as error:
+            if error.code != SKEW:
+                raise
+            await self.probe()
+            if method == "POST":
+                raise
+        return await self._ask(method, path, self._stamped(params))
+
+    def _stamped(self, params: Params) -> Params:
+        return self._sign({**params, "recvWindow": self._order.recv_window_ms, "timestamp": self.now_ms()})
 
     def _sign(self, params: Params) -> dict[str, str | int]:
         digest = hmac.new(self._config.api_secret.encode(), urlencode(params).encode(), hashlib.sha256)
         return {**params, "signature": digest.hexdigest()}
 
     def _subscription(self) -> str:
-        stamp = int(time.time() * 1000) + self._offset_ms
-        params = self._sign({"apiKey": self._config.api_key, "timestamp": stamp})
+        params = self._sign({"apiKey": self._config.api_key, "timestamp": self.now_ms()})
         request = {"id": 1, "method": "userDataStream.subscribe.signature", "params": params}
         return msgspec.json.encode(request).decode()
 
-    async def _ask(self, method: str, path: str, params: Params, timeout_s: float = REQUEST_TIMEOUT_S) -> Any:
-        """One request. The watch hears whether the venue answered at all, whatever it said."""
+    async def _ask(self, method: str, path: str, params: Params, timeout_s: float = 0.0) -> Any:
+        """One request. The watch hears whether the venue answered at all; a 5xx counts as silence only on the probe."""
+        await self.throttle.request(WEIGHTS[method, path], urgent=method == "DELETE" or path in ("time", "openOrders"))
+        if method != "GET":
+            self.throttle.message()
         started = time.monotonic()
         url = f"{self._config.venue_rest}/api/v3/{path}"
         body = urlencode(params) if method == "POST" else None
         headers = self._headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {})
         target = URL(url if body else f"{url}?{urlencode(params)}", encoded=True)  # exactly the bytes that are signed
-        limit = aiohttp.ClientTimeout(total=timeout_s, sock_connect=PROBE_TIMEOUT_S)
+        limit = aiohttp.ClientTimeout(
+            total=timeout_s or self._order.request_timeout_s, sock_connect=self._order.connect_timeout_s
+        )
         try:
             async with self._session.request(method, target, headers=headers, timeout=limit, data=body) as response:
                 answer = Answer(response.status, await response.read(), response.headers.get("Retry-After", ""))
+                self.throttle.hear(response.headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.watch.bad(name_of(error))
             raise UnclearError(name_of(error)) from error
         took_s = time.monotonic() - started
         self._metrics.request.observe(took_s)
         if answer.status < 500:
-            self.watch.good(took_s)
-        else:
+            self.watch.good(took_s, started + took_s)
+        elif path == "time":
             self.watch.bad(f"HTTP {answer.status}")
+        if answer.status in (418, 429):
+            await self.throttle.refused(answer.retry_after)
+        else:
+            self.throttle.accepted()
         return answers.read(answer)
+
+
+def totals(account: Document) -> dict[str, Decimal]:
+    """Free and locked together, by asset."""
+    return {b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in account["balances"]}
 
 
 def _instrument(entry: Document) -> Instrument:

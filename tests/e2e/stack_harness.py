@@ -61,6 +61,16 @@ def get(url: str, method: str = "GET") -> Any:
         return json.load(error)
 
 
+def post(url: str, body: Mapping[str, Any]) -> tuple[int, Any]:
+    """POST a JSON document: the status and the JSON answer."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
 def text(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
         return str(answer.read().decode())
@@ -150,6 +160,7 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = {name: free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
+        self.trader_config: dict[str, Any] = {}  # what differs for traders
         self._wraps: dict[str, list[str]] = {}
         self._disks: dict[str, Disk] = {}
 
@@ -286,6 +297,41 @@ class Stack:
         """What a service has logged."""
         return (self.home / f"{name}.log").read_text(errors="replace")
 
+    def ledger(self, kind: str, name: str = "trader-a") -> list[dict[str, Any]]:
+        """Lines of a trader's ledger."""
+        found = [json.loads(line) for line in self.ledger_path(name).read_bytes().splitlines()]
+        return [line for line in found if line["kind"] == kind]
+
+    def posts(self, since: float = 0.0) -> list[dict[str, Any]]:
+        """New orders as they arrived at the venue since then (seconds since 1970)."""
+        lines = (line for line in self.journal() if line["kind"] == "REQUEST" and line["t"] > since)
+        return [line for line in lines if line["method"] == "POST"]
+
+    def fault(self, name: str, for_s: float, **params: str) -> str:
+        """Put a fault of the venue in; its id."""
+        body = {"name": name, "for_s": for_s, "seed": 7, "params": params}
+        status, answer = post(self.url("control", "faults"), body)
+        assert status == 201, answer
+        return str(answer["id"])
+
+    def fault_over(self, fault: str) -> int:
+        """Take a fault out, if it has not ended by itself; how often it struck."""
+        answer = get(self.url("control", f"faults/{fault}"), "DELETE")
+        return int(answer["hits"])
+
+    def hits(self, fault: str) -> int:
+        return int(get(self.url("control", f"faults/{fault}"))["hits"])
+
+    def number(self, name: str, which: str = "a") -> float:
+        """A trader's metric, summed over the labels that are not named."""
+        lines = text(self.url(which, "metrics")).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    def venue_orders(self) -> list[dict[str, Any]]:
+        """All orders at the venue, by its control port."""
+        found: list[dict[str, Any]] = get(self.url("control", "orders"))
+        return found
+
     def journal(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in text(self.url("control", "journal?since=0")).splitlines()]
 
@@ -319,7 +365,9 @@ class Stack:
             "api_secret": "test-secret",
             "postgres": self.dsn(),
             "seed": 7,
+            "guard_dir": str(self.home / f"guard-{name[-1]}"),
             "stand_back_s": 0.0 if name.endswith("a") else 2.0,
+            **self.trader_config,
         }
 
 

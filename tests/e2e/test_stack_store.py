@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
+from stormdesk.testnet.ledger import Ledger
+from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader import sql
-from stormdesk.testnet.trader.signals import Intent
+from stormdesk.testnet.trader.desk import Desk, Live
+from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.snapshot import Move
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.store import Fill, Store, StoreError
+from stormdesk.testnet.trader.venue import Venue
 from tests.e2e.stack_harness import Stack, home_for_nobody
 
 
@@ -70,9 +79,12 @@ def test_an_id_or_a_signal_has_one_row(stack: Stack) -> None:
     async def scenario(store: Store) -> None:
         epoch = await store.grant()
         assert await store.insert(intent(1, epoch))
-        for again in (intent(1, epoch, "other"), intent(2, epoch, "s1")):
-            with pytest.raises(StoreError, match="duplicate key"):
-                await store.insert(again)
+        with pytest.raises(StoreError, match="duplicate key"):
+            await store.insert(intent(1, epoch, "other"))
+        assert not await store.insert(intent(2, epoch, "s1"))
+        store.record(intent(2, epoch, "s1"), State.REJECTED, "another order of this signal")
+        await store.settled()
+        assert await store.query("select client_order_id, state from orders") == [("x-1", "PENDING_NEW")]
 
     with_store(stack, scenario)
 
@@ -115,6 +127,58 @@ def test_a_trade_is_booked_once_with_its_positions_and_the_orders_state(stack: S
         assert told == [2, 0, 2]
         positions = await store.query("select asset, opening, position from positions order by asset")
         assert positions == [("BTC", 0, Decimal("0.2998")), ("USDT", 100000, Decimal(82000))]
+
+    with_store(stack, scenario)
+
+
+def test_scenario_S2_04_a_trade_that_memory_forgot_is_booked_once(stack: Stack) -> None:
+    """The trade ids in memory were pushed out; PostgreSQL still knows each."""
+
+    async def scenario(store: Store) -> None:
+        ledger = Ledger(stack.home / "ledger.jsonl", time.time)
+        moved: list[Move] = []
+        desk = Desk(ledger, store, cast("Venue", None), Metrics(), load().order, moved.append)
+        desk.instruments = {"BTCUSDT": Instrument("BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))}
+        order = intent(1, await store.grant())
+        await store.insert(order)
+        desk.put(live := Live(order))
+        desk.observe(live, "NEW", 7, Decimal(0))
+        for trade_id in (1, 1, 2, 1, 2, 1):
+            desk.trade(fill(trade_id, "0.1"))
+            await store.settled()
+            desk.seen.clear()
+        assert (live.booked, live.state) == (Decimal("0.2"), State.NEW)
+        assert desk.positions == {"BTC": Decimal("0.1998"), "USDT": Decimal(-12000)}
+        assert await store.query("select count(*), sum(qty) from fills") == [(2, Decimal("0.2"))]
+        await ledger.flush()
+        ledger.close()
+        lines = [json.loads(line) for line in (stack.home / "ledger.jsonl").read_bytes().splitlines()]
+        assert [line["trade_id"] for line in lines if line["kind"] == "FILL"] == [1, 2]
+
+    with_store(stack, scenario)
+
+
+def test_scenario_E_14_voided_trades_leave_the_books_and_money_from_outside_joins_the_opening(stack: Stack) -> None:
+    async def scenario(store: Store) -> None:
+        await store.insert(intent(1, await store.grant()))
+        for asset in ("BTC", "USDT"):
+            await store.query(sql.OPENING, (asset, Decimal(100), Decimal(100)))
+        before = await store.query("select * from positions order by asset")
+        for trade in (fill(1, "0.1"), fill(2, "0.1", "SELL"), fill(3, "0.2")):
+            values = (
+                trade.trade_id, trade.client_order_id, trade.symbol, trade.side, trade.price, trade.qty,
+                trade.quote_qty, trade.fee, trade.fee_asset, trade.t,
+            )  # fmt: skip
+            await store.query(sql.BOOK, (*values, *trade.moves("BTC", "USDT")))
+        await store.query(sql.UNBOOK, ("BTCUSDT", [1, 2, 3, 99], "BTC", "USDT"))
+        assert await store.query("select * from positions order by asset") == before
+        assert not await store.query("select 1 from fills")
+        await store.query(sql.UNBOOK, ("BTCUSDT", [1], "BTC", "USDT"))
+        await store.query(sql.ADJUST, ("BTC", Decimal(-1), Decimal(-1)))
+        await store.query(sql.ADJUST, ("DOGE", Decimal(5), Decimal(5)))
+        assert await store.query("select * from positions order by asset") == [
+            ("BTC", 99, 99), ("DOGE", 5, 5), ("USDT", 100, 100),
+        ]  # fmt: skip
 
     with_store(stack, scenario)
 

@@ -200,7 +200,7 @@ def test_standby_takes_over_when_the_leader_stops(stack: Stack) -> None:
 
 def test_paused_leader_sends_nothing_after_its_lock_is_gone(stack: Stack) -> None:
     """SIGSTOP for longer than the lock lives: the standby leads, and the old leader wakes up without a vote."""
-    stack.resilience = {"leader": {"ttl_s": 6, "renew_s": 2}}
+    stack.resilience = {"leader": {"ttl_s": 6, "renew_s": 2}, "order": {"recv_window_ms": 2000}}
     stack.up(standby=True)
     stack.trading(more=12)
     stack.pause("trader-a")

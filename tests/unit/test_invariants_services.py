@@ -144,6 +144,16 @@ def test_a_breaker_shuts_its_own_symbol_only(history: Files) -> None:
     assert judge("I-07", history)[0] is Verdict.HELD
 
 
+def test_a_strategy_that_was_shut_stops_no_other(history: Files) -> None:
+    last = accepted(history)[-1]
+    gate(history, "repeats:ext", 1.0)
+    assert judge("I-07", history)[0] is Verdict.HELD
+    gate(history, "repeats:mix", last["t"] - 5.01)
+    verdict, why = judge("I-07", history)
+    assert verdict is Verdict.VIOLATED
+    assert last["client_order_id"] in why
+
+
 def test_a_gate_of_the_standby_is_not_the_leaders(history: Files) -> None:
     state = {"trader-b": {"STOP.TXT": {"mtime": 1.0, "content": ""}}, "trader-a": {}}
     history["state-files.json"] = json.dumps(state).encode()

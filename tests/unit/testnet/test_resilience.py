@@ -33,6 +33,7 @@ def test_an_override_replaces_one_value_and_leaves_the_others() -> None:
     ({"breaker": {"failures": "3"}}, "failures"),
     ({"retry": {"jitter": 1}}, "jitter"),
     ({"leader": {"renew_s": 20}}, "at most half"),
+    ({"leader": {"ttl_s": 6, "renew_s": 2}}, "recv_window_ms must be below 3400"),
     ({"order": {"quiet_s": 9}}, "at least recv_window_ms"),
     ({"guard": {"backoff_s": []}}, "backoff_s"),
     ({"feeder": {"backoff_s": [1]}}, "backoff_s"),

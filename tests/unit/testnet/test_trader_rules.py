@@ -69,10 +69,10 @@ def test_a_yes_and_a_wait() -> None:
 
 
 def test_ids_are_short_stable_and_different() -> None:
-    ids = {client_order_id("mix", f"mix:1:{n}") for n in range(1000)}
+    ids = {client_order_id("mix", 1, f"mix:1:{n}") for n in range(1000)}
     assert len(ids) == 1000
-    assert all(len(cid) <= 36 and cid.startswith("x-mix-") for cid in ids)
-    assert client_order_id("mix", "mix:1:1") == "x-mix-EZGNX42IEMTVGGCP4PJW2O"
+    assert all(len(cid) <= 36 and cid.startswith("x-mix-1-") for cid in ids)
+    assert client_order_id("mix", 1, "mix:1:1") == "x-mix-1-EZGNX42IEMTVGGCP4PJW"
 
 
 def test_a_seed_and_an_epoch_give_one_sequence() -> None:

@@ -1,0 +1,85 @@
+"""What the account has free, as the venue last said, and whether that may still be relied on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from decimal import Decimal
+from typing import Any
+
+from stormdesk.testnet.resilience import Balance
+from stormdesk.testnet.trader.answers import VenueError
+from stormdesk.testnet.trader.desk import Desk
+from stormdesk.testnet.trader.gates.risk import Purse
+from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.venue import Venue
+
+log = logging.getLogger(__name__)
+
+
+SLACK_MS = 1_000  # between the venue's clock and what we think that it is
+
+
+class StaleError(VenueError):
+    """The venue's answer is older than what it told us before."""
+
+
+class Balances:
+    """Asked for when too old, and after fills, before an order is judged by them."""
+
+    def __init__(self, desk: Desk, venue: Venue, metrics: Metrics, numbers: Balance) -> None:
+        self._desk = desk
+        self._venue = venue
+        self._metrics = metrics
+        self._max_age_s = numbers.max_age_s
+        self._free: dict[str, Decimal] | None = None
+        self._fetched_at = float("-inf")
+        self._fills = 0  # that are in what we have
+        self._told_ms = 0
+        self._turn = asyncio.Lock()
+
+    def age_s(self) -> float:
+        """Seconds since the venue was asked; infinite before."""
+        return time.monotonic() - self._fetched_at
+
+    def fresh(self) -> bool:
+        return self.age_s() <= self._max_age_s and self._fills == self._desk.fills
+
+    def purse(self) -> Purse:
+        return Purse(self._free, self.fresh())
+
+    async def ensure(self) -> None:
+        """Ask again if need be; what comes of it is in the purse."""
+        async with self._turn:
+            if not self.fresh():
+                try:
+                    await self.fetch()
+                except VenueError as error:
+                    log.warning("balances: not refreshed: %s", error)
+
+    async def fetch(self) -> dict[str, Any]:
+        """The account, as the venue has it now. Raises VenueError, StaleError."""
+        fills, began = self._desk.fills, time.monotonic()
+        account = await self._venue.account()
+        told = int(account["updateTime"])
+        # The venue's clock may have been put back meanwhile: what it says now is not judged by what it said before.
+        newest = min(max(self._told_ms, self._desk.traded_ms), self._venue.now_ms() - SLACK_MS)
+        if told < newest:
+            self._metrics.alarm("stale_account", f"the account is {newest - told} ms older than what we know")
+            raise StaleError(f"the account is {newest - told} ms older than what we know")
+        free = {entry["asset"]: Decimal(entry["free"]) for entry in account["balances"]}
+        self._tell(free)
+        self._free, self._fetched_at, self._fills, self._told_ms = free, began, fills, told
+        return account
+
+    def spend(self, asset: str, amount: Decimal) -> None:
+        """An order takes this much, until the venue says what is free."""
+        if self._free is not None:
+            self._free[asset] = self._free.get(asset, Decimal(0)) - amount
+
+    def _tell(self, free: dict[str, Decimal]) -> None:
+        before = self._free or {}
+        moves = [f"{a} {before.get(a, 'none')} -> {amount}" for a, amount in free.items() if before.get(a) != amount]
+        if moves:
+            log.info("balances: refreshed at an age of %.1f s: %s", self.age_s(), ", ".join(moves))

@@ -1,0 +1,66 @@
+"""The kill switch: no new orders, in memory at once and in a file that survives a restart. What cannot be read is on."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from stormdesk.testnet.durable import CorruptError
+from stormdesk.testnet.trader.gates.board import Board
+from stormdesk.testnet.trader.gates.files import StateFile
+from stormdesk.testnet.trader.gates.people import person
+
+GATE = "kill_switch"
+
+
+class KillSwitchState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`execution/kill_switch_state.json`. `since` is seconds since 1970."""
+
+    active: bool
+    reason: str = ""
+    by: str = ""
+    since: float = 0.0
+
+
+class KillSwitch:
+    """On or off. It works without the venue, Redis, PostgreSQL and free disk space."""
+
+    def __init__(self, file: StateFile, board: Board) -> None:
+        self.persisted = True
+        self._file = file
+        self._board = board
+        try:
+            self.state = file.read(KillSwitchState) or KillSwitchState(active=False)
+        except CorruptError as error:
+            self.state = KillSwitchState(True, f"the state file cannot be read: {error}", "trader", time.time())
+        if self.state.active:
+            board.close(GATE, self.state.reason)
+
+    async def prepare(self) -> None:
+        """Have a file that can be overwritten when the disk is full, and write what an unreadable one means."""
+        await self._write()
+
+    async def activate(self, reason: str, by: str) -> None:
+        """On, at once. Once on, reason and time stay those of the first."""
+        if not self.state.active:
+            self.state = KillSwitchState(True, reason, by, time.time())
+            self._board.close(GATE, reason)
+        await self._write()
+
+    async def reset(self, by: str) -> None:
+        """Off, by a named person. Raises NotAPersonError, and OSError when the file cannot say so: then it stays on."""
+        name = person(by)
+        off = KillSwitchState(active=False, reason=f"reset by {name}", by=name, since=time.time())
+        if not await self._file.insist(off):
+            raise OSError(f"{self._file.path} was not written: the kill switch stays on")
+        self.state = off
+        self._board.open(GATE, off.reason)
+
+    async def keep(self) -> None:
+        """Write again what could not be written, or was taken away with its folder."""
+        if not self.persisted or await self._file.is_missing():
+            await self._write()
+
+    async def _write(self) -> None:
+        self.persisted = await self._file.insist(self.state)
