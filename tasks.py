@@ -12,6 +12,7 @@ from invoke.collection import Collection  # noqa: E402
 from invoke.context import Context  # noqa: E402
 
 from stormdesk.drive.commands import (  # noqa: E402
+    at_the_desk,
     attack,
     attack_venue,
     check,
@@ -32,6 +33,7 @@ TWO_HOURS, KILLS, SEED, ALL = Lifetime("2h"), Count(200), Seed(0), Percent(100)
 ENV = {"env": TARGETS["env"][1]}
 WHERE = {name: text for name, (_, text) in TARGETS.items()}
 JSON = {"json": "one JSON object on stdout, all else on stderr"}
+BY = {"by": "the name of the person who answers for it"}
 
 
 # ---- start here ------------------------------------------------------------------------------------------------------
@@ -335,6 +337,142 @@ def write_report(_: Context, run: str = "") -> None:
     print(report_again(run))
 
 
+# ---- stack: what operators do with the trading stack -----------------------------------------------------------------
+@command(name="health", hint="[--env N]", help={**WHERE, **JSON})
+def stack_health(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """What the guards and the orchestrator say.
+
+    Exit code 1 when something is not well, or the desk is paused; 3 when one of them does not answer."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(desk.health, env, inventory, json)
+
+
+@command(
+    name="metrics",
+    hint="[--service S --name trader_]",
+    help={**WHERE, **JSON, "service": "only this service", "name": "only samples whose name starts so"},
+)
+def stack_metrics(
+    _: Context, service: str = "", name: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Print the services' metrics."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.metrics(pool, service, name), env, inventory, json)
+
+
+@command(
+    name="restart",
+    effect="restart {service} by its supervisor, host after host",
+    hint="--service S [--host H]",
+    help={**WHERE, **JSON, "service": "which, e.g. trader", "host": "only on these hosts"},
+    iterable=["host"],
+)
+def stack_restart(
+    _: Context, host: list[str], service: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Restart a service.
+
+    Each host when the one before answers again."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.restart(pool, service, host), env, inventory, json)
+
+
+@command(
+    name="kill-switch",
+    effect="pull the kill switch of all traders, or with --off reset it",
+    hint="--on|--off --by NAME",
+    help={**WHERE, **JSON, **BY, "on": "no new orders, and cancel all", "off": "allow orders again", "reason": "why"},
+)
+def stack_kill_switch(
+    _: Context,
+    on: bool = False,
+    off: bool = False,
+    by: str = "",
+    reason: str = "",
+    env: str = "",
+    inventory: str = "",
+    json: bool = False,
+) -> int:
+    """Stop all trading, or end that.
+
+    Blocks new orders, cancels those at the venue and looks that none is open. The guard does it where a trader is dead."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.kill_switch(pool, on, off, by, reason), env, inventory, json)
+
+
+@command(
+    name="clear-failsafe",
+    effect="let hosts that are in FAILSAFE trade again",
+    hint="--by NAME [--host H]",
+    help={**WHERE, **JSON, **BY, "host": "only these hosts"},
+    iterable=["host"],
+)
+def stack_clear_failsafe(
+    _: Context, host: list[str], by: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Take hosts out of FAILSAFE."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.clear_failsafe(pool, by, host), env, inventory, json)
+
+
+@command(
+    name="reset-breakers",
+    effect="close the circuit breakers of all traders",
+    hint="[--symbol S]",
+    help={**WHERE, **JSON, "symbol": "only this one"},
+)
+def stack_reset_breakers(_: Context, symbol: str = "", env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Close the circuit breakers."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.reset_breakers(pool, symbol), env, inventory, json)
+
+
+@command(
+    name="pause",
+    effect="let no trader open new orders",
+    hint="--by NAME [--reason R]",
+    help={**WHERE, **JSON, **BY, "reason": "why"},
+)
+def stack_pause(
+    _: Context, by: str = "", reason: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Pause the desk until somebody resumes."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.pause(pool, by, reason), env, inventory, json)
+
+
+@command(name="resume", effect="let the desk trade again", hint="--by NAME", help={**WHERE, **JSON, **BY})
+def stack_resume(_: Context, by: str = "", env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Let the desk trade again.
+
+    Answers every open alert. Kill switches stay as they are: stack.kill-switch --off."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.resume(pool, by), env, inventory, json)
+
+
+@command(
+    name="abort",
+    effect="pause the desk and pull every kill switch",
+    hint="--by NAME [--reason R]",
+    help={**WHERE, **JSON, **BY, "reason": "why"},
+)
+def stack_abort(
+    _: Context, by: str = "", reason: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Pause and cancel everything."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.abort(pool, by, reason), env, inventory, json)
+
+
 # ---- dev: for those who work on Stormdesk ----------------------------------------------------------------------------
 @command(name="check", effect="run linter, type checker and the tests that need no lab")
 def dev_check(_: Context) -> int:
@@ -376,4 +514,11 @@ ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_i
 ns.add_collection(Collection("venue", venue_catalog, *venue_commands(attack_venue)))
 ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
 ns.add_collection(Collection("gameday", runbooks, play, write_report))
+ns.add_collection(
+    Collection(
+        "stack",
+        *(stack_health, stack_metrics, stack_restart, stack_kill_switch, stack_clear_failsafe, stack_reset_breakers),
+        *(stack_pause, stack_resume, stack_abort),
+    )
+)
 ns.add_collection(Collection("dev", dev_check, crashtest, soak))

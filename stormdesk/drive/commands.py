@@ -18,6 +18,8 @@ from stormdesk.values import printable, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stormdesk.drive.operate import Report
+    from stormdesk.drive.pool import Pool
     from stormdesk.drive.transports.ssh import Dialer
     from stormdesk.infra.status import HostStatus
     from stormdesk.inventory import Inventory
@@ -101,6 +103,14 @@ def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
     from stormdesk.drive import checking
 
     return checking.check(what, *reach(env, inventory), Show.auto(as_json=as_json))
+
+
+def at_the_desk(act: Callable[[Pool], Report], env: str, inventory: str, as_json: bool) -> int:
+    """Do what an operator asks of a trading stack, and show it; returns the exit code."""
+    from stormdesk.drive.pool import Pool
+
+    with Pool(*reach(env, inventory)) as pool:
+        return Show.auto(as_json=as_json).report(act(pool))
 
 
 def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:

@@ -114,6 +114,10 @@ def _words(task: str, file: Path) -> list[str]:
         "chaos.revert": ["--inventory", str(file), "--all"],
         "gameday.run": ["--inventory", str(file), "--runbook", "disk-full-trader"],
     }
+    named = {"stack.kill-switch": ["--on"], "stack.restart": ["--service", "trader"]}
+    if task.startswith("stack.") and task not in ("stack.health", "stack.metrics"):
+        by = [] if task in ("stack.restart", "stack.reset-breakers") else ["--by", "alice"]
+        return ["--inventory", str(file), *named.get(task, []), *by]
     if task in needs:
         return needs[task]
     if task.startswith(("chaos.", "check.")) and task != "chaos.catalog":
