@@ -1,0 +1,321 @@
+"""Guards and orchestrator on a lab that trades: what is killed comes back, what does not stops the host safely.
+
+Long timers are shortened by testnet/resilience.yaml's overrides, which are printed. Each test leaves the lab as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormdesk.checks.run import run_checks
+from stormdesk.drive import desk
+from stormdesk.drive.pool import Pool
+from stormdesk.errors import ExitCode
+from stormdesk.infra import environment, existing
+from stormdesk.infra.dialing import dialer
+from stormdesk.model import Verdict
+from stormdesk.testnet import resilience
+
+pytestmark = pytest.mark.lab
+NUMBERS: dict[str, dict[str, Any]] = {
+    "guard": {"check_s": 1, "verify_s": 20, "backoff_s": [1, 2, 3], "notify_s": 10},
+    "health": {"interval_s": 6},
+    "leader": {"ttl_s": 12, "renew_s": 4},
+    "orchestrator": {"check_s": 0.5, "answer_s": 12},
+}
+RTO_S = resilience.load().rto_s
+GUARDED = {"feed": "feeder", "trader-a": "trader", "trader-b": "trader"}
+
+
+class Lab:
+    """Hosts by name, and what their services say."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def sh(self, host: str, script: str, *words: str) -> str:
+        done = self.pool.run(host, ("sh", "-c", script, "sh", *words), 30)
+        assert done.ok, f"{host}: {script}: {done.stdout} {done.stderr}"
+        return done.stdout.strip()
+
+    def get(self, host: str, port: int, path: str) -> dict[str, Any]:
+        """A JSON document, {} when nobody answers."""
+        text = self.pool.run(host, ("curl", "-s", "-m", "3", f"http://127.0.0.1:{port}{path}"), 10).stdout
+        return dict(json.loads(text)) if text.startswith("{") else {}
+
+    def health(self, host: str) -> dict[str, Any]:
+        return self.get(host, 9110, "/health_v2")
+
+    def state(self) -> dict[str, Any]:
+        return self.get("ops", 8010, "/state")
+
+    def pid(self, host: str, service: str) -> str:
+        return self.sh(host, f"cat /run/trading/{service}.pid")
+
+    def pids(self) -> dict[str, str]:
+        return {host: self.pid(host, service) for host, service in GUARDED.items()}
+
+    def restarts(self, host: str) -> int:
+        text = self.sh(host, "curl -s http://127.0.0.1:9110/metrics | grep '^guard_restarts_total'")
+        return int(float(text.split()[-1]))
+
+    def moves(self, host: str) -> list[str]:
+        """The transitions in the guard's log."""
+        text = self.sh(host, "grep -o 'stage: .*' /var/log/trading/guard.log || true")
+        return [line.removeprefix("stage: ").partition(":")[0] for line in text.splitlines()]
+
+    def well(self) -> bool:
+        return all(self.health(host).get("dor") for host in GUARDED) and self.state().get("paused") is False
+
+    def accepted(self) -> list[float]:
+        """When the venue accepted the desk's orders."""
+        lines = self.sh("venue", "grep '\"ACCEPTED\"' /var/lib/trading/venue/journal.jsonl | tail -n 400").splitlines()
+        return [float(line["t"]) for line in map(json.loads, lines) if line["account"] == "desk"]
+
+    def trades(self) -> bool:
+        """Orders are being accepted."""
+        return time.time() - self.accepted()[-1] < 2
+
+    def settled(self) -> None:
+        eventually(self.well, 60)
+        eventually(self.trades, 60)
+        eventually(lambda: {self.health(h)["stage"] for h in GUARDED} == {"OBSERVE"}, 60)
+
+
+def eventually(ask: Callable[[], Any], within_s: float) -> float:
+    """Seconds until the first true answer; fails after `within_s`."""
+    began = time.monotonic()
+    while not ask():
+        assert time.monotonic() - began < within_s, f"not within {within_s} s"
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def lab(lab_home: str) -> Iterator[Lab]:
+    name = f"guard-{os.getpid()}"
+    environment.up(name, "core", "lab", "direct", 1800.0, print, NUMBERS)
+    inventory = existing.load(name)
+    with Pool(inventory, dialer(inventory)) as pool:
+        it = Lab(pool)
+        it.settled()
+        yield it
+    environment.down(name, print)
+
+
+@pytest.fixture(autouse=True)
+def whole(lab: Lab) -> Iterator[None]:
+    yield
+    lab.settled()
+
+
+@pytest.mark.parametrize(("scenario", "host"), [("H_01", "feed"), ("H_02", "trader-a")])
+def test_scenario_H_01_H_02_what_is_killed_comes_back(lab: Lab, scenario: str, host: str) -> None:
+    service = GUARDED[host]
+    before, restarts, log = lab.pids(), lab.restarts(host), len(lab.moves(host))
+    lab.sh(host, f"kill -KILL {before[host]}")
+    detected = eventually(lambda: lab.health(host)["failing_components"][-1:] == [service.capitalize()], 15)
+    took = eventually(lambda: lab.health(host)["dor"] and lab.pid(host, service) != before[host], RTO_S[scenario])
+    print(f"{scenario}: {service} killed, detected after {detected:.1f} s, well {took:.1f} s later")
+    assert detected + took <= RTO_S[scenario]
+    assert max(lab.health(host)["components"]["Feeder"]["stream_age_s"], 0) < 60
+    lab.settled()
+    assert lab.moves(host)[log:] == ["OBSERVE -> RESTART", "RESTART -> REWIRE", "REWIRE -> OBSERVE"]
+    assert lab.restarts(host) == restarts + 1
+    assert {h: p for h, p in lab.pids().items() if h != host} == {h: p for h, p in before.items() if h != host}
+
+
+def test_scenario_B_05_feeder_and_leader_at_once(lab: Lab) -> None:
+    before = lab.pids()
+    for host in ("feed", "trader-a"):
+        lab.sh(host, f"kill -KILL {before[host]}")
+    began = time.time()
+    took = eventually(lambda: lab.accepted()[-1] > began + 1 and lab.well(), RTO_S["B_05"])
+    print(f"B-05: trading and well after {took:.1f} s")
+
+
+def test_scenario_H_14_what_the_guard_answers_is_what_lies_on_the_disk(lab: Lab) -> None:
+    def same() -> bool:
+        told = lab.health("trader-a")
+        lies = json.loads(lab.sh("trader-a", "cat /var/lib/trading/guard/health_v2.json"))
+        age = told.pop("age_s")
+        assert lies.pop("age_s") == 0
+        assert age <= 2 * NUMBERS["health"]["interval_s"]
+        return bool(told == lies)
+
+    eventually(same, 10)  # a check may come in between
+
+
+def test_scenario_H_13_a_guard_that_is_stopped_or_killed_is_seen_from_outside(lab: Lab) -> None:
+    def age() -> float:
+        page = lab.sh("ops", "curl -s http://127.0.0.1:9200/metrics")
+        line = next(x for x in page.splitlines() if x.startswith('target_heartbeat_age_seconds{target="guard-feed"}'))
+        return float(line.split()[1])
+
+    assert age() < 5
+    pid = lab.pid("feed", "guard")
+    lab.sh("feed", f"kill -STOP {pid}")
+    try:
+        eventually(lambda: age() > 6, 20)
+        beat = json.loads(lab.sh("feed", "cat /var/lib/trading/guard/auto_heal.heartbeat.json"))
+        assert time.time() - beat["ts"] > 5
+    finally:
+        lab.sh("feed", f"kill -CONT {pid}")
+    eventually(lambda: age() < 3, 20)
+    lab.sh("feed", f"kill -KILL {pid}")
+    eventually(lambda: lab.pid("feed", "guard") != pid and age() < 3, 20)
+
+
+def test_scenario_H_04_a_cut_network_restarts_nothing(lab: Lab) -> None:
+    before, restarts = lab.pids(), {host: lab.restarts(host) for host in GUARDED}
+    lab.sh("venue", "ip link set eth1 down")
+    try:
+        cut = time.monotonic()
+        wanted = {"REST_API", "Feeder"}
+        eventually(lambda: all(wanted <= set(lab.health(h).get("failing_components", ())) for h in GUARDED), 30)
+        print(f"H-04: all guards know after {time.monotonic() - cut:.1f} s")
+        while time.monotonic() - cut < 20:  # ten times what two bad checks need
+            assert {lab.health(host)["stage"] for host in GUARDED} == {"OBSERVE"}
+            time.sleep(0.5)
+    finally:
+        lab.sh("venue", "ip link set eth1 up")
+    took = eventually(lambda: lab.well() and lab.trades(), RTO_S["H_04"])
+    print(f"H-04: well {took:.1f} s after the restore")
+    assert lab.pids() == before
+    assert {host: lab.restarts(host) for host in GUARDED} == restarts
+
+
+def test_scenario_H_07_a_slow_venue_is_told_and_forgotten(lab: Lab) -> None:
+    before = lab.pids()
+    pid = lab.pid("venue", "venue")
+    slow = "for i in 1 2 3 4 5 6; do kill -STOP $1; sleep 1.7; kill -CONT $1; sleep 0.1; done"
+    lab.sh("venue", f'setsid sh -c "$1" sh {pid} </dev/null >/dev/null 2>&1 &', slow)
+    seen = eventually(lambda: lab.health("trader-b")["components"]["REST_API"].get("error", "").startswith("slow"), 30)
+    assert "REST_API" in lab.health("trader-b")["failing_components"] or lab.health("trader-b")["dor"]
+    time.sleep(max(0.0, 11 - seen))
+    took = eventually(lambda: lab.health("trader-b")["dor"], RTO_S["H_07"] + 15)
+    print(f"H-07: slow after {seen:.1f} s, well {took:.1f} s after the last slow second")
+    assert lab.pids() == before
+
+
+def test_scenario_L_01_L_02_without_redis_the_desk_is_paused_and_nobody_is_restarted(lab: Lab) -> None:
+    before = lab.pids()
+    lab.sh("store", "supervisorctl stop redis")
+    try:
+        eventually(lambda: lab.state().get("reasons") == ["no leader"], 20)
+        eventually(lambda: "Redis" in lab.health("trader-a")["failing_components"], 20)
+        assert lab.get("trader-a", 8000, "/health")["leader"]["is_leader"] is False
+    finally:
+        lab.sh("store", "supervisorctl start redis")
+    took = eventually(lambda: lab.well() and lab.trades(), RTO_S["L_02"])
+    print(f"L-02: led and trading {took:.1f} s after Redis came back")
+    assert max(lab.get("trader-a", 8000, "/health")["heartbeats"].values()) < 5
+    assert lab.pids() == before
+
+
+def test_scenario_H_05_a_corrupt_state_bus_is_made_good_and_told(lab: Lab) -> None:
+    folder = "/var/lib/trading/orchestrator"
+    good = lab.sh("ops", f"cat {folder}/state_bus.json")
+    began = time.monotonic()
+    lab.sh("ops", f'printf \'{{"version": 1, "pau\' >{folder}/state_bus.json')
+    eventually(lambda: lab.sh("ops", f"ls {folder}/alerts") == "state_bus_invalid.json", 15)
+    eventually(lambda: lab.sh("ops", f"cat {folder}/state_bus.json") == good, 5)
+    print(f"H-05: made good and told after {time.monotonic() - began:.1f} s")
+    lab.sh("ops", "supervisorctl stop orchestrator")
+    lab.sh("ops", f"dd if=/dev/urandom of={folder}/state_bus.json bs=512 count=1 2>&1")
+    lab.sh("ops", "supervisorctl start orchestrator")
+    eventually(lambda: lab.state().get("paused") is False, 20)
+    assert (
+        json.loads(lab.sh("ops", f"cat {folder}/state_bus.json"))["leader"]["instance"]
+        == lab.state()["leader"]["instance"]
+    )
+    said = lab.sh("ops", 'curl -s -X POST -d \'{"by": "alice"}\' http://127.0.0.1:8010/answer/state_bus_invalid')
+    assert "paused" in said
+    assert lab.sh("ops", f"ls {folder}/alerts") == ""
+
+
+def test_scenario_B_04_a_pause_survives_the_orchestrator_and_holds_the_traders(lab: Lab) -> None:
+    report = desk.pause(lab.pool, "alice", "drill")
+    assert report.exit_code is ExitCode.HELD, report.lines
+    try:
+        before = lab.state()
+        lab.sh("ops", "kill -KILL $(cat /run/trading/orchestrator.pid)")
+        eventually(lambda: lab.state() == before, 20)
+        began = time.time()
+        time.sleep(3)
+        assert [t for t in lab.accepted() if t > began] == []
+        assert desk.health(lab.pool).exit_code is ExitCode.VIOLATED
+    finally:
+        report = desk.resume(lab.pool, "alice")
+    assert report.exit_code is ExitCode.HELD, report.lines
+
+
+def test_scenario_H_12_each_procedure_is_a_command_with_a_check(lab: Lab) -> None:
+    before = lab.pids()
+    report = desk.restart(lab.pool, "trader", ["trader-b"])
+    assert (report.exit_code, lab.pid("trader-b", "trader") != before["trader-b"]) == (ExitCode.HELD, True)
+    assert desk.reset_breakers(lab.pool, "").exit_code is ExitCode.HELD
+    assert desk.clear_failsafe(lab.pool, "alice", []).lines == ("no host is in FAILSAFE",)
+    found = desk.metrics(lab.pool, "", "guard_stage").document["metrics"]
+    assert {host: page["guard"]["guard_stage"] for host, page in found.items()} == dict.fromkeys(GUARDED, 0.0)
+
+
+def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(lab: Lab) -> None:
+    lab.sh("trader-b", "supervisorctl stop trader")
+    try:
+        report = desk.kill_switch(lab.pool, on=True, off=False, by="alice", reason="drill")
+        assert report.exit_code is ExitCode.HELD, report.lines
+        assert any("by the guard" in line for line in report.lines)
+        began = time.time()
+        assert lab.sh("trader-b", "cat /var/lib/trading/guard/STOP.TXT") == "kill switch by alice: drill"
+        time.sleep(2)
+        assert [t for t in lab.accepted() if t > began] == []
+    finally:
+        lab.sh("trader-b", "supervisorctl start trader")
+        eventually(lambda: lab.get("trader-b", 8000, "/health"), 20)
+        report = desk.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
+    assert report.exit_code is ExitCode.HELD, report.lines
+    assert lab.sh("trader-b", "ls /var/lib/trading/guard | grep -c STOP || true") == "0"
+
+
+def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_person_clears_it(lab: Lab) -> None:
+    """The other trader was taken away by hand, so nobody leads: the guard has to see to what rests at the venue."""
+    lab.sh("trader-b", "supervisorctl stop trader")
+    lab.sh("trader-a", "chmod 000 /etc/trading/trader.json; kill -KILL $(cat /run/trading/trader.pid)")
+    try:
+        took = eventually(lambda: lab.health("trader-a")["stage"] == "FAILSAFE", 60)
+        page = lab.health("trader-a")
+        print(f"H-03: FAILSAFE after {took:.1f} s: {page['reason']}")
+        eventually(lambda: (lab.health("trader-a")["pulled"] or {}).get("open_at_venue") == 0, 40)
+        failsafe = time.time()
+        folder = "/var/lib/trading/guard"
+        assert json.loads(lab.sh("trader-a", f"cat {folder}/global_flags.json"))["SIGNAL_READ_ONLY"] is True
+        assert "3 restarts did not help" in lab.sh("trader-a", f"cat {folder}/STOP.TXT")
+        assert "FAILSAFE" in lab.sh("trader-a", f"cat {folder}/notifications.log")
+        assert lab.restarts("trader-a") >= 3
+        lab.sh("trader-a", "kill -KILL $(cat /run/trading/guard.pid)")  # it stays, whatever becomes of the guard
+        eventually(lambda: lab.health("trader-a").get("stage") == "FAILSAFE", 20)
+        eventually(lambda: "nobody answered trader-a:failsafe" in str(lab.state().get("reasons")), 40)
+    finally:
+        lab.sh("trader-a", "chmod 600 /etc/trading/trader.json; supervisorctl start trader")
+    eventually(lambda: lab.get("trader-a", 8000, "/health").get("leader", {}).get("is_leader"), 60)
+    eventually(lambda: lab.health("trader-a")["failing_components"] == [], 30)
+    time.sleep(3)
+    assert [t for t in lab.accepted() if t > failsafe] == [], "an order in FAILSAFE"
+    report = desk.clear_failsafe(lab.pool, "alice", [])
+    assert report.exit_code is ExitCode.HELD, report.lines
+    assert desk.resume(lab.pool, "alice").exit_code is ExitCode.HELD
+    lab.sh("trader-b", "supervisorctl start trader")
+
+
+def test_after_all_of_it_no_order_is_lost(lab: Lab, tmp_path: Path) -> None:
+    results = run_checks(lab.pool.inventory, lab.pool.run, ["invariants"], tmp_path)
+    bad: Mapping[str, str] = {r.id: r.why for r in results if r.verdict is not Verdict.HELD}
+    assert not bad
