@@ -1,10 +1,12 @@
-"""Reads the pulse of the trading stack from the traders, over the pooled connections."""
+"""Reads the pulse of the trading stack from the traders, and what guards and orchestrator say, over the pooled connections."""
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stormdesk.drive.pool import Pool
@@ -14,11 +16,13 @@ from stormdesk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
 DEADLINE_S = 3.0
 PATIENCE_S = 1.0  # a trader that is stopped or out of reach must not hold up the revert of a fault
 PAGES = ("/ready", "/health", "/metrics")
+VIEWS = {"guard": "/health_v2", "orchestrator": "/state"}  # in a host's health under the service's name
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at all traders. `pulse` is None when none of them answered; `health` holds the documents of those that did."""
+    """One look at the stack. `pulse` is None when no trader answered; `health` holds by host the documents of those that did:
+    a trader's own, and those of VIEWS in it."""
 
     t: float
     pulse: Pulse | None
@@ -26,37 +30,54 @@ class Sample:
 
 
 class Sampler:
-    """Asks every trader with an http port. `read()` never raises for a host that does not answer: silence is data."""
+    """Asks every trader, guard and orchestrator with an http port. `read()` never raises for silence: silence is data."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._ports = {
-            name: host.services["trader"].ports["http"]
+            (name, service): entry.ports["http"]
             for name, host in sorted(pool.inventory.hosts.items())
-            if "trader" in host.services and "http" in host.services["trader"].ports
+            for service, entry in host.services.items()
+            if service in ("trader", *VIEWS) and "http" in entry.ports
         }
         self._threads = ThreadPoolExecutor(max(1, len(self._ports)))
-        self._asked: dict[str, Future[Answer | None]] = {}
+        self._asked: dict[tuple[str, str], Future[Any]] = {}
 
     def read(self, without: str = "") -> Sample:
         """One reading, in at most PATIENCE_S; `without` names a host that is known to be cut off and is not asked."""
-        self._asked = {name: asked for name, asked in self._asked.items() if not asked.done()}  # late ones are stale
-        wanted = [name for name in self._ports if name != without]
-        fresh = {name: self._threads.submit(self._one, name) for name in wanted if name not in self._asked}
+        self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}  # late ones are stale
+        wanted = [key for key in self._ports if key[0] != without and key not in self._asked]
+        fresh = {
+            key: self._threads.submit(partial(self._trader if key[1] == "trader" else self._view, *key))
+            for key in wanted
+        }
         wait(fresh.values(), PATIENCE_S)
         self._asked |= fresh
-        found = {name: asked.result() for name, asked in fresh.items() if asked.done()}
-        answers = {name: answer for name, answer in found.items() if answer is not None}
+        found = {key: asked.result() for key, asked in fresh.items() if asked.done()}
+        answers = {host: said for (host, _), said in found.items() if isinstance(said, Answer)}
+        health = {host: dict(said.health) for host, said in answers.items()}
+        for (host, service), said in found.items():
+            if isinstance(said, dict) and said:
+                health.setdefault(host, {})[service] = said
         t = time.time()
-        return Sample(
-            t, pulse(t, answers.values()) if answers else None, {name: a.health for name, a in answers.items()}
-        )
+        return Sample(t, pulse(t, answers.values()) if answers else None, health)
 
-    def _one(self, host: str) -> Answer | None:
-        urls = [f"http://127.0.0.1:{self._ports[host]}{page}" for page in PAGES]
+    def _trader(self, host: str, service: str) -> Answer | None:
         # --fail-early: a trader that does not answer the first question within 2 s is not asked the others.
-        argv = ("curl", "-s", "-m", "2", "--fail-early", "-w", f"\n{SEPARATOR} %{{http_code}}\n", *urls)
+        more = ("--fail-early", "-w", f"\n{SEPARATOR} %{{http_code}}\n")
+        text = self._curl(host, self._ports[host, service], *PAGES, more=more)
+        return None if text is None else answer(text)
+
+    def _view(self, host: str, service: str) -> dict[str, Any]:
         try:
-            return answer(self._pool.run(host, argv, DEADLINE_S).stdout)
+            said = json.loads(self._curl(host, self._ports[host, service], VIEWS[service]) or "{}")
+        except ValueError:
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def _curl(self, host: str, port: int, *pages: str, more: tuple[str, ...] = ()) -> str | None:
+        urls = [f"http://127.0.0.1:{port}{page}" for page in pages]
+        try:
+            return self._pool.run(host, ("curl", "-s", "-m", "2", *more, *urls), DEADLINE_S).stdout
         except StormdeskError:
             return None

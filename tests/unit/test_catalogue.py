@@ -12,6 +12,7 @@ from stormdesk.drive import catalogue, gameday, settings
 from stormdesk.errors import UsageError
 from stormdesk.faults import FAULTS
 
+OURS = ["disk-full-trader", "kill-feeder", "kill-trader", "leader-loss", "network-cut-60s"]
 GOOD = """
 from dataclasses import dataclass, field
 
@@ -114,7 +115,7 @@ def test_a_block_that_is_wrong_is_named_and_costs_no_fault(make: Make, block: st
 def test_a_project_without_a_block_has_nothing_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert settings.load() == settings.Settings(root=tmp_path)
-    assert [path.stem for path in gameday.runbooks()] == ["disk-full-trader", "network-cut-60s"]
+    assert [path.stem for path in gameday.runbooks()] == OURS
 
 
 def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
@@ -126,5 +127,5 @@ def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
     (tmp_path / "invoke.yaml").write_text("stormdesk: {runbooks: [days]}\n")
     monkeypatch.chdir(tmp_path)
     found = {path.stem: path for path in gameday.runbooks()}
-    assert sorted(found) == ["disk-full-trader", "network-cut-60s", "zebra"]
+    assert sorted(found) == sorted([*OURS, "zebra"])
     assert found["disk-full-trader"] == tmp_path / "days/disk-full-trader.md"
