@@ -64,6 +64,14 @@ def test_stream(live: Evidence, traders: list[str], judged: Judged) -> None:
     judged(steady.stream(live.vitals, traders))
 
 
+def test_guards(live: Evidence, judged: Judged) -> None:
+    assert live.inventory is not None
+    asked = [name for name, host in live.inventory.hosts.items() if "guard" in host.services]
+    if not asked:
+        pytest.skip("no guard in the inventory")
+    judged(steady.guards(live.vitals, asked))
+
+
 def test_disk(live: Evidence, judged: Judged) -> None:
     assert live.inventory is not None
     asked = [name for name, host in live.inventory.hosts.items() if "data" in host.paths]

@@ -5,8 +5,10 @@ The questions that testinfra's own modules answer (services, ports) are in check
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stormdesk.errors import HostError
 from stormdesk.model import CheckResult, Verdict
@@ -15,6 +17,8 @@ from stormdesk.pulse import series
 
 MIN_FREE_PERCENT = 10
 MAX_STREAM_AGE_S = 5.0
+MAX_GUARD_AGE_S = 30  # two of its intervals
+GUARDING = ("OBSERVE", "RESTART", "REWIRE")
 SECTION = "==stormdesk== "
 
 
@@ -127,6 +131,30 @@ def stream(vitals: Mapping[str, Vitals], traders: Iterable[str]) -> CheckResult:
                 yield f"{host}: market data is {age:.1f} s old, at most {MAX_STREAM_AGE_S:g} s allowed"
 
     return _judge("stream", list(ages), traders, wrong(), f"{max(ages.values(), default=0) * 1000:.0f} ms old or less")
+
+
+def guards(vitals: Mapping[str, Vitals], hosts: Iterable[str]) -> CheckResult:
+    """Every guard looks after its host: its file is fresh, whatever it says of itself, and it has not given up."""
+    told = {host: vitals[host].pages["guard"] for host in hosts if "guard" in vitals.get(host, Vitals(host)).pages}
+
+    def wrong() -> Iterator[str]:
+        for host, (age, text) in told.items():
+            page = _document(text)
+            if age > MAX_GUARD_AGE_S:
+                yield f"{host}: health_v2.json is {age} s old, at most {MAX_GUARD_AGE_S} s allowed"
+            elif page.get("stage") not in GUARDING:
+                yield f"{host}: stage {page.get('stage', 'unreadable')}: {page.get('reason', text[:80])}"
+
+    oldest = max((age for age, _ in told.values()), default=0)
+    return _judge("guards", list(told), hosts, wrong(), f"{len(told)} on watch, {oldest} s old or less")
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _judge(check: str, answered: list[str], asked: Iterable[str], wrong: Iterator[str], held: str) -> CheckResult:

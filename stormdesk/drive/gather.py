@@ -10,8 +10,8 @@ from stormdesk.errors import HostError, StormdeskError
 from stormdesk.inventory import Inventory, InventoryHost
 from stormdesk.steady import Vitals
 
-# $1 the data folder or "", $2 the trader's base URL or "". A leader is watched until its count of accepted orders grows,
-# at most 5 s: a seeded strategy may well pause for a second.
+# $1 the data folder or "", $2 the trader's base URL or "", $3 the guard's file or "" (its age goes before it). A leader is
+# watched until its count of accepted orders grows, at most 5 s: a seeded strategy may well pause for a second.
 GATHER = r"""
 section() { printf '\n==stormdesk== %s\n' "$1"; }
 page() { section "$1 $(curl -s -m 2 -o /dev/null -w '%{http_code}' "$base/$1")"; curl -s -m 2 "$base/$1"; }
@@ -37,6 +37,7 @@ if [ -n "$base" ]; then
   section "later $waited"
   printf '%s\n' "$later"
 fi
+[ -z "$3" ] || { section "guard $(($(date +%s) - $(stat -c %Y "$3" || echo 0)))"; cat "$3"; }
 section end
 exit 0
 """
@@ -47,7 +48,7 @@ def gather(run: Run, inventory: Inventory) -> Mapping[str, Vitals]:
 
     def one(name: str) -> Vitals:
         host = inventory.hosts[name]
-        done = run(name, ("sh", "-c", GATHER, "sh", host.paths.get("data", ""), _base(host)), READ_S)
+        done = run(name, ("sh", "-c", GATHER, "sh", host.paths.get("data", ""), _base(host), _guard(host)), READ_S)
         if not done.ok:
             raise HostError(f"{name}: {done.stderr.strip()}")
         return steady.parse(name, done.stdout)
@@ -59,3 +60,8 @@ def gather(run: Run, inventory: Inventory) -> Mapping[str, Vitals]:
 def _base(host: InventoryHost) -> str:
     service = host.services.get("trader")
     return f"http://127.0.0.1:{service.ports['http']}" if service and "http" in service.ports else ""
+
+
+def _guard(host: InventoryHost) -> str:
+    """Where the host's guard tells how it is; "" when there is none."""
+    return f"{host.paths['data']}/guard/health_v2.json" if "guard" in host.services and "data" in host.paths else ""

@@ -82,7 +82,7 @@ def test_no_alarm_on_a_healthy_stack(pool: Pool, tmp_path: Path, repeats: Callab
         assert {"I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14", "leader", "orders flow"} <= {
             r.id for r in results
         }
-        assert len(results) == 24
+        assert len(results) == 25
 
 
 def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
@@ -101,7 +101,7 @@ def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:
     for words in ([f"--hosts={hosts}", f"--ssh-config={folder}/ssh_config"], [f"--inventory={folder}/inventory.json"]):
         done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout
-        assert "24 passed, 6 skipped" in done.stdout
+        assert "25 passed, 6 skipped" in done.stdout
 
 
 def test_a_stopped_service_is_found(pool: Pool, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ JUDGES: Mapping[str, Judge] = {
     "leader": lambda vitals: steady.leader(vitals, TRADERS),
     "orders flow": lambda vitals: steady.flow(vitals, TRADERS),
     "stream": lambda vitals: steady.stream(vitals, TRADERS),
+    "guards": lambda vitals: steady.guards(vitals, TRADERS),
     "disk": lambda vitals: steady.disk(vitals, HOSTS),
 }
 
@@ -57,6 +58,9 @@ CHANGES = {
     "old data": (
         "stream", {"trader_b": (r'^(trader_heartbeat_age_seconds{loop="md"}) .*', r"\1 6.5")}, "trader-b: market data is 6.5",
     ),
+    "dead guard": ("guards", {"trader_b": ("==stormdesk== guard 4", "==stormdesk== guard 31")}, "trader-b: health_v2.json is 31 s"),
+    "guard gave up": ("guards", {"trader_b": ('"stage":"OBSERVE"', '"stage":"FAILSAFE"')}, "trader-b: stage FAILSAFE"),
+    "torn guard": ("guards", {"trader_a": ('^{"ts":1795275596.*', '{"ts":17')}, "trader-a: stage unreadable"),
     "disk full": ("disk", {"store": (r"(\d+) +(\d+) +\d+% +/var/lib/trading", r"\2 9 100% /var/lib/trading")}, "store: "),
 }  # fmt: skip
 
