@@ -351,7 +351,10 @@ class Stack:
         redis = {"redis": f"redis://127.0.0.1:{self.port['redis']}/0", "stream": "md"}
         if name == "venue":
             balances = {"USDT": "1000000", "BTC": "20", "ETH": "300"}
-            account = {"name": "desk", "api_key": "test-key", "api_secret": "test-secret", "balances": balances}
+            account = {
+                "name": "desk", "api_key": "test-key", "api_secret": "test-secret", "balances": balances,
+                "more_keys": {"guard-key": "guard-secret"},
+            }  # fmt: skip
             listen = {"listen": f"127.0.0.1:{self.port['venue']}", "control": f"127.0.0.1:{self.port['control']}"}
             return {**common, **listen, "seed": 7, "symbols": SYMBOLS, "accounts": [account]}
         at = {**common, **redis, "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
