@@ -21,6 +21,7 @@ from stormdesk.testnet.resilience import Orchestrator as Numbers
 log = logging.getLogger(__name__)
 
 ASK_S = 2.0
+GATE = "pause: "  # how a trader's reasons begin
 Failures = (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
 Page = dict[str, Any]
 
@@ -85,7 +86,7 @@ class Desk:
     def _seen(self, state: State, traders: Mapping[str, Page], guards: Mapping[str, Page]) -> State:
         now = time.time()
         if self.file.defaulted:  # what the traders still know of our last pause counts more than a default
-            kept = [r.removeprefix(f"{SELF}: ") for page in traders.values() for r in _pauses(page)]
+            kept = [reason for page in traders.values() for reason in _pauses(page)]
             state = decide.pause(state, SELF, kept[0], now) if kept else state
             self.file.defaulted = not traders
         state = decide.follow(state, (leader for name, page in traders.items() if (leader := _leader(name, page))))
@@ -121,7 +122,7 @@ class Desk:
         """Bring a trader to what the state says."""
         pause, paused = self.state.pause, bool(_pauses(page))
         if pause is not None and not paused:
-            await self._post(name, "/execution/pause", {"reason": f"{SELF}: {pause.by}: {pause.reason}", "by": SELF})
+            await self._post(name, "/execution/pause", {"reason": f"{pause.by}: {pause.reason}", "by": SELF})
         elif pause is None and paused:
             await self._post(name, "/execution/resume", {"by": SELF})
         if self.state.aborted and not (page.get("kill_switch") or {}).get("active"):
@@ -160,5 +161,6 @@ def _leader(name: str, page: Page) -> Leader | None:
 
 
 def _pauses(page: Page) -> list[str]:
-    """Our own among the reasons for which a trader is paused."""
-    return [str(reason) for reason in (page.get("paused") or {}).get("reasons", ()) if SELF in str(reason)]
+    """Why a trader is paused by command, which is ours to lift; its other gates are not."""
+    reasons = [str(reason) for reason in (page.get("paused") or {}).get("reasons", ())]
+    return [reason.removeprefix(GATE) for reason in reasons if reason.startswith(GATE)]
