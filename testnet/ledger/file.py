@@ -215,6 +215,7 @@ class Ledger:
             raise FileNotFoundError(2, "the ledger was replaced by another file", str(self.path))
         os.close(self._fd)
         self._fd = fd
+        self._read_back()
 
     def _content(self, fd: int) -> bytes:
         data = os.pread(fd, self._end, 0)

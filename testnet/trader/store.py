@@ -172,7 +172,11 @@ class Store:
     async def _run(self, statement: str, values: Sequence[object]) -> Rows:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._dsn, autocommit=True, connect_timeout=int(ANSWER_S), tcp_user_timeout=int(ANSWER_S * 1000)
+                self._dsn,
+                autocommit=True,
+                connect_timeout=int(ANSWER_S),
+                tcp_user_timeout=int(ANSWER_S * 1000),
+                options="-c synchronous_commit=on",  # whatever the server's default: what it acknowledges is in its log
             )
         cursor = await self._connection.execute(statement, values or None)
         return await cursor.fetchall() if cursor.description else []

@@ -158,7 +158,7 @@ class Stack:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.port = {name: free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b")}
+        self.port = {name: free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b", "c")}
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
         self.trader_config: dict[str, Any] = {}  # what differs for traders
         self._wraps: dict[str, list[str]] = {}
@@ -206,9 +206,10 @@ class Stack:
             self.start(name)
         self.trading()
 
-    def start(self, name: str, wrap: list[str] | None = None) -> None:
-        """Start a service; `wrap` are words before its command, and are kept for later starts."""
-        (self.home / f"{name}.json").write_text(json.dumps(self._config(name)))
+    def start(self, name: str, wrap: list[str] | None = None, **config: Any) -> None:
+        """Start a service; `wrap` are words before its command, and are kept for later starts. `config` changes its
+        configuration for this start."""
+        (self.home / f"{name}.json").write_text(json.dumps({**self._config(name), **config}))
         if wrap is not None:
             self._wraps[name] = wrap
         self.again(name)
@@ -292,6 +293,9 @@ class Stack:
     def data(self, name: str = "trader-a") -> Path:
         """A service's data folder, as it is seen from here."""
         return self._disks[name].path / "data" if name in self._disks else self.home / name
+
+    def ledger_lines(self, name: str = "trader-a") -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.ledger_path(name).read_bytes().splitlines()]
 
     def said(self, name: str = "trader-a") -> str:
         """What a service has logged."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import cast
 
+import psycopg
 import pytest
 
 from stormdesk.testnet.ledger import Ledger
@@ -199,3 +200,34 @@ def test_what_is_queued_survives_a_lost_server(stack: Stack) -> None:
         assert await state_of(store) == ("CANCELED", 5)
 
     with_store(stack, scenario)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["our connection", "the server's default"])
+def test_scenario_E_21_an_acknowledged_commit_survives_kill_9(stack: Stack, ours: bool) -> None:
+    """The server's default is to acknowledge before the log is written, which loses commits: our connection insists."""
+    for setting in ("synchronous_commit = off", "wal_writer_delay = 10000"):
+        stack.sql(f"alter system set {setting}")
+    stack.kill("postgres")
+    stack.postgres()
+    acknowledged: list[str] = []
+
+    async def by_us(store: Store) -> None:
+        epoch = await store.grant()
+        for number in range(100):
+            assert await store.insert(intent(number, epoch))
+            acknowledged.append(f"x-{number}")
+        stack.kill("postgres")
+
+    if ours:
+        with_store(stack, by_us)
+    else:
+        with_store(stack, Store.grant)
+        connection = psycopg.connect(stack.dsn(), autocommit=True)
+        for number in range(100):
+            connection.execute("insert into orders (client_order_id) values (%s)", (f"x-{number}",))
+            acknowledged.append(f"x-{number}")
+        stack.kill("postgres")
+        connection.close()
+    stack.postgres()
+    kept = {cid for (cid,) in stack.sql("select client_order_id from orders")}
+    assert (set(acknowledged) <= kept) is ours

@@ -1,0 +1,233 @@
+"""Scenarios of leadership and of restarts: at most one trader sends, and nothing is forgotten when one ends or starts.
+
+One stack with a standby for all tests of the file; each leaves trader-a leading. Timers are shortened, see NUMBERS.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stormdesk.invariants import JUDGES
+from stormdesk.model import Verdict
+from stormdesk.testnet import durable
+from stormdesk.testnet.trader.snapshot import Snapshot
+from tests.e2e.stack_harness import Stack, eventually, home_for_nobody
+from tests.e2e.test_stack_trades import assert_exact, read_cut
+
+NUMBERS: dict[str, dict[str, Any]] = {
+    "leader": {"ttl_s": 8, "renew_s": 2},
+    "order": {"recv_window_ms": 2000, "request_timeout_s": 3, "quiet_s": 6},
+}
+A, B = "trader-a", "trader-b"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    print(f"resilience: {NUMBERS}")
+    with home_for_nobody() as home:
+        stack = Stack(home)
+        stack.resilience = NUMBERS
+        try:
+            stack.up(standby=True)
+            yield stack
+        finally:
+            stack.down()
+
+
+@pytest.fixture(autouse=True)
+def _a_leads_before_and_after(stack: Stack) -> Iterator[None]:
+    stack.trading(more=4)
+    yield
+    for which in "ab":
+        stack.trader("resume", "POST", which)
+    stack.trading(deadline_s=60)
+
+
+def leads(stack: Stack, which: str) -> bool:
+    return bool(stack.trader("health", which=which)["leader"]["is_leader"])
+
+
+def epoch(stack: Stack, which: str) -> int:
+    return int(stack.trader("health", which=which)["leader"]["epoch"])
+
+
+def started(stack: Stack, name: str) -> str:
+    """What tells a process from any that follows it."""
+    pid = stack.processes[name].pid
+    with open(f"/proc/{pid}/stat") as stat:
+        return f"{pid} {stat.read().rpartition(')')[2].split()[19]}"
+
+
+def posts(stack: Stack) -> int:
+    return sum(line["kind"] == "REQUEST" and line["method"] == "POST" for line in stack.journal())
+
+
+def back_to_a(stack: Stack) -> None:
+    """Let trader-a have the lead again."""
+    stack.kill(B, signal.SIGTERM)
+    stack.trading()
+    stack.start(B)
+    eventually("b answers", lambda: stack.trader("health", which="b"))
+
+
+def assert_one_sender(stack: Stack) -> None:
+    result = JUDGES["I-06"](read_cut(stack, A, B))
+    assert result.verdict is Verdict.HELD, result.why
+
+
+def test_scenario_L_01_L_02_the_lock_is_lost_and_taken_again(stack: Stack) -> None:
+    """Redis stops: paused long before the lock would expire, alive all the time. It starts empty: leading again within
+    the time for it, the same process, with an epoch that goes on (E-22)."""
+    process, before = started(stack, A), epoch(stack, "a")
+    stack.kill("redis")
+    began = time.monotonic()
+    eventually("not leader", lambda: not leads(stack, "a"), NUMBERS["leader"]["ttl_s"])
+    print(f"paused {time.monotonic() - began:.2f} s after Redis was killed")
+    assert stack.trader("ready")["ready"] is False
+    assert stack.metric("trader_is_leader") == 0
+    sent = posts(stack)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        assert stack.trader("health")["ts"]
+        time.sleep(0.2)
+    assert posts(stack) == sent
+    stack.redis()
+    began = time.monotonic()
+    eventually("ready", lambda: stack.trader("ready")["ready"] or stack.trader("ready", which="b")["ready"], 90)
+    print(f"ready {time.monotonic() - began:.2f} s after Redis was back")
+    leader = "a" if leads(stack, "a") else "b"
+    assert stack.metric("trader_is_leader", leader) == 1
+    assert max(stack.trader("health", which=leader)["heartbeats"].values()) < 5
+    assert started(stack, A) == process
+    assert epoch(stack, leader) > before, "Redis was empty, and the epoch began anew"
+    stack.trading(leader, more=3)
+    if leader == "b":
+        back_to_a(stack)
+    assert_one_sender(stack)
+
+
+def test_scenario_L_03_postgres_is_away_for_a_moment(stack: Stack) -> None:
+    process = started(stack, A)
+    stack.kill("postgres")
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert stack.trader("health")["ts"]
+        time.sleep(0.2)
+    assert stack.trader("ready")["ready"] is False
+    stack.postgres()
+    began = time.monotonic()
+    stack.trading(more=3, deadline_s=30)
+    print(f"trading {time.monotonic() - began:.2f} s after PostgreSQL was back")
+    assert started(stack, A) == process
+    assert_exact(stack, A, B)
+
+
+def test_scenario_E_05_the_leader_sleeps_longer_than_its_lock_lives(stack: Stack) -> None:
+    """SIGSTOP, the standby leads, SIGCONT: what the sleeper had begun is not an order any more."""
+    for _ in range(2):
+        stack.trading(more=5)
+        stack.pause(A)
+        stack.trading("b", deadline_s=60)
+        stack.resume(A)
+        eventually("a stands by", lambda: not leads(stack, "a"))
+        stack.trading("b", more=3)
+        assert_one_sender(stack)
+        back_to_a(stack)
+    assert_exact(stack, A, B)
+
+
+def test_scenario_E_06_a_copy_of_the_leader_was_left_running(stack: Stack) -> None:
+    """The same instance, started elsewhere with the same configuration and no state: it takes no lock that lives."""
+    before = epoch(stack, "a")
+    stack.start("trader-c", instance=A)
+    eventually("the copy answers", lambda: stack.trader("health", which="c"))
+    end = time.monotonic() + 1.5 * NUMBERS["leader"]["ttl_s"]
+    while time.monotonic() < end:
+        assert not leads(stack, "c")
+        assert stack.trader("ready", which="c")["ready"] is False
+        time.sleep(0.25)
+    stack.trading(more=3)
+    assert epoch(stack, "a") == before
+    stack.kill("trader-c", signal.SIGTERM)
+    assert not stack.ledger_path("trader-c").read_bytes()
+    assert_one_sender(stack)
+
+
+def test_scenario_E_22_redis_starts_empty(stack: Stack) -> None:
+    before = epoch(stack, "a")
+    stack.trader("hold", "POST", "b")
+    stack.kill("redis")
+    stack.redis()
+    eventually("somebody leads anew", lambda: max(epoch(stack, w) for w in "ab" if leads(stack, w)) > before, 60)
+    if leads(stack, "b"):
+        back_to_a(stack)
+    stack.trading()
+    epochs = [row[0] for row in stack.sql("select epoch from orders where epoch is not null order by created_at")]
+    assert epochs == sorted(epochs)
+    assert_one_sender(stack)
+
+
+def test_scenario_R_05_a_trader_is_told_to_stop(stack: Stack) -> None:
+    """SIGTERM: what is in flight lands, everything is written, the lock is given back, the exit is clean."""
+    stack.trading(more=5)
+    process = stack.processes[A]
+    began = time.monotonic()
+    stack.kill(A, signal.SIGTERM)
+    took = time.monotonic() - began
+    assert process.returncode == 0
+    stack.trading("b", deadline_s=NUMBERS["leader"]["ttl_s"])  # no waiting for the lock to expire
+    print(f"stopped in {took:.2f} s, the standby traded {time.monotonic() - began:.2f} s after the signal")
+    mine = "select client_order_id from orders where instance = 'trader-a'"
+    left = stack.sql(f"{mine} and state in ('PENDING_NEW', 'UNKNOWN')")
+    assert left == []
+    told = {line["client_order_id"] for line in stack.journal() if line["kind"] == "ACCEPTED"}
+    lines = [line for line in stack.ledger_lines(A) if line["kind"] in ("ACK", "RESOLVED")]
+    assert told & {cid for (cid,) in stack.sql(mine)} <= {line["client_order_id"] for line in lines}, (
+        "an ACK was not written"
+    )
+    document = durable.read_json(stack.data(A) / "positions_snapshot.json", Snapshot)
+    assert document is not None
+    assert document.moves or document.positions
+    stack.start(A)
+    back_to_a(stack)
+    assert_exact(stack, A, B)
+
+
+def test_scenario_B_04_state_is_the_same_after_a_restart(stack: Stack) -> None:
+    stack.trader("hold", "POST", "b")
+    stack.quiet()
+    before = stack.trader("positions"), sorted((o["client_order_id"], o["state"]) for o in stack.trader("orders"))
+    stack.kill(A)
+    stack.start(A, orders_per_s=0.01)  # not yet
+    eventually("leads again", lambda: leads(stack, "a"), 60)
+    after = stack.trader("positions"), sorted((o["client_order_id"], o["state"]) for o in stack.trader("orders"))
+    assert after[0] == before[0]
+    assert after[1] == before[1]
+    stack.kill(A, signal.SIGTERM)
+    stack.start(A)
+    stack.trading()
+    assert_exact(stack, A, B)
+
+
+@pytest.mark.parametrize("stale", ["its own", "a stranger's", "garbage"])
+def test_scenario_H_12_stale_lock_and_pid_files(stack: Stack, stale: str) -> None:
+    """What a killed trader left does not keep the next one from trading at once: pid file, lock, half-written files."""
+    stack.kill(A)
+    pidfile = stack.home / f"{A}.pid"
+    if stale != "its own":
+        pidfile.write_text(f"{os.getpid()}\n" if stale == "a stranger's" else "what\n")
+    half = stack.data(A) / ".positions_snapshot.json.new"
+    half.write_bytes(b'{"t": 17')
+    began = time.monotonic()
+    stack.start(A)
+    eventually("leads again", lambda: leads(stack, "a"), NUMBERS["leader"]["ttl_s"])
+    stack.trading(more=3)
+    print(f"trading {time.monotonic() - began:.2f} s after the start")
+    assert int(pidfile.read_text()) == stack.processes[A].pid
+    eventually("half a file is gone", lambda: not half.exists())
