@@ -27,7 +27,9 @@ import psycopg
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra.backends.lab import layer, processes, volume
+from stormdesk.infra.backends.lab import layer, processes
+from stormdesk.testnet import durable
+from tests.e2e.stack_disk import Disk
 
 ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
@@ -93,45 +95,6 @@ def home_for_nobody() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="stormdesk-stack-") as home:
         Path(home).chmod(0o755)
         yield Path(home)
-
-
-class Disk:
-    """A small file system of its own, ext4 where there are loop devices: in a mount namespace that ends with its last
-    process, so that it outlives the services on it and leaves nothing behind."""
-
-    def __init__(self, home: Path, size_mib: int) -> None:
-        self.mounted = home / "disk"
-        self.mounted.mkdir()
-        self.loop = volume.loops_available()
-        if self.loop:
-            volume.create(str(home / "disk.ext4"), size_mib)
-            mount = f'mount -n -t ext4 -o loop "{home}/disk.ext4" "$1"'
-        else:
-            mount = f'mount -n -t tmpfs -o size={size_mib}m tmpfs "$1"'
-        script = f"{mount} && echo ready && exec sleep infinity"
-        words = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", str(self.mounted)]
-        self._holder = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"ready\n"
-        self.wrap = ["nsenter", "-m", "-t", str(self._holder.pid), "--"]
-        self.path = Path(f"/proc/{self._holder.pid}/root{self.mounted}")  # seen from here
-
-    def run(self, *words: str) -> str:
-        """A command where the disk is mounted; its output."""
-        return subprocess.run([*self.wrap, *words], check=True, capture_output=True, text=True, timeout=30).stdout
-
-    def fill(self) -> None:
-        """Write until the disk is full. `free` makes room again."""
-        with contextlib.suppress(OSError), (self.path / "fill").open("wb", buffering=0) as out:
-            while out.write(b"\0" * 4096):
-                pass
-
-    def free(self) -> None:
-        (self.path / "fill").unlink(missing_ok=True)
-
-    def close(self) -> None:
-        self._holder.kill()
-        self._holder.communicate()
 
 
 @contextmanager
@@ -225,6 +188,25 @@ class Stack:
         disk = self._disks[name] = Disk(self.home, size_mib)
         self._wraps[name] = disk.wrap
         return disk
+
+    def fake_clock(self, name: str) -> None:
+        """Start a service, from now on, with libfaketime preloaded at offset 0; `set_clock` steps its clock. The
+        monotonic clock stays the real one: it is what deadlines are measured by."""
+        self.set_clock(name, 0)
+        words = {
+            "LD_PRELOAD": str(_library("faketime/libfaketimeMT.so.1", self.home)),
+            "FAKETIME_TIMESTAMP_FILE": str(self.home / f"{name}.clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+        self._wraps[name] = ["env", *(f"{key}={value}" for key, value in words.items())]
+
+    def set_clock(self, name: str, offset_s: int) -> None:
+        durable.replace(self.home / f"{name}.clock", f"{offset_s:+d}\n".encode())
+
+    def maps(self, name: str) -> str:
+        """What a service's process has mapped."""
+        return Path(f"/proc/{self.processes[name].pid}/maps").read_text()
 
     def disk(self, name: str) -> Disk:
         return self._disks[name]
@@ -393,6 +375,18 @@ def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str
     spot.mkdir(exist_ok=True)
     script = FROM_LAYER.replace("$PREFIX", " ".join(prefix))
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", image, str(spot), pattern]
+
+
+def _library(name: str, home: Path) -> Path:
+    """A shared library, from this machine or copied out of the package layer. Skips the test when it is in neither."""
+    here = sorted(Path("/usr/lib").glob(f"*-linux-gnu/{name}"))
+    if here:
+        return here[0]
+    found = home / Path(name).name
+    if not found.exists():
+        copy = _program(f"/usr/lib/*-linux-gnu/{name}", home / "layer-library", ("cp", "-t", str(home)))
+        subprocess.run(copy, check=True, timeout=30)
+    return found
 
 
 def free_port() -> int:

@@ -21,7 +21,8 @@ from stormdesk.model import Verdict
 from stormdesk.testnet import durable
 from stormdesk.testnet.ledger import chain
 from stormdesk.testnet.trader.snapshot import Snapshot
-from tests.e2e.stack_harness import ROOT, Disk, Stack, eventually, failing, home_for_nobody
+from tests.e2e.stack_disk import Disk
+from tests.e2e.stack_harness import ROOT, Stack, eventually, failing, home_for_nobody
 from tests.e2e.test_stack_trades import assert_exact, read_cut
 
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")

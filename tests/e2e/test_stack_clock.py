@@ -1,0 +1,65 @@
+"""Services under libfaketime: at offset 0 they trade as without it, and a clock that steps is noticed and followed (E-16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.stack_harness import Stack, eventually, home_for_nobody
+from tests.e2e.test_stack_trades import assert_exact
+
+SERVICES = ("venue", "feeder", "trader-a")
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with home_for_nobody() as home:
+        stack = Stack(home)
+        try:
+            for name in SERVICES:
+                stack.fake_clock(name)
+            stack.redis()
+            stack.postgres()
+            stack.start("venue")
+            stack.start("feeder")
+            stack.start("trader-a", orders_per_s=10.0)  # so that one is under way when the clock steps
+            stack.trading()
+            yield stack
+        finally:
+            stack.down()
+
+
+def test_services_trade_unchanged_at_offset_0(stack: Stack) -> None:
+    for name in SERVICES:
+        assert "libfaketime" in stack.maps(name), "not preloaded"
+    stack.trading(more=30)
+    assert stack.trader("ready") == {"ready": True, "reasons": []}
+    assert_exact(stack)
+    stack.trader("resume", "POST")
+
+
+@pytest.mark.parametrize("step_s", [5, -5])
+def test_scenario_E_16_the_clock_steps(stack: Stack, step_s: int) -> None:
+    """Requests with the wrong time are refused with -1021; the next answer of the venue corrects it."""
+    process = stack.processes["trader-a"].pid
+
+    def refused() -> int:
+        return len(stack.sql("select from orders where reason like '%-1021%'"))
+
+    stack.trading(more=10)
+    before = refused()
+    for steps in range(1, 10):
+        stack.set_clock("trader-a", step_s * steps)
+        stack.trading(more=5)
+        if refused() > before:
+            break
+    assert refused() > before, "no order was under way at any of the steps"
+    stack.trading(more=10)
+    stack.set_clock("trader-a", 0)
+    stack.trading(more=10)
+    assert stack.processes["trader-a"].pid == process
+    assert stack.processes["trader-a"].poll() is None
+    eventually("healthy", lambda: stack.trader("health")["dor"])
+    assert_exact(stack)
+    stack.trader("resume", "POST")
