@@ -96,6 +96,10 @@ class KillSwitch(Section, frozen=True):
     verify_s: Positive
 
 
+class Ledger(Section, frozen=True):
+    restore_s: Positive
+
+
 class Snapshot(Section, frozen=True):
     interval_s: Positive
     keep: Count
@@ -153,6 +157,7 @@ class Resilience(Section, frozen=True):
     throttle: Throttle
     risk: Risk
     kill_switch: KillSwitch
+    ledger: Ledger
     snapshot: Snapshot
     reconcile: Reconcile
     trader: Trader

@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 RETRY_S = 0.5  # between two tries to write what waits for room
-RESTORE_S = 10.0  # a file that went missing may be moved back for so long; then it is made again from the open one
 
 
 class LedgerError(Exception):
@@ -36,12 +35,12 @@ class LedgerError(Exception):
 class Ledger:
     """An append-only JSONL file with a hash chain.
 
-    `clock` gives wall-clock seconds. Opening reads the file back: a torn tail is cut, bad lines are copied to
+    `clock` gives wall-clock seconds. A file that goes missing may be moved back for `restore_s`; then it is made again. Opening reads the file back: a torn tail is cut, bad lines are copied to
     `ledger.quarantine` beside it. `corrupt` and `later` count bad lines and lines of later versions, as found when the
     file was last read; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float], *, restore_s: float = RESTORE_S) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], restore_s: float) -> None:
         self.path = path
         self.corrupt = 0
         self.later = 0

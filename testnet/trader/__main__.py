@@ -30,10 +30,10 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     pidfile = Path(config.pidfile)
     former_self_dead = _is_gone(pidfile)
     write_pidfile(pidfile)
-    ledger = await _open_ledger(Path(config.data_dir) / "ledger.jsonl", stop)
+    numbers = load(config.resilience)
+    ledger = await _open_ledger(Path(config.data_dir) / "ledger.jsonl", numbers.ledger.restore_s, stop)
     if ledger is None:
         return
-    numbers = load(config.resilience)
     metrics = Metrics()
     metrics.corrupt.set(ledger.corrupt)
     store = Store(config.postgres, config.instance)
@@ -58,11 +58,11 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     await redis.aclose()
 
 
-async def _open_ledger(path: Path, stop: asyncio.Event) -> Ledger | None:
+async def _open_ledger(path: Path, restore_s: float, stop: asyncio.Event) -> Ledger | None:
     """Open the ledger, trying until the disk lets us; None when told to stop."""
     while True:
         try:
-            return Ledger(path, time.time)
+            return Ledger(path, time.time, restore_s)
         except LedgerError as error:
             log.error("ledger: %s", error)
         if not await every(stop, 1.0):

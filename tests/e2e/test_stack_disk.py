@@ -28,13 +28,20 @@ from tests.e2e.test_stack_trades import assert_exact, read_cut
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")
 
 TRADER = "trader-a"
+NUMBERS: dict[str, dict[str, Any]] = {
+    "order": {"recv_window_ms": 2000, "request_timeout_s": 3, "quiet_s": 6},
+    "snapshot": {"interval_s": 1},
+    "ledger": {"restore_s": 4},
+}
 NO_ROOM = "disk full: [Errno 28] No space left on device"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
+    print(f"resilience: {NUMBERS}")
     with home_for_nobody() as home:
         stack = Stack(home)
+        stack.resilience = NUMBERS
         try:
             stack.put_on_disk(TRADER, 16)
             stack.up()

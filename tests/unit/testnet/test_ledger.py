@@ -37,7 +37,7 @@ def lines_of(number: int) -> bytes:
 
 def opened(path: Path) -> Ledger:
     ticks = count()
-    return Ledger(path, lambda: 1000.0 + next(ticks))
+    return Ledger(path, lambda: 1000.0 + next(ticks), restore_s=60.0)
 
 
 @contextmanager
