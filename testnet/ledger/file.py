@@ -35,9 +35,10 @@ class LedgerError(Exception):
 class Ledger:
     """An append-only JSONL file with a hash chain.
 
-    `clock` gives wall-clock seconds. A file that goes missing may be moved back for `restore_s`; then it is made again. Opening reads the file back: a torn tail is cut, bad lines are copied to
-    `ledger.quarantine` beside it. `corrupt` and `later` count bad lines and lines of later versions, as found when the
-    file was last read; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
+    `clock` gives wall-clock seconds. Opening reads the file back: a torn tail is cut, bad lines are copied to
+    `ledger.quarantine` beside it. A file that goes missing may be moved back for `restore_s`; then it is made again
+    from the open one. `corrupt` and `later` count bad lines and lines of later versions, as found when the file was last
+    read; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float], restore_s: float) -> None:
