@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -77,3 +79,34 @@ def test_what_could_not_be_flushed_waits_and_is_bounded(tmp_path: Path) -> None:
     document = read(path)
     assert [m.trade_id for m in document.moves] == [3, 4, 5, 6, 7]
     assert document.dropped == 3
+
+
+def test_scenario_S4_02_memory_does_not_grow_with_flushes(tmp_path: Path) -> None:
+    """Resident memory of a process of its own, after 500 flushes of 100 moves each and after 2000 more."""
+    script = """
+import asyncio, re, sys
+from pathlib import Path
+from stormdesk.testnet.trader.snapshot import Move, Snapshot, Snapshots
+
+def rss_kib():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+async def main():
+    numbers = iter(range(10**9))
+    taken = Snapshots(Path(sys.argv[1]), lambda: Snapshot(0.0, "trader-a", 1, {"BTC": str(next(numbers))}, []), 10**9)
+    async def flushes(count):
+        for _ in range(count):
+            for _ in range(100):
+                taken.moved(Move(next(numbers), "BTC", str(next(numbers))))
+            assert await taken.flush()
+            assert not taken.moves
+        return rss_kib()
+    before = await flushes(500)
+    print(await flushes(2000) - before)
+
+asyncio.run(main())
+"""
+    words = [sys.executable, "-c", script, str(tmp_path / "positions_snapshot.json")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    print(f"grown by {int(done.stdout)} KiB in 2000 flushes of 100 moves")
+    assert int(done.stdout) < 2048, "200 000 moves that stayed would be 20 MiB and more"
