@@ -51,6 +51,7 @@ class Leader:
         self._renewed = 0.0
         self._until = 0.0
         self._sure = False
+        self._idle_until = 0.0
 
     def holds(self, for_s: float = 0.0) -> bool:
         """Whether the lock is ours for so long: the last look said so and its time, less a tenth, does not run out."""
@@ -81,6 +82,11 @@ class Leader:
         except (RedisError, OSError) as error:
             log.warning("leader: the lock was not released: %s", error)
 
+    async def stand_back(self) -> None:
+        """A newer epoch is there: whoever has it leads, whatever the lock says. Leave the lock to others for a while."""
+        self._idle_until = time.monotonic() + self._numbers.ttl_s
+        await self.release()
+
     async def _keep(self, started: float) -> bool:
         if self._sure and started - self._renewed < self._numbers.renew_s:
             mine = await self._look() == self._value
@@ -94,7 +100,7 @@ class Leader:
         return mine
 
     async def _acquire(self, started: float, contend: bool) -> bool:
-        if not contend:
+        if not contend or started < self._idle_until:
             await self._look()
             return False
         if not await self._redis.set(self._key, self._value, nx=True, px=self._ttl_ms) and not await self._inherit():

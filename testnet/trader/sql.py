@@ -22,6 +22,8 @@ create table if not exists cursors (symbol text primary key, next_trade_id bigin
 
 GRANT = "insert into epochs (instance, granted_at) values (%s, now()) returning epoch"
 
+NEWEST = "select coalesce(max(epoch), 0) from epochs"
+
 # Fenced: a leader whose epoch is not the newest writes no row, so it sends no order.
 INSERT = """
 insert into orders select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PENDING_NEW', null, null, now(), now()

@@ -143,6 +143,10 @@ class Store:
         """A new epoch for this instance: higher than any before."""
         return int((await self.query(sql.GRANT, (self._instance,)))[0][0])
 
+    async def superseded(self, epoch: int) -> bool:
+        """Whether a newer epoch was granted."""
+        return bool((await self.query(sql.NEWEST))[0][0] > epoch)
+
     async def insert(self, intent: Intent) -> bool:
         """Write the row that an order needs before it is sent; False when a newer leader's epoch is there."""
         values = (*_columns(intent, self._instance), intent.epoch)

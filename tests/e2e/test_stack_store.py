@@ -69,6 +69,7 @@ def test_only_the_newest_epoch_writes_rows(stack: Stack) -> None:
     async def scenario(store: Store) -> None:
         old, new = await store.grant(), await store.grant()
         assert new > old
+        assert [await store.superseded(epoch) for epoch in (old, new)] == [True, False]
         assert await store.insert(intent(1, new))
         assert not await store.insert(intent(2, old))
         assert await store.query("select client_order_id from orders") == [("x-1",)]
