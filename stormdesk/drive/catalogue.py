@@ -38,14 +38,21 @@ def faults() -> Mapping[str, type[Fault]]:
     return found().faults
 
 
+def everything() -> Mapping[str, type[Fault]]:
+    """The faults of this project and, as `venue.<name>`, those of the venue."""
+    from stormdesk.venue import venue_faults  # costs more than the rest of the catalogue
+
+    return {**faults(), **venue_faults()}
+
+
 def named(name: str) -> type[Fault]:
-    """The fault of that name. UsageError suggests the nearest, and says what was left out."""
-    known = found()
-    if name in known.faults:
-        return known.faults[name]
-    near = difflib.get_close_matches(name, known.faults, 1)
-    hint = f"Did you mean: {near[0]}?" if near else f"There is: {', '.join(known.faults)}"
-    raise UsageError("; ".join([f"no fault '{printable(name)}'. {hint}", *known.problems]))
+    """The fault of that name, the venue's too. UsageError suggests the nearest, and says what was left out."""
+    known = everything() if name not in faults() else faults()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"Did you mean: {near[0]}?" if near else f"There is: {', '.join(known)}"
+    raise UsageError("; ".join([f"no fault '{printable(name)}'. {hint}", *found().problems]))
 
 
 def found() -> Found:

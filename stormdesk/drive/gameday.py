@@ -17,7 +17,6 @@ from stormdesk.invariants import ALWAYS
 from stormdesk.inventory import Inventory
 from stormdesk.outcome import Outcome
 from stormdesk.runbook import Runbook
-from stormdesk.venue import venue_faults
 
 OURS = Path(stormdesk.__file__).parent / "runbooks"
 
@@ -31,7 +30,7 @@ def read(path: str | Path) -> Runbook:
         raise UsageError(
             f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {known}"
         ) from error
-    return runbook.parse(text, str(path), {**catalogue.faults(), **venue_faults()})
+    return runbook.parse(text, str(path), catalogue.everything())
 
 
 def runbooks() -> list[Path]:
