@@ -1,0 +1,94 @@
+"""Whole runs of the venue's own faults, as people start them, on a lab that trades."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stormdesk.drive.record import load
+from tests.e2e.test_runs import STEPS, Desk, eventually
+
+pytestmark = pytest.mark.lab
+BASE = "http://10.77.0.11:8081"
+
+
+@pytest.fixture(scope="module")
+def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
+    with desk.pool:
+        yield desk
+    assert desk.records() == {}
+
+
+def lines(desk: Desk, run: str) -> list[dict[str, Any]]:
+    """The venue's FAULT lines in the cut of a run."""
+    raw = (desk.runs / run / "outputs/cut/venue.jsonl").read_text().splitlines()
+    return [line for line in map(json.loads, raw) if line["kind"] == "FAULT"]
+
+
+def state(desk: Desk, run: str) -> str:
+    """`true` while the venue has the fault of that run, `false` afterwards."""
+    return desk.sh("venue", f"curl -s {BASE}/faults/{run} | sed 's/.*\"on\":\\([a-z]*\\).*/\\1/'")
+
+
+def test_scenario_E_08_the_runbook_of_lost_answers_holds(desk: Desk) -> None:
+    done = desk.invoke("gameday.run", "--runbook", "lost-answers")
+    run = done["steps"][0]["run_id"]
+    began, over = lines(desk, run)[-2:]
+    assert (began["name"], began["on"], began["seed"], began["params"]["share"]) == ("drop-response", True, 7, "33")
+    assert (over["on"], over["hits"] >= 3) == (False, True)
+    said = load(desk.runs / run)
+    assert [event["event"] for event in said if event["event"] in STEPS] == STEPS
+    assert next(e["witness"] for e in said if e["event"] == "S5.confirmed").endswith("hits so far")
+
+
+def test_a_fault_that_struck_nobody_proves_nothing(desk: Desk) -> None:
+    """Nobody here uses listen keys."""
+    done = desk.invoke("venue.listen-key-expiry", "--for", "2s", code=5)
+    assert (done["verdict"], done["residue"]) == ("unknown", "clean")
+    assert "nothing was hit" in done["why"]
+
+
+def test_when_the_controller_dies_the_fault_ends_by_itself(desk: Desk) -> None:
+    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "5s", "--ttl", "10s")
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    process.kill()
+    process.communicate()
+    assert state(desk, run) == "true"
+    eventually(lambda: state(desk, run) == "false", 20)
+    found = eventually(lambda: [r for r in desk.records().get("venue", []) if r["state"] == "REVERTED"], 20)
+    assert [(r["run"], r["reverted_by"]) for r in found] == [(run, "watchdog")]
+    desk.invoke("chaos.recover")
+
+
+def test_the_host_alone_can_take_the_fault_out(desk: Desk) -> None:
+    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "120s")
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    process.kill()
+    process.communicate()
+    done = desk.invoke("chaos.revert", "--all")
+    assert [(r["run"], r["clean"]) for r in done["runs"]] == [(run, True)]
+    assert state(desk, run) == "false"
+
+
+def test_a_venue_that_is_not_there_has_no_fault(desk: Desk) -> None:
+    """The venue dies with its fault in: what it had in memory is gone, so the undo holds; then it is refused, not begun."""
+    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "120s")
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    process.kill()
+    process.communicate()
+    desk.sh("venue", "supervisorctl stop venue")
+    try:
+        refused = desk.invoke("venue.freeze", "--for", "2s", "--allow-unsteady", code=3)
+        assert "the venue does not answer" in refused["stderr"]
+    finally:
+        desk.sh("venue", "supervisorctl start venue")
+    eventually(lambda: desk.sh("venue", f"curl -s {BASE}/health").startswith('{"ok":true'), 20)
+    assert [r["clean"] for r in desk.invoke("chaos.revert", "--all")["runs"]] == [True]
+    assert "no such fault" in desk.sh("venue", f"curl -s {BASE}/faults/{run}")
