@@ -12,7 +12,15 @@ from stormdesk.drive import catalogue, gameday, settings
 from stormdesk.errors import UsageError
 from stormdesk.faults import FAULTS
 
-OURS = ["disk-full-trader", "kill-feeder", "kill-trader", "leader-loss", "network-cut-60s"]
+OURS = [
+    "disk-full-trader",
+    "frozen-venue",
+    "kill-feeder",
+    "kill-trader",
+    "leader-loss",
+    "lost-answers",
+    "network-cut-60s",
+]
 GOOD = """
 from dataclasses import dataclass, field
 
