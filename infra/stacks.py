@@ -150,7 +150,7 @@ def _venue(credentials: Credentials, seed: int) -> Service:
 
 
 def _feeder() -> Service:
-    config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "redis": REDIS, "stream": "md"}
+    config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "bus": REDIS, "stream": "md"}
     return replace(_ours("feeder", "feed", {"http": 9101}, config), restarted_by="guard")
 
 
@@ -162,6 +162,7 @@ def _trader(host: str, credentials: Credentials, seed: int) -> Service:
         "api_key": credentials.api_key,
         "api_secret": credentials.api_secret,
         "redis": REDIS,
+        "bus": REDIS,
         "stream": "md",
         "postgres": POSTGRES,
         "symbols": SYMBOLS,

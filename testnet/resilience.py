@@ -116,8 +116,10 @@ class Trader(Section, frozen=True):
 
 
 class Feeder(Section, frozen=True):
-    stale_s: Positive
+    stale_s: Annotated[float, msgspec.Meta(gt=0, lt=10)]
     backoff_s: Annotated[list[Positive], msgspec.Meta(min_length=2, max_length=2)]
+    buffer: Count
+    delivery_timeout_s: Positive
 
 
 class Health(Section, frozen=True):

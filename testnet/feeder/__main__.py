@@ -7,31 +7,27 @@ from pathlib import Path
 from random import Random
 
 import aiohttp
-from aiohttp import web
 
-from stormdesk.testnet.bus.redis_streams import RedisBus
-from stormdesk.testnet.feeder.feed import STALE_S, Config, Feed
-from stormdesk.testnet.service import json_response, log, metrics_handler, serve, start, until, write_pidfile
+from stormdesk.testnet import bus, resilience
+from stormdesk.testnet.feeder.config import Config
+from stormdesk.testnet.feeder.feed import Feed
+from stormdesk.testnet.feeder.http import feeder_app
+from stormdesk.testnet.feeder.records import Records
+from stormdesk.testnet.service import log, serve, start, until, write_pidfile
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
-    bus = RedisBus(config.redis, config.stream)
+    timing = resilience.load(config.resilience).feeder
+    link = bus.connect(config.bus, config.stream, timing.delivery_timeout_s)
     async with aiohttp.ClientSession() as session:
-        feed = Feed(config, session, Random())
-        ages = feed.metrics
-
-        async def health(_: web.Request) -> web.Response:
-            streams = {symbol: round(ages.age_s(symbol), 3) for symbol in config.symbols}
-            return json_response({"ok": max(streams.values()) <= STALE_S, "stream_age_s": streams})
-
-        app = web.Application()
-        app.add_routes([web.get("/health", health), web.get("/metrics", metrics_handler(ages.registry))])
-        runner = await serve(app, config.listen)
+        feed = Feed(config, timing, Records(Path(config.data_dir), config.symbols), session, Random())
+        runner = await serve(feeder_app(feed, timing.stale_s), config.listen)
         write_pidfile(Path(config.pidfile))
-        log.info("feeder: following %s", config.venue_ws)
-        await until(stop, feed.follow(), feed.publish(bus))
+        log.info("feeder: following %s, run %d", config.venue_ws, feed.run)
+        await until(stop, feed.follow(), feed.mend(), feed.publish(link), feed.keep())
+        feed.write()
         await runner.cleanup()
-    await bus.close()
+    await link.close()
 
 
 if __name__ == "__main__":

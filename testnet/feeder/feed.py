@@ -1,171 +1,189 @@
-"""The feeder's I/O: follow the streams, notice silence, resynchronise books, publish.
-
-What is published is `{"stream", "t", "data"}`: the venue's own message with our wall-clock time of receipt; a book
-that starts again is published as a message of type `snapshot` before the diffs that follow it.
-"""
+"""The feeder's I/O: follow the streams, notice silence, ask for what is missing, publish, keep the files."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections import deque
-from collections.abc import Mapping
-from functools import partial
 from random import Random
-from typing import Any
 
 import aiohttp
-import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from stormdesk.testnet.bus import Bus, BusError
-from stormdesk.testnet.feeder.books import LocalBook, Step
-from stormdesk.testnet.resilience import Configured
+from stormdesk.testnet.feeder import messages
+from stormdesk.testnet.feeder.config import Config
+from stormdesk.testnet.feeder.market import Market
+from stormdesk.testnet.feeder.messages import MalformedError
+from stormdesk.testnet.feeder.metrics import Metrics
+from stormdesk.testnet.feeder.outbox import Outbox
+from stormdesk.testnet.feeder.records import Heartbeat, Records
+from stormdesk.testnet.resilience import Feeder
 
 log = logging.getLogger(__name__)
 
-STALE_S = 3.0  # the venue speaks five times a second on every stream
 CONNECT_S = 2.0
-BACKOFF_S = (0.25, 2.0)  # first and longest pause between two connects
 GATHER_S = 0.05  # messages of this long go to the bus together
-QUEUE = 5000
+LOOK_S = 0.25  # at the age of the streams
+KEEP_S = 0.5  # between two writes of the files
+MEND_S = 0.1  # between two looks for something missing
+TRADES = 1_000  # of one answer; the venue gives no more
 
-Failures = (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, KeyError)
-
-
-class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """docs/formats.md section 3."""
-
-    listen: str
-    data_dir: str
-    pidfile: str
-    venue_ws: str
-    venue_rest: str
-    symbols: list[str]
-    redis: str
-    stream: str
-
-
-class Metrics:
-    """The feeder's numbers."""
-
-    def __init__(self, symbols: list[str]) -> None:
-        self.registry = CollectorRegistry()
-        self.messages = Counter("feeder_messages", "Messages from the venue.", registry=self.registry)
-        self.published = Counter("feeder_published", "Messages put on the bus.", registry=self.registry)
-        self.dropped = Counter("feeder_dropped", "Messages that found the queue full.", registry=self.registry)
-        self.gaps = Counter("feeder_sequence_gaps", "Depth events that did not follow.", registry=self.registry)
-        self.resyncs = Counter("feeder_resyncs", "Books started again from a snapshot.", registry=self.registry)
-        self.connects = Counter("feeder_connects", "Connections to the venue.", registry=self.registry)
-        self.heard = {symbol: time.monotonic() for symbol in symbols}
-        age = Gauge("feeder_stream_age_seconds", "Since the last message.", ["stream"], registry=self.registry)
-        for symbol in symbols:
-            age.labels(symbol.lower()).set_function(partial(self.age_s, symbol))
-
-    def age_s(self, symbol: str) -> float:
-        """Seconds since the symbol was last heard of."""
-        return time.monotonic() - self.heard[symbol]
+Failures = (aiohttp.ClientError, OSError, TimeoutError, MalformedError)
 
 
 class Feed:
-    """Follows the venue for all symbols over one connection and fills a bounded queue; `publish` empties it."""
+    """Follows the venue for all symbols over one connection, and moves what it says onto the bus."""
 
-    def __init__(self, config: Config, session: aiohttp.ClientSession, random: Random) -> None:
-        self.metrics = Metrics(config.symbols)
-        self.books = {symbol: LocalBook() for symbol in config.symbols}
+    def __init__(
+        self, config: Config, timing: Feeder, records: Records, session: aiohttp.ClientSession, random: Random
+    ) -> None:
+        self.metrics = metrics = Metrics(config.symbols)
+        self.run = max(int(time.time() * 1000), records.former_run() + 1)
+        self.outbox = Outbox(self.run, timing.buffer)
+        known = {symbol: records.known_trades(symbol) for symbol in config.symbols}
+        self.market = Market(known, self.outbox, metrics.counts)
+        self.market.left_open(time.time())
         self._config = config
+        self._timing = timing
+        self._records = records
         self._session = session
         self._random = random
-        self._queue: deque[bytes] = deque(maxlen=QUEUE)
-        self._filled = asyncio.Event()
+        self._tail: set[str] = set()  # symbols whose latest trades are to be asked for: the connection is new
+        self._pause = timing.backoff_s[0]
+        gaps = self.market.gaps
+        metrics.counter("dropped", "Messages that had to go because the buffer was full.", lambda: self.outbox.overflow)
+        metrics.counter("lost_trades", "Trades that the venue does not have any more.", lambda: gaps.lost)
+        metrics.counter("disk_refusals", "Times that the disk refused our files.", lambda: records.refusals)
+        metrics.gauge("buffer_depth", "Messages that wait for the bus.", lambda: len(self.outbox))
+        metrics.gauge("open_gaps", "Gaps that are not closed.", lambda: len(gaps.open))
+
+    # -- the venue's streams -------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Stay connected, for ever."""
-        pause = BACKOFF_S[0]
+        """Stay connected, for ever. The pause before the next try grows until a connection has proven good."""
         while True:
-            started = time.monotonic()
             try:
                 await self._connection()
             except Failures as error:
                 log.warning("venue stream: %s: %s", type(error).__name__, error)
-            if time.monotonic() - started > 2 * STALE_S:
-                pause = BACKOFF_S[0]
-            await asyncio.sleep(pause * self._random.uniform(0.8, 1.0))
-            pause = min(pause * 2, BACKOFF_S[1])
+            self.market.disconnected(time.time())
+            await asyncio.sleep(self._longer_pause())
+
+    def _longer_pause(self) -> float:
+        pause, self._pause = self._pause, min(self._pause * 2, self._timing.backoff_s[1])
+        return pause * self._random.uniform(0.8, 1.0)
+
+    async def _connection(self) -> None:
+        """One connection, until it ends or falls silent."""
+        url = f"{self._config.venue_ws}/stream?streams={'/'.join(messages.names(self._config.symbols))}"
+        async with asyncio.timeout(CONNECT_S):
+            socket = await self._session.ws_connect(
+                url, timeout=aiohttp.ClientWSTimeout(ws_close=0.5), decode_text=False
+            )
+        connected = time.monotonic()
+        self.metrics.counts.connects += 1
+        self._tail = set(self._config.symbols)
+        reader = asyncio.create_task(self._read(socket))
+        try:
+            while not reader.done():
+                await asyncio.wait([reader], timeout=LOOK_S)
+                self._judge(time.monotonic() - connected)
+            await reader
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])
+            await socket.close()
+
+    def _judge(self, connected_s: float) -> None:
+        """Every symbol must be heard of: a connection may be up and silent for ever. Raises TimeoutError."""
+        stale_s = self._timing.stale_s
+        quiet = [s for s in self._config.symbols if self.metrics.age_s(s) > stale_s]
+        if quiet and connected_s > stale_s:
+            self.metrics.counts.stale += 1
+            raise TimeoutError(f"nothing about {', '.join(quiet)} for {stale_s} s")
+        if not quiet and connected_s > 2 * stale_s:
+            self._pause = self._timing.backoff_s[0]
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        while True:
+            message = await socket.receive()
+            if message.type is aiohttp.WSMsgType.BINARY:
+                self.metrics.counts.messages += 1
+                self.metrics.counts.malformed += 1
+            elif message.type is not aiohttp.WSMsgType.TEXT:
+                raise ConnectionResetError(f"the venue closed the stream ({message.type.name})")
+            elif symbol := self.market.receive(message.data, time.time()):
+                self.metrics.heard[symbol] = time.monotonic()
+
+    # -- what is missing -----------------------------------------------------------------------------------------
+
+    async def mend(self) -> None:
+        """Ask for books that are out of sync and for trades that did not come, while there is room for the answers."""
+        pause = MEND_S
+        while True:
+            await asyncio.sleep(pause)
+            if len(self.outbox) > self._timing.buffer // 2:
+                continue
+            try:
+                for symbol in self._config.symbols:
+                    await self._mend(symbol)
+                pause = MEND_S
+            except Failures as error:
+                log.warning("venue REST: %s: %s", type(error).__name__, error)
+                pause = min(max(pause, self._timing.backoff_s[0]) * 2, self._timing.backoff_s[1])
+
+    async def _mend(self, symbol: str) -> None:
+        if self.market.books[symbol].last is None and self.market.books[symbol].waiting:
+            text = await self._get("depth", symbol=symbol, limit="1000")
+            self.market.snapshot(symbol, text, time.time())
+        trades = self.market.trades[symbol]
+        for first, _ in list(trades.missing.ranges):
+            await self._ask(symbol, first)
+        if symbol in self._tail and trades.last is not None:
+            while await self._ask(symbol, trades.last + 1) == TRADES:
+                pass
+            self._tail.discard(symbol)
+
+    async def _ask(self, symbol: str, first: int) -> int:
+        text = await self._get("historicalTrades", symbol=symbol, fromId=str(first), limit=str(TRADES))
+        return self.market.old_trades(symbol, first, text, time.time())
+
+    async def _get(self, path: str, **query: str) -> bytes:
+        url = f"{self._config.venue_rest}/api/v3/{path}"
+        async with self._session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as response:
+            response.raise_for_status()
+            return await response.read()
+
+    # -- the bus and the files -----------------------------------------------------------------------------------
 
     async def publish(self, bus: Bus) -> None:
-        """Move the queue onto the bus, for ever; while the bus is away the queue holds what it can."""
+        """Move the outbox onto the bus, for ever. What is refused is published again, in its order and with its ids."""
+        counts = self.metrics.counts
         while True:
-            await self._filled.wait()
-            await asyncio.sleep(GATHER_S)
-            batch = list(self._queue)
+            batch = self.outbox.batch()
+            if not batch:
+                await asyncio.sleep(GATHER_S)
+                continue
             try:
                 await bus.publish(batch)
             except BusError as error:
                 log.warning("bus: %s", error)
-                await asyncio.sleep(BACKOFF_S[0])
+                counts.refused += 1
+                await asyncio.sleep(self._timing.backoff_s[0])
                 continue
-            self.metrics.published.inc(len(batch))
-            for message in batch:
-                if self._queue and self._queue[0] is message:  # else the full queue has pushed it out meanwhile
-                    self._queue.popleft()
-            if not self._queue:
-                self._filled.clear()
+            counts.published += len(batch)
+            self._records.note(self.outbox.done(), time.time())
 
-    async def _connection(self) -> None:
-        """One connection, until it ends or falls silent."""
-        names = [f"{s.lower()}@{kind}" for s in self._config.symbols for kind in ("depth@100ms", "trade", "bookTicker")]
-        url = f"{self._config.venue_ws}/stream?streams={'/'.join(names)}"
-        async with asyncio.timeout(CONNECT_S):
-            socket = await self._session.ws_connect(url, timeout=aiohttp.ClientWSTimeout(ws_close=0.5))
-        self.metrics.connects.inc()
-        for book in self.books.values():
-            book.last = None
-        connected = time.monotonic()
-        async with socket:
-            while True:
-                message = await socket.receive(timeout=STALE_S)
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    raise ConnectionResetError(f"the venue closed the stream ({message.type.name})")
-                await self._handle(message.data)
-                quiet = [s for s in self._config.symbols if self.metrics.age_s(s) > STALE_S]
-                if quiet and time.monotonic() - connected > STALE_S:
-                    raise TimeoutError(f"nothing about {', '.join(quiet)} for {STALE_S} s")
+    async def keep(self) -> None:
+        """Write the files, for ever."""
+        while True:
+            await asyncio.sleep(KEEP_S)
+            self.write()
 
-    async def _handle(self, text: str) -> None:
-        self.metrics.messages.inc()
-        message = msgspec.json.decode(text)
-        data = message["data"]
-        self.metrics.heard[data["s"]] = time.monotonic()
-        if data.get("e") == "depthUpdate" and not await self._in_order(data):
-            return
-        self._enqueue(message["stream"], data)
-
-    async def _in_order(self, data: Mapping[str, Any]) -> bool:
-        """Apply a depth event to the local book; True when it is news. A gap starts the book again."""
-        book = self.books[data["s"]]
-        synced = book.last is not None
-        step = book.apply(data["U"], data["u"], data["b"], data["a"])
-        if step is Step.GAP:
-            if synced:
-                self.metrics.gaps.inc()
-            await self._resync(data["s"])
-            step = book.apply(data["U"], data["u"], data["b"], data["a"])
-        return step is Step.APPLIED
-
-    async def _resync(self, symbol: str) -> None:
-        url = f"{self._config.venue_rest}/api/v3/depth"
-        query = {"symbol": symbol, "limit": "1000"}
-        async with self._session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as response:
-            response.raise_for_status()
-            snapshot = msgspec.json.decode(await response.read())
-        self.books[symbol].load(snapshot["lastUpdateId"], snapshot["bids"], snapshot["asks"])
-        self.metrics.resyncs.inc()
-        self._enqueue(f"{symbol.lower()}@depth@100ms", {"e": "snapshot", "s": symbol, **snapshot})
-
-    def _enqueue(self, stream: str, data: Mapping[str, Any]) -> None:
-        if len(self._queue) == QUEUE:
-            self.metrics.dropped.inc()
-        self._queue.append(msgspec.json.encode({"stream": stream, "t": time.time(), "data": data}))
-        self._filled.set()
+    def write(self) -> None:
+        """Write what has been published, the gaps and the heartbeat."""
+        open_gaps, published = len(self.market.gaps.open), self.metrics.counts.published
+        ages, waiting = self.metrics.ages(), len(self.outbox)
+        beat = Heartbeat(time.time(), os.getpid(), self.run, ages, published, waiting, open_gaps)
+        self._records.write(self.market.gaps, beat)

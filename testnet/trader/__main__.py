@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from stormdesk.testnet.bus.redis_streams import RedisBus
+from stormdesk.testnet import bus as buses
 from stormdesk.testnet.ledger import Ledger, LedgerError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import load
@@ -37,7 +37,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     metrics = Metrics()
     metrics.corrupt.set(ledger.corrupt)
     store = Store(config.postgres, config.instance)
-    redis, bus = connect(config.redis), RedisBus(config.redis, config.stream)
+    redis, bus = connect(config.redis), buses.connect(config.bus, config.stream)
     lock_file = Path(config.data_dir) / "runtime" / "leader_lock.json"
     leader = Leader(
         redis, config.leader_key, config.instance, numbers.leader, lock_file, former_self_dead=former_self_dead

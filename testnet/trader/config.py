@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stormdesk.testnet.bus import Url
 from stormdesk.testnet.resilience import Configured
 
 
@@ -19,6 +20,7 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
     api_key: str
     api_secret: str
     redis: str
+    bus: Url
     stream: str
     postgres: str
     symbols: list[str]

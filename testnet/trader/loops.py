@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections.abc import Coroutine
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,12 +16,11 @@ import msgspec
 
 from stormdesk.testnet import durable
 from stormdesk.testnet.backoff import Backoff
-from stormdesk.testnet.bus import BusError
 from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.desk import Live
 from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.reconcile import UnsettledError
-from stormdesk.testnet.trader.signals import Quote, Strategy
+from stormdesk.testnet.trader.signals import Strategy
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.store import StoreError
 from stormdesk.testnet.trader.trader import Trader
@@ -49,7 +47,7 @@ class Loops:
     def all(self) -> list[Coroutine[Any, Any, None]]:
         trader = self._trader
         return [
-            trader.ledger.keep(), trader.store.work(), self.lead(), self.market_data(), self.user_stream(), self.poll(),
+            trader.ledger.keep(), trader.store.work(), self.lead(), trader.market_data.follow(), self.user_stream(), self.poll(),
             self.probe_venue(), self.probe_store(), self.orders(), self.scan(), self.controls(), self.reconcile(),
             trader.controls.signatures.keep(), self.heartbeat(), trader.snapshots.run(trader.numbers.snapshot.interval_s),
         ]  # fmt: skip
@@ -99,27 +97,6 @@ class Loops:
         else:
             return
         self._asked = {cid: t for cid, t in self._asked.items() if cid in trader.desk.live} | {live.cid: now}
-
-    async def market_data(self) -> None:
-        """Keep the quotes."""
-        trader = self._trader
-        while True:
-            trader.metrics.beat("md")
-            try:
-                messages = await trader.bus.read(1.0)
-            except BusError as error:
-                log.warning("market data: %s", error)
-                await asyncio.sleep(0.5)
-                continue
-            for message in messages:
-                self._quote(message)
-
-    def _quote(self, message: bytes) -> None:
-        document = msgspec.json.decode(message)
-        now = self._trader.heard = time.monotonic()
-        data = document["data"]
-        if document["stream"].endswith("@bookTicker"):
-            self._trader.market.hear(data["s"], Quote(Decimal(data["b"]), Decimal(data["a"])), now)
 
     async def lead(self) -> None:
         """Keep the lock, or wait for it; take over when it is newly ours."""

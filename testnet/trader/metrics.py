@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +20,17 @@ ALARMS = (
 STATES = ("sent", "accepted", "rejected", "refused", "canceled", "filled", "unknown")
 LOOPS = ("scan", "order", "md")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class _Read(Collector):
+    """A counter that lives elsewhere."""
+
+    def __init__(self, name: str, what: str, read: Callable[[], int]) -> None:
+        self._name, self._what, self._read = name, what, read
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(self._name, self._what, value=self._read())
 
 
 class Metrics:
@@ -64,6 +78,10 @@ class Metrics:
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
         """A gauge that is read when asked."""
         Gauge(name, what, registry=self.registry).set_function(read)
+
+    def counter(self, name: str, what: str, read: Callable[[], int]) -> None:
+        """A counter that is read when asked; <name>_total."""
+        self.registry.register(_Read(name, what, read))
 
     def count(self, state: str, side: str) -> None:
         self._orders.labels(state, side).inc()

@@ -21,6 +21,7 @@ from stormdesk.testnet.trader.gates.breaker import LEVEL
 from stormdesk.testnet.trader.intake import Intake
 from stormdesk.testnet.trader.leader import Leader
 from stormdesk.testnet.trader.market import Market
+from stormdesk.testnet.trader.market_data import MarketData
 from stormdesk.testnet.trader.metrics import LOOPS, Metrics
 from stormdesk.testnet.trader.poll import Poller
 from stormdesk.testnet.trader.reconcile import GATE as RECONCILE
@@ -53,9 +54,9 @@ class Trader:
         self.store = store
         self.venue = venue
         self.leader = leader
-        self.bus = bus
         self.metrics = metrics
         self.market = Market()
+        self.market_data = MarketData(bus, self.market, metrics)
         self.controls = controls = Controls(config, numbers, ledger.note)
         self.snapshots = Snapshots(
             Path(config.data_dir) / "positions_snapshot.json", self._snapshot, numbers.snapshot.keep
@@ -79,7 +80,6 @@ class Trader:
         self.epoch = 0
         self.strategy: Strategy | None = None
         self.tasks: set[asyncio.Task[None]] = set()
-        self.heard = float("-inf")  # market data, last
         self.user_stream = Watch()
         self._term = 0  # the leader's term that we have taken over in; 0: none
         self._held_until = 0.0
@@ -94,7 +94,7 @@ class Trader:
 
     def stream_age_s(self) -> float:
         """Seconds since the last market data."""
-        return time.monotonic() - self.heard
+        return self.market_data.age_s()
 
     def held(self) -> bool:
         return time.monotonic() < self._held_until

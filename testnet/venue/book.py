@@ -56,13 +56,13 @@ class Side:
 
 
 class Book:
-    """Resting orders of one symbol. Every change of a level takes the next update id."""
+    """Resting orders of one symbol. Every change of a level takes the next update id, from `update_id` on."""
 
-    def __init__(self) -> None:
-        self.update_id = 0
+    def __init__(self, update_id: int = 0) -> None:
+        self.update_id = update_id
         self._sides = {"BUY": Side(), "SELL": Side()}
         self._orders: dict[int, Resting] = {}
-        self._readers = [Reader(0)]
+        self._readers = [Reader(update_id)]
         self._past: deque[tuple[str, Decimal, Decimal]] = deque(maxlen=REMEMBERED)  # what levels were before
 
     def add(self, order: Resting) -> None:

@@ -42,10 +42,11 @@ class Desk:
         symbols = {name: Symbol.parse(name) for name in config.symbols}
         self.journal = Journal(Path(config.data_dir) / "journal.jsonl")
         lines, self.journal.lines = self.journal.lines, []
-        self.exchange = Exchange(symbols, Accounts(opening(lines, config, symbols)))
-        self.exchange.replay(lines)
         # House quotes leave no line behind, so ids go on from the clock: none is ever given twice.
-        self.exchange.next_order_id = max(self.exchange.next_order_id, time.time_ns() // 1000)
+        clock = time.time_ns() // 1000
+        self.exchange = Exchange(symbols, Accounts(opening(lines, config, symbols)), first_update_id=clock)
+        self.exchange.replay(lines)
+        self.exchange.next_order_id = max(self.exchange.next_order_id, clock)
         self.rules = config.limits
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)

@@ -51,11 +51,12 @@ class Exchange(Record):
     """All markets of the venue over its record."""
 
     books: dict[str, Book] = field(init=False)
+    first_update_id: int = 0
     _out: list[Happening] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.next_trade_ids = {name: i * TRADE_IDS + 1 for i, name in enumerate(self.symbols)}
-        self.books = {name: Book() for name in self.symbols}
+        self.books = {name: Book(self.first_update_id) for name in self.symbols}
 
     # -- questions -----------------------------------------------------------------------------------------------
 

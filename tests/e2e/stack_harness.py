@@ -334,7 +334,7 @@ class Stack:
         files = {"data_dir": str(data), "pidfile": str(self.home / f"{name}.pid")}
         common = {**files, "resilience": self.resilience}
         rest, ws = f"http://127.0.0.1:{self.port['venue']}", f"ws://127.0.0.1:{self.port['venue']}"
-        redis = {"redis": f"redis://127.0.0.1:{self.port['redis']}/0", "stream": "md"}
+        redis = f"redis://127.0.0.1:{self.port['redis']}/0"
         if name == "venue":
             balances = {"USDT": "1000000", "BTC": "20", "ETH": "300"}
             account = {
@@ -343,13 +343,14 @@ class Stack:
             }  # fmt: skip
             listen = {"listen": f"127.0.0.1:{self.port['venue']}", "control": f"127.0.0.1:{self.port['control']}"}
             return {**common, **listen, "seed": 7, "symbols": SYMBOLS, "accounts": [account]}
-        at = {**common, **redis, "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
+        at = {**common, "bus": redis, "stream": "md", "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
         if name == "feeder":
             return {**at, "listen": f"127.0.0.1:{self.port['feeder']}"}
         return {
             **at,
             "listen": f"127.0.0.1:{self.port[name[-1]]}",
             "instance": name,
+            "redis": redis,
             "api_key": "test-key",
             "api_secret": "test-secret",
             "postgres": self.dsn(),

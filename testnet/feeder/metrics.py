@@ -1,0 +1,69 @@
+"""The feeder's numbers: plain integers, for a counter object costs more than a message; read when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+
+@dataclass
+class Counts:
+    """feeder_<name>_total, with what it counts."""
+
+    messages: int = field(default=0, metadata={"what": "Messages from the venue."})
+    malformed: int = field(default=0, metadata={"what": "Messages from the venue that are none."})
+    published: int = field(default=0, metadata={"what": "Messages put on the bus."})
+    refused: int = field(default=0, metadata={"what": "Times that the bus did not take a batch."})
+    sequence_gaps: int = field(default=0, metadata={"what": "Depth events that did not follow."})
+    trade_gaps: int = field(default=0, metadata={"what": "Trades that did not follow."})
+    resyncs: int = field(default=0, metadata={"what": "Books started again from a snapshot."})
+    refetched: int = field(default=0, metadata={"what": "Snapshots that did not fit what waited for them."})
+    backfilled: int = field(default=0, metadata={"what": "Trades asked for by REST."})
+    connects: int = field(default=0, metadata={"what": "Connections to the venue."})
+    stale: int = field(default=0, metadata={"what": "Connections given up because they were silent."})
+
+
+class Metrics(Collector):
+    """Counts, and when each symbol was last heard of. `more` are gauges and counters that live elsewhere."""
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.counts = Counts()
+        self.heard = {symbol: time.monotonic() for symbol in symbols}
+        self.registry = CollectorRegistry()
+        self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._counters: list[tuple[str, str, Callable[[], float]]] = []
+        self.registry.register(self)
+
+    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """feeder_<name>, read when asked."""
+        self._gauges.append((name, what, read))
+
+    def counter(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """feeder_<name>_total, read when asked."""
+        self._counters.append((name, what, read))
+
+    def age_s(self, symbol: str) -> float:
+        """Seconds since the symbol was last heard of."""
+        return time.monotonic() - self.heard[symbol]
+
+    def ages(self) -> dict[str, float]:
+        return {symbol: round(self.age_s(symbol), 3) for symbol in self.heard}
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        for it in fields(self.counts):
+            yield CounterMetricFamily(f"feeder_{it.name}", it.metadata["what"], value=getattr(self.counts, it.name))
+        for name, what, read in self._counters:
+            yield CounterMetricFamily(f"feeder_{name}", what, value=read())
+        for name, what, read in self._gauges:
+            yield GaugeMetricFamily(f"feeder_{name}", what, value=read())
+        age = GaugeMetricFamily("feeder_stream_age_seconds", "Since the last message.", labels=["stream"])
+        for symbol in self.heard:
+            age.add_metric([symbol.lower()], self.age_s(symbol))
+        yield age
