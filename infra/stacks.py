@@ -20,6 +20,7 @@ NETWORKS = (
 # A net behind the store, so that a host whose link went down and up has a static route to get back.
 BEHIND_STORE = (Route(to="10.88.0.0/16", via="10.77.2.16"), Route(to="fd88::/64", via="fd77:0:0:2::16"))
 VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
+KAFKA = "kafka://10.77.2.17:9092"
 REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
 MIN_SCALE, MAX_SCALE = 7, 200
 TRADERS = {"trader-a": 13, "trader-b": 14}
@@ -38,6 +39,22 @@ class Credentials:
 
 def core(credentials: Credentials, seed: int = 1) -> Topology:
     """Six hosts: venue, feed, trader-a and trader-b, ops, store. `seed` makes prices and strategy repeatable."""
+    return _stack("core", REDIS, credentials, seed)
+
+
+def full(credentials: Credentials, seed: int = 1) -> Topology:
+    """The core stack with Kafka for a bus, on a host `bus` of its own."""
+    stack = _stack("full", KAFKA, credentials, seed)
+    bus = _host("bus", "bus", 17, ("mgmt", "core"))
+    return replace(
+        stack,
+        hosts=(*stack.hosts, bus),
+        volumes=(*stack.volumes, Volume(host=bus.name, path=DATA, size_mib=512)),
+        services=(_kafka(), *stack.services),
+    )
+
+
+def _stack(name: str, bus: str, credentials: Credentials, seed: int) -> Topology:
     hosts = (
         _host("venue", "venue", 11, ("mgmt", "market")),
         _host("feed", "feed", 12, ("mgmt", "market", "core")),
@@ -46,18 +63,18 @@ def core(credentials: Credentials, seed: int = 1) -> Topology:
         _host("store", "store", 16, ("mgmt", "core")),
     )
     return Topology(
-        name="core",
+        name=name,
         networks=NETWORKS,
         hosts=hosts,
         volumes=tuple(Volume(host=h.name, path=DATA, size_mib=512 if h.name == "store" else 256) for h in hosts),
         services=(
             _venue(credentials, seed),
-            _feeder(),
+            _feeder(bus),
             _guard("feed", "feeder", 9101),
             *(
                 service
                 for name in TRADERS
-                for service in (_trader(name, credentials, seed), _trader_guard(name, credentials))
+                for service in (_trader(name, bus, credentials, seed), _trader_guard(name, credentials))
             ),
             _orchestrator(),
             _prober(),
@@ -81,7 +98,7 @@ def scale(hosts: int, credentials: Credentials, seed: int = 1) -> Topology:
     )
 
 
-STACKS: Mapping[str, Callable[[Credentials], Topology]] = {"core": core}
+STACKS: Mapping[str, Callable[[Credentials], Topology]] = {"core": core, "full": full}
 
 
 def named(name: str, credentials: Credentials) -> Topology:
@@ -149,12 +166,12 @@ def _venue(credentials: Credentials, seed: int) -> Service:
     return _ours("venue", "venue", {"http": 8080, "control": 8081}, config)
 
 
-def _feeder() -> Service:
-    config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "bus": REDIS, "stream": "md"}
+def _feeder(bus: str) -> Service:
+    config = {"venue_ws": VENUE_WS, "venue_rest": VENUE_REST, "symbols": SYMBOLS, "bus": bus, "stream": "md"}
     return replace(_ours("feeder", "feed", {"http": 9101}, config), restarted_by="guard")
 
 
-def _trader(host: str, credentials: Credentials, seed: int) -> Service:
+def _trader(host: str, bus: str, credentials: Credentials, seed: int) -> Service:
     config = {
         "instance": host,
         "venue_rest": VENUE_REST,
@@ -162,7 +179,7 @@ def _trader(host: str, credentials: Credentials, seed: int) -> Service:
         "api_key": credentials.api_key,
         "api_secret": credentials.api_secret,
         "redis": REDIS,
-        "bus": REDIS,
+        "bus": bus,
         "stream": "md",
         "postgres": POSTGRES,
         "symbols": SYMBOLS,
@@ -239,3 +256,15 @@ def _store() -> Sequence[Service]:
         config={"listen": listen, "data_dir": f"{DATA}/postgres", "database": "trading", "trust": ["10.77.2.0/24"]},
     )
     return redis, postgres
+
+
+def _kafka() -> Service:
+    return Service(
+        name="kafka",
+        host="bus",
+        kind=Kind.KAFKA,
+        user="trading",
+        ports={"kafka": 9092, "controller": 9093},
+        pidfile="/run/kafka/kafka.pid",
+        config={"listen": "10.77.2.17", "data_dir": f"{DATA}/kafka"},
+    )

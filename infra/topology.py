@@ -26,6 +26,7 @@ class Kind(StrEnum):
     TESTNET = "testnet"
     REDIS = "redis"
     POSTGRES = "postgres"
+    KAFKA = "kafka"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +137,10 @@ class Topology:
     def services_on(self, host: str) -> Sequence[Service]:
         """The services of one host, in the order of the topology."""
         return [s for s in self.services if s.host == host]
+
+    def has(self, kind: Kind) -> bool:
+        """Is there a service of that kind?"""
+        return any(s.kind is kind for s in self.services)
 
     def volume_on(self, host: str) -> Volume | None:
         """The volume of a host, if it has one."""

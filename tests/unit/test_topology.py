@@ -121,7 +121,7 @@ def test_venue_and_traders_share_the_account_of_the_environment() -> None:
 
 
 def test_an_unknown_stack_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"no topology 'cores'\. There is: core, scale"):
+    with pytest.raises(UsageError, match=r"no topology 'cores'\. There is: core, full, scale"):
         stacks.named("cores", KEY)
 
 
@@ -153,8 +153,8 @@ def site(stack: Topology = CORE) -> files.Site:
     )
 
 
-def everything(host: Host) -> list[spec.FileSpec]:
-    made = files.content(CORE, host, site())
+def everything(host: Host, stack: Topology = CORE) -> list[spec.FileSpec]:
+    made = files.content(stack, host, site(stack))
     return [*made.files, *(file for service in made.services for file in service.files)]
 
 
@@ -179,10 +179,25 @@ def test_every_service_has_a_program_and_sshd_is_none() -> None:
 
 
 def test_the_commands_of_services() -> None:
-    argv = {s.name: files.command(s, "/venv/bin/python") for s in CORE.services}
+    services = stacks.full(KEY).services
+    argv = {s.name: files.command(s, "/venv/bin/python") for s in services}
     assert argv["trader"][-4:] == ("-m", "stormdesk.testnet.trader", "--config", "/etc/trading/trader.json")
     assert argv["redis"][0] == "/usr/bin/redis-server"
-    assert {s.kind for s in CORE.services} == set(Kind)
+    assert argv["kafka"] == ("/bin/sh", "/etc/trading/kafka.sh", "/var/lib/trading/kafka", "/run/kafka/kafka.pid")
+    assert {s.kind for s in services} == set(Kind)
+
+
+def test_full_is_core_with_kafka_for_a_bus() -> None:
+    full = stacks.full(KEY)
+    assert {h.name for h in full.hosts} - {h.name for h in CORE.hosts} == {"bus"}
+    assert full.host("bus").address_on("core") == "10.77.2.17"
+    for stack, bus in (CORE, "redis://10.77.2.16:6379/0"), (full, "kafka://10.77.2.17:9092"):
+        assert {s.config["bus"] for s in stack.services if "bus" in s.config} == {bus}
+        assert stack.has(Kind.KAFKA) is (stack is full)
+    (broker,) = (h for h in full.hosts if h.name == "bus")
+    made = {f.path: f.text for f in everything(broker, full)}
+    assert "listeners=PLAINTEXT://10.77.2.17:9092,CONTROLLER://127.0.0.1:9093" in made["/etc/trading/kafka.properties"]
+    assert "log.dirs=/var/lib/trading/kafka/log" in made["/etc/trading/kafka.properties"]
 
 
 def test_ports_of_two_starts_of_a_host_have_different_names_and_the_same_addresses() -> None:

@@ -14,7 +14,7 @@ from stormdesk.infra.backends.docker import choices, engine, plan
 from stormdesk.infra.backends.docker.choices import Choices
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
-from stormdesk.infra.topology import Topology
+from stormdesk.infra.topology import Kind, Topology
 from stormdesk.inventory import Inventory, InventoryHost
 
 READY_S = 120.0
@@ -23,6 +23,10 @@ PLUGIN, PLUGIN_VERSION = "pulumi-resource-docker", "5.0.0"
 
 def prepare(record: Record, topology: Topology) -> Sequence[str]:
     """Refuse where it cannot work, choose what is kept with the environment; what the engine cannot give, a line each."""
+    if topology.has(Kind.KAFKA):
+        raise RefusedError(
+            f"containers have no Kafka, which {topology.name} needs. Use --backend lab, or --topology core"
+        )
     pulumi = pulumi_cli.require()
     if not pulumi.has_plugin("docker"):
         raise RefusedError(

@@ -8,7 +8,7 @@ from stormdesk.infra import home, ready
 from stormdesk.infra.backends.lab import control, deploy, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
-from stormdesk.infra.topology import Topology
+from stormdesk.infra.topology import Kind, Topology
 from stormdesk.inventory import Inventory, InventoryHost
 
 READY_S = 60.0
@@ -16,7 +16,7 @@ READY_S = 60.0
 
 def prepare(record: Record, topology: Topology) -> Sequence[str]:  # noqa: ARG001  what other backends need
     """Refuse where a lab cannot run; what this machine cannot give to one, a line each."""
-    control.require()
+    control.require(with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
 
 
@@ -30,7 +30,7 @@ def order(record: Record, topology: Topology, material: Material) -> deploy.Orde
         expires_at=record.expires_at,
         login=material.login,
         host_keys=material.host_keys,
-        layer=control.require(),
+        layer=control.require(with_kafka=topology.has(Kind.KAFKA)),
     )
 
 

@@ -30,7 +30,7 @@ TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
 START_S, STOP_S = 30.0, 10.0
 
 
-def require() -> Path:
+def require(*, with_kafka: bool = False) -> Path:
     """Refuse, in one line, where a lab cannot run; returns the package layer's image."""
     if sys.platform != "linux":
         raise RefusedError("the lab needs Linux (namespaces); use --backend static with your own hosts")
@@ -39,7 +39,7 @@ def require() -> Path:
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
         raise RefusedError(f"the lab needs {', '.join(missing)}. Type: apt-get install {' '.join(missing)}")
-    return layer.require()
+    return layer.require(with_kafka=with_kafka)
 
 
 def python_paths() -> tuple[str, list[str]]:

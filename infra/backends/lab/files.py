@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stormdesk.infra.backends.lab import kafka
 from stormdesk.infra.backends.lab.spec import Content, DirectorySpec, FileSpec, ServiceSpec
 from stormdesk.infra.topology import Host, Kind, Service, Topology
 
@@ -85,6 +86,8 @@ stdout_logfile_maxbytes=4MB
 stdout_logfile_backups=1
 """
 
+RUN = {Kind.REDIS: "/run/redis", Kind.POSTGRES: "/run/postgresql", Kind.KAFKA: "/run/kafka"}
+
 # The data directory is complete or absent: the copy gets its name last.
 POSTGRES_START = f"""\
 #!/bin/sh
@@ -157,6 +160,8 @@ def command(service: Service, python: str) -> Sequence[str]:
             return ("/usr/bin/redis-server", "/etc/trading/redis.conf")
         case Kind.POSTGRES:
             return ("/bin/sh", "/etc/trading/postgres.sh", service.config["data_dir"])
+        case Kind.KAFKA:
+            return ("/bin/sh", "/etc/trading/kafka.sh", service.config["data_dir"], service.pidfile)
 
 
 def _hosts(topology: Topology) -> str:
@@ -190,7 +195,7 @@ def _directories(service: Service) -> Sequence[DirectorySpec]:
     private = service.kind is Kind.POSTGRES
     made = [DirectorySpec(path=service.config["data_dir"], owner=service.user, mode=0o700 if private else 0o755)]
     if service.kind is not Kind.TESTNET:
-        made += [DirectorySpec(path="/run/postgresql" if private else "/run/redis", owner=service.user)]
+        made += [DirectorySpec(path=RUN[service.kind], owner=service.user)]
     return made
 
 
@@ -208,6 +213,12 @@ def _configuration(service: Service) -> Sequence[FileSpec]:
                 FileSpec(path="/etc/trading/postgres.sh", text=POSTGRES_START),
                 FileSpec(path="/etc/trading/postgresql.conf", text=_postgres(service)),
                 FileSpec(path="/etc/trading/pg_hba.conf", text=_hba(service)),
+            ]
+        case Kind.KAFKA:
+            return [
+                FileSpec(path="/etc/trading/kafka.sh", text=kafka.START),
+                FileSpec(path="/etc/trading/kafka.properties", text=kafka.properties(service)),
+                FileSpec(path="/etc/trading/kafka-log4j.properties", text=kafka.LOG4J),
             ]
 
 

@@ -4,7 +4,8 @@ apt runs in a chroot on an overlay of the machine's root, in namespaces of its o
 enabled on the machine. The image lies in /var/cache/stormdesk (STORMDESK_CACHE moves it) under a name made of the
 machine's package state and our list, so it is made again when either changes; else it needs no network.
 
-`python -m stormdesk.infra.backends.lab.layer` makes it when it is missing.
+`python -m stormdesk.infra.backends.lab.layer` makes it when it is missing; with the word `kafka` the one that also
+has a JRE and Kafka, which only a stack with Kafka needs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from stormdesk.errors import RefusedError
 from stormdesk.infra import making
-from stormdesk.infra.backends.lab import kernel, volume
+from stormdesk.infra.backends.lab import kafka, kernel, volume
 from stormdesk.infra.backends.lab.files import POSTGRES_TEMPLATE
 from stormdesk.infra.making import Say
 
@@ -39,6 +40,7 @@ PACKAGES = (
 )
 RECIPE = "1"  # to be raised when the steps below change what ends up in the image
 IMAGE_MIB = 4096
+MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings may lie, mirrors among them
 DPKG_STATUS = "/var/lib/dpkg/status"
 
 # Runs in the chroot, after apt. Accounts have no passwords; the machine's people have no hashes in a host.
@@ -59,12 +61,15 @@ rm -f /usr/sbin/policy-rc.d
 """
 
 
+MAKE_KAFKA = f"{sys.executable} -m stormdesk.infra.backends.lab.layer kafka"
+
+
 def cache() -> Path:
     """Where package layers are kept."""
     return Path(os.environ.get("STORMDESK_CACHE") or "/var/cache/stormdesk")
 
 
-def path() -> Path:
+def path(*, with_kafka: bool = False) -> Path:
     """The image that fits this machine as it is now, whether it exists or not."""
     if not os.path.exists(DPKG_STATUS):
         raise RefusedError(
@@ -72,29 +77,34 @@ def path() -> Path:
         )
     state = hashlib.sha256(Path(DPKG_STATUS).read_bytes())
     state.update(f"{RECIPE} {' '.join(PACKAGES)}".encode())
-    return cache() / f"layer-{state.hexdigest()[:16]}.{'ext4' if volume.loops_available() else 'tar'}"
+    if with_kafka:
+        state.update(f"{' '.join(kafka.PACKAGES)} {kafka.pins()}".encode())
+    name = f"layer-{'kafka-' if with_kafka else ''}{state.hexdigest()[:16]}"
+    return cache() / f"{name}.{'ext4' if volume.loops_available() else 'tar'}"
 
 
-def require() -> Path:
+def require(*, with_kafka: bool = False) -> Path:
     """The image, or RefusedError that says how to get it."""
-    if not path().exists():
-        raise RefusedError(
-            f"the lab's package layer is missing or the machine's packages changed ({path()}). Type: script/demo"
-        )
-    return path()
+    image = path(with_kafka=with_kafka)
+    if image.exists():
+        return image
+    if with_kafka:
+        raise RefusedError(f"the lab's package layer with Kafka is missing ({image}). Type: {MAKE_KAFKA}")
+    raise RefusedError(
+        f"the lab's package layer is missing or the machine's packages changed ({image}). Type: script/demo"
+    )
 
 
-def ensure(say: Say) -> Path:
+def ensure(say: Say, *, with_kafka: bool = False) -> Path:
     """Make the image if it is missing; takes the network and about half a minute then."""
     cache().mkdir(mode=0o755, parents=True, exist_ok=True)
     with open(cache() / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        image = path()
+        image = path(with_kafka=with_kafka)
         if not image.exists():
             _make(image, say)
-            for old in cache().glob("layer-*"):
-                if old != image:
-                    old.unlink()
+            for old in set(cache().glob("layer-*")) - {path(), path(with_kafka=True)}:
+                old.unlink()
     return image
 
 
@@ -113,7 +123,8 @@ _TAR = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
 
 def _make(image: Path, say: Say) -> None:
     log = cache() / "build.log"
-    say(f"package layer: {len(PACKAGES)} packages by apt into {image} (log: {log})")
+    what = f"{len(PACKAGES)} packages by apt" + (", Kafka by Maven" if _is_with_kafka(image) else "")
+    say(f"package layer: {what} into {image} (log: {log})")
     command = [sys.executable, "-P", "-m", __spec__.name, "--build", str(image)]
     inside = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private"]
     with log.open("wb") as out:
@@ -124,7 +135,8 @@ def _make(image: Path, say: Say) -> None:
     if done.returncode != 0:
         image.with_suffix(".new").unlink(missing_ok=True)
         last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        raise RefusedError(f"package layer: {last[0]}   (all of it: {log}). Is there a network? Then type: script/demo")
+        again = MAKE_KAFKA if _is_with_kafka(image) else "script/demo"
+        raise RefusedError(f"package layer: {last[0]}   (all of it: {log}). Is there a network? Then type: {again}")
     say(f"package layer: ready, {image.stat().st_blocks >> 11} MiB")
 
 
@@ -141,14 +153,18 @@ def _build(image: Path) -> None:
         volume.mount(str(work), f"{spot}/layer", "discard")
     for name in ("upper", "work"):
         (spot / "layer" / name).mkdir()
-    _install(str(spot / "root"), str(spot / "layer"))
+    _install(str(spot / "root"), str(spot / "layer"), with_kafka=_is_with_kafka(image))
     if image.suffix == ".tar":
         subprocess.run(["tar", "-cf", str(work), *_TAR, "-C", f"{spot}/layer", "upper"], check=True, timeout=300)
     os.sync()
     work.rename(image)
 
 
-def _install(root: str, layer: str) -> None:
+def _is_with_kafka(image: Path) -> bool:
+    return image.name.startswith("layer-kafka-")
+
+
+def _install(root: str, layer: str, *, with_kafka: bool) -> None:
     kernel.mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={layer}/upper,workdir={layer}/work")
     kernel.mount("proc", f"{root}/proc", "proc")
     kernel.mount("/dev", f"{root}/dev", flags=kernel.MS_BIND | kernel.MS_REC)
@@ -158,7 +174,7 @@ def _install(root: str, layer: str) -> None:
     _no_daemons(root)
     Path(f"{root}/etc/resolv.conf").unlink(missing_ok=True)  # it may be a link into the machine's /run
     shutil.copy("/etc/resolv.conf", f"{root}/etc/resolv.conf")
-    environment = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+    environment = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy") or k in MAVEN}
     environment |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
 
     def run(*argv: str, check: bool = True) -> None:
@@ -174,8 +190,12 @@ def _install(root: str, layer: str) -> None:
         "-o",
         "APT::Sandbox::User=root",
     )
-    run("apt-get", *options, "install", *PACKAGES)
+    run("apt-get", *options, "install", *PACKAGES, *(kafka.PACKAGES if with_kafka else ()))
     run("sh", "-c", FINISH)
+    if with_kafka:
+        Path(f"{root}/run/pom.xml").write_text(kafka.pom(kafka.FOLDER))
+        run("mvn", "-B", "-ntp", "-f", "/run/pom.xml", "-Dmaven.repo.local=/run/m2", kafka.COPY)
+        kafka.verify(Path(f"{root}{kafka.FOLDER}"))
 
 
 def _no_daemons(root: str) -> None:

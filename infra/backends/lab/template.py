@@ -20,7 +20,7 @@ EMPTY = (
 )
 ETC = """
     adduser.conf alternatives bash.bashrc ca-certificates debian_version deluser.conf ethertypes gai.conf group
-    gshadow host.conf inputrc iproute2 issue ld.so.cache ld.so.conf ld.so.conf.d libaudit.conf locale.alias localtime
+    gshadow host.conf inputrc iproute2 issue java-*-openjdk ld.so.cache ld.so.conf ld.so.conf.d libaudit.conf locale.alias localtime
     login.defs magic magic.mime mke2fs.conf networks nftables.conf nsswitch.conf os-release pam.conf pam.d passwd perl
     profile protocols python3* rpc securetty security services shadow shells skel ssl sudo.conf sudo_logsrvd.conf
     sudoers sysctl.conf terminfo timezone xattr.conf
