@@ -100,7 +100,7 @@ with gone as (
     union all select fee_asset, sum(fee) from gone group by fee_asset
 )
 update positions p set position = p.position + total.delta
-from (select asset, sum(delta) as delta from moves group by asset) total where p.asset = total.asset
+from (select asset, coalesce(sum(delta), 0) as delta from moves group by asset) total where p.asset = total.asset
 """
 
 # Money that came or went outside of trading: it belongs to the opening.

@@ -293,6 +293,11 @@ class Stack:
         lines = (line for line in self.journal() if line["kind"] == "REQUEST" and line["t"] > since)
         return [line for line in lines if line["method"] == "POST"]
 
+    def offer(self, signal_name: str, **terms: str) -> tuple[int, Any]:
+        """Give the leader a signal from outside: a small order that rests far from the market."""
+        order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "qty": "0.00100", "price": "58000.00"}
+        return post(self.url("a", "execution/intents"), {"signal": signal_name, **order, **terms})
+
     def fault(self, name: str, for_s: float, **params: str) -> str:
         """Put a fault of the venue in; its id."""
         body = {"name": name, "for_s": for_s, "seed": 7, "params": params}

@@ -13,8 +13,6 @@ import pytest
 
 from tests.e2e.stack_harness import Stack, eventually, home_for_nobody, post, text
 
-FAR = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "qty": "0.00100", "price": "58000.00"}
-
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
@@ -35,10 +33,6 @@ def trading(stack: Stack) -> Iterator[None]:
     stack.trading()
 
 
-def offer(stack: Stack, name: str, **terms: str) -> tuple[int, Any]:
-    return post(stack.url("a", "execution/intents"), {"signal": name, **FAR, **terms})
-
-
 def command(stack: Stack, path: str, **body: str) -> tuple[int, Any]:
     return post(stack.url("a", f"execution/{path}"), body)
 
@@ -50,7 +44,7 @@ def restart(stack: Stack) -> None:
 
 
 def test_scenario_H_08_ten_rapid_signals_give_one_order(stack: Stack) -> None:
-    answers = [offer(stack, "h08") for _ in range(10)]
+    answers = [stack.offer("h08") for _ in range(10)]
     assert [status for status, _ in answers] == [202] + [200] * 9
     assert all(body == {"skipped": "DUPLICATE_SIGNAL"} for _, body in answers[1:])
     cid = answers[0][1]["client_order_id"]
@@ -59,16 +53,16 @@ def test_scenario_H_08_ten_rapid_signals_give_one_order(stack: Stack) -> None:
     )
     assert json.loads((stack.home / "trader-a/runtime/order_sigs.json").read_bytes())["signals"]["ext:h08"] > 0
     restart(stack)
-    eventually("leads again", lambda: offer(stack, "h08")[0] == 200)
-    assert offer(stack, "h08") == (200, {"skipped": "DUPLICATE_SIGNAL"})
+    eventually("leads again", lambda: stack.offer("h08")[0] == 200)
+    assert stack.offer("h08") == (200, {"skipped": "DUPLICATE_SIGNAL"})
     # Without the file, and in a new epoch, the database is what remembers.
     stack.kill("trader-a")
     (stack.home / "trader-a/runtime/order_sigs.json").unlink()
     stack.start("trader-a")
     eventually("the trader answers", lambda: stack.trader("health"))
-    eventually("leads again", lambda: offer(stack, "h08")[0] == 200)
+    eventually("leads again", lambda: stack.offer("h08")[0] == 200)
     time.sleep(5.1)  # longer than the signal is remembered by the file
-    assert offer(stack, "h08") == (200, {"skipped": "DUPLICATE_SIGNAL"})
+    assert stack.offer("h08") == (200, {"skipped": "DUPLICATE_SIGNAL"})
     assert stack.sql("select count(*) from orders where signal = 'ext:h08'") == [(1,)]
     assert len([line for line in stack.ledger("INTENT") if line["signal"] == "ext:h08"]) == 1
     assert len([line for line in stack.posts() if line["client_order_id"] == cid]) == 1
@@ -79,7 +73,7 @@ def test_scenario_H_09_sell_without_position_never_reaches_the_venue(stack: Stac
     """More is for sale than is there: of what the books say, not of what the venue would say."""
     held = stack.sql("select position from positions where asset = 'BTC'")[0][0]
     qty = f"{held + 1:.5f}"
-    assert offer(stack, "h09", side="SELL", price="61000.00", qty=qty) == (200, {"skipped": "SKIP_NO_POSITION"})
+    assert stack.offer("h09", side="SELL", price="61000.00", qty=qty) == (200, {"skipped": "SKIP_NO_POSITION"})
     skips = eventually("a line", lambda: [line for line in stack.ledger("SKIP") if line["signal"] == "ext:h09"])
     assert [line["reason"] for line in skips] == ["SKIP_NO_POSITION"]
     assert not [line for line in stack.ledger("INTENT") if line["signal"] == "ext:h09"]
@@ -88,7 +82,7 @@ def test_scenario_H_09_sell_without_position_never_reaches_the_venue(stack: Stac
 
 
 def test_scenario_S4_01_kill_switch_cancels_verifies_and_survives(stack: Stack) -> None:
-    assert offer(stack, "s401")[0] == 202
+    assert stack.offer("s401")[0] == 202
     eventually("an open order", lambda: any(o["status"] == "NEW" for o in stack.venue_orders()))
     status, body = command(stack, "kill-switch/activate", reason="test", by="alice")
     assert (status, body["active"], body["persisted"]) == (200, True, True)
@@ -98,7 +92,7 @@ def test_scenario_S4_01_kill_switch_cancels_verifies_and_survives(stack: Stack) 
     assert verified
     assert not [o for o in stack.venue_orders() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
     assert "kill_switch: test" in stack.trader("ready")["reasons"]
-    assert offer(stack, "s401b")[0] == 503
+    assert stack.offer("s401b")[0] == 503
     restart(stack)
     assert stack.trader("health")["kill_switch"] == {"active": True, "reason": "test"}
     eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"])
@@ -119,7 +113,7 @@ def test_scenario_S4_01_kill_switch_cancels_verifies_and_survives(stack: Stack) 
 
 def test_scenario_B_06_the_kill_switch_works_while_all_else_is_dead(stack: Stack) -> None:
     """Feed, Redis and PostgreSQL are gone: orders are still taken back."""
-    assert offer(stack, "b06")[0] == 202
+    assert stack.offer("b06")[0] == 202
     eventually("an open order", lambda: any(o["status"] == "NEW" for o in stack.venue_orders()))
     stack.kill("feeder")
     stack.kill("redis")
@@ -160,7 +154,7 @@ def test_scenario_H_03_stop_txt_and_read_only_stop_orders(stack: Stack) -> None:
         eventually(gate, lambda: any(r.startswith(gate) for r in stack.trader("ready")["reasons"]), 10)  # noqa: B023
         time.sleep(0.5)
         stopped_at = time.time()
-        assert offer(stack, f"h03-{gate}")[0] == 503
+        assert stack.offer(f"h03-{gate}")[0] == 503
         time.sleep(2)
         assert not stack.posts(stopped_at)
         (guard / name).unlink()
@@ -173,7 +167,7 @@ def test_scenario_E_18_orders_far_from_the_market_or_too_large_never_reach_the_v
         ("value", {"qty": "0.90000"}, "MAX_ORDER_VALUE"),
         ("qty", {"qty": "1.50000"}, "MAX_ORDER_QTY"),
     ):
-        assert offer(stack, f"e18-{name}", **terms) == (200, {"skipped": reason})
+        assert stack.offer(f"e18-{name}", **terms) == (200, {"skipped": reason})
     for bad in (
         {"side": "HOLD"},
         {"symbol": "XXXUSDT"},
@@ -182,7 +176,7 @@ def test_scenario_E_18_orders_far_from_the_market_or_too_large_never_reach_the_v
         {"price": "NaN"},
         {"qty": "x"},
     ):
-        status, body = offer(stack, "e18-bad", **bad)
+        status, body = stack.offer("e18-bad", **bad)
         assert (status, list(body)) == (400, ["error"])
     refused = {"PRICE_COLLAR", "MAX_ORDER_VALUE", "MAX_ORDER_QTY"}
 
@@ -194,15 +188,15 @@ def test_scenario_E_18_orders_far_from_the_market_or_too_large_never_reach_the_v
 
 
 def test_scenario_E_19_a_runaway_strategy_trips_and_a_person_re_enables_it(stack: Stack) -> None:
-    statuses = [offer(stack, f"e19-{n}", price="99999.00")[0] for n in range(125)]
+    statuses = [stack.offer(f"e19-{n}", price="99999.00")[0] for n in range(125)]
     assert (statuses[0], statuses[-1]) == (200, 503)
-    status, body = offer(stack, "e19-more")
+    status, body = stack.offer("e19-more")
     assert status == 503
     assert any(reason.startswith("repeats:ext") for reason in body["reasons"])
     stack.trading()  # the other strategy goes on
     restart(stack)
     eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"])
-    eventually("still shut", lambda: "repeats:ext" in str(offer(stack, "e19-after")[1]))
+    eventually("still shut", lambda: "repeats:ext" in str(stack.offer("e19-after")[1]))
     assert command(stack, "repeats/reset", by="orchestrator")[0] == 400
     assert command(stack, "repeats/reset", by="alice", strategy="ext") == (200, {"closed": {}})
-    eventually("open again", lambda: offer(stack, "e19-open")[0] == 202)
+    eventually("open again", lambda: stack.offer("e19-open")[0] == 202)

@@ -1,0 +1,233 @@
+"""Balances, the breaker and the venue's limits, with a proxy that spoils single requests. One stack for all tests; each
+leaves it trading."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.stack_harness import Stack, eventually, free_port, home_for_nobody
+from tests.e2e.venue_proxy import DROP, Proxy, Said
+
+NUMBERS = {
+    "breaker": {"failures": 3, "window_s": 20, "open_s": 4},
+    "balance": {"max_age_s": 5},
+    "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
+    "throttle": {"orders_per_10s": 40},
+    "reconcile": {"interval_s": 5},
+}
+SERVER_ERROR = Said(500, {"code": -1001, "msg": "Internal error; unable to process your request."})
+
+
+class Setup:
+    """A stack whose leader reaches the venue's REST through a proxy."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.proxy = Proxy(free_port(), f"http://127.0.0.1:{stack.port['venue']}")
+        stack.trader_config["venue_rest"] = f"http://127.0.0.1:{self.proxy.port}"
+
+
+@pytest.fixture(scope="module")
+def setup() -> Iterator[Setup]:
+    with home_for_nobody() as home:
+        stack = Stack(home)
+        stack.resilience = {**NUMBERS}
+        print(f"shortened: {NUMBERS}")
+        setup = Setup(stack)
+        setup.proxy.start()
+        stack.up()
+        yield setup
+        stack.down()
+        setup.proxy.stop()
+
+
+@pytest.fixture(autouse=True)
+def trading(setup: Setup) -> Iterator[None]:
+    setup.stack.trading()
+    yield
+    setup.proxy.rule, setup.proxy.delay_s = (lambda _method, _path: None), 0.0
+    setup.stack.trading(deadline_s=60)
+
+
+def test_scenario_H_10_the_breaker_opens_probes_and_closes_and_survives_a_restart(setup: Setup) -> None:
+    stack = setup.stack
+    setup.proxy.rule = lambda method, path: SERVER_ERROR if (method, path) == ("POST", "order") else None
+    eventually("both open", lambda: set(stack.trader("health")["breakers"].values()) == {"OPEN"}, 30)
+    time.sleep(0.3)  # what was under way
+    opened = time.time()
+    stack.kill("trader-a")
+    stack.start("trader-a")
+    eventually("the trader answers", lambda: stack.trader("health"))
+    assert set(stack.trader("health")["breakers"].values()) <= {"OPEN", "HALF_OPEN"}
+    eventually("one probe each, and open again", lambda: len([
+        line for line in stack.ledger("GATE") if line["t"] > opened and line["gate"].startswith("breaker:") and line["on"]
+    ]) >= 4, 30)  # fmt: skip
+    states = [(line["t"], line["gate"], line["on"]) for line in stack.ledger("GATE")]
+    reached = [t for t, method, path in setup.proxy.asked if (method, path) == ("POST", "order")]
+    setup.proxy.rule = lambda _method, _path: None
+    eventually("closed", lambda: set(stack.trader("health")["breakers"].values()) == {"CLOSED"}, 30)
+    stack.trading(more=5)
+    assert reached
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        mine = [(t, on) for t, gate, on in states if gate == f"breaker:{symbol}"]
+        cids = {c for (c,) in stack.sql(f"select client_order_id from orders where symbol = '{symbol}'")}  # noqa: S608
+        intents = [line["t"] for line in stack.ledger("INTENT") if line["client_order_id"] in cids]
+        for (start, on), (end, _) in itertools.pairwise(mine):
+            if on:
+                assert not [t for t in intents if start + 0.1 < t < end], f"an order of {symbol} while OPEN"
+
+
+def test_scenario_S1_07_balances_are_refreshed_when_old_before_the_risk_check(setup: Setup) -> None:
+    eventually("refreshed at an age", lambda: "balances: refreshed at an age of" in setup.stack.said())
+    before = setup.stack.number("trader_balance_age_seconds")
+    assert before < 60
+    asked = len([1 for _, _, path in setup.proxy.asked if path == "account"])
+    setup.stack.trading(more=10)
+    assert len([1 for _, _, path in setup.proxy.asked if path == "account"]) > asked
+    assert " -> " in setup.stack.said()
+
+
+def test_scenario_S1_09_a_failed_refresh_refuses_new_and_allows_to_reduce(setup: Setup) -> None:
+    stack = setup.stack
+    setup.proxy.rule = lambda _method, path: SERVER_ERROR if path == "account" else None
+
+    def skipped(reason: str) -> float:
+        return setup.stack.number(f'trader_skipped_total{{reason="{reason}"}}')
+
+    before = skipped("BALANCE_NOT_FRESH")
+    eventually("buying is refused", lambda: skipped("BALANCE_NOT_FRESH") > before + 2, 30)
+    since = time.time()
+    sold = eventually("selling goes on", lambda: [
+        row for row in stack.sql(f"select side from orders where created_at > to_timestamp({since}) and state <> 'REJECTED'")  # noqa: S608
+        if row[0] == "SELL"
+    ], 30)  # fmt: skip
+    assert sold
+    bought = stack.sql(f"select 1 from orders where created_at > to_timestamp({since + 1}) and side = 'BUY'")  # noqa: S608
+    assert not bought
+
+
+def test_scenario_S1_08_without_any_balance_every_order_is_refused(setup: Setup) -> None:
+    stack = setup.stack
+    stack.kill("trader-a")
+    setup.proxy.rule = lambda _method, path: SERVER_ERROR if path == "account" else None
+    stack.start("trader-a")
+    eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"], 30)
+    since = time.time()
+    eventually("not reconciled", lambda: any(r.startswith("reconcile:") for r in stack.trader("ready")["reasons"]))
+    time.sleep(3)
+    assert not stack.posts(since)
+    assert stack.trader("health")["last_reconcile"] is None
+
+
+def test_scenario_L_04_the_throttle_queue_rises_and_is_empty_again(setup: Setup) -> None:
+    stack = setup.stack
+    since = time.time()
+    cids = [stack.offer(f"l04-{n}")[1].get("client_order_id") for n in range(60)]
+    deepest = setup.stack.number("trader_throttle_queue_depth")
+    eventually("empty", lambda: setup.stack.number("trader_throttle_queue_depth") == 0, 60)
+    posts = stack.posts(since)
+    times = [line["t"] for line in posts]
+    for first in times:  # ours is 40 when an order leaves the queue, the venue's is 50 when it arrives
+        assert sum(first <= t < first + 10 for t in times) <= 50
+    ids = [line["client_order_id"] for line in posts]
+    assert len(ids) == len(set(ids))
+    assert deepest > 0
+    assert len(set(filter(None, cids)) & set(ids)) > 30
+    assert not [line for line in stack.journal() if line["kind"] == "REJECTED" and line["code"] in (-1003, -1015)]
+
+
+def test_scenario_SN_03_retry_after_is_honoured_by_every_request_and_over_a_restart(setup: Setup) -> None:
+    stack = setup.stack
+    for status, seconds in ((429, 3), (418, 5)):
+        waits = iter([Said(status, {"code": -1003, "msg": "Too many requests"}, {"Retry-After": str(seconds)})])
+        setup.proxy.rule = lambda _method, path: next(waits, None) if path == "time" else None  # noqa: B023
+        eventually("told to wait", lambda: "the venue asked us to wait" in str(stack.trader("ready")["reasons"]), 10)
+        if status == 418:
+            stack.kill("trader-a")
+            stack.start("trader-a")
+        setup.proxy.rule = lambda _method, _path: None
+        stack.trading(deadline_s=40)
+        asked = [t for t, _, _ in setup.proxy.asked]
+        gap = max(later - earlier for earlier, later in itertools.pairwise(asked))
+        print(f"{status} with Retry-After {seconds}: silent for {gap:.2f} s")
+        assert gap >= seconds - 0.1
+
+
+@pytest.fixture
+def deaf(setup: Setup) -> Iterator[None]:
+    """A trader without a user stream: of an answer that is lost nothing else tells."""
+
+    def listen_at(port: int) -> None:
+        setup.stack.trader_config["venue_ws"] = f"ws://127.0.0.1:{port}"
+        setup.stack.kill("trader-a")
+        setup.stack.start("trader-a")
+        setup.stack.trading()
+
+    listen_at(free_port())
+    yield
+    listen_at(setup.stack.port["venue"])
+
+
+@pytest.mark.usefixtures("deaf")
+def test_scenario_E_08_an_answer_that_is_lost_is_asked_for_and_never_sent_again(setup: Setup) -> None:
+    stack = setup.stack
+    lost = iter([DROP] * 3)
+    since = time.time()
+    setup.proxy.rule = lambda method, path: next(lost, None) if (method, path) == ("POST", "order") else None
+    eventually("unknown", lambda: len([u for u in stack.ledger("UNKNOWN") if u["t"] > since]) >= 3, 20)
+    unknown = {line["client_order_id"] for line in stack.ledger("UNKNOWN") if line["t"] > since}
+    eventually("resolved", lambda: unknown <= {line["client_order_id"] for line in stack.ledger("RESOLVED")}, 30)
+    for cid in unknown:
+        assert len([line for line in stack.posts(since) if line["client_order_id"] == cid]) == 1
+    assert all(line["order_id"] for line in stack.ledger("RESOLVED") if line["client_order_id"] in unknown)
+    signals = [line["signal"] for line in stack.ledger("INTENT")]
+    assert len(signals) == len(set(signals))
+
+
+@pytest.mark.usefixtures("deaf")
+def test_scenario_E_09_an_order_that_is_not_found_right_after_it_was_accepted_is_not_given_up(setup: Setup) -> None:
+    stack = setup.stack
+    since = time.time()
+    lost, absent = iter([DROP]), time.monotonic() + 2.5
+    nothing = Said(400, {"code": -2013, "msg": "Order does not exist."})
+
+    def rule(method: str, path: str) -> Said | None:
+        if (method, path) == ("POST", "order"):
+            return next(lost, None)
+        return nothing if (method, path) == ("GET", "order") and time.monotonic() < absent else None
+
+    setup.proxy.rule = rule
+    eventually("unknown", lambda: [u for u in stack.ledger("UNKNOWN") if u["t"] > since], 20)
+    cid = next(u["client_order_id"] for u in stack.ledger("UNKNOWN") if u["t"] > since)
+    found = eventually("resolved", lambda: [r for r in stack.ledger("RESOLVED") if r["client_order_id"] == cid], 30)
+    assert found[0]["order_id"] is not None
+    assert len([line for line in stack.posts(since) if line["client_order_id"] == cid]) == 1
+
+
+def test_scenario_H_07_a_slow_venue_pauses_orders_and_a_quick_one_resumes(setup: Setup) -> None:
+    stack = setup.stack
+    setup.proxy.delay_s = 1.7
+    eventually("slow", lambda: "REST_API" in stack.trader("health")["failing_components"], 30)
+    reasons = eventually("dor false", lambda: not stack.trader("health")["dor"], 5)
+    assert reasons
+    setup.proxy.delay_s = 0.0
+    began = time.monotonic()
+    eventually("dor true", lambda: stack.trader("health")["dor"], 40)
+    print(f"dor true {time.monotonic() - began:.1f} s after the venue was quick again")
+
+
+def test_scenario_K_02_the_user_stream_comes_back_with_growing_pauses(setup: Setup) -> None:
+    """The venue is away for a while: connects of the user stream are 1, 2, 4, 8 s apart."""
+    stack = setup.stack
+    stack.kill("venue")
+    killed = time.time()
+    time.sleep(9)
+    stack.start("venue")
+    stack.trading(deadline_s=40)
+    tries = [line for line in setup.stack.said().splitlines() if "user stream: CONN_" in line]
+    print(f"{len(tries)} failed connects in the {time.time() - killed:.0f} s after the kill")
+    assert 2 <= len(tries) <= 6
