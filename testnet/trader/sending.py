@@ -86,9 +86,7 @@ class Sender:
             return False
         self.last_refusal = ""
         try:
-            reason = (
-                "" if await self._store.insert(intent) else "fenced: a newer epoch, or another order of this signal"
-            )
+            reason = "" if await self._store.insert(intent) else await self._fenced(intent)
         except StoreError as error:
             reason = f"no order row: {error}"
         if not reason and not self._lock_lasts():
@@ -99,6 +97,13 @@ class Sender:
             self._ledger.note("REJECT", live.cid, reason=reason)
             self._refuse(live, reason)
         return not reason
+
+    async def _fenced(self, intent: Intent) -> str:
+        """Why PostgreSQL took no row. Whoever was overtaken gives the lock back. Raises StoreError."""
+        if not await self._store.superseded(intent.epoch):
+            return "another order of this signal"
+        await self._leader.stand_back()
+        return f"fenced: epoch {intent.epoch} is not the newest"
 
     def _lock_lasts(self) -> bool:
         """Whether the lock is ours for as long as the venue takes what is signed now."""

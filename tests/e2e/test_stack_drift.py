@@ -141,6 +141,42 @@ def test_scenario_S2_09_old_positions_are_noticed_and_not_traded_on(stack: Stack
     assert stack.fault_over(fault) > 0
 
 
+WEATHER = {
+    "SN_02": ("drop-response", {"share": "30%", "on": "signed"}),
+    "SN_04": ("error-5xx", {"share": "20%"}),
+    "SN_05": ("stale-data", {}),
+    "SN_06": ("partial-response", {"share": "30%"}),
+    "SB_01": ("delay", {"by": "2500ms", "share": "20%", "on": "signed"}),
+}
+
+
+@pytest.mark.parametrize("scenario", WEATHER)
+def test_scenario_of_answers_that_are_lost_late_wrong_or_cut(stack: Stack, scenario: str) -> None:
+    """No order is sent twice, and every one ends."""
+    name, params = WEATHER[scenario]
+    since = time.time()
+    fault = stack.fault(name, 8, **params)
+    eventually("over", lambda: not get(stack.url("control", f"faults/{fault}"))["on"], 20)
+    assert stack.hits(fault) > 0
+    stack.trading(deadline_s=60)
+    eventually("no doubt left", lambda: stack.number("trader_order_unknown") == 0, 30)
+    ids = [line["client_order_id"] for line in stack.posts(since)]
+    assert len(ids) == len(set(ids))
+    print(f"{scenario} {name}: {len(ids)} orders sent meanwhile and after")
+
+
+def test_scenario_R_04_signals_that_are_given_again_after_a_failure_make_no_second_order(stack: Stack) -> None:
+    fault = stack.fault("drop-response", 6, share="100%", on="orders")
+    names = [f"r04-{n}" for n in range(5)]
+    for _ in range(3):  # a sender that never hears of its orders asks again and again
+        for name in names:
+            stack.offer(name)
+    stack.fault_over(fault)
+    eventually("all taken", lambda: all(stack.offer(n) == (200, {"skipped": "DUPLICATE_SIGNAL"}) for n in names), 60)
+    rows = stack.sql("select signal, count(*) from orders where signal like 'ext:r04-%' group by signal")
+    assert sorted(rows) == [(f"ext:{name}", 1) for name in names]
+
+
 def test_scenario_E_14_a_rollback_stops_trading_until_a_person_accepts_it(stack: Stack) -> None:
     stack.trading(more=10)
     stack.fault("rollback", 1, last="4s")

@@ -18,6 +18,7 @@ NUMBERS = {
     "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
     "throttle": {"orders_per_10s": 40},
     "reconcile": {"interval_s": 5},
+    "kill_switch": {"verify_s": 2},
 }
 SERVER_ERROR = Said(500, {"code": -1001, "msg": "Internal error; unable to process your request."})
 
@@ -121,6 +122,42 @@ def test_scenario_S1_08_without_any_balance_every_order_is_refused(setup: Setup)
     time.sleep(3)
     assert not stack.posts(since)
     assert stack.trader("health")["last_reconcile"] is None
+
+
+def test_scenario_S2_10_after_minutes_of_quiet_balances_are_asked_for_before_the_order(setup: Setup) -> None:
+    """Ten minutes of quiet, at the shortened age of 5 s."""
+    stack = setup.stack
+    assert post(stack.url("a", "execution/pause"), {"reason": "quiet", "by": "alice"})[0] == 200
+    stack.trader("hold", "POST")
+    stack.quiet()
+    setup.proxy.rule = lambda _method, path: SERVER_ERROR if path == "account" else None
+    time.sleep(6)
+    setup.proxy.rule = lambda _method, _path: None
+    lines, asked = len(stack.said().splitlines()), len(setup.proxy.asked)
+    stack.trader("resume", "POST")
+    assert post(stack.url("a", "execution/resume"), {"by": "alice"})[0] == 200
+    stack.trading()
+    since = setup.proxy.asked[asked:]
+    paths = [(method, path) for _, method, path in since]
+    assert paths.index(("GET", "account")) < paths.index(("POST", "order"))
+    assert any("balances: refreshed at an age of" in line for line in stack.said().splitlines()[lines:])
+
+
+def test_scenario_E_04_a_kill_whose_cancels_are_refused_goes_on_until_nothing_is_open(setup: Setup) -> None:
+    stack = setup.stack
+    halted = Said(400, {"code": -1013, "msg": "Market is closed."})
+    assert stack.offer("e04")[0] == 202
+    eventually("an open order", lambda: any(o["status"] == "NEW" for o in stack.venue_orders()))
+    setup.proxy.rule = lambda method, _path: halted if method == "DELETE" else None
+    alarms = stack.number('trader_alarms_total{kind="kill_switch_unverified"}')
+    assert post(stack.url("a", "execution/kill-switch/activate"), {"reason": "e04", "by": "alice"})[0] == 200
+    raised = 'trader_alarms_total{kind="kill_switch_unverified"}'
+    eventually("a person is called", lambda: stack.number(raised) > alarms, 20)
+    assert stack.trader("execution/kill-switch/status")["verified"] is False
+    setup.proxy.rule = lambda _method, _path: None
+    eventually("verified", lambda: stack.trader("execution/kill-switch/status")["verified"], 20)
+    assert not [o for o in stack.venue_orders() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
+    assert post(stack.url("a", "execution/kill-switch/reset"), {"by": "alice"})[0] == 200
 
 
 def test_scenario_L_04_the_throttle_queue_rises_and_is_empty_again(setup: Setup) -> None:
