@@ -495,6 +495,17 @@ def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
 
 
 @command(
+    name="contract",
+    effect="install ccxt, python-binance and Binance's own clients in environments of their own, let them trade on the venue",
+)
+def contract(_: Context) -> int:
+    """Strangers' clients trade on the venue."""
+    from stormdesk.drive import develop
+
+    return develop.contract()
+
+
+@command(
     effect="run every repeated test at {percent} % of its full count, in labs of its own",
     hint="[--percent 100]",
     help={"percent": "how much of the full counts"},
@@ -521,4 +532,4 @@ ns.add_collection(
         *(stack_pause, stack_resume, stack_abort),
     )
 )
-ns.add_collection(Collection("dev", dev_check, crashtest, soak))
+ns.add_collection(Collection("dev", dev_check, crashtest, contract, soak))

@@ -31,6 +31,11 @@ def crashtest(kills: int, seed: int) -> int:
     return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed))
 
 
+def contract() -> int:
+    """Let strangers' clients trade on the venue, each in an environment of its own. 0, or 1 when a check failed."""
+    return _through("pytest", "-p", "no:cacheprovider", "tests/contract")
+
+
 def soak(percent: float) -> int:
     """Run every repeated test at `percent` of its full count. 0, or 1 when one of them failed."""
     return _through("pytest", "-p", "stormdesk.drive.repeated", "--counts", f"{percent:.0f}", "tests")

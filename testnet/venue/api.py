@@ -87,6 +87,7 @@ class Api:
             ("GET", "depth"): Operation(depth_weight, public=public.depth),
             ("GET", "trades"): Operation(_fixed(25), public=public.trades),
             ("GET", "historicalTrades"): Operation(_fixed(25), public=public.historical_trades),
+            ("GET", "aggTrades"): Operation(_fixed(4), public=public.agg_trades),
             ("GET", "klines"): Operation(two, public=public.klines),
             ("GET", "avgPrice"): Operation(two, public=public.average),
             ("GET", "ticker/24hr"): Operation(_by_symbol(2, 80), public=public.ticker_day),

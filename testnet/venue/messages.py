@@ -21,6 +21,10 @@ def trade(trade: events.Trade) -> Document:
     }  # fmt: skip
 
 
+def agg_trade(event: events.Trade) -> Document:
+    return {"e": "aggTrade", "E": ms(event.t), "s": event.symbol, **replies.agg_trade(event)}
+
+
 def depth(symbol: str, diff: Diff, now: float) -> Document:
     return {
         "e": "depthUpdate", "E": ms(now), "s": symbol, "U": diff.first, "u": diff.last,
@@ -71,6 +75,14 @@ def ticker(symbol: str, day: Candle, book: Book, now: float) -> Document:
         "b": d["bidPrice"], "B": d["bidQty"], "a": d["askPrice"], "A": d["askQty"], "o": d["openPrice"],
         "h": d["highPrice"], "l": d["lowPrice"], "v": d["volume"], "q": d["quoteVolume"], "O": d["openTime"],
         "C": d["closeTime"], "F": d["firstId"], "L": d["lastId"], "n": d["count"],
+    }  # fmt: skip
+
+
+def mini_ticker(symbol: str, day: Candle, now: float) -> Document:
+    """The last 24 hours in short."""
+    return {
+        "e": "24hrMiniTicker", "E": ms(now), "s": symbol, "c": plain(day.close), "o": plain(day.open),
+        "h": plain(day.high), "l": plain(day.low), "v": plain(day.volume), "q": plain(day.quote_volume),
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from stormdesk.testnet.venue.candles import INTERVALS, Candle
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.market import Symbol
-from stormdesk.testnet.venue.params import Params, limit_of, whole
+from stormdesk.testnet.venue.params import Params, in_time, limit_of, whole
 
 AVERAGE_MIN = 5
 
@@ -55,6 +55,15 @@ class Public:
         prints = list(self._desk.exchange.prints[self.symbol(params).name])
         start = bisect_left(prints, whole(params, "fromId"), key=lambda trade: trade.trade_id)
         return [replies.public_trade(trade) for trade in prints[start : start + limit_of(params, 500, 1000)]]
+
+    def agg_trades(self, params: Params) -> object:
+        """Trades in Binance's compressed form; none of ours are joined, so that ids stay those of trades."""
+        prints = [t for t in self._desk.exchange.prints[self.symbol(params).name] if in_time(params, t.t)]
+        limit = limit_of(params, 500, 1000)
+        if "fromId" in params:
+            first = bisect_left(prints, whole(params, "fromId"), key=lambda trade: trade.trade_id)
+            return [replies.agg_trade(trade) for trade in prints[first : first + limit]]
+        return [replies.agg_trade(trade) for trade in (prints[:limit] if "startTime" in params else prints[-limit:])]
 
     def klines(self, params: Params) -> object:
         symbol = self.symbol(params).name

@@ -99,6 +99,14 @@ def public_trade(trade: events.Trade) -> Document:
     }  # fmt: skip
 
 
+def agg_trade(trade: events.Trade) -> Document:
+    """A trade in the compressed form, from its taker's event."""
+    return {
+        "a": trade.trade_id, "p": trade.price, "q": trade.qty, "f": trade.trade_id, "l": trade.trade_id,
+        "T": ms(trade.t), "m": trade.side == "SELL", "M": True,
+    }  # fmt: skip
+
+
 def balances(held: Mapping[str, Balance]) -> list[Document]:
     return [{"asset": a, "free": plain(b.free), "locked": plain(b.locked)} for a, b in sorted(held.items())]
 

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import WSCloseCode, web
 
 from stormdesk.testnet.venue import events, messages
+from stormdesk.testnet.venue.book import Book
 from stormdesk.testnet.venue.exchange import Exchange, Happening
 from stormdesk.testnet.venue.faults.model import Document
 from stormdesk.testnet.venue.faults.weather import Weather
@@ -19,7 +20,7 @@ from stormdesk.testnet.venue.rules import Rules
 from stormdesk.testnet.venue.sockets import Client, text_of
 from stormdesk.testnet.venue.users import Users
 
-SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @ticker, @kline_1m
+SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @ticker, @miniTicker, @kline_1m
 
 
 class MarketRequest(msgspec.Struct):
@@ -53,7 +54,9 @@ class Hub:
         for happening in happenings:
             event = happening.event
             if isinstance(event, events.Trade) and not event.maker:
-                self._tell(f"{event.symbol.lower()}@trade", lambda e=event: messages.trade(e))  # type: ignore[misc]
+                name = event.symbol.lower()
+                self._tell(f"{name}@trade", lambda e=event: messages.trade(e))  # type: ignore[misc]
+                self._tell(f"{name}@aggTrade", lambda e=event: messages.agg_trade(e))  # type: ignore[misc]
             elif isinstance(event, events.Transfer):
                 self._users.tell(event.account, messages.balance_update(event))
             if happening.order is not None:
@@ -72,13 +75,17 @@ class Hub:
                 self._tell(f"{name}@depth@100ms", lambda s=symbol, d=diff: messages.depth(s, d, now))  # type: ignore[misc]
                 self._tell_top(symbol)
             if slow:
-                if diff := book.diff(self._slow[symbol]):
-                    self._tell(f"{name}@depth", lambda s=symbol, d=diff: messages.depth(s, d, now))  # type: ignore[misc]
-                chart = self._exchange.chart(symbol)
-                self._tell(f"{name}@ticker", lambda s=symbol, b=book, c=chart: messages.ticker(s, c.day(now), b, now))  # type: ignore[misc]
-                self._tell(f"{name}@kline_1m", lambda s=symbol, c=chart: messages.kline(s, c.last(1, 1, now)[0], now))  # type: ignore[misc]
+                self._tell_slow(symbol, book, now)
         if slow:
             self._users.expire(now)
+
+    def _tell_slow(self, symbol: str, book: Book, now: float) -> None:
+        name, chart = symbol.lower(), self._exchange.chart(symbol)
+        if diff := book.diff(self._slow[symbol]):
+            self._tell(f"{name}@depth", lambda: messages.depth(symbol, diff, now))
+        self._tell(f"{name}@ticker", lambda: messages.ticker(symbol, chart.day(now), book, now))
+        self._tell(f"{name}@miniTicker", lambda: messages.mini_ticker(symbol, chart.day(now), now))
+        self._tell(f"{name}@kline_1m", lambda: messages.kline(symbol, chart.last(1, 1, now)[0], now))
 
     def _tell_top(self, symbol: str) -> None:
         book = self._exchange.books[symbol]
@@ -140,16 +147,15 @@ class Hub:
         wrapped = request.path == "/stream"
         names = request.query.get("streams", "") if wrapped else request.path.removeprefix("/ws").lstrip("/")
         client = Client(request, self._rules, self.dropped, per_s=self._rules.messages_per_s, wrapped=wrapped)
-        for name in names.split("/"):
-            if "@" in name:
-                self._follow(client, [name])
-            else:
-                self._users.follow(client, name)
+        self._follow(client, [name for name in names.split("/") if name])
         return await self.serve(client, self._answer)
 
     def _follow(self, client: Client, names: Iterable[str]) -> None:
+        """Listen to market streams and to the accounts of listen keys; what is neither is ignored, as at Binance."""
         for name in names:
-            if len(client.streams) < self._rules.streams:
+            if "@" not in name:
+                self._users.follow(client, name)
+            elif len(client.streams) < self._rules.streams:
                 client.streams.add(name)
                 self._market[name].add(client)
 

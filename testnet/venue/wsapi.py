@@ -23,6 +23,7 @@ NAMES = {
     "depth": ("GET", "depth"),
     "trades.recent": ("GET", "trades"),
     "trades.historical": ("GET", "historicalTrades"),
+    "trades.aggregate": ("GET", "aggTrades"),
     "klines": ("GET", "klines"),
     "avgPrice": ("GET", "avgPrice"),
     "ticker.24hr": ("GET", "ticker/24hr"),

@@ -62,6 +62,7 @@ async def until(socket: Any, wanted: Callable[[Any], bool]) -> Any:
 PUBLIC = [
     "ping", "time", "exchangeInfo", 'exchangeInfo?symbols=["BTCUSDT"]', "depth?symbol=BTCUSDT&limit=5",
     "trades?symbol=BTCUSDT", "historicalTrades?symbol=BTCUSDT&fromId=1", "klines?symbol=BTCUSDT&interval=5m",
+    "aggTrades?symbol=BTCUSDT&fromId=1",
     "avgPrice?symbol=BTCUSDT", "ticker/24hr", "ticker/24hr?symbol=BTCUSDT", "ticker/price", "ticker/bookTicker?symbol=BTCUSDT",
 ]  # fmt: skip
 SIGNED = [
@@ -127,9 +128,9 @@ def test_the_timestamp_of_a_request_is_in_the_journal(tmp_path: Path) -> None:
 
 def test_market_streams(tmp_path: Path) -> None:
     async def scenario(client: Client, it: Desk) -> None:
-        names = ["trade", "depth", "depth@100ms", "bookTicker", "ticker", "kline_1m"]
-        socket = await client.ws_connect("/stream?streams=" + "/".join(f"btcusdt@{name}" for name in names[:3]))
-        request = {"method": "SUBSCRIBE", "params": [f"btcusdt@{name}" for name in names[3:]], "id": 1}
+        names = ["trade", "aggTrade", "depth", "depth@100ms", "bookTicker", "ticker", "miniTicker", "kline_1m"]
+        socket = await client.ws_connect("/stream?streams=" + "/".join(f"btcusdt@{name}" for name in names[:4]))
+        request = {"method": "SUBSCRIBE", "params": [f"btcusdt@{name}" for name in names[4:]], "id": 1}
         await socket.send_json(request)
         await until(socket, lambda m: m == {"result": None, "id": 1})
         await call(client, "POST", "order", MARKET)
@@ -142,7 +143,7 @@ def test_market_streams(tmp_path: Path) -> None:
                 assert message["data"]["U"] == last.get(name, message["data"]["U"] - 1) + 1
                 last[name] = message["data"]["u"]
         await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": "x"})
-        assert len((await until(socket, lambda m: m.get("id") == "x"))["result"]) == 6
+        assert len((await until(socket, lambda m: m.get("id") == "x"))["result"]) == 8
         await socket.send_json({"method": "UNSUBSCRIBE", "params": [f"btcusdt@{name}" for name in names], "id": 3})
         await until(socket, lambda m: m.get("id") == 3)
         await socket.close()

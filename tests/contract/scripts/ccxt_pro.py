@@ -1,0 +1,93 @@
+"""ccxt's streams: market data, the order book level by level, and the user stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import ccxt.pro
+from ccxt_rest import CONFIG, SYMBOL
+from told import WS, control, run
+
+
+async def with_exchange(what: Callable[[Any], Awaitable[None]]) -> None:
+    """A fresh exchange for one check: ccxt's connections belong to one event loop."""
+    ws = {"ws": {"spot": f"{WS}/ws", "ws-api": {"spot": f"{WS}/ws-api/v3"}}}
+    exchange = ccxt.pro.binance({**CONFIG, "urls": {"api": {**CONFIG["urls"]["api"], **ws}}})
+    try:
+        await exchange.load_markets()
+        await what(exchange)
+    finally:
+        await exchange.close()
+
+
+def same_book(book: Any) -> bool:
+    """Whether a local book is the venue's own as of that update, level by level. False when that one is too old."""
+    venue = control(f"depth?symbol=BTCUSDT&at={book['nonce']}")
+    for side in ("bids", "asks"):
+        theirs = [[float(Decimal(price)), float(Decimal(qty))] for price, qty in venue[side]]
+        mine = [[price, qty] for price, qty in book[side]]
+        assert mine == theirs[: len(mine)], (side, mine[:3], theirs[:3])
+        assert len(mine) >= 10
+    return True
+
+
+async def check_the_book_equals_the_venues() -> None:
+    async def what(exchange: Any) -> None:
+        for _ in range(20):
+            book = await exchange.watch_order_book(SYMBOL)
+            assert same_book(book)
+
+    await with_exchange(what)
+
+
+async def check_market_streams() -> None:
+    async def what(exchange: Any) -> None:
+        watches = (exchange.watch_trades(SYMBOL), exchange.watch_ticker(SYMBOL), exchange.watch_ohlcv(SYMBOL, "1m"))
+        watching = asyncio.gather(*watches)
+        placed = []
+        while not watching.done():  # a trade from before a stream is connected is not seen on it
+            placed.append(await exchange.create_order(SYMBOL, "market", "buy", 0.001))
+            await asyncio.wait([watching], timeout=0.5)
+        trades, ticker, candles = watching.result()
+        assert {str(t["id"]) for t in trades} & {t["id"] for order in placed for t in order["trades"]}
+        assert ticker["last"] > 0
+        assert ticker["open"] > 0
+        assert len(candles[-1]) == 6
+
+    await with_exchange(what)
+
+
+async def check_the_user_stream() -> None:
+    async def what(exchange: Any) -> None:
+        orders = asyncio.create_task(exchange.watch_orders(SYMBOL))
+        fills = asyncio.create_task(exchange.watch_my_trades(SYMBOL))
+        balance = asyncio.create_task(exchange.watch_balance())
+        await asyncio.sleep(1.0)
+        placed = await exchange.create_order(SYMBOL, "market", "buy", 0.001, None, {"newClientOrderId": "watched"})
+        assert "watched" in {order["clientOrderId"] for order in await orders}
+        assert {fill["order"] for fill in await fills} == {placed["id"]}
+        await balance
+        rests = await exchange.create_order(SYMBOL, "limit", "buy", 0.01, 50_000, {"newClientOrderId": "watched-2"})
+        states = set()
+        await exchange.cancel_order(rests["id"], SYMBOL)
+        while "canceled" not in states:
+            states |= {o["status"] for o in await exchange.watch_orders(SYMBOL) if o["clientOrderId"] == "watched-2"}
+
+    await with_exchange(what)
+
+
+async def check_orders_over_the_websocket_api() -> None:
+    async def what(exchange: Any) -> None:
+        placed = await exchange.create_order_ws(SYMBOL, "limit", "buy", 0.01, 50_000, {"newClientOrderId": "over-ws"})
+        assert placed["status"] == "open"
+        assert (await exchange.fetch_order_ws(placed["id"], SYMBOL))["clientOrderId"] == "over-ws"
+        assert (await exchange.cancel_order_ws(placed["id"], SYMBOL))["status"] == "canceled"
+
+    await with_exchange(what)
+
+
+if __name__ == "__main__":
+    run(globals())
