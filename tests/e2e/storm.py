@@ -39,15 +39,18 @@ class Survived:
     params: Parameters = field(default_factory=dict)
 
 
-SURVIVED = (
+IMPORTANT = (
     Survived("E_08", "drop-response", 3, {"share": "40"}),
     Survived("SN_04", "error-5xx", 10, {"share": "30"}),
     Survived("K_04", "rate-limit", 3, {"share": "10", "retry_after": "2s"}),
     Survived("S2_03", "duplicate-report", 10, {"share": "60"}),
     Survived("S3_03", "skip-depth", 5, {"share": "20"}),
     Survived("E_12", "freeze", 40),
-    Survived("E_12-errors", "freeze", 40, {"rest": "500"}),
     Survived("E_10", "token-expiry", 2, {"every": "2s"}),
+)
+SURVIVED = (
+    *IMPORTANT,
+    Survived("E_12-errors", "freeze", 40, {"rest": "500"}),
     Survived("SN_06", "partial-response", 5, {"share": "30"}),
     Survived("N_05", "delay", 10, {"by": "700ms", "share": "50"}),
     Survived("E_15", "ban", 1, {"retry_after": "2s"}),
@@ -58,6 +61,7 @@ SURVIVED = (
     Survived("E_16-ahead", "clock-offset", 30, {"by": "10s"}),
     Survived("E_16-behind", "clock-offset", 30, {"by": "-10s"}),
     Survived("E_13", "cancel-only", 3),
+    Survived("E_10-key", "listen-key-expiry", 1),
     Survived("1101", "persona", 1, {"restored": "data-lost"}),
     Survived("1102", "persona", 1, {"restored": "data-kept"}),
     Survived("S2_02", "external-order", 1),
@@ -111,6 +115,7 @@ def rage(chaos: Chaos, random: Random, faults: list[tuple[str, str, Parameters]]
                 pass
             assert all(injected.evidence.values()), f"no witness: {injected.evidence}"
             tally.witnessed[name] += 1
+            attend(chaos, name)
             took_s = chaos.recovered(budget_s=RTO_S)
             tally.slowest_s = max(tally.slowest_s, took_s)
             say(f"{what}: {'; '.join(injected.evidence.values())}; trading {took_s:.1f} s after it was over")
@@ -127,6 +132,18 @@ def prepare(chaos: Chaos, name: str) -> None:
         header, url = f"X-MBX-APIKEY: {config['api_key']}", f"{config['venue_rest']}/api/v3/userDataStream"
         done = chaos.pool.run("trader-a", ("curl", "-sS", "-f", "-m", "5", "-X", "POST", "-H", header, url), 10)
         assert done.ok, done.stderr
+
+
+def attend(chaos: Chaos, name: str) -> None:
+    """What a person does after the two faults that change the books: have them reconciled, and accept a rollback by name."""
+    if name not in ("venue.rollback", "venue.external-order"):
+        return
+    body = json.dumps({"accept": "rollback", "by": "operator"} if name == "venue.rollback" else {})
+    argv = ("curl", "-sS", "-m", "5", "-X", "POST", "-d", body, "http://127.0.0.1:8000/reconcile")
+    until = time.monotonic() + RTO_S
+    while not any('"clean":true' in chaos.pool.run(host, argv, 10).stdout for host in ("trader-a", "trader-b")):
+        assert time.monotonic() < until, f"not reconciled within {RTO_S:g} s"
+        time.sleep(1)
 
 
 def accepted(chaos: Chaos) -> int:

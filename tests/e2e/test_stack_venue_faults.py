@@ -1,4 +1,5 @@
-"""The trading stack under each fault of the venue: nothing is lost, nothing is done twice, and trading goes on after it."""
+"""The trading stack under the faults of the venue that it must bear without a hand on it: nothing is lost, nothing is done
+twice, and trading goes on. The storm of test_storm.py has the others too."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.stack_harness import Stack, eventually, get, home_for_nobody
-from tests.e2e.storm import SURVIVED, Survived
+from tests.e2e.storm import IMPORTANT, Survived
 from tests.e2e.test_stack_trades import assert_exact
 
 
@@ -49,7 +50,7 @@ def hits(stack: Stack, id_: str) -> int:
     return int(get(stack.url("control", f"faults/{id_}"))["hits"])
 
 
-@pytest.mark.parametrize("one", SURVIVED, ids=lambda one: one.scenario)
+@pytest.mark.parametrize("one", IMPORTANT, ids=lambda one: one.scenario)
 def test_the_stack_survives(stack: Stack, one: Survived) -> None:
     name, params, often = one.name, dict(one.params), one.often
     pid = stack.processes["trader-a"].pid
