@@ -267,6 +267,20 @@ def test_scenario_H_12_each_procedure_is_a_command_with_a_check(lab: Lab) -> Non
     assert {host: page["guard"]["guard_stage"] for host, page in found.items()} == dict.fromkeys(GUARDED, 0.0)
 
 
+def test_scenario_R_05_a_leader_that_is_restarted_leaves_nothing_unknown(lab: Lab) -> None:
+    restarts = lab.restarts("trader-a")
+    report = desk.restart(lab.pool, "trader", ["trader-a"])
+    assert report.exit_code is ExitCode.HELD, report.lines
+    took = eventually(lambda: lab.trades() and lab.well(), 30)
+    print(f"R-05: trading {took:.1f} s after the restart")
+    found = desk.metrics(lab.pool, "trader", "trader_order_unknown").document["metrics"]
+    assert {host: page["trader"]["trader_order_unknown"] for host, page in found.items()} == {
+        "trader-a": 0.0,
+        "trader-b": 0.0,
+    }
+    assert lab.restarts("trader-a") == restarts  # it was ours, and the guard left it alone
+
+
 def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(lab: Lab) -> None:
     lab.sh("trader-b", "supervisorctl stop trader")
     try:
