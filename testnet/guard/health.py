@@ -11,6 +11,7 @@ from stormdesk.testnet.guard.stages import Sight
 
 Document = dict[str, Any]
 DEAD = ("EXITED", "FATAL", "BACKOFF", "UNKNOWN")  # supervisord's words
+BY_HAND = ("STOPPING", "STOPPED")
 OURS = ("REST_API", "Redis", "Postgres")  # that the guard asks itself; of the others it has the service's word
 
 
@@ -59,7 +60,7 @@ class Service:
         name = self.component
         if found.process in DEAD:
             return Sight.DEAD, f"{name}: its process has ended"
-        if found.process == "STOPPED":
+        if found.process in BY_HAND:
             return Sight.BLIND, f"{name}: stopped by hand"
         wrong = self.wrong(found)
         if not wrong:
@@ -75,7 +76,7 @@ class Service:
 
     def wrong(self, found: Findings) -> str:
         """Why the service does not do its work; "" when it does."""
-        if found.process in (*DEAD, "STOPPED"):
+        if found.process in (*DEAD, *BY_HAND):
             return f"not running: {found.process}"
         if found.page is None:
             return found.page_error

@@ -35,6 +35,11 @@ def away(found: Findings, *names: str) -> Findings:
         (FEEDER, replace(FEEDING, process="EXITED", page=None, page_error="CONN_REFUSED"), Sight.DEAD),
         (FEEDER, away(replace(FEEDING, process="EXITED", page=None), "REST_API"), Sight.DEAD),
         (FEEDER, replace(FEEDING, process="STOPPED", page=None, page_error="CONN_REFUSED"), Sight.BLIND),
+        (
+            TRADER,
+            replace(TRADING, process="STOPPING", page=None, page_error="CONN_REFUSED", beat_age_s=20.0),
+            Sight.BLIND,
+        ),
         (FEEDER, replace(FEEDING, page={"stream_age_s": {"BTCUSDT": 20.0}}), Sight.BAD),
         (FEEDER, away(replace(FEEDING, page={"stream_age_s": {"BTCUSDT": 20.0}}), "REST_API"), Sight.BLIND),
         (TRADER, replace(TRADING, page={"heartbeats": {"scan": 16.0}}), Sight.BAD),
