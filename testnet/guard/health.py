@@ -12,7 +12,7 @@ from stormdesk.testnet.guard.stages import Sight
 Document = dict[str, Any]
 DEAD = ("EXITED", "FATAL", "BACKOFF", "UNKNOWN")  # supervisord's words
 BY_HAND = ("STOPPING", "STOPPED")
-OURS = ("REST_API", "Redis", "Postgres")  # that the guard asks itself; of the others it has the service's word
+OURS = ("REST_API", "Kafka", "Redis", "Postgres")  # that the guard asks itself; of the others it has the service's word
 
 
 @dataclass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -22,6 +24,7 @@ from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.trader.watch import name_of
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, RedisError, psycopg.Error, msgspec.DecodeError)
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, which request, its version, our number, no name
 REST_S = 1.0  # from one question to the venue to the next
 
 
@@ -53,6 +56,8 @@ class Probes:
     async def look(self) -> Findings:
         """Ask everybody at once."""
         asked = {"Redis": self._timed(self._redis.ping)}
+        if self._config.bus.startswith("kafka:"):
+            asked["Kafka"] = self._timed(self._versions)
         if self._config.postgres:
             asked["Postgres"] = self._timed(self._select)
         process, (page, error, took_ms), *views = await asyncio.gather(self._process(), self._page(), *asked.values())
@@ -80,6 +85,18 @@ class Probes:
         async with self._session.get(f"{self._config.venue_rest}/api/v3/ping", timeout=limit) as answer:
             if answer.status >= 500:
                 raise aiohttp.ClientError(f"HTTP {answer.status}")
+
+    async def _versions(self) -> None:
+        """Ask the broker which requests it knows, which it answers to everybody."""
+        at = urlsplit(self._config.bus)
+        reader, writer = await asyncio.open_connection(at.hostname, at.port)
+        try:
+            writer.write(API_VERSIONS)
+            await reader.readexactly(8)  # its length, and our number
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError("Kafka hung up") from error
+        finally:
+            writer.close()
 
     async def _select(self) -> None:
         link = await psycopg.AsyncConnection.connect(self._config.postgres, autocommit=True)
