@@ -341,6 +341,13 @@ def test_strange_lines_are_bad_and_never_an_exception(raw: bytes) -> None:
     assert isinstance(chain.judge(raw), str)
 
 
+@pytest.mark.parametrize("line", [{"v": 1, "seq": 1}, {"v": 1, "seq": 1, "prev": 5}, {"seq": 1, "prev": ""}])
+def test_a_line_whose_hash_matches_and_that_lacks_something_is_bad(line: chain.Record) -> None:
+    records, reading = chain.read(chain.encode({**line, "h": chain.digest(line)}) + lines_of(1))
+    assert [record["kind"] for record in records] == ["INTENT"]
+    assert [bad.why for bad in reading.bad] == ["not a ledger line"]
+
+
 def test_a_killed_or_refused_writer_of_the_quarantine_does_not_stop_the_start(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(b"bad\n" + lines_of(1))
