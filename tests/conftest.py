@@ -11,7 +11,9 @@ from stormdesk.errors import RefusedError
 from stormdesk.infra import environment, pulumi_cli
 from stormdesk.infra.backends.lab import control
 
-TOPICS = ("repeated", "test x mutant", "crash test", "storm")  # user properties that are printed at the end of a run
+TOPICS = (  # user properties that are printed at the end of a run
+    "repeated", "test x mutant", "bug x invariant", "crash test", "storm",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -181,12 +181,21 @@ def settled(cut: Cut) -> bool:
 
 def _ledger(host: str, files: Mapping[str, bytes]) -> Ledger:
     name, aside = ledger_name(host), quarantine_name(host)
-    quarantine = _rows(files, aside, Quarantined) if aside in files else Rows[Quarantined]()
+    quarantine = Rows(tuple(_quarantined(files.get(aside, b""))))
     raw = files[name]
     good = bytearray(raw)
     for bad in quarantine.rows:  # a line that is put aside stays in the file: blank it, so that line numbers stay
         good[bad.offset : bad.offset + len(bad.data)] = b" " * len(raw[bad.offset : bad.offset + len(bad.data)])
     return Ledger(host, raw, _rows({name: bytes(good)}, name, LedgerLine), quarantine)
+
+
+def _quarantined(data: bytes) -> Iterator[Quarantined]:
+    """What can be read of it: a line that its writer did not finish excepts nothing."""
+    for _, raw in _numbered(data):
+        try:
+            yield msgspec.json.decode(raw, type=Quarantined)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
 
 
 def _rows(files: Mapping[str, bytes], name: str, kind: type[T]) -> Rows[T]:

@@ -23,7 +23,7 @@ def i05(cut: Cut) -> CheckResult:
     return result(
         "I-05",
         {"ledgers": len(cut.ledgers), "ledger lines": lines, "quarantined lines": aside},
-        unreadable=[*missing_ledgers(cut), *(ledger.quarantine.problem for ledger in cut.ledgers)],
+        unreadable=missing_ledgers(cut),
         floors=((len(cut.ledgers), 1, "ledgers"), (lines, MIN_LINES, "ledger lines")),
         wrong=(wrong for ledger in cut.ledgers for wrong in (*_rewritten(ledger), *_broken_lines(ledger))),
         held=f"{lines} lines, chain and seq unbroken" + (f", {aside} put aside" if aside else ""),

@@ -157,6 +157,8 @@ def _told(cut: Cut) -> dict[str, str]:
             match line.kind:
                 case "ACK":
                     told[line.client_order_id] = "accepted"
+                case "FILL" | "DONE" if ledger.quarantine.rows:  # the answer itself may be among what is put aside
+                    told[line.client_order_id] = "accepted"
                 case "REJECT":
                     told[line.client_order_id] = "not accepted"
                 case "RESOLVED":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -19,15 +18,8 @@ import pytest
 from stormdesk import cut as cuts
 from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
-from tests.e2e.stack_harness import Stack, cpu_s, eventually, home_for_nobody, rss_mib, text
-
-ORDERS = """select row_to_json(r)::text from (select client_order_id, signal, instance, epoch, state, reason,
- extract(epoch from created_at)::float8 as created_t from orders order by created_at) r"""
-FILLS = """select row_to_json(r)::text from (select trade_id, client_order_id, symbol, side, price::text, qty::text,
- quote_qty::text, fee::text, fee_asset from fills order by trade_id) r"""
-EPOCHS = """select row_to_json(r)::text from (select epoch, instance,
- extract(epoch from granted_at)::float8 as granted_t from epochs order by epoch) r"""
-POSITIONS = """select row_to_json(r)::text from (select asset, opening::text, position::text from positions) r"""
+from tests.e2e.stack_cut import read_cut
+from tests.e2e.stack_harness import Stack, cpu_s, eventually, home_for_nobody, rss_mib
 
 
 @pytest.fixture
@@ -37,25 +29,6 @@ def stack() -> Iterator[Stack]:
         stack = Stack(home)
         yield stack
         stack.down()
-
-
-def read_cut(stack: Stack, *traders: str) -> cuts.Cut:
-    """Every source of a quiet stack."""
-    now = time.time()
-    meta = {"t": now, "environment": "test", "hosts": [], "traders": traders, "drain_s": 0.0, "one_clock": True}
-    files = {
-        "meta.json": json.dumps({**meta, "hold": {"started": now, "ended": now}}).encode(),
-        "venue.jsonl": text(stack.url("control", "journal?since=0")).encode(),
-        "balances.json": text(stack.url("control", "balances")).encode(),
-        **{f"ledger-{name}.jsonl": stack.ledger_path(name).read_bytes() for name in traders},
-    }
-    for name in traders:
-        with contextlib.suppress(FileNotFoundError):
-            aside = stack.ledger_path(name).with_suffix(".quarantine").read_bytes()
-            files[f"quarantine-{name}.jsonl"] = aside
-    for name, statement in (("orders", ORDERS), ("fills", FILLS), ("positions", POSITIONS), ("epochs", EPOCHS)):
-        files[f"{name}.jsonl"] = "".join(f"{row}\n" for (row,) in stack.sql(statement)).encode()
-    return cuts.parse(files)
 
 
 def assert_exact(stack: Stack, *traders: str) -> cuts.Cut:

@@ -1,6 +1,7 @@
-"""Mutants: planted bugs as patches, each with the tests that must fail on it.
+"""Mutants: planted bugs as patches, each with what must find it: `Killed by: <test>`, or, in the folder
+`live`, `Caught by: <invariant>` on a stack that trades in a `Situation: <name>` (tests/mutants/situations.py).
 
-A patch file is a sentence, lines `Killed by: <test>`, and hunks without line numbers: what a hunk's context and removed
+A patch file is a sentence, lines that say who finds it, and hunks without line numbers: what a hunk's context and removed
 lines say must stand in the file exactly once, so a patch never lands in the wrong place and never rots in silence.
 """
 
@@ -23,7 +24,9 @@ class Mutant:
 
     name: str
     says: str
-    killed_by: tuple[str, ...]
+    killed_by: tuple[str, ...]  # tests that must fail
+    caught_by: tuple[str, ...]  # invariants that must fail on a stack that trades in its situation
+    situation: str
     hunks: tuple[tuple[str, str, str], ...]
 
     def plant(self, root: Path) -> None:
@@ -38,7 +41,10 @@ class Mutant:
 def read(path: Path) -> Mutant:
     """The mutant in a patch file."""
     head, *_ = path.read_text().split("\n--- a/", 1)
-    killed_by = tuple(line.removeprefix("Killed by: ") for line in head.splitlines() if line.startswith("Killed by: "))
+
+    def said(word: str) -> tuple[str, ...]:
+        return tuple(line.removeprefix(f"{word}: ") for line in head.splitlines() if line.startswith(f"{word}: "))
+
     hunks: list[tuple[str, list[str]]] = []
     target = ""
     for line in path.read_text().splitlines():
@@ -49,16 +55,17 @@ def read(path: Path) -> Mutant:
         elif line[:1] in " +-" and line and hunks and not line.startswith("--- a/"):
             hunks[-1][1].append(line)
     made = [(name, _side(lines, " -"), _side(lines, " +")) for name, lines in hunks]
-    return Mutant(path.stem, head.splitlines()[0], killed_by, tuple(made))
+    situation = next(iter(said("Situation")), "")
+    return Mutant(path.stem, head.splitlines()[0], said("Killed by"), said("Caught by"), situation, tuple(made))
 
 
 def _side(lines: list[str], signs: str) -> str:
     return "".join(line[1:] + "\n" for line in lines if line[0] in signs)
 
 
-def mutants() -> list[Mutant]:
-    """All of them, by name."""
-    return [read(path) for path in sorted(FOLDER.glob("*.patch"))]
+def mutants(folder: Path = FOLDER) -> list[Mutant]:
+    """All of a folder, by name."""
+    return [read(path) for path in sorted(folder.glob("*.patch"))]
 
 
 def copy(root: Path) -> None:

@@ -327,6 +327,12 @@ def test_only_quarantined_lines_are_excepted(history: Files, number: int) -> Non
     assert (verdict, why) == (Verdict.HELD, "402 lines, chain and seq unbroken, 1 put aside")
 
 
+def test_an_answer_in_quarantine_is_no_lost_order(history: Files) -> None:
+    number = next(i for i, line in enumerate(rows(history, LEDGER)) if line["kind"] == "ACK" and i > 40)
+    put_aside(history, *damage(history, number))
+    assert judge("I-03", history)[0] is Verdict.HELD
+
+
 def test_an_intent_in_quarantine_is_no_order_without_audit(history: Files) -> None:
     number = next(i for i, line in enumerate(rows(history, LEDGER)) if line["kind"] == "INTENT" and i > 40)
     put_aside(history, *damage(history, number))
