@@ -22,7 +22,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "steady": ("test_steady.py",),
     "invariants": (
         "test_orders.py", "test_positions.py", "test_ledger.py", "test_leader.py", "test_gates.py", "test_rates.py",
-        "test_recovery.py",
+        "test_market_data.py", "test_recovery.py",
     ),
     "residue": ("test_residue.py",),
 }  # fmt: skip

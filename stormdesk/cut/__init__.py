@@ -18,6 +18,9 @@ from stormdesk.cut.lines import (
     VENUE,
     Accepted,
     Balances,
+    Book,
+    BusMessage,
+    Consumer,
     Ended,
     EpochRow,
     FillRow,
@@ -28,6 +31,7 @@ from stormdesk.cut.lines import (
     PositionRow,
     Processes,
     Quarantined,
+    Received,
     Residue,
     Rollback,
     StateFile,
@@ -35,6 +39,7 @@ from stormdesk.cut.lines import (
     VenueLine,
 )
 
+_MD_PREFIX = "md-"
 _LEDGER_PREFIX, _QUARANTINE_PREFIX, _LEDGER_SUFFIX = "ledger-", "quarantine-", ".jsonl"
 
 
@@ -82,6 +87,15 @@ class Cut:
     processes_problem: str
     state_files: Mapping[str, Mapping[str, StateFile]]  # by host, then by path below the data folder
     state_files_problem: str
+    received: Mapping[str, tuple[Received, ...]]  # by symbol, in the order in which it was published
+    received_problem: str
+    books: Mapping[str, Book]  # the feeder's
+    books_problem: str
+    depth: Mapping[str, Book]  # the venue's, of the same updates
+    depth_problem: str
+    bus: Rows[BusMessage]  # its end
+    consumers: Mapping[str, Consumer]
+    consumers_problem: str
 
     @property
     def desk(self) -> frozenset[str]:
@@ -107,6 +121,10 @@ def parse(files: Mapping[str, bytes]) -> Cut:
     residue, residue_problem = _document(files, "residue.json", dict[str, Residue])
     processes, processes_problem = _document(files, "processes.json", Processes)
     state_files, state_files_problem = _document(files, "state-files.json", dict[str, dict[str, StateFile]])
+    books, books_problem = _document(files, "books.json", dict[str, Book])
+    depth, depth_problem = _document(files, "depth.json", dict[str, Book])
+    consumers, consumers_problem = _document(files, "consumers.json", dict[str, Consumer])
+    received, received_problem = _received(files)
     hosts = sorted(n.removeprefix(_LEDGER_PREFIX).removesuffix(_LEDGER_SUFFIX) for n in files
                    if n.startswith(_LEDGER_PREFIX) and n.endswith(_LEDGER_SUFFIX))  # fmt: skip
     return Cut(
@@ -126,6 +144,15 @@ def parse(files: Mapping[str, bytes]) -> Cut:
         processes_problem=processes_problem,
         state_files=state_files or {},
         state_files_problem=state_files_problem,
+        received=received,
+        received_problem=received_problem,
+        books=books or {},
+        books_problem=books_problem,
+        depth=depth or {},
+        depth_problem=depth_problem,
+        bus=_rows(files, "bus.jsonl", BusMessage),
+        consumers=consumers or {},
+        consumers_problem=consumers_problem,
     )
 
 
@@ -153,6 +180,11 @@ def quarantine_name(host: str) -> str:
     return f"{_QUARANTINE_PREFIX}{host}{_LEDGER_SUFFIX}"
 
 
+def md_name(symbol: str) -> str:
+    """The file of what a feeder received of a symbol."""
+    return f"{_MD_PREFIX}{symbol}{_LEDGER_SUFFIX}"
+
+
 def last_seq(journal: bytes) -> int:
     """The number of a venue journal's last line; 0 for an empty one, or when that line cannot be read."""
     try:
@@ -176,7 +208,18 @@ def settled(cut: Cut) -> bool:
     open_rows = {o.client_order_id for o in cut.orders.rows if o.state in ("NEW", "PARTIALLY_FILLED", "PENDING_NEW")}
     ended = {line.client_order_id for line in cut.venue.rows if isinstance(line, Ended) and line.account != HOUSE}
     torn = any(ledger.raw and not ledger.raw.endswith(b"\n") for ledger in cut.ledgers)
-    return not torn and not ended & open_rows and known >= {trade.trade_id for trade in cut.trades()}
+    return (
+        not torn
+        and not ended & open_rows
+        and known >= {trade.trade_id for trade in cut.trades()}
+        and all(_has_last_trade(cut, symbol) for symbol in cut.received)
+    )
+
+
+def _has_last_trade(cut: Cut, symbol: str) -> bool:
+    made = [line.trade_id for line in cut.venue.rows if isinstance(line, Trade) and line.symbol == symbol]
+    came = [line.last for line in cut.received[symbol] if line.what == "trades"]
+    return not (made and came) or max(came) >= max(made)
 
 
 def _ledger(host: str, files: Mapping[str, bytes]) -> Ledger:
@@ -187,6 +230,14 @@ def _ledger(host: str, files: Mapping[str, bytes]) -> Ledger:
     for bad in quarantine.rows:  # a line that is put aside stays in the file: blank it, so that line numbers stay
         good[bad.offset : bad.offset + len(bad.data)] = b" " * len(raw[bad.offset : bad.offset + len(bad.data)])
     return Ledger(host, raw, _rows({name: bytes(good)}, name, LedgerLine), quarantine)
+
+
+def _received(files: Mapping[str, bytes]) -> tuple[dict[str, tuple[Received, ...]], str]:
+    """A feeder's files by symbol."""
+    names = sorted(name for name in files if name.startswith(_MD_PREFIX))
+    found = {name.removeprefix(_MD_PREFIX).removesuffix(_LEDGER_SUFFIX): _rows(files, name, Received) for name in names}
+    problem = next((rows.problem for rows in found.values() if rows.problem), "" if names else "md-*.jsonl is missing")
+    return {symbol: rows.rows for symbol, rows in found.items()}, problem
 
 
 def _quarantined(data: bytes) -> Iterator[Quarantined]:

@@ -267,6 +267,42 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     locked: str
 
 
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of trade ids or update ids that a feeder has, and how it came: stream, backfill or snapshot."""
+
+    what: str
+    first: int
+    last: int
+    how: str
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """All levels of a book as of one update, best first: (price, quantity)."""
+
+    update_id: int = msgspec.field(name="lastUpdateId")
+    bids: tuple[tuple[str, str], ...]
+    asks: tuple[tuple[str, str], ...]
+    synced: bool = True
+
+
+class BusMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it lies on the bus, without its data: (`run`, `n`) is the order of its key."""
+
+    id: str
+    key: str
+    run: int
+    n: int
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader of the bus says; `lag` is the least that was seen of it in some seconds."""
+
+    messages: int
+    lag: int
+    out_of_order: int
+    malformed: int = 0
+
+
 class StateFile(msgspec.Struct, frozen=True, kw_only=True):
     """A state file as it lay on the disk; `mtime` in seconds since 1970."""
 

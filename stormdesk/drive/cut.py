@@ -28,7 +28,7 @@ from stormdesk.invariants import DRAIN_S
 from stormdesk.inventory import Inventory
 
 POLL_S = 0.1
-ASKED = ("state-files",)  # besides the sources that every cut has: see stormdesk.invariants.NEEDS
+ASKED = ("epochs", "state-files", "throttling")  # besides what every cut has: see stormdesk.invariants.NEEDS
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def take(run: Run, inventory: Inventory, folder: Path, known: Known = NOTHING) -
         drain_s = None if left else round(time.monotonic() - began, 3)
         _read(stack, reading, until)
     ended = time.time()
+    _read_bus(stack, reading)
     reading.files["residue.json"] = _json(residue.look(run, inventory, known.diffs, known.run_id))
     if known.before is not None:
         reading.files["processes.json"] = _json(processes.look(run, inventory))
     meta = _meta(inventory, stack.traders, known)
     meta |= {
+        "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else [])),
         "drain_s": drain_s, "left": left, "hold": {"started": started, "ended": ended},
         "one_clock": all(inventory.hosts[name].shares_kernel for name in (*stack.traders, stack.venue.name)),
     }  # fmt: skip
@@ -98,7 +100,7 @@ def _meta(inventory: Inventory, traders: list[str], known: Known) -> dict[str, o
     return {
         "t": time.time(), "environment": inventory.environment, "hosts": sorted(inventory.hosts), "traders": traders,
         "recovery": msgspec.to_builtins(known.recovery), "fault": msgspec.to_builtins(known.fault),
-        "asked": ASKED, "processes_before": msgspec.to_builtins(known.before),
+        "processes_before": msgspec.to_builtins(known.before),
     }  # fmt: skip
 
 
@@ -179,6 +181,8 @@ def _read_rest(stack: Stack, reading: _Reading) -> bool:
     asked: dict[str, Callable[[], Files]] = {"PostgreSQL": stack.tables}
     for name in stack.traders:
         asked[cuts.ledger_name(name)] = partial(trader, name)
+    if stack.feeder:
+        asked["market data"] = stack.market_data
     answers = each(asked, lambda name: asked[name]())
     for name, answer in answers.items():
         if isinstance(answer, StormdeskError):
@@ -187,6 +191,14 @@ def _read_rest(stack: Stack, reading: _Reading) -> bool:
             reading.files |= answer
     reading.files["state-files.json"] = _json(reading.state_files)
     return not any(isinstance(answer, StormdeskError) for answer in answers.values())
+
+
+def _read_bus(stack: Stack, reading: _Reading) -> None:
+    """What lies on the bus and how far its readers are: market data flows whether or not trading is held."""
+    try:
+        reading.files |= stack.bus() if stack.redis else {}
+    except StormdeskError as error:
+        reading.unread["bus"] = str(error)
 
 
 def _write(reading: _Reading, folder: Path) -> Cut:

@@ -6,17 +6,21 @@ import base64
 import gzip
 import zlib
 
+import msgspec
+
 from stormdesk import cut as cuts
-from stormdesk.cut.lines import StateFile
+from stormdesk.cut.lines import Book, BusMessage, Consumer, StateFile
 from stormdesk.drive.asking import READ_S, Run
 from stormdesk.errors import HostError, UsageError
 from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.pulse import series
 
 Files = dict[str, bytes]
 
 STATE_FILES = (
     "execution/kill_switch_state.json", "circuit_breaker.json", "positions_snapshot.json", "STOP.TXT", "global_flags.json",
 )  # fmt: skip
+BUS_STREAM = "md"  # of every stack of ours
 ASK_S = 5.0  # for one question to a service on its own host
 
 # Bytes must arrive as they are, and journals of some MB in little time: so compressed, then base64, one line for each
@@ -40,6 +44,41 @@ for path; do
     [ ! -f "$file" ] || printf '%s %s %s\n' "$path" "$(stat -c %.9Y "$file")" "$(base64 <"$file" | tr -d '\n')"
   done
 done | pack
+"""
+)
+# A line for each symbol that the feeder has a file of: its name, what was received, the feeder's book.
+READ_FEEDER = (
+    _PACK
+    + r"""
+for file in "$1"/feeder/md/*.jsonl; do
+  symbol=${file##*/}
+  symbol=${symbol%.jsonl}
+  printf %s "$symbol" | pack
+  { [ ! -f "$file.1" ] || cat -- "$file.1"; cat -- "$file"; echo "exit $?" >&2; } | pack
+  { curl -sS -f -m 8 "$2/book?symbol=$symbol"; echo "exit $?" >&2; } | pack
+done
+"""
+)
+# The last entries on Redis, and a reader's own numbers: it is watched until it is at the end, at most 5 s.
+READ_BUS = (
+    _PACK
+    + r"""
+{ redis-cli --json -h "$1" -p "$2" xrevrange "$3" + - count 200; echo "exit $?" >&2; } | pack
+"""
+)
+READ_READER = (
+    _PACK
+    + r"""
+waited=0
+while :; do
+  metrics=$(curl -sS -f -m 3 "$1") || exit 1
+  case $metrics in *"
+bus_consumer_lag 0"*) break ;; esac
+  [ "$waited" -lt 25 ] || break
+  waited=$((waited + 1))
+  sleep 0.2
+done
+{ printf '%s\n' "$metrics" | grep '^bus_'; echo "exit $?" >&2; } | pack
 """
 )
 READ_URLS = (
@@ -80,14 +119,21 @@ class Stack:
         self.traders = [host.name for host in inventory.role("trader") if "trader" in host.services]
         self.venue = self._with("venue")
         self.store = self._with("postgres")
+        self.feeder = self._maybe("feeder")
+        self.redis = self._maybe("redis")
+        address = self.venue.networks["mgmt"].address.partition("/")[0]
+        self.control = f"http://{address}:{self.venue.services['venue'].ports['control']}"
         if not self.traders:
             raise UsageError(f"no trader in the inventory of {inventory.environment}: nothing to check")
 
     def _with(self, service: str) -> InventoryHost:
-        for host in self.inventory.hosts.values():
-            if service in host.services:
-                return host
+        host = self._maybe(service)
+        if host is not None:
+            return host
         raise UsageError(f"no host of {self.inventory.environment} runs {service}: nothing to check")
+
+    def _maybe(self, service: str) -> InventoryHost | None:
+        return next((host for host in self.inventory.hosts.values() if service in host.services), None)
 
     def ask(self, trader: str, method: str, path: str) -> bytes:
         """A trader's answer, asked on its own host."""
@@ -98,13 +144,13 @@ class Stack:
             raise HostError(f"{trader}: {method} {path}: {done.stderr.strip() or f'curl ended with {done.code}'}")
         return done.stdout.encode()
 
-    def unpack(self, host: InventoryHost, script: str, count: int, *words: str) -> list[bytes]:
-        """Run one of the READ scripts; `count` blocks of bytes, one for each thing it read."""
+    def unpack(self, host: InventoryHost, script: str, count: int | None, *words: str) -> list[bytes]:
+        """Run one of the READ scripts; `count` blocks of bytes, one for each thing it read (None: however many)."""
         done = self.run(host.name, ("sh", "-c", script, "sh", *words), READ_S)
         if not done.ok or any(line.startswith("exit ") and line != "exit 0" for line in done.stderr.splitlines()):
             raise HostError(f"{host.name}: {' '.join(done.stderr.split()) or f'ended with {done.code}'}"[:300])
         lines = done.stdout.split()
-        if len(lines) != count:
+        if count is not None and len(lines) != count:
             raise HostError(
                 f"{host.name}: {len(lines)} answers instead of {count}: {' '.join(done.stderr.split())}"[:300]
             )
@@ -115,9 +161,8 @@ class Stack:
 
     def journal(self, since: int) -> tuple[bytes, bytes]:
         """The venue's journal after `since`, and its balances right after."""
-        address = self.venue.networks["mgmt"].address.partition("/")[0]
-        base = f"http://{address}:{self.venue.services['venue'].ports['control']}"
-        journal, balances = self.unpack(self.venue, READ_URLS, 2, f"{base}/journal?since={since}", f"{base}/balances")
+        urls = (f"{self.control}/journal?since={since}", f"{self.control}/balances")
+        journal, balances = self.unpack(self.venue, READ_URLS, 2, *urls)
         return journal, balances
 
     def tables(self) -> Files:
@@ -146,6 +191,60 @@ class Stack:
         raw, aside, state = self.unpack(host, READ_TRADER, 3, host.paths["data"], *STATE_FILES)
         files = {cuts.ledger_name(name): raw} | ({cuts.quarantine_name(name): aside} if aside else {})
         return files, dict(map(_state_file, state.decode().splitlines()))
+
+    def market_data(self) -> Files:
+        """What the feeder received, its books, and the venue's books as of the same updates."""
+        assert self.feeder is not None
+        base = f"http://127.0.0.1:{self.feeder.services['feeder'].ports['http']}"
+        blocks = self.unpack(self.feeder, READ_FEEDER, None, self.feeder.paths["data"], base)
+        symbols = [block.decode() for block in blocks[::3]]
+        files = dict(zip(map(cuts.md_name, symbols), blocks[1::3], strict=True))
+        books = dict(zip(symbols, map(msgspec.Raw, blocks[2::3]), strict=True))
+        try:
+            at = {symbol: msgspec.json.decode(book, type=Book).update_id for symbol, book in books.items()}
+        except msgspec.DecodeError as error:
+            raise HostError(f"{self.feeder.name}: /book: {error}") from error
+        urls = [f"{self.control}/depth?symbol={symbol}&at={update}" for symbol, update in at.items()]
+        depth = dict(zip(symbols, map(msgspec.Raw, self.unpack(self.venue, READ_URLS, len(urls), *urls)), strict=True))
+        return files | {"books.json": msgspec.json.encode(books), "depth.json": msgspec.json.encode(depth)}
+
+    def bus(self) -> Files:
+        """The end of what lies on the bus, and how far each trader has read."""
+        assert self.redis is not None
+        where = ("127.0.0.1", str(self.redis.services["redis"].ports["redis"]), BUS_STREAM)
+        (entries,) = self.unpack(self.redis, READ_BUS, 1, *where)
+        consumers = {}
+        for name in self.traders:
+            host = self.inventory.hosts[name]
+            (metrics,) = self.unpack(
+                host, READ_READER, 1, f"http://127.0.0.1:{host.services['trader'].ports['http']}/metrics"
+            )
+            consumers[name] = _reader(metrics.decode())
+        return {"bus.jsonl": _on_the_bus(entries), "consumers.json": msgspec.json.encode(consumers)}
+
+
+def _on_the_bus(entries: bytes) -> bytes:
+    """The envelopes of Redis' newest entries, oldest first, without their data."""
+    try:
+        newest = msgspec.json.decode(entries, type=list[tuple[str, list[str]]])
+        lines = [line for _, fields in reversed(newest) for line in fields[fields.index("m") + 1].splitlines()]
+        return b"".join(msgspec.json.encode(msgspec.json.decode(line, type=BusMessage)) + b"\n" for line in lines)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise HostError(f"what lies on the bus cannot be read: {error}") from error
+
+
+def _reader(metrics: str) -> Consumer:
+    """A reader's own numbers."""
+    found = {name: int(value) for name, _, value in series(metrics)}
+    try:
+        return Consumer(
+            messages=found["bus_messages_total"],
+            lag=found["bus_consumer_lag"],
+            out_of_order=found["bus_out_of_order_total"],
+            malformed=found["bus_malformed_total"],
+        )
+    except KeyError as error:
+        raise HostError(f"it has no metric {error}") from error
 
 
 def _state_file(line: str) -> tuple[str, StateFile]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stormdesk.cut import Cut
+from stormdesk.invariants.bus import i11
+from stormdesk.invariants.feed import i08
 from stormdesk.invariants.gates import i07, shut
 from stormdesk.invariants.judging import DRAIN_S, Judge
 from stormdesk.invariants.leader import i06
@@ -33,8 +35,10 @@ JUDGES: Mapping[str, Judge] = {
     "I-05": i05,
     "I-06": i06,
     "I-07": i07,
+    "I-08": i08,
     "I-09": i09,
     "I-10": i10,
+    "I-11": i11,
     "I-12": i12,
     "I-13": i13,
     "I-14": i14,
@@ -46,7 +50,13 @@ JUDGES: Mapping[str, Judge] = {
 ALWAYS = ("I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14")
 # What a judge needs besides the sources that every cut has. A cut without a service does not ask for its sources, and
 # cuts of before there were these sources did not either: then the judge is left out, and never passes in silence.
-NEEDS: Mapping[str, str] = {"I-06": "epochs", "I-07": "state-files", "I-12": "throttling"}
+NEEDS: Mapping[str, str] = {
+    "I-06": "epochs",
+    "I-07": "state-files",
+    "I-08": "feeder",
+    "I-11": "bus",
+    "I-12": "throttling",
+}
 
 
 def applicable(cut: Cut) -> list[str]:

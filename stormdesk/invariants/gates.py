@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from stormdesk.cut import Cut
 from stormdesk.cut.lines import Accepted
+from stormdesk.invariants import ids
 from stormdesk.invariants.judging import MIN_ORDERS, gap, intents_of, order_sources, result
 from stormdesk.model import CheckResult
 
@@ -28,9 +29,9 @@ class Shut:
 
     def stops(self, order: Accepted, t: float, grace_s: float) -> bool:
         """Was it shut for that order at `t`, and for so long that nothing could still be on its way?"""
-        strategy = order.client_order_id.split("-")[1:2]  # x-<strategy>-<epoch>-<digest>
-        own = (f"{BREAKER}{order.symbol}", f"{REPEATS}{''.join(strategy)}", f"{REPEATS}*")
-        concerns = not self.gate.startswith((BREAKER, REPEATS)) or self.gate in own
+        made = ids.parse(order.client_order_id)
+        mine = {f"{BREAKER}{order.symbol}", f"{REPEATS}{made.strategy if made else ''}", f"{REPEATS}*"}
+        concerns = not self.gate.startswith((BREAKER, REPEATS)) or self.gate in mine
         return concerns and self.since + grace_s < t < self.until
 
 

@@ -91,9 +91,37 @@ def grown() -> Files:
                                      "venue": {"venue": {"pid": 31, "start_ticks": 905, "spawns": 1}}}])  # fmt: skip
     files["state-files.json"] = b'{"trader-a":{},"trader-b":{}}'
     before = json.loads(files["processes.json"])
-    asked = ["epochs", "state-files", "throttling", "processes"]
+    _grow_market_data(files)
+    asked = ["epochs", "state-files", "throttling", "feeder", "bus"]
     document(files, "meta.json", lambda m: m.update(asked=asked, processes_before={"processes": before}))
     return files
+
+
+def _grow_market_data(files: Files) -> None:
+    """The feeder had every trade, the last five by backfill; each of its books is the venue's; the bus kept its order."""
+    made = {line["trade_id"]: line["symbol"] for line in of_kind(rows(files, "venue.jsonl"), "TRADE")}
+    books, bus = {}, []
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        trades = sorted(number for number, its in made.items() if its == symbol)
+        lines = [{"what": "depth", "first": 100, "last": 100, "how": "snapshot"},
+                 {"what": "depth", "first": 101, "last": 160, "how": "stream"},
+                 *({"what": "trades", "first": n, "last": n, "how": "stream"} for n in trades[:-5]),
+                 {"what": "depth", "first": 180, "last": 180, "how": "snapshot"},
+                 {"what": "depth", "first": 181, "last": 200, "how": "stream"},
+                 *({"what": "trades", "first": n, "last": n, "how": "backfill"} for n in trades[-5:])]  # fmt: skip
+        write(files, f"md-{symbol}.jsonl", [{"t": 1.0, **line} for line in lines])
+        books[symbol] = {
+            "lastUpdateId": 200,
+            "synced": True,
+            "bids": [["99.9", "2"], ["99.8", "1.5"]],
+            "asks": [["100.1", "3"]],
+        }
+        bus += [{"id": f"{symbol}:depth:{n}", "key": symbol, "run": 7, "n": n} for n in range(1, 31)]
+    files["books.json"] = json.dumps(books).encode()
+    files["depth.json"] = files["books.json"].replace(b'"99.9", "2"', b'"99.90", "2.000"')
+    write(files, "bus.jsonl", [*bus, bus[40]])  # one came again
+    reader = {"messages": 400, "lag": 0, "out_of_order": 0, "malformed": 0}
+    files["consumers.json"] = json.dumps({"trader-a": reader, "trader-b": reader}).encode()
 
 
 def _grow_journal(files: Files) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -118,6 +119,12 @@ def ordered_while_the_breaker_was_open(files: Files) -> str:
     return str(last["client_order_id"])
 
 
+def ordered_by_a_runaway_strategy(files: Files) -> str:
+    last = accepted(files)[-1]
+    gate(files, "repeats:mix", last["t"] - 5.01)
+    return str(last["client_order_id"])
+
+
 def ordered_with_a_stop_file(files: Files) -> str:
     """The ledger has no line about it: the file was there."""
     last = accepted(files)[-1]
@@ -139,8 +146,9 @@ def test_what_was_on_its_way_may_arrive_after_the_gate_is_shut(history: Files) -
     assert judge("I-07", history)[0] is Verdict.HELD
 
 
-def test_a_breaker_shuts_its_own_symbol_only(history: Files) -> None:
+def test_a_breaker_shuts_its_own_symbol_only_and_a_runaway_its_own_strategy(history: Files) -> None:
     gate(history, "breaker:DOGEUSDT", 1.0)
+    gate(history, "repeats:ext", 1.0)
     assert judge("I-07", history)[0] is Verdict.HELD
 
 
@@ -165,6 +173,92 @@ def test_without_a_gate_that_was_shut_nothing_is_asked(history: Files) -> None:
     write_ledger(history, [line for line in lines if line["kind"] != "GATE"])
     assert "I-07" not in applicable(cuts.parse(history))
     assert judge("I-07", history) == (Verdict.UNKNOWN, "0 gates shut seen, at least 1 needed")
+
+
+# -- I-08 --------------------------------------------------------------------------------------------------------------
+
+
+def received(files: Files, change: Callable[[list[dict[str, Any]]], object], symbol: str = "ETHUSDT") -> None:
+    lines = rows(files, f"md-{symbol}.jsonl")
+    change(lines)
+    write(files, f"md-{symbol}.jsonl", lines)
+
+
+def trade_that_never_came(files: Files) -> str:
+    trades = [line for line in rows(files, "md-ETHUSDT.jsonl") if line["what"] == "trades"]
+    received(files, lambda lines: lines.remove(trades[4]))
+    return f"ETHUSDT: trade {trades[4]['first']} never came, nor 0 others"
+
+
+def backfill_skipped(files: Files) -> str:
+    """The last trades too: what the venue made counts, not what the feeder heard of last."""
+    trades = [line for line in rows(files, "md-ETHUSDT.jsonl") if line["how"] == "backfill"]
+    received(files, lambda lines: [lines.remove(line) for line in trades])
+    return f"ETHUSDT: trade {trades[0]['first']} never came, nor 4 others"
+
+
+def trade_that_nobody_made(files: Files) -> str:
+    received(files, lambda lines: lines.append({"what": "trades", "first": 10**9, "last": 10**9, "how": "stream"}))
+    return "trade 1000000000 came, and the venue never made it"
+
+
+def depth_gap_without_a_snapshot(files: Files) -> str:
+    received(files, lambda lines: lines.remove(next(line for line in lines if line["first"] == 180)))
+    return "ETHUSDT: update 181 came after 160, without a snapshot"
+
+
+def level_of_another_size(files: Files) -> str:
+    document(files, "depth.json", lambda depth: depth["BTCUSDT"]["bids"][1].__setitem__(1, "1.6"))
+    return "BTCUSDT at update 200: bid 2 is 1.5 at 99.8, at the venue 1.6 at 99.8"
+
+
+def level_too_many(files: Files) -> str:
+    document(files, "books.json", lambda books: books["BTCUSDT"]["asks"].append(["101", "1"]))
+    return "BTCUSDT at update 200: 2 asks, at the venue 1"
+
+
+def book_out_of_sync(files: Files) -> str:
+    document(files, "books.json", lambda books: books["ETHUSDT"].update(synced=False))
+    return "ETHUSDT: the feeder's book is out of sync"
+
+
+def test_what_the_feeder_cannot_know_is_not_asked_of_it(history: Files) -> None:
+    """Trades of before its first one."""
+    received(history, lambda lines: lines.remove(next(line for line in lines if line["what"] == "trades")))
+    assert judge("I-08", history)[0] is Verdict.HELD
+
+
+# -- I-11 --------------------------------------------------------------------------------------------------------------
+
+
+def lies_out_of_order(files: Files) -> str:
+    lines = rows(files, "bus.jsonl")
+    lines[5], lines[6] = lines[6], lines[5]
+    write(files, "bus.jsonl", lines)
+    return "BTCUSDT: message 6 of run 7 lies on the bus after 7"
+
+
+def reader_behind(files: Files) -> str:
+    document(files, "consumers.json", lambda readers: readers["trader-b"].update(lag=12))
+    return "trader-b: 12 behind"
+
+
+def second_effect(files: Files) -> str:
+    document(files, "consumers.json", lambda readers: readers["trader-a"].update(out_of_order=3))
+    return "trader-a: 3 messages after a later one"
+
+
+def garbage_on_the_bus(files: Files) -> str:
+    document(files, "consumers.json", lambda readers: readers["trader-a"].update(malformed=1))
+    return "trader-a: 1 messages that are none"
+
+
+def test_a_feeder_that_started_again_numbers_anew(history: Files) -> None:
+    lines = rows(history, "bus.jsonl")
+    again = [line | {"run": 8, "n": n, "id": f"later:{n}"} for n, line in enumerate(lines[:5], 1)]
+    late = lines[6] | {"id": "late:1", "n": 99}  # of the run before, and still on its way
+    write(history, "bus.jsonl", [*lines, *again, late])
+    assert judge("I-11", history)[0] is Verdict.HELD
 
 
 # -- I-10 --------------------------------------------------------------------------------------------------------------
@@ -351,9 +445,15 @@ CHANGES: dict[str, list[Change]] = {
         old_leader_goes_on, new_leader_in_between, epoch_never_granted, epoch_of_two_hosts, order_of_another_instance,
     ],
     "I-07": [
-        ordered_while_killed, ordered_while_paused, ordered_while_the_breaker_was_open, ordered_with_a_stop_file,
+        ordered_while_killed, ordered_while_paused, ordered_while_the_breaker_was_open, ordered_by_a_runaway_strategy,
+        ordered_with_a_stop_file,
         ordered_with_a_corrupt_kill_switch,
     ],
+    "I-08": [
+        trade_that_never_came, backfill_skipped, trade_that_nobody_made, depth_gap_without_a_snapshot,
+        level_of_another_size, level_too_many, book_out_of_sync,
+    ],
+    "I-11": [lies_out_of_order, reader_behind, second_effect, garbage_on_the_bus],
     "I-10": [another_process, same_number_later, process_gone, never_restarted, restarted_too_often],
     "I-12": [came_too_early, never_stops, banned, over_the_limit],
 }  # fmt: skip
@@ -373,6 +473,8 @@ def test_one_fact_changed_is_violated(history: Files, name: str, change: Change)
 SOURCES = {
     "I-06": ["venue.jsonl", "epochs.jsonl", "orders.jsonl"],
     "I-07": ["meta.json", "venue.jsonl", LEDGER, "state-files.json"],
+    "I-08": ["venue.jsonl", "md-ETHUSDT.jsonl", "books.json", "depth.json"],
+    "I-11": ["bus.jsonl", "consumers.json"],
     "I-10": ["meta.json", "processes.json"],
     "I-12": ["venue.jsonl"],
 }
@@ -392,5 +494,5 @@ def test_an_emptied_source_is_unknown(history: Files, name: str, source: str, co
 
 def test_what_was_not_asked_for_is_left_out(history: Files) -> None:
     document(history, "meta.json", lambda meta: meta.update(asked=["epochs"], processes_before=None))
-    assert not {"I-07", "I-10", "I-12"} & set(applicable(cuts.parse(history)))
+    assert not {"I-07", "I-08", "I-10", "I-11", "I-12"} & set(applicable(cuts.parse(history)))
     assert "I-06" in applicable(cuts.parse(history))
