@@ -81,5 +81,4 @@ class Balances:
     def _tell(self, free: dict[str, Decimal]) -> None:
         before = self._free or {}
         moves = [f"{a} {before.get(a, 'none')} -> {amount}" for a, amount in free.items() if before.get(a) != amount]
-        if moves:
-            log.info("balances: refreshed at an age of %.1f s: %s", self.age_s(), ", ".join(moves))
+        log.info("balances: refreshed at an age of %.1f s: %s", self.age_s(), ", ".join(moves) or "as before")

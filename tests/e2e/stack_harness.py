@@ -298,6 +298,10 @@ class Stack:
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "qty": "0.00100", "price": "58000.00"}
         return post(self.url("a", "execution/intents"), {"signal": signal_name, **order, **terms})
 
+    def command(self, path: str, **body: str) -> tuple[int, Any]:
+        """POST /execution/<path> to the leader."""
+        return post(self.url("a", f"execution/{path}"), body)
+
     def fault(self, name: str, for_s: float, **params: str) -> str:
         """Put a fault of the venue in; its id."""
         body = {"name": name, "for_s": for_s, "seed": 7, "params": params}

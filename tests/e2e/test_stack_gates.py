@@ -7,11 +7,10 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.e2e.stack_harness import Stack, eventually, home_for_nobody, post, text
+from tests.e2e.stack_harness import Stack, eventually, home_for_nobody, text
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +30,6 @@ def trading(stack: Stack) -> Iterator[None]:
     stack.trading()
     yield
     stack.trading()
-
-
-def command(stack: Stack, path: str, **body: str) -> tuple[int, Any]:
-    return post(stack.url("a", f"execution/{path}"), body)
 
 
 def restart(stack: Stack) -> None:
@@ -84,7 +79,7 @@ def test_scenario_H_09_sell_without_position_never_reaches_the_venue(stack: Stac
 def test_scenario_S4_01_kill_switch_cancels_verifies_and_survives(stack: Stack) -> None:
     assert stack.offer("s401")[0] == 202
     eventually("an open order", lambda: any(o["status"] == "NEW" for o in stack.venue_orders()))
-    status, body = command(stack, "kill-switch/activate", reason="test", by="alice")
+    status, body = stack.command("kill-switch/activate", reason="test", by="alice")
     assert (status, body["active"], body["persisted"]) == (200, True, True)
     killed_at = time.time()
     verified = eventually("verified", lambda: stack.trader("execution/kill-switch/status")["verified"], 10)
@@ -97,14 +92,14 @@ def test_scenario_S4_01_kill_switch_cancels_verifies_and_survives(stack: Stack) 
     assert stack.trader("health")["kill_switch"] == {"active": True, "reason": "test"}
     eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"])
     for nobody in ({}, {"by": " "}, {"by": "guard"}):
-        assert command(stack, "kill-switch/reset", **nobody)[0] == 400
+        assert stack.command("kill-switch/reset", **nobody)[0] == 400
     state = stack.home / "trader-a/execution/kill_switch_state.json"
     state.write_bytes(state.read_bytes()[:20])  # torn: nobody knows what it said
     restart(stack)
     assert stack.trader("health")["kill_switch"]["active"] is True
     eventually("verified again", lambda: stack.trader("execution/kill-switch/status")["verified"], 20)
     assert not stack.posts(killed_at + 0.5)
-    assert command(stack, "kill-switch/reset", by="alice")[0] == 200
+    assert stack.command("kill-switch/reset", by="alice")[0] == 200
     stack.trading()
     gates = [(line["on"], line["reason"]) for line in stack.ledger("GATE") if line["gate"] == "kill_switch"]
     assert (True, "test") in gates
@@ -118,19 +113,19 @@ def test_scenario_B_06_the_kill_switch_works_while_all_else_is_dead(stack: Stack
     stack.kill("feeder")
     stack.kill("redis")
     stack.kill("postgres", signal.SIGINT)
-    assert command(stack, "kill-switch/activate", reason="plane", by="alice")[0] == 200
+    assert stack.command("kill-switch/activate", reason="plane", by="alice")[0] == 200
     eventually("verified", lambda: stack.trader("execution/kill-switch/status")["verified"], 10)
     assert not [o for o in stack.venue_orders() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
     stack.redis()
     stack.postgres()
     stack.start("feeder")
     eventually("well again", lambda: stack.trader("health")["dor"], 60)
-    assert command(stack, "kill-switch/reset", by="alice")[0] == 200
+    assert stack.command("kill-switch/reset", by="alice")[0] == 200
     stack.trading(deadline_s=60)
 
 
 def test_a_pause_of_the_orchestrator_survives_a_restart(stack: Stack) -> None:
-    assert command(stack, "pause", reason="leader lock lost", by="orchestrator")[1] == {
+    assert stack.command("pause", reason="leader lock lost", by="orchestrator")[1] == {
         "paused": True,
         "persisted": True,
     }
@@ -140,7 +135,7 @@ def test_a_pause_of_the_orchestrator_survives_a_restart(stack: Stack) -> None:
     eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"])
     eventually("only the pause", lambda: stack.trader("ready")["reasons"] == ["pause: leader lock lost (orchestrator)"])
     assert not stack.posts(paused_at)
-    assert command(stack, "resume", by="orchestrator") == (200, {"paused": False})
+    assert stack.command("resume", by="orchestrator") == (200, {"paused": False})
 
 
 def test_scenario_H_03_stop_txt_and_read_only_stop_orders(stack: Stack) -> None:
@@ -197,6 +192,6 @@ def test_scenario_E_19_a_runaway_strategy_trips_and_a_person_re_enables_it(stack
     restart(stack)
     eventually("leads", lambda: stack.trader("health")["leader"]["is_leader"])
     eventually("still shut", lambda: "repeats:ext" in str(stack.offer("e19-after")[1]))
-    assert command(stack, "repeats/reset", by="orchestrator")[0] == 400
-    assert command(stack, "repeats/reset", by="alice", strategy="ext") == (200, {"closed": {}})
+    assert stack.command("repeats/reset", by="orchestrator")[0] == 400
+    assert stack.command("repeats/reset", by="alice", strategy="ext") == (200, {"closed": {}})
     eventually("open again", lambda: stack.offer("e19-open")[0] == 202)

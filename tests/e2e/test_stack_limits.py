@@ -127,7 +127,7 @@ def test_scenario_S1_08_without_any_balance_every_order_is_refused(setup: Setup)
 def test_scenario_S2_10_after_minutes_of_quiet_balances_are_asked_for_before_the_order(setup: Setup) -> None:
     """Ten minutes of quiet, at the shortened age of 5 s."""
     stack = setup.stack
-    assert post(stack.url("a", "execution/pause"), {"reason": "quiet", "by": "alice"})[0] == 200
+    assert stack.command("pause", reason="quiet", by="alice")[0] == 200
     stack.trader("hold", "POST")
     stack.quiet()
     setup.proxy.rule = lambda _method, path: SERVER_ERROR if path == "account" else None
@@ -135,7 +135,7 @@ def test_scenario_S2_10_after_minutes_of_quiet_balances_are_asked_for_before_the
     setup.proxy.rule = lambda _method, _path: None
     lines, asked = len(stack.said().splitlines()), len(setup.proxy.asked)
     stack.trader("resume", "POST")
-    assert post(stack.url("a", "execution/resume"), {"by": "alice"})[0] == 200
+    assert stack.command("resume", by="alice")[0] == 200
     stack.trading()
     since = setup.proxy.asked[asked:]
     paths = [(method, path) for _, method, path in since]
@@ -150,14 +150,14 @@ def test_scenario_E_04_a_kill_whose_cancels_are_refused_goes_on_until_nothing_is
     eventually("an open order", lambda: any(o["status"] == "NEW" for o in stack.venue_orders()))
     setup.proxy.rule = lambda method, _path: halted if method == "DELETE" else None
     alarms = stack.number('trader_alarms_total{kind="kill_switch_unverified"}')
-    assert post(stack.url("a", "execution/kill-switch/activate"), {"reason": "e04", "by": "alice"})[0] == 200
+    assert stack.command("kill-switch/activate", reason="e04", by="alice")[0] == 200
     raised = 'trader_alarms_total{kind="kill_switch_unverified"}'
     eventually("a person is called", lambda: stack.number(raised) > alarms, 20)
     assert stack.trader("execution/kill-switch/status")["verified"] is False
     setup.proxy.rule = lambda _method, _path: None
     eventually("verified", lambda: stack.trader("execution/kill-switch/status")["verified"], 20)
     assert not [o for o in stack.venue_orders() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
-    assert post(stack.url("a", "execution/kill-switch/reset"), {"by": "alice"})[0] == 200
+    assert stack.command("kill-switch/reset", by="alice")[0] == 200
 
 
 def test_scenario_L_04_the_throttle_queue_rises_and_is_empty_again(setup: Setup) -> None:
