@@ -46,17 +46,21 @@ class Balances:
     def fresh(self) -> bool:
         return self.age_s() <= self._max_age_s and self._fills == self._desk.fills
 
-    def purse(self) -> Purse:
-        return Purse(self._free, self.fresh())
+    def purse(self, *, fresh: bool) -> Purse:
+        """What is known, and whether it was good when it was asked for."""
+        return Purse(self._free, fresh)
 
-    async def ensure(self) -> None:
-        """Ask again if need be; what comes of it is in the purse."""
+    async def ensure(self) -> bool:
+        """Ask again if need be; whether what we have may be relied on. A fill in the course of it asks for the next
+        time."""
         async with self._turn:
             if not self.fresh():
                 try:
                     await self.fetch()
                 except VenueError as error:
                     log.warning("balances: not refreshed: %s", error)
+                    return False
+        return True
 
     async def fetch(self) -> dict[str, Any]:
         """The account, as the venue has it now. Raises VenueError, StaleError."""

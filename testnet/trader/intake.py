@@ -32,13 +32,12 @@ DUPLICATE = "DUPLICATE_SIGNAL"
 
 
 class Intake:
-    """Takes signals of our own strategy and of others. `blocked` says why no order of a symbol and strategy may be
-    sent now."""
+    """Takes signals of our own strategy and of others. `blocked` says why an order may not be sent now."""
 
     def __init__(
         self, desk: Desk, ledger: Ledger, store: Store, sender: Sender, throttle: Throttle, market: Market,
         balances: Balances, signatures: Signatures, repeats: Repeats, breakers: Breakers, metrics: Metrics,
-        numbers: Resilience, blocked: Callable[[str, str], list[str]],
+        numbers: Resilience, blocked: Callable[[Intent], list[str]],
     ) -> None:  # fmt: skip
         self._desk = desk
         self._ledger = ledger
@@ -77,11 +76,9 @@ class Intake:
     async def send(self, intent: Intent) -> None:
         """Wait for its turn, judge it by what is true then, and send it."""
         await self._throttle.order()
-        await self._balances.ensure()
-        if self._blocked(intent.symbol, strategy_of(intent.signal)):
-            reason = "GATE_CLOSED"
-        else:
-            reason = self._worth_it(intent) or self._affordable(intent)
+        fresh = await self._balances.ensure()
+        reason = "GATE_CLOSED" if self._blocked(intent) else self._worth_it(intent)
+        reason = reason or self._affordable(intent, fresh=fresh)
         if not reason and not self._breakers.lets_through(intent.symbol):
             reason = "BREAKER"
         if reason:
@@ -102,10 +99,10 @@ class Intake:
         assert quote is not None  # risk.market asks for it
         return risk.size(intent, instrument, quote, limits)
 
-    def _affordable(self, intent: Intent) -> str:
+    def _affordable(self, intent: Intent, *, fresh: bool) -> str:
         instrument = self._desk.instruments[intent.symbol]
         quote = self._market.quotes(time.monotonic(), self._numbers.trader.stale_s)[intent.symbol]
-        if reason := risk.means(intent, instrument, quote, self._balances.purse()):
+        if reason := risk.means(intent, instrument, quote, self._balances.purse(fresh=fresh)):
             return reason
         if self._throttle.chatty():
             return "MAX_MESSAGES"

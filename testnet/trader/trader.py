@@ -18,6 +18,7 @@ from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.controls import Controls
 from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.gates.breaker import LEVEL
+from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.intake import Intake
 from stormdesk.testnet.trader.leader import Leader
 from stormdesk.testnet.trader.market import Market
@@ -71,7 +72,7 @@ class Trader:
         )  # fmt: skip
         self.intake = Intake(
             self.desk, ledger, store, self.sender, venue.throttle, self.market, self.balances, controls.signatures,
-            controls.repeats, controls.breakers, metrics, numbers, self.blocked,
+            controls.repeats, controls.breakers, metrics, numbers, self.blocked_for,
         )  # fmt: skip
         self.reconciler = Reconciler(
             self.desk, store, venue, self.poller, self.balances, controls.board, ledger.note, metrics,
@@ -141,6 +142,11 @@ class Trader:
         if wait := self.venue.throttle.silent_s():
             reasons.append(f"the venue asked us to wait {wait:.1f} s more")
         return reasons + self.controls.board.reasons(symbol, strategy)
+
+    def blocked_for(self, intent: Intent) -> list[str]:
+        """Why this order is not sent now. One of an epoch that has passed is never sent."""
+        old = [f"its epoch {intent.epoch} has passed"] if intent.epoch != self.epoch else []
+        return old + self.blocked(intent.symbol, strategy_of(intent.signal))
 
     def drain(self) -> dict[str, Any]:
         """What still moves; all zero while held means that every source may be read."""
