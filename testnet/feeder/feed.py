@@ -27,6 +27,7 @@ GATHER_S = 0.05  # messages of this long go to the bus together
 LOOK_S = 0.25  # at the age of the streams
 KEEP_S = 0.5  # between two writes of the files
 MEND_S = 0.1  # between two looks for something missing
+ASKED_TO_WAIT_S = 60.0  # when the venue does not say how long
 TRADES = 1_000  # of one answer; the venue gives no more
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, MalformedError)
@@ -51,6 +52,7 @@ class Feed:
         self._random = random
         self._tail: set[str] = set()  # symbols whose latest trades are to be asked for: the connection is new
         self._pause = timing.backoff_s[0]
+        self._not_before = 0.0  # the venue asked us to send no request until then
         gaps = self.market.gaps
         metrics.counter("dropped", "Messages that had to go because the buffer was full.", lambda: self.outbox.overflow)
         metrics.counter("lost_trades", "Trades that the venue does not have any more.", lambda: gaps.lost)
@@ -119,31 +121,37 @@ class Feed:
     # -- what is missing -----------------------------------------------------------------------------------------
 
     async def mend(self) -> None:
-        """Ask for books that are out of sync and for trades that did not come, while there is room for the answers."""
+        """Ask for books that are out of sync and for trades that did not come, while there is room for the answers.
+
+        What an answer did not close is asked for again at a growing pause; a venue that wants us to wait is obeyed.
+        """
         pause = MEND_S
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(pause, self._not_before - time.monotonic()))
             if len(self.outbox) > self._timing.buffer // 2:
                 continue
             try:
-                for symbol in self._config.symbols:
-                    await self._mend(symbol)
-                pause = MEND_S
+                closed = [await self._mend(symbol) for symbol in self._config.symbols]
             except Failures as error:
                 log.warning("venue REST: %s: %s", type(error).__name__, error)
-                pause = min(max(pause, self._timing.backoff_s[0]) * 2, self._timing.backoff_s[1])
+                closed = [False]
+            first, longest = self._timing.backoff_s
+            pause = MEND_S if all(closed) else min(max(pause * 2, first), longest)
 
-    async def _mend(self, symbol: str) -> None:
-        if self.market.books[symbol].last is None and self.market.books[symbol].waiting:
+    async def _mend(self, symbol: str) -> bool:
+        """Ask for what is missing of a symbol, if anything is; whether it came."""
+        book, trades, closed = self.market.books[symbol], self.market.trades[symbol], True
+        if book.last is None and book.waiting:
             text = await self._get("depth", symbol=symbol, limit="1000")
-            self.market.snapshot(symbol, text, time.time())
-        trades = self.market.trades[symbol]
-        for first, _ in list(trades.missing.ranges):
-            await self._ask(symbol, first)
+            closed = self.market.snapshot(symbol, text, time.time())
+        if before := len(trades.missing):
+            await self._ask(symbol, trades.missing.ranges[0][0])  # the answer goes on behind the first gap
+            closed = closed and len(trades.missing) < before
         if symbol in self._tail and trades.last is not None:
             while await self._ask(symbol, trades.last + 1) == TRADES:
                 pass
             self._tail.discard(symbol)
+        return closed
 
     async def _ask(self, symbol: str, first: int) -> int:
         text = await self._get("historicalTrades", symbol=symbol, fromId=str(first), limit=str(TRADES))
@@ -152,6 +160,9 @@ class Feed:
     async def _get(self, path: str, **query: str) -> bytes:
         url = f"{self._config.venue_rest}/api/v3/{path}"
         async with self._session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as response:
+            if response.status in (418, 429):
+                wait_s = response.headers.get("Retry-After", "")
+                self._not_before = time.monotonic() + (float(wait_s) if wait_s.isdigit() else ASKED_TO_WAIT_S)
             response.raise_for_status()
             return await response.read()
 

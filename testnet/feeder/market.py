@@ -26,6 +26,7 @@ class Market:
         self.gaps = GapLog()
         self._counts = counts
         self._streams = messages.names(list(known))
+        self._newest: dict[str, int] = {}  # of each stream on this connection
 
     def left_open(self, now: float) -> None:
         """Note what earlier starts did not get."""
@@ -35,25 +36,31 @@ class Market:
 
     def disconnected(self, now: float) -> None:
         """Nothing is known to follow any more."""
+        self._newest.clear()
         for symbol, book in self.books.items():
             self._lose_sync(symbol, book, now, "connection")
 
-    def receive(self, text: bytes, now: float) -> str | None:
-        """Take a message of the stream; the symbol that it is about, None when it is garbage."""
+    def receive(self, text: bytes, now: float) -> str:
+        """Take a message of the stream; the symbol that it has news about, "" when it is garbage or old: a venue that
+        repeats itself is as silent as one that says nothing."""
         self._counts.messages += 1
         try:
             stream, event, raw = messages.parse(text, self._streams)
         except messages.MalformedError:
             self._counts.malformed += 1
-            return None
+            return ""
+        number = messages.number(event)
+        news = number > self._newest.get(stream, -1)
+        if news:
+            self._newest[stream] = number
         if type(event) is TradeEvent:
             self._trade(messages.of_event(stream, event, raw), now, "sequence")
         elif type(event) is DepthEvent:
             event.raw = raw
             self._depth(stream, event, now)
-        else:
+        elif news:
             self._put(messages.of_event(stream, event, raw), now)
-        return event.symbol
+        return event.symbol if news else ""
 
     def snapshot(self, symbol: str, text: bytes, now: float) -> bool:
         """Take the answer of GET depth. False when it does not fit what waits: fetch another. Raises MalformedError."""

@@ -116,6 +116,13 @@ def parse(text: bytes, streams: dict[str, tuple[str, str]]) -> tuple[str, Event,
     return wire.stream, event, one_line(bytes(wire.data))
 
 
+def number(event: Event) -> int:
+    """What grows from one message of a stream to the next."""
+    if isinstance(event, TradeEvent):
+        return event.trade_id
+    return event.last if isinstance(event, DepthEvent) else event.update
+
+
 def parse_snapshot(text: bytes) -> Snapshot:
     """A book. Raises MalformedError."""
     try:

@@ -170,7 +170,7 @@ def test_garbage_from_the_venue_is_counted_and_changes_nothing(text: bytes) -> N
     it.receive(depth(5, 6), 1.0)
     it.snapshot(BTC, snapshot(6), 1.0)
     published(it)
-    assert it.receive(text, 2.0) is None
+    assert not it.receive(text, 2.0)
     assert it._counts.malformed == 1
     assert it.books[BTC].last == 6
     assert not published(it)
@@ -184,6 +184,16 @@ def test_garbage_for_an_answer_is_said(text: bytes) -> None:
         it.snapshot(BTC, text, 1.0)
     with pytest.raises(MalformedError):
         it.old_trades(BTC, 1, text, 1.0)
+
+
+def test_a_venue_that_repeats_itself_tells_no_news() -> None:
+    it = market()
+    ticker = wire("bookTicker", {"s": BTC, "u": 7, "b": "1", "a": "2"})
+    for text in (trade(5), depth(5, 6), ticker):
+        assert [it.receive(text, 1.0), it.receive(text, 1.1)] == [BTC, ""]
+    assert published(it) == [f"{BTC}:trade:5", f"{BTC}:ticker:7"]
+    it.disconnected(2.0)
+    assert it.receive(ticker, 2.0) == BTC
 
 
 def test_a_message_with_line_breaks_is_one_line_on_the_bus() -> None:

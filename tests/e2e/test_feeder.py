@@ -1,0 +1,242 @@
+"""The feeder between a real venue and a real bus, on loopback: whatever happens to it, to the wire, to the venue or to
+the bus, every trade reaches the bus with one effect, and its books equal the venue's level by level."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import msgspec
+import pytest
+import redis
+
+from stormdesk.testnet.bus.consumer import Inbox
+from stormdesk.testnet.feeder.records import Records
+from stormdesk.testnet.venue.signing import sign
+from tests.e2e.stack_harness import SYMBOLS, Stack, eventually, free_port, get, home_for_nobody, text
+from tests.e2e.wire import Wire
+
+RTO_S = 30.0
+
+
+class Feeding:
+    """Venue, wire, feeder and Redis."""
+
+    def __init__(self, stack: Stack, **feeder: Any) -> None:
+        self.stack = stack
+        port = free_port()
+        self.wire = Wire(port, stack.port["venue"])
+        stack.redis()
+        stack.start("venue", limits={"orders_per_10s": 10_000, "weight_per_min": 1_000_000})
+        at = {"venue_rest": f"http://127.0.0.1:{port}", "venue_ws": f"ws://127.0.0.1:{port}"}
+        eventually("the venue answers", lambda: get(stack.url("control", "health"))["ok"])
+        stack.start("feeder", **at, **feeder)
+        self.synced()
+
+    def order(self, count: int = 1) -> None:
+        """Market orders, symbol by symbol; each is at least one public trade."""
+        for n in range(count):
+            order = {
+                "symbol": SYMBOLS[n % 2],
+                "side": ("BUY", "SELL")[n // 2 % 2],
+                "type": "MARKET",
+                "quantity": "0.01",
+            }
+            query = urlencode({**order, "timestamp": int(time.time() * 1000), "recvWindow": 60_000})
+            url = f"{self.stack.url('venue', 'api/v3/order')}?{query}&signature={sign('test-secret', query)}"
+            with urlopen(Request(url, method="POST", headers={"X-MBX-APIKEY": "test-key"}), timeout=10):  # noqa: S310
+                pass
+
+    def metric(self, name: str) -> float:
+        lines = text(self.stack.url("feeder", "metrics")).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"feeder_{name} "))
+
+    def made(self, symbol: str) -> list[int]:
+        """The ids of all trades of a symbol, as the venue's control port knows them."""
+        return [trade["id"] for trade in get(self.stack.url("control", f"trades?symbol={symbol}&from=0"))]
+
+    def bus(self) -> tuple[Inbox, dict[str, list[int]]]:
+        """Everything on the bus as a reader takes it: what it counted, and the trades in the order of their effects."""
+        client = redis.Redis(port=self.stack.port["redis"], protocol=2)
+        entries: Any = client.xrange("md")
+        client.close()
+        inbox, trades = Inbox(), {symbol: [] for symbol in SYMBOLS}
+        for _, fields in entries:
+            for line in fields[b"m"].split(b"\n"):
+                envelope = inbox.take(line)
+                if envelope and envelope.stream.endswith("@trade"):
+                    trades[envelope.key].append(msgspec.json.decode(envelope.data)["t"])
+        return inbox, trades
+
+    def books_agree(self, symbol: str) -> bool:
+        """Whether the feeder's book is the venue's of the same update id, level by level."""
+        mine = get(self.stack.url("feeder", f"book?symbol={symbol}"))
+        if not mine["synced"]:
+            return False
+        venues = get(self.stack.url("control", f"depth?symbol={symbol}&at={mine['lastUpdateId']}"))
+        assert [mine["bids"], mine["asks"]] == [venues["bids"], venues["asks"]]
+        return True
+
+    def synced(self, deadline_s: float = RTO_S) -> None:
+        for symbol in SYMBOLS:
+            eventually(f"{symbol} agrees", lambda name=symbol: self.books_agree(name), deadline_s)
+
+    def complete(self, since: dict[str, int] | None = None, deadline_s: float = RTO_S) -> Inbox:
+        """Every trade from `since` on is on the bus, each with one effect; the files say so, and no gap is open."""
+        wanted = {s: [n for n in self.made(s) if n >= (since or {}).get(s, 0)] for s in SYMBOLS}
+
+        def all_there() -> bool:
+            _, trades = self.bus()
+            return all(set(wanted[s]) <= set(trades[s]) for s in SYMBOLS)
+
+        eventually("every trade is on the bus", all_there, deadline_s)
+        inbox, trades = self.bus()
+        assert all(len(trades[s]) == len(set(trades[s])) for s in SYMBOLS)
+        assert inbox.counts.out_of_order == 0
+        eventually("no gap is open", lambda: not get(self.stack.url("feeder", "gaps"))["open"], deadline_s)
+
+        def on_record() -> bool:
+            known = {s: Records(self.stack.home / "feeder", SYMBOLS).known_trades(s) for s in SYMBOLS}
+            return all(n in known[s] for s in SYMBOLS for n in wanted[s])
+
+        eventually("the files have every trade", on_record, deadline_s)
+        assert self.metric("lost_trades_total") == 0
+        self.synced(deadline_s)
+        return inbox
+
+    def first(self) -> dict[str, int]:
+        """Make the first trades and wait until they are on the bus; the ids from which on nothing may be missing."""
+        self.order(2)
+        eventually("first trades", lambda: all(self.bus()[1].values()))
+        return {symbol: trades[0] for symbol, trades in self.bus()[1].items()}
+
+
+@pytest.fixture
+def feeding() -> Iterator[Callable[..., Feeding]]:
+    """Make one; all of it ends with the test."""
+    made: list[Feeding] = []
+    with home_for_nobody() as home:
+        stack = Stack(home)
+
+        def make(resilience: dict[str, Any] | None = None) -> Feeding:
+            stack.resilience = resilience or {}
+            made.append(Feeding(stack))
+            return made[-1]
+
+        yield make
+        for it in made:
+            it.wire.close()
+        stack.down()
+
+
+@pytest.mark.parametrize("how", ["silent wire", "stopped venue"])
+def test_scenario_S3_02_a_silent_stream_is_noticed_within_seconds(feeding: Callable[..., Feeding], how: str) -> None:
+    it = feeding()
+    first = it.first()
+    wire = how == "silent wire"
+    began = time.monotonic()
+    it.wire.cut() if wire else it.stack.pause("venue")
+    eventually("the connection is given up", lambda: it.metric("stale_total") >= 1)
+    noticed = time.monotonic() - began
+    assert it.metric('stream_age_seconds{stream="btcusdt"}') > 2
+    it.wire.mend() if wire else it.stack.resume("venue")
+    began = time.monotonic()
+    it.order(4)
+    it.complete(first)
+    print(f"{how}: given up after {noticed:.1f} s, complete {time.monotonic() - began:.1f} s after its end")
+    assert noticed < 10
+
+
+@pytest.mark.parametrize("cut_s", [3, 10])
+def test_scenario_S3_03_N_01_a_cut_is_backfilled_by_rest_to_the_last_trade(
+    feeding: Callable[..., Feeding], cut_s: float
+) -> None:
+    it = feeding()
+    first = it.first()
+    it.wire.cut()
+    end = time.monotonic() + cut_s
+    while time.monotonic() < end:
+        it.order(2)
+    began = time.monotonic()
+    it.wire.mend()
+    it.complete(first)
+    print(
+        f"cut {cut_s} s: complete {time.monotonic() - began:.1f} s after its end, {it.metric('backfilled_total'):.0f} by REST"
+    )
+    if cut_s == 10:  # long enough that the connection was given up: what it missed did not come later by itself
+        assert it.metric("backfilled_total") > 10
+        assert it.metric("connects_total") >= 2
+    assert time.monotonic() - began < RTO_S
+
+
+def test_scenario_K_06_left_out_depth_is_resynchronised_and_the_stream_goes_on(feeding: Callable[..., Feeding]) -> None:
+    it = feeding()
+    first = it.first()
+    fault = {"name": "skip-depth", "for_s": 60, "seed": 3, "params": {"share": "30%"}}
+    request = Request(it.stack.url("control", "faults"), data=msgspec.json.encode(fault), method="POST")  # noqa: S310
+    with urlopen(request, timeout=10) as answer:  # noqa: S310
+        id_ = msgspec.json.decode(answer.read())["id"]
+    eventually("gaps", lambda: it.metric("sequence_gaps_total") >= 3)
+    it.order(6)
+    assert get(it.stack.url("control", f"faults/{id_}"), "DELETE")["hits"] >= 3
+    it.complete(first)
+    assert it.metric("stale_total") == 0
+    why = {gap["why"] for gap in get(it.stack.url("feeder", "gaps"))["recent"]}
+    assert why == {"sequence"}
+
+
+def test_scenario_H_01_E_22_a_killed_feeder_goes_on_and_repeats_have_no_effect(
+    feeding: Callable[..., Feeding], repeats: Callable[[int], int]
+) -> None:
+    it, random = feeding(), Random(5)
+    first = it.first()
+    for _ in range(repeats(20)):
+        it.order(random.randrange(1, 20))
+        time.sleep(random.uniform(0, 0.3))  # any moment, in the middle of a batch too
+        it.stack.kill("feeder")
+        it.order(3)
+        it.stack.again("feeder")
+        began = time.monotonic()
+        eventually("it follows again", lambda: it.metric("connects_total") >= 1)
+        it.order(2)
+        it.complete(first)
+        assert time.monotonic() - began < RTO_S
+    inbox = it.complete(first)
+    print(f"killed: {inbox.counts}")
+
+
+def test_scenario_B_07_while_the_bus_is_away_the_buffer_is_bounded_and_nothing_is_lost(
+    feeding: Callable[..., Feeding],
+) -> None:
+    it = feeding({"feeder": {"buffer": 60}})
+    first = it.first()
+    it.stack.pause("redis")
+    while it.metric("dropped_total") < 100:
+        it.order(10)
+        assert it.metric("buffer_depth") <= 60 + 1000  # what waits, and the batch that is under way
+    dropped = it.metric("dropped_total")
+    it.stack.resume("redis")
+    began = time.monotonic()
+    inbox = it.complete(first)
+    print(f"{dropped:.0f} dropped, complete {time.monotonic() - began:.1f} s after the bus was back: {inbox.counts}")
+    assert inbox.counts.missed > 0
+    assert {gap["why"] for gap in get(it.stack.url("feeder", "gaps"))["recent"]} >= {"overflow"}
+
+
+def test_garbage_from_the_venue_and_a_stopping_feeder_lose_nothing(feeding: Callable[..., Feeding]) -> None:
+    it = feeding()
+    first = it.first()
+    it.order(10)
+    it.stack.kill("feeder", signal.SIGTERM)
+    it.order(4)
+    it.stack.again("feeder")
+    it.complete(first)
+    runs = [get(it.stack.url("feeder", "health"))["run"]]
+    beat = msgspec.json.decode((it.stack.home / "feeder/feeder.heartbeat.json").read_bytes())
+    assert beat["run"] == runs[0]
+    assert time.time() - beat["t"] < 10
