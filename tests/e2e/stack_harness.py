@@ -123,6 +123,7 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = {name: free_port() for name in ("redis", "postgres", "venue", "control", "feeder", "a", "b", "c")}
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
+        self.bus = f"redis://127.0.0.1:{self.port['redis']}/0"
         self.trader_config: dict[str, Any] = {}  # what differs for traders
         self._wraps: dict[str, list[str]] = {}
         self._disks: dict[str, Disk] = {}
@@ -133,7 +134,7 @@ class Stack:
         argv = _program("/usr/bin/redis-server", self.home / "layer-redis")
         words = ["--port", str(self.port["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.home)]
         self._spawn("redis", [*argv, *words])
-        eventually("redis", lambda: _answers(self.port["redis"]))
+        eventually("redis", lambda: answers(self.port["redis"]))
 
     def postgres(self) -> None:
         data = self.home / "pg"
@@ -352,7 +353,7 @@ class Stack:
             }  # fmt: skip
             listen = {"listen": f"127.0.0.1:{self.port['venue']}", "control": f"127.0.0.1:{self.port['control']}"}
             return {**common, **listen, "seed": 7, "symbols": SYMBOLS, "accounts": [account]}
-        at = {**common, "bus": redis, "stream": "md", "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
+        at = {**common, "bus": self.bus, "stream": "md", "venue_rest": rest, "venue_ws": ws, "symbols": SYMBOLS}
         if name == "feeder":
             return {**at, "listen": f"127.0.0.1:{self.port['feeder']}"}
         return {
@@ -405,6 +406,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     with socket.create_connection(("127.0.0.1", port), 1):
         return True
