@@ -66,6 +66,19 @@ READ_BUS = (
 { redis-cli --json -h "$1" -p "$2" xrevrange "$3" + - count 200; echo "exit $?" >&2; } | pack
 """
 )
+# Of each partition the end of the broker's own log, as it lies on its disk: one prefix of an envelope a line.
+READ_KAFKA = (
+    _PACK
+    + r"""
+{
+  for partition in "$1"/log/"$2"-*; do
+    ls "$partition"/*.log | tail -n 2 | xargs cat | tail -c 200000 |
+      grep -a -o '{"id":"[^"]*","key":"[^"]*","run":[0-9]*,"n":[0-9]*' | sed 's/$/}/'
+  done
+  echo "exit $?" >&2
+} | pack
+"""
+)
 READ_READER = (
     _PACK
     + r"""
@@ -121,6 +134,7 @@ class Stack:
         self.store = self._with("postgres")
         self.feeder = self._maybe("feeder")
         self.redis = self._maybe("redis")
+        self.kafka = self._maybe("kafka")
         address = self.venue.networks["mgmt"].address.partition("/")[0]
         self.control = f"http://{address}:{self.venue.services['venue'].ports['control']}"
         if not self.traders:
@@ -210,9 +224,12 @@ class Stack:
 
     def bus(self) -> Files:
         """The end of what lies on the bus, and how far each trader has read."""
-        assert self.redis is not None
-        where = ("127.0.0.1", str(self.redis.services["redis"].ports["redis"]), BUS_STREAM)
-        (entries,) = self.unpack(self.redis, READ_BUS, 1, *where)
+        if self.kafka is not None:
+            (lines,) = self.unpack(self.kafka, READ_KAFKA, 1, f"{self.kafka.paths['data']}/kafka", BUS_STREAM)
+        else:
+            assert self.redis is not None
+            where = ("127.0.0.1", str(self.redis.services["redis"].ports["redis"]), BUS_STREAM)
+            lines = _on_redis(*self.unpack(self.redis, READ_BUS, 1, *where))
         consumers = {}
         for name in self.traders:
             host = self.inventory.hosts[name]
@@ -220,17 +237,25 @@ class Stack:
                 host, READ_READER, 1, f"http://127.0.0.1:{host.services['trader'].ports['http']}/metrics"
             )
             consumers[name] = _reader(metrics.decode())
-        return {"bus.jsonl": _on_the_bus(entries), "consumers.json": msgspec.json.encode(consumers)}
+        return {"bus.jsonl": _on_the_bus(lines), "consumers.json": msgspec.json.encode(consumers)}
 
 
-def _on_the_bus(entries: bytes) -> bytes:
-    """The envelopes of Redis' newest entries, oldest first, without their data."""
+def _on_redis(entries: bytes) -> bytes:
+    """The envelopes of Redis' newest entries, oldest first, one a line."""
     try:
         newest = msgspec.json.decode(entries, type=list[tuple[str, list[str]]])
-        lines = [line for _, fields in reversed(newest) for line in fields[fields.index("m") + 1].splitlines()]
-        return b"".join(msgspec.json.encode(msgspec.json.decode(line, type=BusMessage)) + b"\n" for line in lines)
+        return "\n".join(fields[fields.index("m") + 1] for _, fields in reversed(newest)).encode()
     except (msgspec.DecodeError, ValueError) as error:
         raise HostError(f"what lies on the bus cannot be read: {error}") from error
+
+
+def _on_the_bus(lines: bytes) -> bytes:
+    """The same envelopes without their data."""
+    try:
+        found = [msgspec.json.decode(line, type=BusMessage) for line in lines.splitlines()]
+    except msgspec.DecodeError as error:
+        raise HostError(f"what lies on the bus cannot be read: {error}") from error
+    return b"".join(msgspec.json.encode(message) + b"\n" for message in found)
 
 
 def _reader(metrics: str) -> Consumer:
