@@ -86,7 +86,7 @@ def demo(_: Context, name: str = "demo", json: bool = False) -> int:
     hint="[--name N --ttl 2h]",
     help={
         "name": "of the environment: lower-case letters, digits and -",
-        "topology": "core, or scale:<hosts>",
+        "topology": "core, full (with Kafka), or scale:<hosts>",
         "backend": "lab: Linux namespaces on this machine; docker: containers; swarm: services over several machines",
         "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
         "ttl": "it goes away by itself after this",

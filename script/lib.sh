@@ -83,6 +83,11 @@ make_layer() {
   .venv/bin/python -P -m stormdesk.infra.backends.lab.layer || exit $?
 }
 
+# The hosts of stacks with Kafka. Where it cannot be made, their tests skip, or fail when CI is set.
+make_kafka() {
+  .venv/bin/python -P -m stormdesk.infra.backends.lab.layer kafka || step "tests of Kafka will not run"
+}
+
 # The engine that some tests drive. Where none can be got, they skip, or fail when CI is set.
 make_engine() {
   { why=$(.venv/bin/invoke doctor --install pulumi 2>&1 >&3) || step "tests of the Pulumi engine will not run: $why"; } 3>&1

@@ -73,6 +73,7 @@ def _all(host: str, env: str, inventory: str) -> Iterator[Finding]:
     yield _loops()
     yield _cgroups()
     yield _layer()
+    yield _kafka()
     yield _space()
     yield _netem()
     docker = shutil.which("docker")
@@ -135,6 +136,13 @@ def _layer() -> Finding:
         return Finding("layer", True, f"package layer {layer.require()}")
     except (StormdeskError, OSError) as error:
         return Finding("layer", False, str(error).split(". Type")[0], "script/demo")
+
+
+def _kafka() -> Finding:
+    try:
+        return Finding("kafka", True, f"package layer {layer.require(with_kafka=True)}")
+    except (StormdeskError, OSError):
+        return Finding("kafka", None, "absent (only for --topology full)", layer.MAKE_KAFKA)
 
 
 def _space() -> Finding:
