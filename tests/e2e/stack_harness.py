@@ -290,9 +290,10 @@ class Stack:
         return [line for line in found if line["kind"] == kind]
 
     def posts(self, since: float = 0.0) -> list[dict[str, Any]]:
-        """New orders as they arrived at the venue since then (seconds since 1970)."""
-        lines = (line for line in self.journal() if line["kind"] == "REQUEST" and line["t"] > since)
-        return [line for line in lines if line["method"] == "POST"]
+        """New orders at the venue that were signed since then (seconds since 1970): what was on its way does not count.
+        A trader knows the venue's clock, which it signs by, to 200 ms."""
+        lines = (line for line in self.journal() if line["kind"] == "REQUEST" and line["method"] == "POST")
+        return [line for line in lines if line["timestamp"] / 1000 > since + 0.2]
 
     def offer(self, signal_name: str, **terms: str) -> tuple[int, Any]:
         """Give the leader a signal from outside: a small order that rests far from the market."""

@@ -186,7 +186,6 @@ def test_scenario_E_14_a_rollback_stops_trading_until_a_person_accepts_it(stack:
     assert void
     eventually("alarm", lambda: alarms(stack, "rollback") > 0, 30)
     assert any("no longer has" in reason for reason in stack.trader("ready")["reasons"])
-    time.sleep(0.5)
     since = time.time()
     time.sleep(4)  # longer than between two reconciliations
     assert not stack.posts(since)
@@ -236,10 +235,9 @@ def test_scenario_K_01_a_line_that_breaks_pauses_and_its_return_is_reconciled_fi
     since = time.time()
     stack.fault("persona", 5, restored=restored)
     eventually("paused", lambda: gate_lines(stack, "broker", since) == [True], 10)
-    time.sleep(0.5)
     paused = time.time()
     eventually("back", lambda: gate_lines(stack, "broker", since)[-1] is False, 20)
-    assert not [line for line in stack.posts(paused) if line["t"] < since + 4.5]
+    assert not [line for line in stack.posts(paused) if line["timestamp"] / 1000 < since + 4.5]
     stack.trading(deadline_s=30)
     lines = [(line["gate"], line["on"], line["reason"]) for line in stack.ledger("GATE") if line["t"] > since]
     assert any(gate == "reconcile" and on and code in reason for gate, on, reason in lines) or code == "1101"

@@ -58,7 +58,6 @@ def test_scenario_H_10_the_breaker_opens_probes_and_closes_and_survives_a_restar
     stack = setup.stack
     setup.proxy.rule = lambda method, path: SERVER_ERROR if (method, path) == ("POST", "order") else None
     eventually("both open", lambda: set(stack.trader("health")["breakers"].values()) == {"OPEN"}, 30)
-    time.sleep(0.3)  # what was under way
     opened = time.time()
     stack.kill("trader-a")
     stack.start("trader-a")
