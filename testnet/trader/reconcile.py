@@ -20,7 +20,7 @@ from stormdesk.testnet.trader.drift import Item
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.poll import PAGE, Poller
-from stormdesk.testnet.trader.states import State
+from stormdesk.testnet.trader.states import State, from_venue
 from stormdesk.testnet.trader.store import Store, StoreError
 from stormdesk.testnet.trader.venue import Venue, totals
 
@@ -90,15 +90,24 @@ class Reconciler:
             items = [item for item in await self._settled_look() if item.kind == kind]
             for item in items:
                 if item.kind == "rollback":
-                    instrument = self._desk.instruments[item.symbol]
-                    values = (item.symbol, list(item.trades), instrument.base, instrument.quote)
-                    await self._store.query(sql.UNBOOK, values)
+                    await self._unbook(item)
                     self._note("MEND", "", what=item.what, by=by, voided=list(item.trades))
                 elif item.kind == "balance":
                     await self._store.query(sql.ADJUST, (item.asset, item.amount, item.amount))
                     self._note("MEND", "", what=item.what, by=by, asset=item.asset, amount=f"{item.amount:f}")
             self.due_at = 0.0
             return items
+
+    async def _unbook(self, item: Item) -> None:
+        """First what their orders are now, then the trades: if it breaks off, the trades still call for it."""
+        try:
+            for (cid,) in await self._store.query(sql.OF_TRADES, (list(item.trades),)):
+                order = await self._venue.query(item.symbol, origClientOrderId=cid)
+                await self._store.query(sql.MEND_STATE, (from_venue(order["status"]).value, cid))
+        except VenueError as error:
+            raise UnsettledError(str(error)) from error
+        instrument = self._desk.instruments[item.symbol]
+        await self._store.query(sql.UNBOOK, (item.symbol, list(item.trades), instrument.base, instrument.quote))
 
     def _judge(self, items: list[Item]) -> None:
         self.last = {"ts": time.time(), "drift": len(items)}

@@ -103,6 +103,9 @@ update positions p set position = p.position + total.delta
 from (select asset, coalesce(sum(delta), 0) as delta from moves group by asset) total where p.asset = total.asset
 """
 
+OF_TRADES = "select distinct client_order_id from fills where trade_id = any(%s)"
+MEND_STATE = "update orders set state = %s, updated_at = now() where client_order_id = %s"
+
 # Money that came or went outside of trading: it belongs to the opening.
 ADJUST = """
 insert into positions values (%s, %s, %s) on conflict (asset) do update

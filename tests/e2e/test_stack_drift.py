@@ -197,6 +197,9 @@ def test_scenario_E_14_a_rollback_stops_trading_until_a_person_accepts_it(stack:
     eventually("clean", lambda: reconcile(stack)[1].get("clean"), 20)
     mended = {trade for line in stack.ledger("MEND") for trade in line["voided"]}
     assert mended == set(void)
+    theirs = {order["clientOrderId"]: order["status"] for order in stack.venue_orders()}
+    ours = dict(stack.sql("select client_order_id, state from orders where state in ('FILLED', 'CANCELED', 'EXPIRED')"))
+    assert {cid: theirs[cid] for cid in ours} == ours
 
 
 def test_scenario_E_10_fills_are_found_while_the_user_stream_is_gone(stack: Stack) -> None:
