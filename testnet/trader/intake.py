@@ -75,16 +75,16 @@ class Intake:
 
     async def send(self, intent: Intent) -> None:
         """Wait for its turn, judge it by what is true then, and send it."""
-        await self._throttle.order()
-        fresh = await self._balances.ensure()
-        reason = "GATE_CLOSED" if self._blocked(intent) else self._worth_it(intent)
-        reason = reason or self._affordable(intent, fresh=fresh)
-        if not reason and not self._breakers.lets_through(intent.symbol):
-            reason = "BREAKER"
-        if reason:
-            self._give_back(intent, reason)
-            return
-        await self._sender.send(intent)
+        async with self._throttle.turn():
+            fresh = await self._balances.ensure()
+            reason = "GATE_CLOSED" if self._blocked(intent) else self._worth_it(intent)
+            reason = reason or self._affordable(intent, fresh=fresh)
+            if not reason and not self._breakers.lets_through(intent.symbol):
+                reason = "BREAKER"
+            if reason:
+                self._give_back(intent, reason)
+            else:
+                await self._sender.send(intent)
 
     def _worth_it(self, intent: Intent) -> str:
         """What needs nobody to be asked."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from random import Random
 
 import msgspec
@@ -15,6 +16,8 @@ from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.trader.answers import NotSentError
 from stormdesk.testnet.trader.gates.files import StateFile
 from stormdesk.testnet.trader.window import Window
+
+LOOK_S = 0.02  # while only turns that are not over are in the way
 
 
 class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +31,7 @@ class Throttle:
 
     def __init__(self, file: StateFile, numbers: Resilience) -> None:
         self.waiting = 0
+        self._turns = 0  # orders whose turn it is
         self._queue = numbers.throttle.queue
         self._orders = Window(10.0, numbers.throttle.orders_per_10s)
         self._weight = Window(60.0, numbers.throttle.weight_per_min)
@@ -55,24 +59,33 @@ class Throttle:
         """Whether one more order would be one message too many."""
         return self._messages.wait_s(1, time.monotonic()) > 0
 
-    def message(self) -> None:
+    def message(self, *, places: bool) -> None:
         """An order or a cancel goes out."""
-        self._messages.add(1, time.monotonic())
+        now = time.monotonic()
+        self._messages.add(1, now)
+        if places:
+            self._orders.add(1, now)
 
     def silent_s(self) -> float:
         """Seconds for which the venue still wants no request; 0 when it takes them."""
         return max(self._silent_until - time.monotonic(), 0.0)
 
-    async def order(self) -> None:
-        """Wait until one more order is below the limit."""
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one more order is below the limit. An order counts from when it goes out; until its turn is over
+        its room is kept."""
         self.waiting += 1
         try:
             async with self._turn:
-                while wait := self._orders.wait_s(1, time.monotonic()):
-                    await asyncio.sleep(wait)
-                self._orders.add(1, time.monotonic())
+                while self._orders.used(time.monotonic()) + self._turns >= self._orders.limit:
+                    await asyncio.sleep(max(self._orders.wait_s(1 + self._turns, time.monotonic()), LOOK_S))
+                self._turns += 1
         finally:
             self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns -= 1
 
     async def request(self, weight: int, *, urgent: bool) -> None:
         """Called right before each request. Urgent ones (cancels) use the distance that we keep from the limit. Raises

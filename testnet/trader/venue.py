@@ -190,7 +190,7 @@ class Venue:
         """One request. The watch hears whether the venue answered at all; a 5xx counts as silence only on the probe."""
         await self.throttle.request(WEIGHTS[method, path], urgent=method == "DELETE" or path in ("time", "openOrders"))
         if method != "GET":
-            self.throttle.message()
+            self.throttle.message(places=method == "POST")
         started = time.monotonic()
         url = f"{self._config.venue_rest}/api/v3/{path}"
         body = urlencode(params) if method == "POST" else None

@@ -258,7 +258,10 @@ class Stack:
         """Wait until that many more orders are accepted."""
         eventually("the trader answers", lambda: self.trader("health", which=which), deadline_s)
         goal = self.count("accepted", which) + more
-        eventually(f"{more} more orders", lambda: self.count("accepted", which) >= goal, deadline_s)
+        try:
+            eventually(f"{more} more orders", lambda: self.count("accepted", which) >= goal, deadline_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.trader('ready', which=which)}") from None
 
     def quiet(self, which: str = "a", deadline_s: float = 25.0) -> None:
         """Hold, and wait until nothing moves."""

@@ -167,8 +167,8 @@ def test_scenario_L_04_the_throttle_queue_rises_and_is_empty_again(setup: Setup)
     eventually("empty", lambda: setup.stack.number("trader_throttle_queue_depth") == 0, 60)
     posts = stack.posts(since)
     times = [line["t"] for line in posts]
-    for first in times:  # ours is 40 when an order leaves the queue, the venue's is 50 when it arrives
-        assert sum(first <= t < first + 10 for t in times) <= 50
+    for first in times:  # the limit is 40 when they go out; on their way they come closer together
+        assert sum(first <= t < first + 9 for t in times) <= 40
     ids = [line["client_order_id"] for line in posts]
     assert len(ids) == len(set(ids))
     assert deepest > 0
@@ -260,10 +260,10 @@ def test_scenario_K_02_the_user_stream_comes_back_with_growing_pauses(setup: Set
     """The venue is away for a while: connects of the user stream are 1, 2, 4, 8 s apart."""
     stack = setup.stack
     stack.kill("venue")
-    killed = time.time()
+    killed, before = time.time(), stack.said().count("user stream: CONN_")
     time.sleep(9)
     stack.start("venue")
     stack.trading(deadline_s=40)
-    tries = [line for line in setup.stack.said().splitlines() if "user stream: CONN_" in line]
-    print(f"{len(tries)} failed connects in the {time.time() - killed:.0f} s after the kill")
-    assert 2 <= len(tries) <= 6
+    tries = stack.said().count("user stream: CONN_") - before
+    print(f"{tries} failed connects in the {time.time() - killed:.0f} s after the kill")
+    assert 2 <= tries <= 6

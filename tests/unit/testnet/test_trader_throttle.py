@@ -69,13 +69,26 @@ def test_our_own_limit_leaves_room_for_cancels(tmp_path: Path) -> None:
 def test_scenario_L_04_orders_wait_in_a_queue_that_has_an_end(tmp_path: Path) -> None:
     async def scenario() -> None:
         mine = throttle(tmp_path)
-        orders = [asyncio.create_task(mine.order()) for _ in range(5)]
-        await asyncio.sleep(0)
+        begun: list[int] = []
+
+        async def order(number: int) -> None:
+            async with mine.turn():
+                begun.append(number)
+                await asyncio.sleep(60)
+
+        orders = [asyncio.create_task(order(number)) for number in range(5)]
         await asyncio.sleep(0.01)
         assert (mine.waiting, mine.full()) == (3, True)
-        assert [order.done() for order in orders] == [True, True, False, False, False]
-        for order in orders:
-            order.cancel()
+        assert begun == [0, 1]
+        orders[0].cancel()  # it never went out, so its room is the next one's
+        await asyncio.sleep(0.1)
+        assert begun == [0, 1, 2]
+        mine.message(places=True)
+        orders[1].cancel()  # it did go out
+        await asyncio.sleep(0.1)
+        assert begun == [0, 1, 2]
+        for task in orders:
+            task.cancel()
         await asyncio.gather(*orders, return_exceptions=True)
         assert (mine.waiting, mine.full()) == (0, False)
 
@@ -85,6 +98,6 @@ def test_scenario_L_04_orders_wait_in_a_queue_that_has_an_end(tmp_path: Path) ->
 def test_orders_and_cancels_have_a_rate(tmp_path: Path) -> None:
     mine = throttle(tmp_path)
     assert not mine.chatty()
-    mine.message()
-    mine.message()
+    mine.message(places=False)
+    mine.message(places=True)
     assert mine.chatty()
