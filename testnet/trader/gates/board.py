@@ -10,6 +10,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 BREAKER, REPEATS = "breaker:", "repeats:"  # gates of one symbol, of one strategy
+EVERY = "*"  # strategy
 
 
 class Board:
@@ -41,7 +42,7 @@ class Board:
 
     def reasons(self, symbol: str = "", strategy: str = "") -> list[str]:
         """Why an order must not be sent. Gates of other symbols and strategies do not count."""
-        mine = {f"{BREAKER}{symbol}", f"{REPEATS}{strategy}"}
+        mine = {BREAKER + symbol, REPEATS + strategy, REPEATS + EVERY}
         return [
             f"{gate}: {reason}" for gate, reason in self.closed.items()
             if not gate.startswith((BREAKER, REPEATS)) or gate in mine

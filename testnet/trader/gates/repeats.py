@@ -9,12 +9,10 @@ import msgspec
 
 from stormdesk.testnet.durable import CorruptError
 from stormdesk.testnet.resilience import Risk
-from stormdesk.testnet.trader.gates.board import REPEATS, Board
+from stormdesk.testnet.trader.gates.board import EVERY, REPEATS, Board
 from stormdesk.testnet.trader.gates.files import StateFile
 from stormdesk.testnet.trader.gates.people import person
 from stormdesk.testnet.trader.window import Window
-
-EVERY = "*"  # a file that cannot be read closes all strategies
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +33,7 @@ class Repeats:
             found = file.read(Document)
             self.closed = dict(found.closed) if found else {}
         except CorruptError as error:
-            self.closed = {EVERY: str(error)}
+            self.closed = {EVERY: str(error)}  # whoever was closed is not known
         for strategy, reason in self.closed.items():
             board.close(REPEATS + strategy, reason)
 

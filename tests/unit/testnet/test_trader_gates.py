@@ -246,7 +246,9 @@ def test_scenario_E_19_a_runaway_strategy_stays_closed_until_a_person_opens_it(t
         await again.reset("alice", "mix")
         assert not Repeats(StateFile(path), Board(Lines()), numbers).closed_for("mix")
         path.write_bytes(b"\0")
-        assert Repeats(StateFile(path), Board(Lines()), numbers).closed_for("anything")
+        board = Board(Lines())
+        assert Repeats(StateFile(path), board, numbers).closed_for("anything")
+        assert board.reasons("BTCUSDT", "anything")
 
     run(scenario)
 
