@@ -120,7 +120,8 @@ class Commands:
 
     async def killed(self, _: web.Request) -> web.Response:
         switch, sweep = self._trader.controls.kill_switch, self._trader.sweep
-        found = {"open_at_venue": sweep.open_at_venue, "verified": sweep.verified} if switch.state.active else {}
+        active = switch.state.active
+        found = {"open_at_venue": sweep.open_at_venue if active else None, "verified": active and sweep.verified}
         return json_response(msgspec.to_builtins(switch.state) | {"persisted": switch.persisted} | found)
 
     async def pause(self, request: web.Request) -> web.Response:
