@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 
 log = logging.getLogger("stormdesk.testnet")
 
+CANCEL_S = 0.5  # between two tries
+
 Config = TypeVar("Config", bound=msgspec.Struct)
 
 
@@ -92,11 +94,17 @@ async def until(
     stop: asyncio.Event, *loops: Coroutine[object, object, None], finish: Callable[[], Awaitable[None]] | None = None
 ) -> None:
     """Run loops until `stop` and, while they still run, `finish`; then cancel them. A loop that ends with an error ends
-    the service with it."""
+    the service with it.
+
+    A loop is cancelled until it has ended: asyncio.wait_for of Python 3.11, which clients use inside, loses a
+    cancellation that comes in the moment in which its own wait is over.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop) for loop in loops]
         await stop.wait()
         if finish is not None:
             await finish()
-        for task in tasks:
-            task.cancel()
+        while pending := [task for task in tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            await asyncio.wait(pending, timeout=CANCEL_S)
