@@ -159,6 +159,26 @@ def test_scenario_E_06_a_copy_of_the_leader_was_left_running(stack: Stack) -> No
     assert_one_sender(stack)
 
 
+def test_scenario_E_06_a_forgotten_desk_with_a_lock_of_its_own(stack: Stack) -> None:
+    """It shares the account and the database, but not Redis: PostgreSQL alone lets one of the two send at a time."""
+    before = epoch(stack, "a")
+    elsewhere = f"redis://127.0.0.1:{stack.port['redis']}/1"
+    stack.start("trader-c", redis=elsewhere)
+    stack.trading("c", deadline_s=60)
+    eventually("the desk is overtaken", lambda: "is not the newest" in stack.said(A))
+    eventually("somebody of the desk leads again", lambda: any(epoch(stack, w) > before for w in "ab"), 60)
+    end = time.monotonic() + NUMBERS["leader"]["ttl_s"]
+    while time.monotonic() < end:
+        assert stack.trader("health")["ts"]
+        time.sleep(0.25)
+    stack.kill("trader-c", signal.SIGTERM)
+    result = JUDGES["I-06"](read_cut(stack, A, B, "trader-c"))
+    assert result.verdict is Verdict.HELD, result.why
+    eventually("somebody trades", lambda: any(stack.trader("ready", which=w)["ready"] for w in "ab"), 60)
+    if leads(stack, "b"):
+        back_to_a(stack)
+
+
 def test_scenario_E_22_redis_starts_empty(stack: Stack) -> None:
     before = epoch(stack, "a")
     stack.trader("hold", "POST", "b")
