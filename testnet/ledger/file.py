@@ -6,7 +6,6 @@ All disk work runs in one thread, in order, so that a slow fdatasync never stops
 from __future__ import annotations
 
 import asyncio
-import base64
 import fcntl
 import logging
 import os
@@ -17,10 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from stormdesk.testnet import durable
-from stormdesk.testnet.ledger import chain
+from stormdesk.testnet.ledger import chain, quarantine
 
 log = logging.getLogger(__name__)
 
@@ -259,24 +256,6 @@ class Ledger:
         if reading.later:
             log.warning("ledger: %d lines of a later version are kept as they are", reading.later)
         if reading.bad:
-            self._quarantine(reading.bad)
+            quarantine.put_aside(self.path.with_suffix(".quarantine"), reading.bad)
         self.corrupt, self.later = len(reading.bad), reading.later
         self._end, self._seq, self._head = reading.whole, reading.seq, reading.head
-
-    def _quarantine(self, bad: list[chain.Bad]) -> None:
-        """Copy bad lines aside, each once. The ledger itself is evidence and stays as it is."""
-        path = self.path.with_suffix(".quarantine")
-        with path.open("a+b") as out:
-            out.seek(0)
-            known = out.read()
-            whole = set(known.splitlines())
-            if known and not known.endswith(b"\n"):  # a writer was killed
-                out.write(b"\n")
-            for line in bad:
-                log.error("ledger: bad line at offset %d: %s", line.offset, line.why)
-                raw = base64.b64encode(line.raw).decode()
-                entry = msgspec.json.encode({"offset": line.offset, "why": line.why, "raw": raw})
-                if entry not in whole:
-                    out.write(entry + b"\n")
-            out.flush()
-            os.fdatasync(out.fileno())
