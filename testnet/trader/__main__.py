@@ -35,7 +35,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     if ledger is None:
         return
     metrics = Metrics()
-    metrics.corrupt.set(ledger.corrupt)
+    metrics.corrupt.inc(ledger.corrupt)
     store = Store(config.postgres, config.instance)
     redis, bus = connect(config.redis), buses.connect(config.bus, config.stream)
     lock_file = Path(config.data_dir) / "runtime" / "leader_lock.json"

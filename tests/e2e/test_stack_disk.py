@@ -197,7 +197,7 @@ def test_scenario_S1_10_a_line_is_not_json_any_more(stack: Stack) -> None:
 
     good = len(records(stack))
     left = restart_with(stack, overwrite)
-    assert stack.metric("trader_ledger_corrupt_lines") == 1
+    assert stack.metric("trader_ledger_corrupt_lines_total") == 1
     (entry,) = (stack.data() / "ledger.quarantine").read_text().splitlines()
     assert json.loads(entry)["offset"] == left.index(b"####")
     assert stack.ledger_path().read_bytes().startswith(left), "evidence was rewritten"
@@ -236,7 +236,7 @@ def test_scenario_S1_12_the_ledger_has_empty_lines(stack: Stack) -> None:
     stack.trading(more=3)
     _, reading = chain.read(stack.ledger_path().read_bytes())
     assert (reading.breaks, reading.torn) == ([], b"")
-    assert len(reading.bad) == stack.metric("trader_ledger_corrupt_lines") <= 1  # of S1-10
+    assert len(reading.bad) == stack.metric("trader_ledger_corrupt_lines_total") <= 1  # of S1-10
 
 
 def test_scenario_S1_13_the_ledger_has_a_line_of_a_later_version(stack: Stack) -> None:
@@ -306,12 +306,12 @@ def test_scenario_S1_15_bytes_of_the_ledger_are_other_bytes(stack: Stack) -> Non
             hit.add(start)
         return bytes(damaged)
 
-    before = stack.metric("trader_ledger_corrupt_lines")
+    before = stack.metric("trader_ledger_corrupt_lines_total")
     left = restart_with(stack, flip)
     _, reading = chain.read(left)
     named = {bad.offset for bad in reading.bad}
     assert hit <= named
-    assert stack.metric("trader_ledger_corrupt_lines") == before + len(hit)
+    assert stack.metric("trader_ledger_corrupt_lines_total") == before + len(hit)
     stack.quiet()
     assert JUDGES["I-05"](read_cut(stack, TRADER)).verdict is Verdict.HELD, "put aside, each of them"
     (stack.data() / "ledger.quarantine").unlink()
