@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ccxt
 from ccxt_rest import CONFIG, SYMBOL, exchange, order
-from told import control, journal, raises, run
+from told import control, fault, journal, raises, run
 
 SMALL = {"newClientOrderId": "small"}
 
@@ -75,6 +75,32 @@ def check_no_funds() -> None:
 def check_unknown_orders_are_not_found() -> None:
     raises(ccxt.OrderNotFound, exchange.cancel_order, "12345", SYMBOL)
     raises(ccxt.OrderNotFound, exchange.fetch_order, "12345", SYMBOL)
+
+
+def check_unclear_answers() -> None:
+    """5xx says nothing about the order: these are there. The class of -1008 is what ccxt says at an address of one's own."""
+    for code, kind in (
+        ("-1001", ccxt.OperationFailed),
+        ("-1006", ccxt.OperationFailed),
+        ("-1007", ccxt.RequestTimeout),
+    ):
+        with fault("error-5xx", share="100", code=code, when="after"):
+            raises(kind, order, f"unclear{code}")
+        assert journal(f"unclear{code}") == ["REQUEST", "ACCEPTED"]
+        assert exchange.fetch_order("", SYMBOL, {"origClientOrderId": f"unclear{code}"})["status"] == "open"
+    with fault("error-5xx", share="100", code="-1008", when="before"):
+        raises(ccxt.ExchangeError, order, "overloaded")
+    assert journal("overloaded") == ["REQUEST", "REJECTED"]
+
+
+def check_a_lost_answer_is_a_timeout_and_the_order_is_there() -> None:
+    hasty = ccxt.binance({**CONFIG, "timeout": 1_000})
+    hasty.load_markets()
+    with fault("drop-response", share="100"):
+        words = (SYMBOL, "limit", "buy", 0.01, 50_000, {"newClientOrderId": "lost"})
+        raises(ccxt.RequestTimeout, hasty.create_order, *words)
+    assert hasty.fetch_order("", SYMBOL, {"origClientOrderId": "lost"})["status"] == "open"
+    exchange.cancel_all_orders(SYMBOL)
 
 
 def check_too_many_orders_are_ddos_protection() -> None:

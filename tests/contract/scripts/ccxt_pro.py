@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
+import ccxt
 import ccxt.pro
 from ccxt_rest import CONFIG, SYMBOL
-from told import WS, control, run
+from told import WS, control, fault, run
 
 
 async def with_exchange(what: Callable[[Any], Awaitable[None]]) -> None:
@@ -39,6 +40,26 @@ async def check_the_book_equals_the_venues() -> None:
         for _ in range(20):
             book = await exchange.watch_order_book(SYMBOL)
             assert same_book(book)
+
+    await with_exchange(what)
+
+
+async def check_the_book_is_right_again_after_a_gap() -> None:
+    async def what(exchange: Any) -> None:
+        await exchange.watch_order_book(SYMBOL)
+        gaps = 0
+        with fault("skip-depth", share="50"):
+            while gaps < 2:
+                try:
+                    await exchange.watch_order_book(SYMBOL)
+                except ccxt.ChecksumError:  # ccxt's word for a gap; the next call subscribes anew
+                    gaps += 1
+        for _ in range(10):
+            try:
+                assert same_book(await exchange.watch_order_book(SYMBOL))
+            except ccxt.ChecksumError:
+                gaps += 1
+        assert gaps <= 4, "a gap is not mended"
 
     await with_exchange(what)
 

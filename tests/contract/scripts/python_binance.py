@@ -8,7 +8,7 @@ from typing import Any
 
 from binance import AsyncClient, BinanceSocketManager, Client, DepthCacheManager
 from binance.exceptions import BinanceAPIException
-from told import KEY, REST, SECRET, WS, control, journal, raises, run
+from told import KEY, REST, SECRET, WS, control, fault, journal, raises, run
 
 SYMBOL = "BTCUSDT"
 for kind in (Client, AsyncClient):
@@ -90,6 +90,24 @@ async def check_the_depth_cache_equals_the_venues() -> None:
                     theirs = [[float(price), float(qty)] for price, qty in venue[side]]
                     assert mine == theirs[: len(mine)], side
                     assert len(mine) >= 10
+    finally:
+        await it.close_connection()
+
+
+async def check_the_depth_cache_is_right_again_after_a_gap() -> None:
+    it = await AsyncClient.create(KEY, SECRET)
+    try:
+        async with DepthCacheManager(it, symbol=SYMBOL, ws_interval=100) as socket:
+            await socket.recv()
+            with fault("skip-depth", at_least=3, share="50"):
+                for _ in range(10):
+                    await socket.recv()
+            for _ in range(5):  # what was skipped last is noticed with the next message
+                cache = await socket.recv()
+            venue = control(f"depth?symbol={SYMBOL}&at={socket._last_update_id}")
+            assert [list(level) for level in cache.get_bids()] == [
+                [float(price), float(qty)] for price, qty in venue["bids"]
+            ][: len(cache.get_bids())]
     finally:
         await it.close_connection()
 

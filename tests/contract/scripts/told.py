@@ -14,7 +14,8 @@ import sys
 import time
 import traceback
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 REST = os.environ.get("VENUE_REST", "http://127.0.0.1:8080")
@@ -36,6 +37,17 @@ def control(path: str, body: object = None, method: str = "") -> Any:
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         text = answer.read().decode()
     return [json.loads(line) for line in text.splitlines()] if path.startswith("journal") else json.loads(text)
+
+
+@contextmanager
+def fault(name: str, at_least: int = 1, **params: str) -> Iterator[None]:
+    """A fault of the venue while the block runs; it must have struck by then."""
+    id_ = control("faults", {"name": name, "for_s": DEADLINE_S, "seed": 1, "params": params})["id"]
+    try:
+        yield
+    finally:
+        ended = control(f"faults/{id_}", method="DELETE")
+    assert ended["hits"] >= at_least, ended
 
 
 def journal(client_order_id: str) -> list[str]:
