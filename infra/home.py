@@ -1,8 +1,8 @@
 """The local state of environments: `.stormdesk/envs/<name>/` (0700; STORMDESK_HOME moves it).
 
-environment.json (what it is), material.json (its keys), inventory.json, ssh_config, known_hosts, id_ed25519; volumes/ of
-a lab and pulumi/ of an environment that Pulumi made. All of it ends with the environment. Beside it, `inventories/`:
-what ssh reads of hosts that an `--inventory` named.
+environment.json (what it is), material.json (its keys), ca/ (its certificate authority), inventory.json, ssh_config,
+known_hosts, id_ed25519; volumes/ of a lab and pulumi/ of an environment that Pulumi made. All of it ends with the
+environment. Beside it, `inventories/`: what ssh reads of hosts that an `--inventory` named.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import msgspec
 
 from stormdesk import inventory as documents
 from stormdesk.errors import UsageError
-from stormdesk.infra import exports, keys
+from stormdesk.infra import ca, exports, keys
+from stormdesk.infra.ca import Certificate
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
 from stormdesk.infra.topology import NAME
@@ -51,6 +52,7 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     login: KeyPair
     host_keys: Mapping[str, KeyPair]
     credentials: Credentials
+    authority: Certificate | None = None  # an environment of an older version has none
 
 
 def home() -> Path:
@@ -130,11 +132,18 @@ def material(name: str, hosts: Sequence[str]) -> Material:
     if path.exists():
         old = msgspec.json.decode(path.read_bytes(), type=Material)
     else:
-        old = Material(login=keys.generate(), host_keys={}, credentials=keys.credentials())
+        authority = ca.make()
+        old = Material(
+            login=keys.generate(), host_keys={}, credentials=keys.credentials(authority), authority=authority
+        )
     host_keys = {host: old.host_keys.get(host) or keys.generate() for host in hosts}
     new = msgspec.structs.replace(old, host_keys=host_keys)
     if new != old or not path.exists():
         write(path, msgspec.json.encode(new).decode())
+    if new.authority:
+        (directory(name) / "ca").mkdir(mode=0o700, exist_ok=True)
+        write(directory(name) / "ca" / "ca.pem", new.authority.certificate)
+        write(directory(name) / "ca" / "ca.key", new.authority.key)
     return new
 
 

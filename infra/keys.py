@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stormdesk.infra.stacks import Credentials
+from stormdesk.infra import ca
+from stormdesk.infra.ca import Certificate
+from stormdesk.infra.stacks import VENUE_NAME, Credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +31,15 @@ def generate() -> KeyPair:
     return KeyPair(private=private.decode(), public=public.decode())
 
 
-def credentials() -> Credentials:
-    """New API keys of the trading account (64 letters and digits each, as exchanges give them out)."""
+def credentials(authority: Certificate) -> Credentials:
+    """New API keys of the trading account (64 letters and digits each, as exchanges give them out), and a certificate of
+    the venue that the environment's authority signs."""
+    venue = ca.issue(authority, [VENUE_NAME, "venue.market"])
     return Credentials(
         api_key=secrets.token_hex(32),
         api_secret=secrets.token_hex(32),
         guard_key=secrets.token_hex(32),
         guard_secret=secrets.token_hex(32),
+        certificate=venue.certificate,
+        certificate_key=venue.key,
     )

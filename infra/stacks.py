@@ -21,6 +21,7 @@ NETWORKS = (
 BEHIND_STORE = (Route(to="10.88.0.0/16", via="10.77.2.16"), Route(to="fd88::/64", via="fd77:0:0:2::16"))
 VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
 KAFKA = "kafka://10.77.2.17:9092"
+VENUE_NAME = "api.venue.internal"  # https on :8443, with a certificate of the environment's own authority
 REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
 MIN_SCALE, MAX_SCALE = 7, 200
 TRADERS = {"trader-a": 13, "trader-b": 14}
@@ -29,12 +30,15 @@ FEED, LEADER_KEY = "10.77.2.12", "trader:leader"
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The API keys of the trading account, the traders' and the guards'; made per environment, never kept in the repository."""
+    """The API keys of the trading account, the traders' and the guards', and the venue's certificate (PEM; "" is no TLS);
+    made per environment, never kept in the repository."""
 
     api_key: str
     api_secret: str
     guard_key: str = ""
     guard_secret: str = ""
+    certificate: str = ""
+    certificate_key: str = ""
 
 
 def core(credentials: Credentials, seed: int = 1) -> Topology:
@@ -56,7 +60,7 @@ def full(credentials: Credentials, seed: int = 1) -> Topology:
 
 def _stack(name: str, bus: str, credentials: Credentials, seed: int) -> Topology:
     hosts = (
-        _host("venue", "venue", 11, ("mgmt", "market")),
+        _venue_host(),
         _host("feed", "feed", 12, ("mgmt", "market", "core")),
         *(_host(name, "trader", number, ("mgmt", "market", "core"), BEHIND_STORE) for name, number in TRADERS.items()),
         _host("ops", "ops", 15, ("mgmt", "core")),
@@ -127,6 +131,13 @@ def _host(name: str, role: str, number: int, networks: Sequence[str], routes: Se
     return Host(name=name, role=role, placements=places, routes=routes)
 
 
+def _venue_host() -> Host:
+    """The venue is called by a name of its own on the market, as an exchange is."""
+    host = _host("venue", "venue", 11, ("mgmt", "market"))
+    places = [replace(p, aliases=(VENUE_NAME,)) if p.network == "market" else p for p in host.placements]
+    return replace(host, placements=tuple(places))
+
+
 def _place(network: str, number: int, interface: str) -> Placement:
     """Host `number` of a network: 10.77.1.13/24 and fd77:0:0:1::13/64 (the same digits, read as hex in IPv6)."""
     net = next(n for n in NETWORKS if n.name == network)
@@ -163,7 +174,11 @@ def _venue(credentials: Credentials, seed: int) -> Service:
         "more_keys": {credentials.guard_key: credentials.guard_secret},
     }
     config = {"control": "10.77.0.11:8081", "seed": seed, "symbols": SYMBOLS, "accounts": [account]}
-    return _ours("venue", "venue", {"http": 8080, "control": 8081}, config)
+    ports = {"http": 8080, "control": 8081}
+    if credentials.certificate:
+        tls = {"listen": "0.0.0.0:8443", "certificate": credentials.certificate, "key": credentials.certificate_key}
+        config, ports = {**config, "tls": tls}, {**ports, "https": 8443}
+    return _ours("venue", "venue", ports, config)
 
 
 def _feeder(bus: str) -> Service:

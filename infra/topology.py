@@ -46,12 +46,14 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """A host's place on one network. Addresses carry their prefix length, e.g. `10.77.1.11/24`."""
+    """A host's place on one network. Addresses carry their prefix length, e.g. `10.77.1.11/24`. `aliases` are more names
+    of it in everybody's /etc/hosts."""
 
     network: str
     interface: str
     address: str
     address6: str
+    aliases: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from pathlib import Path
+
+from aiohttp import web
 
 from stormdesk.testnet.service import every, log, serve, start, write_pidfile
 from stormdesk.testnet.venue.control import control_app
 from stormdesk.testnet.venue.desk import Desk
-from stormdesk.testnet.venue.keys import Config
+from stormdesk.testnet.venue.keys import Config, Tls
 from stormdesk.testnet.venue.rest import venue_app
 
 TICK_S = 0.1  # the fast streams speak this often
@@ -16,7 +20,11 @@ TICK_S = 0.1  # the fast streams speak this often
 
 async def run(config: Config, stop: asyncio.Event) -> None:
     desk = Desk(config)
-    runners = [await serve(control_app(desk), config.control), await serve(venue_app(desk), config.listen)]
+    public = await serve(venue_app(desk), config.listen)
+    runners = [await serve(control_app(desk), config.control), public]
+    if config.tls:
+        host, _, port = config.tls.listen.rpartition(":")
+        await web.TCPSite(public, host, int(port), reuse_address=True, ssl_context=tls_of(config.tls)).start()
     write_pidfile(Path(config.pidfile))
     log.info("venue: open on %s, control on %s, journal at line %d", config.listen, config.control, desk.journal.seq)
     while await every(stop, TICK_S):
@@ -25,6 +33,17 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     for runner in runners:
         await runner.cleanup()
     desk.journal.close()
+
+
+def tls_of(tls: Tls) -> ssl.SSLContext:
+    """The TLS of a server. OpenSSL reads certificates from files only: this one is in memory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with os.fdopen(os.memfd_create("certificate"), "w") as file:
+        file.write(tls.certificate + tls.key)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+    return context
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from stormdesk.infra import ca
 
 SCRIPTS = Path(__file__).parent / "scripts"
 CHECKS_S = 120.0
@@ -37,6 +39,10 @@ def venue(home: Path, **config: Any) -> Iterator[int]:
         "listen": "127.0.0.1:8080", "control": "127.0.0.1:8081", "data_dir": str(home / "venue"),
         "pidfile": str(home / "venue.pid"), "seed": 7, "symbols": ["BTCUSDT", "ETHUSDT"], "accounts": [ACCOUNT], **config,
     }  # fmt: skip
+    authority = ca.make()
+    (home / "ca.pem").write_text(authority.certificate)
+    server = ca.issue(authority, ["api.venue.internal"])
+    document["tls"] = {"listen": "127.0.0.1:8443", "certificate": server.certificate, "key": server.key}
     (home / "venue.json").write_text(json.dumps(document))
     (home / "hosts").write_text("127.0.0.1 localhost api.venue.internal\n")
     command = [sys.executable, "-m", "stormdesk.testnet.venue", "--config", str(home / "venue.json")]
@@ -51,12 +57,13 @@ def venue(home: Path, **config: Any) -> Iterator[int]:
         process.wait(15)
 
 
-def checks(pid: int, python: Path, script: str, environment: Mapping[str, str]) -> dict[str, str]:
+def checks(pid: int, home: Path, python: Path, script: str) -> dict[str, str]:
     """Run a script beside the venue; by the name of each of its checks what went wrong, "" when nothing."""
     words = [*ENTER, str(pid), str(python), str(SCRIPTS / f"{script}.py")]
     known = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "API_KEY": KEY, "API_SECRET": SECRET}
+    known["REQUESTS_CA_BUNDLE"] = str(home / "ca.pem")
     with tempfile.TemporaryFile("w+") as out:
-        with subprocess.Popen(words, env={**known, **environment}, stdout=out, stderr=subprocess.STDOUT) as process:
+        with subprocess.Popen(words, env=known, stdout=out, stderr=subprocess.STDOUT) as process:
             with contextlib.suppress(subprocess.TimeoutExpired):  # then the checks that it did not come to fail
                 process.wait(CHECKS_S)
             process.kill()

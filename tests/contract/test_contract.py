@@ -26,6 +26,7 @@ PLAYS = (
     Play("ccxt_rest", "ccxt"),
     Play("ccxt_errors", "ccxt", {"limits": {"orders_per_10s": 20}}),
     Play("ccxt_pro", "ccxt"),
+    Play("ccxt_tls", "ccxt"),
     Play("python_binance", "python-binance"),
     Play("binance_connector", "binance-connector"),
     Play("sdk_spot", "binance-sdk-spot"),
@@ -46,8 +47,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Play], Mappin
     def of(play: Play) -> Mapping[str, str]:
         if play.script not in known:
             python = clients.python_of(play.client)
-            with stage.venue(tmp_path_factory.mktemp(play.script), **play.config) as pid:
-                known[play.script] = stage.checks(pid, python, play.script, {})
+            home = tmp_path_factory.mktemp(play.script)
+            with stage.venue(home, **play.config) as pid:
+                known[play.script] = stage.checks(pid, home, python, play.script)
         return known[play.script]
 
     return of

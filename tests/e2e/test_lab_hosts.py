@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -17,7 +18,7 @@ import pytest
 import stormdesk
 from stormdesk.drive.commands import exported, one_host
 from stormdesk.errors import ConnectFailed, UsageError
-from stormdesk.infra import access, dialing, existing, home
+from stormdesk.infra import access, ca, dialing, existing, home
 from stormdesk.infra.backends.lab import cgroup
 from stormdesk.infra.status import HostStatus
 from stormdesk.inventory import Inventory
@@ -67,6 +68,19 @@ def test_plain_ssh_reaches_every_host_and_the_services_run(lab: str, inventory: 
         20,
         "all services listen",
     )
+
+
+def test_the_venue_speaks_tls_by_its_name_with_a_certificate_of_the_environments_authority(lab: str, run: Run) -> None:
+    authority = Path(home.home(), "envs", lab, "ca", "ca.pem").read_text()
+    ask = (
+        "import ssl, sys, urllib.request\n"
+        "tls = ssl.create_default_context(cadata=sys.argv[1])\n"
+        "print(urllib.request.urlopen('https://api.venue.internal:8443/api/v3/ping', timeout=10, context=tls).read())"
+    )
+    done = run("trader-a", f"python3 -c {shlex.quote(ask)} {shlex.quote(authority)}")
+    assert done.stdout == "b'{}'\n", done
+    stranger = run("trader-a", f"python3 -c {shlex.quote(ask)} {shlex.quote(ca.make().certificate)}")
+    assert "CERTIFICATE_VERIFY_FAILED" in stranger.stderr
 
 
 def test_a_wrong_host_key_is_refused(lab: str, run: Run, tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def _hosts(topology: Topology) -> str:
     for host in topology.hosts:
         for place in sorted(host.placements, key=lambda p: p.network not in controlled):
             names = f"{host.name}.{place.network}" + (f" {host.name}" if place.network in controlled else "")
+            names = " ".join([names, *place.aliases])
             lines += [f"{a.partition('/')[0]} {names}" for a in (place.address, place.address6)]
     return "\n".join(lines) + "\n"
 
