@@ -495,6 +495,18 @@ def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
 
 
 @command(
+    effect="measure the suite {suite} on this machine",
+    hint="--suite stack",
+    help={"suite": "stack: the venue's orders a second, an order's way to its ack, the cost of fsync beside them"},
+)
+def bench(_: Context, suite: str = "stack") -> int:
+    """Measure; nothing is asserted."""
+    from stormdesk.drive import develop
+
+    return develop.bench(suite)
+
+
+@command(
     name="contract",
     effect="install ccxt, python-binance and Binance's own clients in environments of their own, let them trade on the venue",
 )
@@ -532,4 +544,4 @@ ns.add_collection(
         *(stack_pause, stack_resume, stack_abort),
     )
 )
-ns.add_collection(Collection("dev", dev_check, crashtest, contract, soak))
+ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, soak))

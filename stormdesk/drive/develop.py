@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stormdesk.drive.show import Show
-from stormdesk.errors import ExitCode, RefusedError
+from stormdesk.errors import ExitCode, RefusedError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST: Mapping[str, tuple[str, ...]] = {
@@ -17,6 +17,7 @@ FAST: Mapping[str, tuple[str, ...]] = {
     "types": ("mypy", "--no-error-summary"),
     "tests": ("pytest", "-q", "-m", "not lab", "tests/unit", "tests/shell"),
 }
+BENCHES: Mapping[str, tuple[str, ...]] = {"stack": ("tests.bench.venue", "tests.bench.trader")}
 DEADLINE_S = 300.0
 
 
@@ -29,6 +30,13 @@ def check(show: Show) -> int:
 def crashtest(kills: int, seed: int) -> int:
     """Kill the controller of real runs `kills` times, at every step. 0 when every host healed, else 1."""
     return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed))
+
+
+def bench(suite: str) -> int:
+    """Measure a suite; nothing is asserted. Raises UsageError for a suite that does not exist."""
+    if suite not in BENCHES:
+        raise UsageError(f"--suite {suite}: there is: {', '.join(BENCHES)}. For example: --suite stack")
+    return max(_through(module) for module in BENCHES[suite])
 
 
 def contract() -> int:

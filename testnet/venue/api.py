@@ -49,10 +49,11 @@ class Operation:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer, with the headers that go with it."""
+    """An answer, with the headers that go with it; `changed`: the journal must be on the disk before it is given."""
 
     document: object
     headers: Mapping[str, str] = field(default_factory=dict)
+    changed: bool = False
 
 
 def _fixed(weight: int) -> Weight:
@@ -144,6 +145,7 @@ class Api:
             raise
         if operation.changes:
             self._desk.commit()
+            reply.changed = True
         return reply
 
     def note_throttled(self, error: ThrottledError, account: str, remote: str) -> None:

@@ -52,6 +52,8 @@ class Rest:
             return await self._socket(request)
         ask = await self._read(request)
         reply = self._api.answer(ask)
+        if reply.changed:
+            await self._desk.journal.synced()
         response = json_response(reply.document)
         response.headers.update(reply.headers)
         return response
@@ -73,25 +75,34 @@ class Rest:
 
     async def _read(self, request: web.Request) -> Ask:
         """The request with the parameters of query and body together: clients put them in either."""
-        raw = request.rel_url.raw_query_string
-        body = ""
+        body = b""
         if request.body_exists:
             try:
                 async with asyncio.timeout(self._desk.rules.request_s):
-                    body = (await request.read()).decode()
+                    body = await request.read()
             except TimeoutError:
                 raise web.HTTPRequestTimeout from None
-            except UnicodeDecodeError:
-                self._desk.bad_input["encoding"] += 1
-                raise errors.illegal("body") from None
-        return Ask(
-            request.method, request.path, _form(raw) | _form(body), request.headers.get("X-MBX-APIKEY", ""),
-            signing.without_signature(raw) + signing.without_signature(body), request.remote or "",
-        )  # fmt: skip
+        query, key = request.rel_url.raw_query_string, request.headers.get("X-MBX-APIKEY", "")
+        try:
+            return ask_of(request.method, request.path, query, body, key, request.remote or "")
+        except UnicodeError:
+            self._desk.bad_input["encoding"] += 1
+            raise errors.illegal("body") from None
+
+
+def ask_of(method: str, path: str, query: str, body: bytes, api_key: str, remote: str) -> Ask:
+    """A request as the Api takes it. Raises UnicodeError when query or body are no text."""
+    query.encode()
+    text = body.decode()
+    payload = signing.without_signature(query) + signing.without_signature(text)
+    return Ask(method, path, _form(query) | _form(text), api_key, payload, remote)
 
 
 def _form(text: str) -> dict[str, str]:
-    return dict(parse_qsl(text, keep_blank_values=True, errors="replace")) if text else {}
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    pairs = (part.partition("=") for part in text.split("&") if part)  # most requests: nothing to decode
+    return {name: value for name, _, value in pairs}
 
 
 def venue_app(desk: Desk) -> web.Application:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from stormdesk.testnet.venue import errors
-from stormdesk.testnet.venue.api import Api, Ask
+from stormdesk.testnet.venue.api import Api, Ask, Reply
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.params import whole
@@ -61,6 +62,7 @@ class WsApi:
         self._desk = desk
         self._api = api
         self._sessions: dict[Client, str] = {}
+        self._later: set[asyncio.Task[None]] = set()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         client = Client(request, self._desk.rules, self._desk.hub.dropped, per_s=0, wrapped=False, api=True)
@@ -84,10 +86,21 @@ class WsApi:
                 stamp = int(self._desk.now() * 1000)
                 refusal["data"] = {"serverTime": stamp, "retryAfter": int(error.until * 1000)}
             self._say(client, asked.id, error.status, {"error": refusal})
+            return
+        if isinstance(result, Reply) and result.changed:
+            task = asyncio.create_task(self._say_synced(client, asked.id, result.document))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
         else:
-            self._say(client, asked.id, 200, {"result": result})
+            document = result.document if isinstance(result, Reply) else result
+            self._say(client, asked.id, 200, {"result": document})
             if asked.method.startswith("userDataStream.subscribe"):
                 self._desk.users.greet(client)
+
+    async def _say_synced(self, client: Client, id_: int | str | None, document: object) -> None:
+        """Answer when the journal is on the disk."""
+        await self._desk.journal.synced()
+        self._say(client, id_, 200, {"result": document})
 
     def _say(self, client: Client, id_: int | str | None, status: int, what: Mapping[str, Any]) -> None:
         used = self._desk.limits.used(client.remote, time.time())
@@ -101,7 +114,7 @@ class WsApi:
         session = self._sessions.get(client, "")
         ask = Ask(method, f"/api/v3/{path}", params, params.get("apiKey", ""), payload, client.remote, session=session)
         if method:
-            return self._api.answer(ask).document
+            return self._api.answer(ask)
         self._charge(ask)
         match asked.method:
             case "session.logon":
