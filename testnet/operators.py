@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from stormdesk.testnet.service import json_response
+from stormdesk.testnet.trader.gates.people import NotAPersonError, person
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -21,17 +22,16 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def ordered(act: Callable[[Order, web.Request], Awaitable[web.Response]]) -> Handler:
-    """A handler for an Order. 403 from elsewhere, 400 without a name."""
+    """A handler for an Order. 403 from elsewhere, 400 without the name of a person."""
 
     async def handler(request: web.Request) -> web.Response:
         if not ip_address(request.remote or "0.0.0.0").is_loopback:  # noqa: S104  nobody
             return json_response({"error": "only from this host"}, 403)
         try:
             order = msgspec.json.decode(await request.read(), type=Order)
-        except msgspec.DecodeError as error:
+            person(order.by)
+        except (msgspec.DecodeError, NotAPersonError) as error:
             return json_response({"error": str(error)}, 400)
-        if not order.by.strip():
-            return json_response({"error": "by: say who you are"}, 400)
         return await act(order, request)
 
     return handler
