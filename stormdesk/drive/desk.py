@@ -19,6 +19,7 @@ SETTLE_S = 15.0  # until what was told to a service shows
 PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
 RESTART_S = 40.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
 LOOK_S = 0.3
+GIVEN_UP = ("FAILSAFE", "NOTIFY")
 HTTP = ("feeder", "trader", "guard", "orchestrator", "prober", "venue")
 
 
@@ -90,73 +91,57 @@ def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report
     """Pull or reset the kill switch of every trader; where the trader is dead its host's guard does it, with a key of its own."""
     if on == off:
         raise UsageError("stack.kill-switch needs either --on or --off")
-    services, order = Services(pool), _order(by, reason or "kill switch")
+    services, order = Services(pool), _order(by, reason)
     hosts = services.hosts("trader")
-    path = "/execution/kill-switch/" + ("activate" if on else "reset")
-    told = services.post("trader", path, order if on else {"by": by}, hosts, PULL_S)
-    dead = [host for host, answer in told.items() if not answer.ok] if on else hosts
-    way = "/kill-switch" if on else "/kill-switch/reset"
-    guards = services.post("guard", way, order, dead, PULL_S) if dead else {}
-    lines, good = [], []
-    for host in hosts:
-        trader, guard = told[host], guards.get(host)
-        if on:
-            seen = _seen(services, host) if trader.ok else (guard.document.get("venue") or {}) if guard else {}
-            good.append(bool(seen.get("verified")))
-            who = "trader" if trader.ok else f"guard (the trader: {trader.why})"
-            open_orders = seen.get("open_at_venue", "unknown")
-            lines.append(f"{host}: pulled by the {who}; open at the venue: {open_orders}, verified: {good[-1]}")
-        else:
-            good.append(trader.ok and guard is not None and guard.ok)
-            lines.append(f"{host}: " + ("reset" if good[-1] else f"NOT reset: {_first_no(trader, guard)}"))
-    return Report(
-        ExitCode.HELD if all(good) else ExitCode.VIOLATED,
-        tuple(lines),
-        {"on": on, "hosts": dict(zip(hosts, good, strict=True))},
-    )
+    ended = _pulled(services, hosts, order) if on else _released(services, hosts, order)
+    lines = [f"{host}: {why}" for host, (_, why) in ended.items()]
+    good = {host: fine for host, (fine, _) in ended.items()}
+    return Report(ExitCode.HELD if all(good.values()) else ExitCode.VIOLATED, tuple(lines), {"on": on, "hosts": good})
 
 
 def clear_failsafe(pool: Pool, by: str, hosts: Sequence[str]) -> Report:
     """Take hosts out of FAILSAFE: orders are allowed again, and what is dead is restarted anew."""
     services, order = Services(pool), _order(by)
     found = services.get("guard", "/stage", services.hosts("guard", hosts))
-    stuck = [host for host, answer in found.items() if answer.document.get("stage") in ("FAILSAFE", "NOTIFY")]
+    silent = {host: answer.why for host, answer in found.items() if not answer.ok}
+    stuck = [host for host, answer in found.items() if answer.document.get("stage") in GIVEN_UP]
     told = services.post("guard", "/clear-failsafe", order, stuck, PULL_S) if stuck else {}
-    after = services.get("guard", "/health_v2", stuck) if stuck else {}
-    good = {
-        host: told[host].ok and services.get("guard", "/stage", [host])[host].document.get("stage") != "FAILSAFE"
-        for host in told
-    }
+    after = services.get("guard", "/stage", stuck) if stuck else {}
+    good = {h: told[h].ok and after[h].ok and after[h].document.get("stage") not in GIVEN_UP for h in stuck}
     lines = [f"{host}: {'cleared' if good[host] else 'NOT cleared: ' + told[host].why}" for host in stuck]
-    lines += [f"{host}: no answer: {a.why}" for host, a in found.items() if not a.ok]
+    lines += [f"{host}: no answer: {why}" for host, why in silent.items()]
     codes = [ExitCode.HELD if fine else ExitCode.VIOLATED for fine in good.values()]
-    codes += [ExitCode.REFUSED for answer in found.values() if not answer.ok]
-    document = {"cleared": good, "health": {host: answer.document for host, answer in after.items()}}
-    return Report(ExitCode.worst(*codes), tuple(lines) or ("no host is in FAILSAFE",), document)
+    codes += [ExitCode.REFUSED for _ in silent]
+    return Report(ExitCode.worst(*codes), tuple(lines) or ("no host is in FAILSAFE",), {"cleared": good})
 
 
 def reset_breakers(pool: Pool, symbol: str) -> Report:
     """Close the circuit breakers of all traders, of one symbol or of all."""
     services = Services(pool)
-    told = services.post(
-        "trader", "/execution/breakers/reset", {"symbol": symbol} if symbol else {}, services.hosts("trader")
-    )
-    return _told(told, "breakers closed")
+    word = {"symbol": symbol} if symbol else {}
+    told = services.post("trader", "/execution/breakers/reset", word, services.hosts("trader"))
+    lines, codes = [], [ExitCode.HELD]
+    for host, answer in told.items():
+        states = {s: state for s, state in answer.document.items() if not symbol or s == symbol}
+        closed = answer.ok and bool(states) and set(states.values()) == {"CLOSED"}
+        lines.append(f"{host}: {'closed: ' + ', '.join(sorted(states)) if closed else 'NOT closed: ' + answer.why}")
+        codes.append(ExitCode.HELD if closed else ExitCode.VIOLATED if answer.status else ExitCode.REFUSED)
+    return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {h: answer.document for h, answer in told.items()}})
 
 
 def pause(pool: Pool, by: str, reason: str) -> Report:
     """No new orders from now on, at any trader, until somebody resumes."""
-    return _desk(pool, "/pause", _order(by, reason), "paused", bool)
+    return _desk(pool, "/pause", _order(by, reason), "paused", _paused)
 
 
 def resume(pool: Pool, by: str) -> Report:
     """Trade again; with that every alert is answered. Kill switches are reset on their own."""
-    return _desk(pool, "/resume", _order(by), "resumed", lambda reasons: not reasons)
+    return _desk(pool, "/resume", _order(by), "resumed", lambda page: not _paused(page))
 
 
 def abort(pool: Pool, by: str, reason: str) -> Report:
     """Pause, and pull every trader's kill switch."""
-    return _desk(pool, "/abort", _order(by, reason), "aborted", bool)
+    return _desk(pool, "/abort", _order(by, reason), "aborted", lambda page: _paused(page) and _killed(page))
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
@@ -168,7 +153,9 @@ def _order(by: str, reason: str = "") -> Mapping[str, str]:
     return {"by": by, "reason": reason} if reason else {"by": by}
 
 
-def _desk(pool: Pool, path: str, order: Mapping[str, str], word: str, wanted: Callable[[list[str]], bool]) -> Report:
+def _desk(
+    pool: Pool, path: str, order: Mapping[str, str], word: str, wanted: Callable[[Mapping[str, Any]], bool]
+) -> Report:
     """Tell the orchestrator, then wait until every trader that answers says so."""
     services = Services(pool)
     told = _only(services.post("orchestrator", path, order, services.hosts("orchestrator")))
@@ -177,25 +164,58 @@ def _desk(pool: Pool, path: str, order: Mapping[str, str], word: str, wanted: Ca
     traders, until = services.hosts("trader"), time.monotonic() + SETTLE_S
     while True:
         pages = {h: a.document for h, a in services.get("trader", "/health", traders).items()}
-        left = [host for host, page in pages.items() if page and not wanted(_pauses(page))]
+        left = [host for host, page in pages.items() if page and not wanted(page)]
         if not left or time.monotonic() > until:
             break
         time.sleep(LOOK_S)
-    lines = [
-        f"{host}: {'no answer' if not page else 'NOT ' + word if host in left else word}"
-        for host, page in pages.items()
-    ]
+    lines = [f"{h}: {'no answer' if not page else 'NOT ' + word if h in left else word}" for h, page in pages.items()]
     return Report(
         ExitCode.VIOLATED if left else ExitCode.HELD, tuple(lines), {"done": not left, "state": told.document}
     )
 
 
-def _pauses(page: Mapping[str, Any]) -> list[str]:
-    """Why a trader is paused by command; other gates are closed for reasons of their own."""
-    return [reason for reason in (page.get("paused") or {}).get("reasons", ()) if str(reason).startswith("pause")]
+def _paused(page: Mapping[str, Any]) -> bool:
+    """Is a trader paused by command? Its other gates are closed for reasons of their own."""
+    return any(str(reason).startswith("pause:") for reason in (page.get("paused") or {}).get("reasons", ()))
 
 
-def _seen(services: Services, host: str) -> Mapping[str, Any]:
+def _killed(page: Mapping[str, Any]) -> bool:
+    return bool((page.get("kill_switch") or {}).get("active"))
+
+
+def _pulled(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
+    told = services.post("trader", "/execution/kill-switch/activate", order, hosts, PULL_S)
+    dead = [host for host, answer in told.items() if not answer.ok]
+    guards = services.post("guard", "/kill-switch", order, dead, PULL_S) if dead else {}
+    ended = {}
+    for host in hosts:
+        if host in guards:
+            who, seen = f"guard (the trader: {told[host].why})", guards[host].document.get("venue") or {}
+        else:
+            who, seen = "trader", _swept(services, host)
+        verified = bool(seen.get("verified"))
+        ended[host] = (
+            verified,
+            f"pulled by the {who}; open at the venue: {seen.get('open_at_venue', 'unknown')}, verified: {verified}",
+        )
+    return ended
+
+
+def _released(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
+    answers = [
+        services.post("trader", "/execution/kill-switch/reset", order, hosts),
+        services.post("guard", "/kill-switch/reset", order, hosts, PULL_S),
+    ]
+    after = services.get("trader", "/execution/kill-switch/status", hosts)
+    ended = {}
+    for host in hosts:
+        no = next((told[host].why for told in answers if not told[host].ok), "")
+        active = after[host].document.get("active", True)
+        ended[host] = (not no and not active, f"NOT reset: {no or after[host].why}" if no or active else "reset")
+    return ended
+
+
+def _swept(services: Services, host: str) -> Mapping[str, Any]:
     """A trader's kill switch, once it has seen that nothing is open at the venue, or the time is over."""
     until = time.monotonic() + SETTLE_S
     while True:
@@ -218,16 +238,6 @@ def _restart(pool: Pool, host: str, service: str) -> str:
         if answer.ok or time.monotonic() > until:
             return "" if answer.ok else answer.why
         time.sleep(LOOK_S)
-
-
-def _told(told: Mapping[str, Answer], word: str) -> Report:
-    lines = [f"{host}: {word if answer.ok else 'NOT ' + word + ': ' + answer.why}" for host, answer in told.items()]
-    codes = [ExitCode.HELD if a.ok else ExitCode.VIOLATED if a.status else ExitCode.REFUSED for a in told.values()]
-    return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {host: answer.ok for host, answer in told.items()}})
-
-
-def _first_no(*answers: Answer | None) -> str:
-    return next((answer.why for answer in answers if answer is not None and not answer.ok), "no answer")
 
 
 def _runs(pool: Pool, service: str) -> bool:

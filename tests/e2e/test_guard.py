@@ -300,6 +300,20 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
     assert lab.sh("trader-b", "ls /var/lib/trading/guard | grep -c STOP || true") == "0"
 
 
+def test_an_abort_pauses_and_pulls_and_is_lifted_in_two_steps(lab: Lab) -> None:
+    try:
+        report = desk.abort(lab.pool, "alice", "drill")
+        assert report.exit_code is ExitCode.HELD, report.lines
+        began = time.time()
+        assert desk.resume(lab.pool, "alice").exit_code is ExitCode.HELD
+        time.sleep(2)
+        assert [t for t in lab.accepted() if t > began] == []  # the kill switches are still on
+    finally:
+        desk.resume(lab.pool, "alice")
+        report = desk.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
+    assert report.exit_code is ExitCode.HELD, report.lines
+
+
 def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_person_clears_it(lab: Lab) -> None:
     """The other trader was taken away by hand, so nobody leads: the guard has to see to what rests at the venue."""
     lab.sh("trader-b", "supervisorctl stop trader")
