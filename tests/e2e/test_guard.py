@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from stormdesk.infra import environment, existing
 from stormdesk.infra.dialing import dialer
 from stormdesk.model import Verdict
 from stormdesk.testnet import resilience
+from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 NUMBERS: dict[str, dict[str, Any]] = {
@@ -151,6 +154,12 @@ def test_scenario_H_14_what_the_guard_answers_is_what_lies_on_the_disk(lab: Lab)
         return bool(told == lies)
 
     eventually(same, 10)  # a check may come in between
+    command = [sys.executable, "-m", "invoke", "stack.health", "--env", lab.pool.inventory.environment, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {host: page["dor"] for host, page in told["hosts"].items()} == dict.fromkeys(GUARDED, True)
+    assert told["desk"]["paused"] is False
 
 
 def test_scenario_H_13_a_guard_that_is_stopped_or_killed_is_seen_from_outside(lab: Lab) -> None:
