@@ -147,9 +147,16 @@ class Guard:
         self.stages.restarted(time.monotonic(), error)
 
     async def _failsafe(self) -> None:
-        """Forbid new orders here, and cancel what rests at the venue unless another instance leads and has it in hand."""
+        """Forbid new orders here, and cancel what rests at the venue unless another instance leads and has it in hand.
+
+        Again at each check, for an order in doubt may arrive late; but once only when nobody knows who leads."""
         await self._keep("STOP.TXT", self.files.stop, self.stages.reason)
-        if self._kill is not None and await self._probes.leader() in ("", self.config.instance):
+        if self._kill is None:
+            return
+        leader = await self._probes.leader()
+        if leader is None and self.pulled is not None and self.pulled.verified:
+            return
+        if leader in (None, "", self.config.instance):
             self.pulled = await self._kill.pull(self.numbers.kill_switch.verify_s)
             if not self.pulled.verified:
                 log.error("kill switch: %s", self.pulled.error)

@@ -64,13 +64,13 @@ class Probes:
         parts = dict(zip(asked, views, strict=True))
         return Findings(process, page, error, took_ms, self._beat_age(), {"REST_API": self._rest(), **parts})
 
-    async def leader(self) -> str:
-        """The instance that holds the leader's lock, "" when nobody does or Redis does not say."""
+    async def leader(self) -> str | None:
+        """The instance that holds the leader's lock, "" when nobody does, None when Redis does not say."""
         with contextlib.suppress(*Failures):
             async with asyncio.timeout(self._deadline_s):
                 value = await self._redis.get(self._config.leader_key)
                 return (value or b"").decode().rpartition(":")[0]
-        return ""
+        return None
 
     # -- one by one ----------------------------------------------------------------------------------------------
 
