@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import signal
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -94,6 +95,19 @@ def test_scenario_E_04_a_venue_that_does_not_answer_is_never_called_empty(stack:
     assert pull(stack, 10).verified
     stack.kill("venue", signal.SIGKILL)
     assert not pull(stack, 1).verified
+
+
+def test_scenario_E_04_a_venue_that_comes_back_in_time_is_emptied(stack: Stack) -> None:
+    rest(stack, "BTCUSDT", near(stack, "BTCUSDT"), "0.01")
+    stack.pause("venue")
+    timer = threading.Timer(4, lambda: stack.resume("venue"))  # later than one question waits
+    timer.start()
+    try:
+        done = pull(stack, 20)
+    finally:
+        timer.join()
+    assert done.verified
+    assert open_orders(stack) == 0
 
 
 def test_a_key_that_the_venue_does_not_know_cancels_nothing(stack: Stack) -> None:

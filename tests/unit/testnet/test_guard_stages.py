@@ -101,6 +101,16 @@ def test_scenario_H_04_nothing_is_restarted_while_what_it_needs_is_away() -> Non
     assert run.stages.stage is Stage.OBSERVE
 
 
+def test_scenario_H_04_a_restart_cannot_be_verified_while_what_it_needs_is_away() -> None:
+    run = Run()
+    run.see(Sight.DEAD, Sight.DEAD)
+    run.see(*[Sight.BLIND] * 200)
+    run.see(*[Sight.BAD] * (int(NUMBERS.verify_s / CHECK_S) - 1))
+    assert (run.stages.stage, len(run.restarts())) == (Stage.REWIRE, 1)
+    run.see(Sight.BAD)
+    assert len(run.restarts()) == 2
+
+
 def test_scenario_H_03_failsafe_stays_until_a_person_clears_it_and_people_are_told_again() -> None:
     run = Run()
     run.until_failsafe([Sight.DEAD] * 100)
