@@ -30,13 +30,16 @@ STILL_S = 30.0
 CLOCK_S = 0.2  # between what we see and what a host writes down
 STEP_SHARE, SEEN_SHARE, FAULT_SHARE = 15 / 200, 60 / 200, 15 / 200
 
+# The same services are killed again and again: their guards must be quick, and never give up.
+PATIENT = {"guard": {"check_s": 0.5, "verify_s": 10, "backoff_s": [0.5], "attempts": 100_000}}
+
 Say = Callable[[str], None]
 
 
 @contextmanager
 def lab(name: str, say: Say) -> Iterator[Lab]:
     """A lab of our own with the core stack and bystanders on every host; down at the end."""
-    inventory = environment.up(name, "core", "lab", "direct", 3600.0, say)
+    inventory = environment.up(name, "core", "lab", "direct", 3600.0, say, PATIENT)
     try:
         pid = records.running(name)
         hosts = {host.name: host for host in hosts_of(pid)}

@@ -272,5 +272,5 @@ def test_the_project_of_the_checkout_is_the_same_program(name: str, lab_home: st
     inventory, again = script(PROJECT, name)
     assert isinstance(inventory, dict)
     assert sorted(inventory["hosts"]) == ["feed", "ops", "store", "trader-a", "trader-b", "venue"]
-    assert again == {"same": 24}
+    assert again == {"same": 28}
     assert name not in processes.labs()
