@@ -6,13 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 import aiohttp
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from stormdesk.testnet.orchestrator import state as decide
+from stormdesk.testnet.orchestrator.pages import GuardPage, TraderPage
 from stormdesk.testnet.orchestrator.state import SELF, Leader, State
 from stormdesk.testnet.orchestrator.statefile import StateFile
 from stormdesk.testnet.resilience import Configured
@@ -21,9 +22,8 @@ from stormdesk.testnet.resilience import Orchestrator as Numbers
 log = logging.getLogger(__name__)
 
 ASK_S = 2.0
-GATE = "pause: "  # how a trader's reasons begin
 Failures = (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError)
-Page = dict[str, Any]
+Page = TypeVar("Page", TraderPage, GuardPage)
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +70,8 @@ class Desk:
     async def turn(self) -> None:
         """One look at everybody, what it changes, and what they are told."""
         traders, guards = await asyncio.gather(
-            self._ask(self._config.traders, "/health"), self._ask(self._config.guards, "/health_v2")
+            self._ask(self._config.traders, "/health", TraderPage),
+            self._ask(self._config.guards, "/health_v2", GuardPage),
         )
         async with self._alone:
             await self._mend()
@@ -83,16 +84,16 @@ class Desk:
             await asyncio.to_thread(self.file.write, to(self.state))
         return self.state
 
-    def _seen(self, state: State, traders: Mapping[str, Page], guards: Mapping[str, Page]) -> State:
+    def _seen(self, state: State, traders: Mapping[str, TraderPage], guards: Mapping[str, GuardPage]) -> State:
         now = time.time()
         if self.file.defaulted:  # what the traders still know of our last pause counts more than a default
-            kept = [reason for page in traders.values() for reason in _pauses(page)]
+            kept = [reason for page in traders.values() for reason in page.pauses]
             state = decide.pause(state, SELF, kept[0], now) if kept else state
             self.file.defaulted = not traders
-        state = decide.follow(state, (leader for name, page in traders.items() if (leader := _leader(name, page))))
+        leaders = [Leader(name, page.leader.epoch) for name, page in traders.items() if page.leader.is_leader]
+        state = decide.follow(state, leaders)
         for host, page in guards.items():
-            raised = {str(alert["id"]): str(alert["text"]) for alert in page.get("alerts", [])}
-            state = decide.heed(state, host, raised, now)
+            state = decide.heed(state, host, {alert.id: alert.text for alert in page.alerts}, now)
         return decide.lose_patience(state, now, self._numbers.answer_s)
 
     async def _mend(self) -> None:
@@ -118,17 +119,17 @@ class Desk:
             self.file.state, self._behind = state, True  # goes on without a disk, and writes it when it has one
             log.error("state_bus.json: %s", error)
 
-    async def _tell(self, name: str, page: Page) -> None:
+    async def _tell(self, name: str, page: TraderPage) -> None:
         """Bring a trader to what the state says."""
-        pause, paused = self.state.pause, bool(_pauses(page))
-        if pause is not None and not paused:
+        pause = self.state.pause
+        if pause is not None and not page.pauses:
             await self._post(name, "/execution/pause", {"reason": f"{pause.by}: {pause.reason}", "by": SELF})
-        elif pause is None and paused:
+        elif pause is None and page.pauses:
             await self._post(name, "/execution/resume", {"by": SELF})
-        if self.state.aborted and not (page.get("kill_switch") or {}).get("active"):
+        if self.state.aborted and not page.kill_switch.active:
             await self._post(name, "/execution/kill-switch/activate", {"reason": "aborted", "by": SELF})
 
-    async def _post(self, name: str, path: str, document: Page) -> None:
+    async def _post(self, name: str, path: str, document: Mapping[str, str]) -> None:
         url = self._config.traders[name] + path
         limit = aiohttp.ClientTimeout(total=ASK_S)
         try:
@@ -141,26 +142,15 @@ class Desk:
                 log.error("%s: %s: %s", name, path, error or type(error).__name__)
             self._silent.add(name)
 
-    async def _ask(self, urls: Mapping[str, str], path: str) -> dict[str, Page]:
-        """The documents of those that answered."""
+    async def _ask(self, urls: Mapping[str, str], path: str, kind: type[Page]) -> dict[str, Page]:
+        """The documents of those that answered with one."""
 
         async def one(url: str) -> Page | None:
             try:
                 async with self._session.get(url + path, timeout=aiohttp.ClientTimeout(total=ASK_S)) as answer:
-                    return msgspec.json.decode(await answer.read(), type=Page)
+                    return msgspec.json.decode(await answer.read(), type=kind)
             except Failures:
                 return None
 
         pages = await asyncio.gather(*(one(url) for url in urls.values()))
         return {name: page for name, page in zip(urls, pages, strict=True) if page is not None}
-
-
-def _leader(name: str, page: Page) -> Leader | None:
-    leader = page.get("leader") or {}
-    return Leader(name, int(leader.get("epoch", 0))) if leader.get("is_leader") else None
-
-
-def _pauses(page: Page) -> list[str]:
-    """Why a trader is paused by command, which is ours to lift; its other gates are not."""
-    reasons = [str(reason) for reason in (page.get("paused") or {}).get("reasons", ())]
-    return [reason.removeprefix(GATE) for reason in reasons if reason.startswith(GATE)]

@@ -12,7 +12,10 @@ from random import Random
 import msgspec
 import pytest
 
+from stormdesk.testnet import resilience
 from stormdesk.testnet.orchestrator import state as decide
+from stormdesk.testnet.orchestrator.desk import Config, Desk
+from stormdesk.testnet.orchestrator.pages import Paused, TraderPage
 from stormdesk.testnet.orchestrator.state import Leader, State
 from stormdesk.testnet.orchestrator.statefile import StateFile
 
@@ -144,3 +147,27 @@ def test_scenario_H_06_killed_in_its_write_loop_the_file_is_always_whole(tmp_pat
             msgspec.json.decode(path.read_bytes(), type=State)
     assert (tmp_path / "state_bus.json.bak").exists()
     assert not (tmp_path / "alerts").exists()
+
+
+def desk_with(folder: Path) -> Desk:
+    config = Config(listen="", data_dir=str(folder), pidfile="", traders={}, guards={})
+    return Desk(config, resilience.load().orchestrator, StateFile(folder), None)  # type: ignore[arg-type]
+
+
+def test_scenario_H_05_a_default_takes_over_the_pause_that_the_traders_still_know(tmp_path: Path) -> None:
+    StateFile(tmp_path).write(decide.pause(LED, "alice", "drill", 1.0))
+    for name in ("state_bus.json", "state_bus.json.bak"):
+        (tmp_path / name).write_bytes(b"{")
+    desk = desk_with(tmp_path)
+    paused = TraderPage(paused=Paused(["breaker:BTCUSDT: open", "pause: alice: drill (orchestrator)"]))
+    assert desk._seen(desk.state, {}, {}).pause is None
+    assert desk._seen(desk.state, {"trader-a": paused}, {}).reasons[0] == "orchestrator: alice: drill (orchestrator)"
+    assert desk._seen(desk.state, {"trader-a": paused}, {}).pause is None  # asked once; from now on the state counts
+
+
+@pytest.mark.parametrize(
+    "page", [b"[]", b'{"leader": {"is_leader": "yes"}}', b'{"paused": {"reasons": 7}}', b'{"leader": null}']
+)
+def test_a_page_of_another_shape_is_no_page(page: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(page, type=TraderPage)
