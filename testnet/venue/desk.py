@@ -51,6 +51,7 @@ class Desk:
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
         self.weather = Weather()
+        self._ahead_s = time.time() - time.monotonic()  # read once: an instant that somebody is told stays the same
         self.users = Users(config.limits.listen_key_s, self.weather)
         self.hub = Hub(self.exchange, self.users, config.limits, self.weather)
         self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
@@ -98,7 +99,7 @@ class Desk:
         if isinstance(refusal, Refuse):
             raise ApiError(refusal.status, refusal.code, refusal.msg)
         if refusal is not None:
-            until = now + refusal.retry_after_s
+            until = refusal.until + self._ahead_s
             msg = errors.banned(until) if refusal.status == 418 else errors.TOO_EARLY_AGAIN
             raise ThrottledError(refusal.status, msg, now, until, early=refusal.early)
 

@@ -130,10 +130,10 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Throttle(msgspec.Struct, frozen=True):
-    """Answer with 429 or 418 and Retry-After. `early`: it had been told to wait already."""
+    """Answer with 429 or 418: come again at `until` (monotonic). `early`: it had been told so already."""
 
     status: int
-    retry_after_s: float
+    until: float
     early: bool
 
 

@@ -80,13 +80,17 @@ class Error5xx(Fault):
 
 
 class _Waiting(Fault):
-    """An address that was told to wait is refused until then, and remembered as early when it comes before."""
+    """An address that is told to wait is refused until then, and remembered as early when it comes before."""
 
     status: ClassVar[int]
 
     def _told(self, asked: Asked, active: Active, now: float) -> Throttle | None:
         until = active.memory.get(asked.remote, 0.0)
-        return Throttle(self.status, until - now, early=True) if now < until else None
+        return Throttle(self.status, until, early=True) if now < until else None
+
+    def _tell(self, asked: Asked, active: Active, until: float) -> Throttle:
+        active.memory[asked.remote] = until
+        return Throttle(self.status, until, early=False)
 
 
 @dataclass(frozen=True)
@@ -104,31 +108,24 @@ class RateLimit(_Waiting):
     def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
         if told := self._told(asked, active, now):
             return told
-        if not active.chance(self.share):
-            return None
-        active.memory[asked.remote] = now + self.retry_after
-        return Throttle(self.status, float(self.retry_after), early=False)
+        return self._tell(asked, active, now + self.retry_after) if active.chance(self.share) else None
 
 
 @dataclass(frozen=True)
 class Ban(_Waiting):
-    """Each address once; whoever comes back too early stays out for twice as long, as at the venue itself."""
+    """Each address is banned once, at its first request."""
 
     name: ClassVar[str] = "ban"
     title: ClassVar[str] = "Ban client addresses: 418"
     status: ClassVar[int] = 418
 
-    retry_after: Duration = field(default=Duration("5s"), metadata={"help": "length of the ban; doubles when ignored"})
+    retry_after: Duration = field(default=Duration("5s"), metadata={"help": "how long"})
 
     @override
     def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
-        early = self._told(asked, active, now)
-        lengths: dict[str, float] = active.memory.setdefault("lengths", {})
-        if asked.remote in lengths and early is None:
-            return None
-        length_s = lengths[asked.remote] = lengths[asked.remote] * 2 if early else float(self.retry_after)
-        active.memory[asked.remote] = now + length_s
-        return Throttle(self.status, length_s, early=early is not None)
+        if asked.remote not in active.memory:
+            return self._tell(asked, active, now + self.retry_after)
+        return self._told(asked, active, now)
 
 
 @dataclass(frozen=True)

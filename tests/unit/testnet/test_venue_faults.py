@@ -131,9 +131,11 @@ def test_an_offset_that_is_none_is_refused(text: str) -> None:
         Offset(text)
 
 
-def test_who_has_to_wait_is_told_how_long_still_and_a_ban_grows() -> None:
+@pytest.mark.parametrize(("name", "params"), [("ban", {}), ("rate-limit", {"share": "100"})])
+def test_who_comes_too_early_is_told_the_same_instant(name: str, params: dict[str, str]) -> None:
     weather = Weather()
-    weather.begin("b", faults.make("ban", {"retry_after": "4s"}), 60, 1, 0.0)
-    told = [weather.refusal(READ, now) for now in (0.0, 1.0, 2.0, 18.1)]
-    assert [(t.retry_after_s, t.early) for t in told if t] == [(4.0, False), (8.0, True), (16.0, True)]  # type: ignore[union-attr]
-    assert told[-1] is None
+    weather.begin("b", faults.make(name, {"retry_after": "4s", **params}), 60, 1, 0.0)
+    told = [weather.refusal(READ, now) for now in (0.0, 1.0, 3.9)]
+    assert [(t.until, t.early) for t in told if t] == [(4.0, False), (4.0, True), (4.0, True)]  # type: ignore[union-attr]
+    again = weather.refusal(READ, 4.0)
+    assert again is None if name == "ban" else again.until == 8.0  # type: ignore[union-attr]
