@@ -3,15 +3,13 @@ twice, and trading goes on. The storm of test_storm.py has the others too."""
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.stack_cut import assert_exact
 from tests.e2e.stack_harness import Stack, eventually, get, home_for_nobody
 from tests.e2e.storm import IMPORTANT, Survived
-from tests.e2e.test_stack_trades import assert_exact
 
 
 @pytest.fixture(scope="module")
@@ -29,38 +27,19 @@ def shared() -> Iterator[Stack]:
 def stack(shared: Stack) -> Stack:
     """The stack, trading in fine weather."""
     for active in get(shared.url("control", "faults"))["active"]:
-        end(shared, active["id"])
+        shared.fault_over(active["id"])
     shared.trader("resume", "POST")
     shared.trading(more=3, deadline_s=60)
     return shared
 
 
-def begin(stack: Stack, name: str, params: dict[str, str]) -> str:
-    body = json.dumps({"name": name, "for_s": 60, "seed": 7, "params": params}).encode()
-    with urllib.request.urlopen(stack.url("control", "faults"), data=body, timeout=5) as answer:  # noqa: S310
-        return str(json.load(answer)["id"])
-
-
-def end(stack: Stack, id_: str) -> int:
-    """Take a fault out; how often it struck."""
-    return int(get(stack.url("control", f"faults/{id_}"), "DELETE")["hits"])
-
-
-def hits(stack: Stack, id_: str) -> int:
-    return int(get(stack.url("control", f"faults/{id_}"))["hits"])
-
-
-@pytest.mark.parametrize("one", IMPORTANT, ids=lambda one: one.scenario)
+@pytest.mark.parametrize("one", IMPORTANT, ids=lambda one: f"scenario_{one.scenario}")
 def test_the_stack_survives(stack: Stack, one: Survived) -> None:
-    name, params, often = one.name, dict(one.params), one.often
     pid = stack.processes["trader-a"].pid
-    id_ = begin(stack, name, params)
-    try:
-        eventually(f"{often} hits of {name}", lambda: hits(stack, id_) >= often, 45)
-    finally:
-        struck = end(stack, id_)
+    fault = stack.fault(one.name, 60, **one.params)
+    eventually(f"{one.often} hits of {one.name}", lambda: stack.hits(fault) >= one.often, 45)
+    print(f"{one.name}: {stack.fault_over(fault)} hits")
     stack.trading(more=5, deadline_s=60)
     assert_exact(stack)
     assert stack.processes["trader-a"].poll() is None
     assert stack.processes["trader-a"].pid == pid
-    print(f"{name}: {struck} hits")
