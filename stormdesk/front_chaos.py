@@ -37,6 +37,7 @@ COMMON: Mapping[str, tuple[object, str]] = {
 }
 VENUE: Mapping[str, tuple[object, str]] = {
     "seed": (Seed(0), "of its choices; the same seed gives the same decisions"),
+    "rto": (Duration("150s"), "how long the stack may take to trade again; a breaker that opened takes 120s of it"),
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
 KINDS: Mapping[str, type[Value]] = {"ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount}

@@ -67,6 +67,24 @@ def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         os.environ["STORMDESK_HOME"] = before
 
 
+BRISK = {  # of testnet/resilience.yaml, for tests that break the venue many times
+    "breaker": {"open_s": 3},
+    "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
+    "reconcile": {"interval_s": 5},
+    "balance": {"max_age_s": 5},
+    "retry": {"cap_s": 2},
+}
+
+
+@pytest.fixture(scope="session")
+def brisk_lab(lab_home: str) -> Iterator[str]:
+    """As `lab`, with timers that are short; which is printed. Leave it as you found it."""
+    name = f"brisk-{os.getpid()}"
+    environment.up(name, "core", "lab", "direct", 3600.0, print, BRISK)
+    yield name
+    environment.down(name, print)
+
+
 @pytest.fixture(scope="session")
 def lab(lab_home: str) -> Iterator[str]:
     """The name of an environment with the core stack, up for the whole session. Leave it as you found it."""

@@ -40,17 +40,22 @@ def attack_venue(name: str, values: Mapping[str, Any]) -> int:
     """Run one of the venue's own faults, on the host that the venue is on."""
     from stormdesk.venue import host_of, runnable
 
-    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
+    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),), float(values["rto"]))
 
 
-def _attack(fault: type[Fault], values: Mapping[str, Any], hosts: Callable[[Inventory, int], tuple[str, ...]]) -> int:
+def _attack(
+    fault: type[Fault],
+    values: Mapping[str, Any],
+    hosts: Callable[[Inventory, int], tuple[str, ...]],
+    rto_s: float | None = None,
+) -> int:
     thing = front_chaos.fault_of(fault, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
     front_chaos.check_ttl(hold_s, ttl_s)
     inventory, dialer = reach(values["env"], values["inventory"])
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
     from stormdesk.drive import runner
-    from stormdesk.drive.request import Request
+    from stormdesk.drive.request import DEFAULT_RTO_S, Request
 
     request = Request(
         fault=thing,
@@ -61,6 +66,7 @@ def _attack(fault: type[Fault], values: Mapping[str, Any], hosts: Callable[[Inve
         plan_hash=values["plan_hash"],
         allow=front_chaos.allow_of(values),
         seed=seed,
+        rto_s=DEFAULT_RTO_S if rto_s is None else rto_s,
         argv=tuple(sys.argv[1:]),
     )
     return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stack_cut import assert_exact
+from tests.conftest import BRISK
 from tests.e2e.stack_harness import Stack, eventually, get, home_for_nobody
 from tests.e2e.storm import IMPORTANT, Survived
+from tests.e2e.test_stack_trades import assert_exact
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Stack]:
     with home_for_nobody() as home:
         stack = Stack(home)
+        stack.resilience = {**BRISK}
+        print(f"shortened: {BRISK}")
         try:
             stack.up()
             yield stack

@@ -23,7 +23,7 @@ FAULTS, ORDERS = 63, 500
 
 
 def test_invariants_hold_after_a_storm(
-    lab: str,
+    brisk_lab: str,
     repeats: Callable[[int], int],
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
@@ -35,7 +35,7 @@ def test_invariants_hold_after_a_storm(
     said = request.node.user_properties
     said.append(("storm", f"seed {seed} (STORM_SEED repeats it)"))
     random = Random(seed)
-    with Chaos(env=lab, rto_s=storm.RTO_S, seed=seed) as chaos:
+    with Chaos(env=brisk_lab, rto_s=storm.RTO_S, seed=seed) as chaos:
         chaos.recovered(budget_s=storm.RTO_S)
         before = storm.accepted(chaos)
         hosts = count // HOST_SHARE

@@ -16,8 +16,8 @@ BASE = "http://10.77.0.11:8081"
 
 
 @pytest.fixture(scope="module")
-def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
+def desk(brisk_lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    desk = Desk(brisk_lab, tmp_path_factory.mktemp("runs"))
     with desk.pool:
         yield desk
     assert desk.records() == {}
