@@ -60,9 +60,9 @@ class Fanout:
             )
             late = f", {host.lateness_ms} ms after the deadline" if host.lateness_ms else ""
             by = "" if host.reverted_by == "controller" else f" by {host.reverted_by}{late}"
-            text = (
-                f"{name}: {host.plan.reverts_what}{by}; fingerprint as before (verified)" if host.clean else str(error)
-            )
+            hits = "".join(f", {count} hits in all" for count in host.hits.values())
+            done = f"{name}: {host.plan.reverts_what}{by}{hits}; fingerprint as before (verified)"
+            text = done if host.clean else str(error)
             self._show.phase("revert", text, time.monotonic() - began, ok=host.clean is True)
         return ends
 

@@ -61,6 +61,12 @@ class HostRun:
         return self.host_record.value("reverted_by") if self.host_record else ""
 
     @property
+    def hits(self) -> dict[str, int]:
+        """How often it struck in all, where a service counted; empty for the others."""
+        text = self.host_record.value("hits") if self.host_record else ""
+        return {"hits": int(text)} if text else {}
+
+    @property
     def lateness_ms(self) -> int:
         return self.host_record.lateness_ms if self.host_record else 0
 
@@ -183,6 +189,7 @@ class HostRun:
             reverted_by=self.reverted_by,
             lateness_ms=self.lateness_ms,
             lifted_t=self.lifted_t,
+            **self.hits,
         )
         if not self.clean:
             raise ResidueError(

@@ -43,6 +43,7 @@ def test_scenario_E_08_the_runbook_of_lost_answers_holds(desk: Desk) -> None:
     said = load(desk.runs / run)
     assert [event["event"] for event in said if event["event"] in STEPS] == STEPS
     assert next(e["witness"] for e in said if e["event"] == "S5.confirmed").endswith("hits so far")
+    assert next(e["hits"] for e in said if e["event"] == "S8.verified") == over["hits"]
 
 
 def test_a_fault_that_struck_nobody_proves_nothing(desk: Desk) -> None:
