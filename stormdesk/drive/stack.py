@@ -229,18 +229,18 @@ class Stack:
         else:
             assert self.redis is not None
             where = ("127.0.0.1", str(self.redis.services["redis"].ports["redis"]), BUS_STREAM)
-            lines = _on_redis(*self.unpack(self.redis, READ_BUS, 1, *where))
+            lines = on_redis(*self.unpack(self.redis, READ_BUS, 1, *where))
         consumers = {}
         for name in self.traders:
             host = self.inventory.hosts[name]
             (metrics,) = self.unpack(
                 host, READ_READER, 1, f"http://127.0.0.1:{host.services['trader'].ports['http']}/metrics"
             )
-            consumers[name] = _reader(metrics.decode())
-        return {"bus.jsonl": _on_the_bus(lines), "consumers.json": msgspec.json.encode(consumers)}
+            consumers[name] = reader(metrics.decode())
+        return {"bus.jsonl": on_the_bus(lines), "consumers.json": msgspec.json.encode(consumers)}
 
 
-def _on_redis(entries: bytes) -> bytes:
+def on_redis(entries: bytes) -> bytes:
     """The envelopes of Redis' newest entries, oldest first, one a line."""
     try:
         newest = msgspec.json.decode(entries, type=list[tuple[str, list[str]]])
@@ -249,7 +249,7 @@ def _on_redis(entries: bytes) -> bytes:
         raise HostError(f"what lies on the bus cannot be read: {error}") from error
 
 
-def _on_the_bus(lines: bytes) -> bytes:
+def on_the_bus(lines: bytes) -> bytes:
     """The same envelopes without their data."""
     try:
         found = [msgspec.json.decode(line, type=BusMessage) for line in lines.splitlines()]
@@ -258,7 +258,7 @@ def _on_the_bus(lines: bytes) -> bytes:
     return b"".join(msgspec.json.encode(message) + b"\n" for message in found)
 
 
-def _reader(metrics: str) -> Consumer:
+def reader(metrics: str) -> Consumer:
     """A reader's own numbers."""
     found = {name: int(value) for name, _, value in series(metrics)}
     try:

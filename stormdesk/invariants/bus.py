@@ -34,9 +34,12 @@ def i11(cut: Cut) -> CheckResult:
 
 def _out_of_order(cut: Cut) -> Iterator[str]:
     seen: set[str] = set()
+    first: dict[str, tuple[int, int]] = {}
     last: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for message in cut.bus.rows:
         at = (message.run, message.n)
+        if at < first.setdefault(message.key, at):
+            continue  # what it would come again after is no longer in what was read
         # A feeder that was replaced may still have had some on their way: its run is over, readers leave them out.
         if message.id not in seen and message.run == last[message.key][0] and at <= last[message.key]:
             yield f"{message.key}: message {message.n} of run {message.run} lies on the bus after {last[message.key][1]}"

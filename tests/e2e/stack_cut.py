@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 import psycopg
+from redis import Redis
 
 from stormdesk import cut as cuts
-from stormdesk.cut.lines import Process, Processes
-from stormdesk.drive.stack import STATE_FILES, TABLES
+from stormdesk.cut.lines import Consumer, Process, Processes
+from stormdesk.drive.stack import STATE_FILES, TABLES, on_redis, on_the_bus, reader
 from stormdesk.invariants import DRAIN_S
-from tests.e2e.stack_harness import Stack, text
+from tests.e2e.stack_harness import Stack, get, text
 
-ASKED = ("epochs", "state-files", "throttling")
+ASKED = ("epochs", "state-files", "throttling", "feeder", "bus")
 
 
 def processes(stack: Stack, *names: str) -> Processes:
@@ -66,6 +67,8 @@ def read_files(stack: Stack, *traders: str, **meta: Any) -> dict[str, bytes]:
         if aside.is_file():
             files[cuts.quarantine_name(name)] = aside.read_bytes()
     files["processes.json"] = msgspec.json.encode(processes(stack, *stack.processes))
+    if "feeder" in stack.processes:
+        files |= _market_data(stack) | _bus(stack, traders)
     files["state-files.json"] = json.dumps({name: _state_files(stack, name) for name in traders}).encode()
     return files
 
@@ -91,8 +94,37 @@ def _rows(stack: Stack, statement: str) -> bytes:
         return b"".join(json.dumps(row).encode() + b"\n" for (row,) in connection.execute(statement))
 
 
+def _market_data(stack: Stack) -> dict[str, bytes]:
+    md = {path.stem: path for path in sorted((stack.home / "feeder" / "md").glob("*.jsonl"))}
+    books = {symbol: get(stack.url("feeder", f"book?symbol={symbol}")) for symbol in md}
+    at = {symbol: book["lastUpdateId"] for symbol, book in books.items()}
+    depth = {symbol: get(stack.url("control", f"depth?symbol={symbol}&at={at[symbol]}")) for symbol in md}
+    files = {cuts.md_name(symbol): path.read_bytes() for symbol, path in md.items()}
+    return files | {"books.json": json.dumps(books).encode(), "depth.json": json.dumps(depth).encode()}
+
+
+def _bus(stack: Stack, traders: tuple[str, ...]) -> dict[str, bytes]:
+    redis = Redis(port=stack.port["redis"], decode_responses=True)
+    newest = [(number, [*sum(fields.items(), ())]) for number, fields in redis.xrevrange("md", count=200)]
+    redis.close()
+    consumers = {name: _reader(stack, name) for name in traders if name in stack.processes}
+    return {"bus.jsonl": on_the_bus(on_redis(json.dumps(newest).encode())), "consumers.json": msgspec.json.encode(consumers)}
+
+
+def _reader(stack: Stack, name: str) -> Consumer:
+    """A trader's numbers, when it is at the end; or as they are after 5 s."""
+    until = time.monotonic() + 5
+    while True:
+        found = reader(
+            "\n".join(line for line in text(stack.url(name[-1], "metrics")).splitlines() if line.startswith("bus_"))
+        )
+        if not found.lag or time.monotonic() > until:
+            return found
+        time.sleep(0.2)
+
+
 def _state_files(stack: Stack, name: str) -> dict[str, dict[str, object]]:
-    folders = [stack.data(name), stack.home / "guard"]
+    folders = [stack.data(name), stack.home / f"guard-{name[-1]}"]
     found = {path: folder / path for path in STATE_FILES for folder in folders if (folder / path).is_file()}
     return {
         path: {"mtime": file.stat().st_mtime, "content": file.read_text(errors="replace")}

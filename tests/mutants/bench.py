@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from redis import Redis
 
@@ -23,11 +22,12 @@ class Bench(Stack):
         self.servers = servers
         self.root = root
         self.port |= {name: servers.port[name] for name in SERVERS}
-        self.trader_keys: dict[str, Any] = {"orders_per_s": 10.0}
+        self.trader_config = {"orders_per_s": 10.0}
 
     def up(self, *, standby: bool = False) -> None:
         """Empty servers, then the services, until the leader's first order is accepted."""
-        Redis(port=self.port["redis"]).flushall()
+        with Redis(port=self.port["redis"]) as redis:
+            redis.flushall()
         self.sql("drop database if exists trading with (force)", database="postgres")
         self.sql("create database trading", database="postgres")
         for name in ("venue", "feeder", "trader-a", *(["trader-b"] if standby else [])):
@@ -36,10 +36,6 @@ class Bench(Stack):
 
     def _spawn(self, name: str, argv: list[str], cwd: Path | None = None) -> None:
         super()._spawn(name, ["env", f"PYTHONPATH={self.root}", *argv], self.root)
-
-    def _config(self, name: str) -> Mapping[str, Any]:
-        keys = self.trader_keys if name.startswith("trader") else {}
-        return {**super()._config(name), **keys}
 
 
 @contextmanager

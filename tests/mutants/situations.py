@@ -1,5 +1,5 @@
 """What a stack is put through before all judges look at it. The same with a planted bug and without; nothing here knows
-which. A situation may wait for what a healthy stack does, but must end when a bug keeps it from happening."""
+which. A situation waits for what a healthy stack does, but goes on when a bug keeps it from happening."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
+
+from redis import Redis
 
 from stormdesk import cut as cuts
 from tests.e2e import stack_cut
-from tests.e2e.stack_harness import eventually
+from tests.e2e.stack_harness import eventually, get, post
 from tests.mutants.bench import Bench
 
 ORDERS = 14  # above the floors of all judges
+TRADERS = ("trader-a", "trader-b")
 Situation = Callable[[Bench], cuts.Cut]
 
 
@@ -28,61 +32,144 @@ def wait(check: Callable[[], object], deadline_s: float) -> bool:
     return True
 
 
+def goes_on(stack: Bench, more: int = ORDERS, which: str = "a", deadline_s: float = 15.0) -> None:
+    """Wait until that many more orders are accepted, or no longer."""
+    goal = stack.count("accepted", which) + more
+    wait(lambda: stack.count("accepted", which) >= goal, deadline_s)
+
+
+def cut_of(stack: Bench, *traders: str, **meta: Any) -> cuts.Cut:
+    """Hold, drain and read."""
+    return stack_cut.settled_cut(stack, *(traders or TRADERS[:1]), asked=stack_cut.ASKED, **meta)
+
+
+def venue_fault(stack: Bench, name: str, for_s: float, **params: object) -> None:
+    """Put a fault into the venue; it ends by itself."""
+    status, said = post(stack.url("control", "faults"), {"name": name, "for_s": for_s, "seed": 1, "params": params})
+    assert status == 201, said
+
+
 def trades(stack: Bench) -> cuts.Cut:
     """It trades, and nothing happens to it."""
     stack.up()
-    stack.trading(more=ORDERS)
-    return stack_cut.settled_cut(stack, "trader-a", asked=stack_cut.ASKED)
+    goes_on(stack)
+    return cut_of(stack)
 
 
-def frozen_venue(stack: Bench) -> cuts.Cut:
-    """The venue hangs until requests time out, then answers on: it had them all."""
+def lost_answers(stack: Bench) -> cuts.Cut:
+    """For two seconds the venue takes every order and its answer is lost."""
+    stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}}
     stack.up()
-    stack.trading(more=ORDERS)
-    stack.pause("venue")
-    wait(lambda: stack.count("unknown") > 0, 12)
-    stack.resume("venue")
+    goes_on(stack)
+    venue_fault(stack, "drop-response", 2.0, share="100")
+    wait(lambda: stack.count("unknown") > 0, 10)
     wait(lambda: not stack.trader("drain")["unknown"], 20)
-    stack.trading()
-    return stack_cut.settled_cut(stack, "trader-a", asked=stack_cut.ASKED)
+    goes_on(stack, 3)
+    return cut_of(stack)
+
+
+def told_twice(stack: Bench) -> cuts.Cut:
+    """The venue tells every execution two times."""
+    stack.up()
+    venue_fault(stack, "duplicate-report", 20.0, share="100")
+    goes_on(stack, 2 * ORDERS)
+    return cut_of(stack)
+
+
+def rate_limit(stack: Bench) -> cuts.Cut:
+    """The venue answers 429 and wants two seconds of silence, again and again."""
+    stack.up()
+    goes_on(stack)
+    venue_fault(stack, "rate-limit", 6.0, share="30", retry_after="2s")
+    time.sleep(6.5)  # as long as the fault is in
+    goes_on(stack, 3)
+    return cut_of(stack)
+
+
+def kill_switch(stack: Bench) -> cuts.Cut:
+    """The kill switch is thrown, and stays so for longer than anything can be on its way."""
+    stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}}
+    stack.up()
+    goes_on(stack)
+    post(stack.url("a", "execution/kill-switch/activate"), {"reason": "planted", "by": "a test"})
+    time.sleep(3.0)  # the grace, and as long again for what must not happen
+    return cut_of(stack, grace_s=1.0)
 
 
 def two_leaders(stack: Bench) -> cuts.Cut:
     """The leader is paused for longer than its lock lives, and wakes up when the standby leads."""
-    stack.resilience = {**stack.resilience, "leader": {"ttl_s": 3, "renew_s": 1}}
+    stack.resilience = {**stack.resilience, "leader": {"ttl_s": 9, "renew_s": 1}}
     stack.up(standby=True)
-    stack.trading(more=ORDERS)
+    goes_on(stack)
     stack.pause("trader-a")
-    wait(lambda: stack.count("accepted", "b") >= 3, 25)
+    wait(lambda: stack.count("accepted", "b") >= 3, 30)
     stack.resume("trader-a")
-    goal = stack.count("accepted", "b") + ORDERS
-    wait(lambda: stack.count("accepted", "b") >= goal, 10)
-    return stack_cut.settled_cut(stack, "trader-a", "trader-b", asked=stack_cut.ASKED)
+    goes_on(stack, ORDERS, "b", 8)
+    return cut_of(stack, *TRADERS)
+
+
+def handover(stack: Bench) -> cuts.Cut:
+    """The leader stops, the standby goes on."""
+    stack.up(standby=True)
+    goes_on(stack)
+    stack.kill("trader-a", signal.SIGTERM)
+    wait(lambda: stack.count("accepted", "b") >= ORDERS, 20)
+    return cut_of(stack, *TRADERS)
 
 
 def lost_redis(stack: Bench) -> cuts.Cut:
     """Redis goes and comes back empty; trading has to go on within some seconds, by the same processes."""
     stack.up()
-    stack.trading(more=ORDERS)
-    names = ("venue", "feeder", "trader-a")
-    before = stack_cut.processes(stack, *names)
+    goes_on(stack)
+    before = stack_cut.processes(stack, "venue", "feeder", "trader-a")
     stack.servers.kill("redis")
     wait(lambda: not stack.trader("health")["leader"]["is_leader"], 10)
     stack.servers.redis()
     back = time.time()
-    took = None
-    if wait(lambda: stack.trader("ready")["ready"], 12):
-        took = time.time()
-        stack.trading(more=3)
-    recovery = {"from": back, "recovered_at": took, "rto_s": 10.0}
-    known = {"recovery": recovery, "processes_before": {"processes": before}}
-    return stack_cut.settled_cut(stack, "trader-a", asked=stack_cut.ASKED, **known)
+    ready = wait(lambda: stack.trader("ready")["ready"], 12)
+    recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": 10.0}
+    goes_on(stack, 3, deadline_s=5)
+    return cut_of(stack, recovery=recovery, processes_before={"processes": before})
+
+
+def dead_feeder(stack: Bench) -> cuts.Cut:
+    """The feeder is killed while trading goes on, and starts again."""
+    stack.up()
+    goes_on(stack)
+    stack.kill("feeder")
+    goes_on(stack, 8, deadline_s=5)
+    stack.start("feeder")
+    wait(lambda: stack.trader("ready")["ready"], 15)
+    goes_on(stack)
+    return cut_of(stack)
+
+
+def skipped_depth(stack: Bench) -> cuts.Cut:
+    """The venue leaves out every third depth message."""
+    stack.up()
+    venue_fault(stack, "skip-depth", 4.0, share="30")
+    goes_on(stack, 3 * ORDERS)
+    wait(lambda: not get(stack.url("control", "faults"))["active"], 8)
+    wait(lambda: not get(stack.url("feeder", "gaps"))["open"], 8)
+    return cut_of(stack)
+
+
+def bus_repeats(stack: Bench) -> cuts.Cut:
+    """What lies on the bus is put there once more: as a feeder does that got no answer."""
+    stack.up()
+    goes_on(stack)
+    bus = Redis(port=stack.port["redis"])
+    for _, fields in reversed(bus.xrevrange("md", count=20)):
+        bus.xadd("md", fields)
+    bus.close()
+    goes_on(stack)
+    return cut_of(stack)
 
 
 def corrupt_ledger(stack: Bench) -> cuts.Cut:
     """Bytes of the ledger are overwritten while its trader is down."""
     stack.up()
-    stack.trading(more=ORDERS)
+    goes_on(stack)
     stack.kill("trader-a", signal.SIGTERM)
     path = stack.ledger_path()
     lines = path.read_bytes().split(b"\n")
@@ -91,16 +178,16 @@ def corrupt_ledger(stack: Bench) -> cuts.Cut:
     path.write_bytes(b"\n".join(lines))
     stack.start("trader-a")
     stack.trading(more=ORDERS)
-    return stack_cut.settled_cut(stack, "trader-a", asked=stack_cut.ASKED)
+    return cut_of(stack)
 
 
 def power_cut(stack: Bench) -> cuts.Cut:
     """The power of the trader's disk goes: what counts is what its medium holds, not what was in memory."""
     disk = stack.put_on_disk("trader-a", 32)
     stack.up()
-    stack.trading(more=ORDERS)
+    goes_on(stack)
     disk.run("sync", "-f", str(disk.mounted))
-    stack.trading(more=ORDERS)
+    goes_on(stack)
     stack.quiet()
     shutil.copy(stack.home / "disk.ext4", stack.home / "medium.ext4")
     files = stack_cut.read_files(stack, "trader-a", asked=stack_cut.ASKED)
@@ -113,9 +200,16 @@ def power_cut(stack: Bench) -> cuts.Cut:
 
 SITUATIONS: Mapping[str, Situation] = {
     "trades": trades,
-    "frozen-venue": frozen_venue,
+    "lost-answers": lost_answers,
+    "told-twice": told_twice,
+    "rate-limit": rate_limit,
+    "kill-switch": kill_switch,
     "two-leaders": two_leaders,
+    "handover": handover,
     "lost-redis": lost_redis,
+    "dead-feeder": dead_feeder,
+    "skipped-depth": skipped_depth,
+    "bus-repeats": bus_repeats,
     "corrupt-ledger": corrupt_ledger,
     "power-cut": power_cut,
 }
