@@ -79,7 +79,7 @@ class ProcessKill:
             steps=tuple(steps),
             witness=("sd_witness_signal", str(self.signal), target),
             touches=("service",),
-            restarts=((what, int(str(self.signal) in ENDS), kills),) if managed and str(self.signal) != "STOP" else (),
+            restarts=((what, int(str(self.signal) in ENDS), kills),) if managed else (),  # a guard may end what hangs
             rto_from="lift" if str(self.signal) == "STOP" else "inject",
             # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
             irreversible=not managed and str(self.signal) != "STOP",

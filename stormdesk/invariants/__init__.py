@@ -15,7 +15,7 @@ from stormdesk.cut import Cut
 from stormdesk.invariants.bus import i11
 from stormdesk.invariants.feed import i08
 from stormdesk.invariants.gates import i07, shut
-from stormdesk.invariants.judging import DRAIN_S, Judge
+from stormdesk.invariants.judging import DRAIN_S, Judge, order_sources
 from stormdesk.invariants.leader import i06
 from stormdesk.invariants.ledger import i05
 from stormdesk.invariants.orders import i01, i02, i03
@@ -71,7 +71,7 @@ def applicable(cut: Cut) -> list[str]:
         skipped.add("I-09")
     if meta.processes_before is None:
         skipped.add("I-10")
-    if not (shut(cut) or cut.state_files_problem):
+    if not (shut(cut) or cut.state_files_problem or any(order_sources(cut))):
         skipped.add("I-07")
     if fault is None or fault.name != "disk-full" or not fault.refusals or fault.host not in meta.traders:
         skipped.add("refusals")

@@ -5,6 +5,7 @@ Every plant is taken away again; what a test changes on a host it changes back.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from stormdesk.model import Argv, CheckResult, Completed, Verdict
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
+ALL_THE_TIME = {f"I-{number:02}" for number in (1, 2, 3, 4, 5, 6, 8, 11, 12, 13, 14)} | {"leader", "orders flow"}
 WHAT = ("steady", "invariants", "residue")
 
 
@@ -79,10 +81,9 @@ def test_no_alarm_on_a_healthy_stack(pool: Pool, tmp_path: Path, repeats: Callab
     for number in range(repeats(100)):
         results = run_checks(pool.inventory, pool.run, WHAT, tmp_path / str(number), junit=tmp_path / "junit.xml")
         assert alarms(results) == {}
-        assert {"I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14", "leader", "orders flow"} <= {
-            r.id for r in results
-        }
-        assert len(results) == 25
+        found = {result.id for result in results}
+        assert found >= ALL_THE_TIME
+        assert len(results) == 29 + ("I-07" in found)
 
 
 def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
@@ -101,7 +102,7 @@ def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:
     for words in ([f"--hosts={hosts}", f"--ssh-config={folder}/ssh_config"], [f"--inventory={folder}/inventory.json"]):
         done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout
-        assert "25 passed, 6 skipped" in done.stdout
+        assert re.search("29 passed, 4 skipped|30 passed, 3 skipped", done.stdout)
 
 
 def test_a_stopped_service_is_found(pool: Pool, tmp_path: Path) -> None:
@@ -187,9 +188,11 @@ class Broken:
 
 
 SILENCES = {
-    "ledger": ("trader-a", "ledger.jsonl", {"I-01", "I-02", "I-03", "I-05"}),
-    "rows": ("store", "row_to_json", {"I-02", "I-03", "I-04"}),
-    "journal": ("venue", "journal", {"I-01", "I-02", "I-03", "I-04", "I-14"}),
+    "market data": ("feed", "/book?symbol", {"I-08"}),
+    "bus": ("store", "xrevrange", {"I-11"}),
+    "ledger": ("trader-a", "ledger.jsonl", {"I-01", "I-02", "I-03", "I-05", "I-07"}),
+    "rows": ("store", "row_to_json", {"I-02", "I-03", "I-04", "I-06"}),
+    "journal": ("venue", "journal", {"I-01", "I-02", "I-03", "I-04", "I-06", "I-07", "I-08", "I-12", "I-14"}),
 }
 
 
