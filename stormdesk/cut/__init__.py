@@ -25,6 +25,7 @@ from stormdesk.cut.lines import (
     EpochRow,
     FillRow,
     LedgerLine,
+    Mark,
     Meta,
     Open,
     OrderRow,
@@ -103,15 +104,26 @@ class Cut:
         opened = (name for line in self.venue.rows if isinstance(line, Open) for name in line.accounts)
         return frozenset(opened) - {HOUSE}
 
+    @property
+    def external(self) -> frozenset[str]:
+        """Client order ids of orders that somebody placed by hand at the venue: no trader made them."""
+        marks = (line for line in self.venue.rows if isinstance(line, Mark) and line.what == "external-order")
+        return frozenset(str(mark.detail.get("client_order_id")) for mark in marks)
+
     def accepted(self) -> list[Accepted]:
-        """The desk's orders, in the venue's order."""
-        return [line for line in self.venue.rows if isinstance(line, Accepted) and line.account != HOUSE]
+        """The orders of the desk's traders, in the venue's order."""
+        by_hand = self.external
+        orders = (line for line in self.venue.rows if isinstance(line, Accepted) and line.account != HOUSE)
+        return [order for order in orders if order.client_order_id not in by_hand]
+
+    def made(self) -> list[Trade]:
+        """The desk's side of all trades that were ever made."""
+        return [line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE]
 
     def trades(self) -> list[Trade]:
         """The desk's side of its trades, but for those that the venue took back."""
-        void = {trade_id for line in self.venue.rows if isinstance(line, Rollback) for trade_id in line.trades}
-        trades = (line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE)
-        return [trade for trade in trades if trade.trade_id not in void]
+        back = [(line.to_seq, line.seq) for line in self.venue.rows if isinstance(line, Rollback)]
+        return [trade for trade in self.made() if not any(first < trade.seq < last for first, last in back)]
 
 
 def parse(files: Mapping[str, bytes]) -> Cut:

@@ -141,9 +141,9 @@ class Ended(VenueLine, frozen=True, kw_only=True):
 
 
 class Rollback(VenueLine, frozen=True, kw_only=True):
-    """These trades are void: what they moved went back."""
+    """All trades after line `to_seq` are void: what they moved went back."""
 
-    trades: tuple[int, ...]
+    to_seq: int
 
 
 class Transfer(VenueLine, frozen=True, kw_only=True):
@@ -173,6 +173,13 @@ class Early(VenueLine, frozen=True, kw_only=True):
     until: float
 
 
+class Mark(VenueLine, frozen=True, kw_only=True):
+    """Something was done at the venue itself, not by a client."""
+
+    what: str
+    detail: dict[str, object] = {}
+
+
 class VenueFault(VenueLine, frozen=True, kw_only=True):
     """A fault of the venue itself began or ended."""
 
@@ -192,6 +199,7 @@ VENUE: Mapping[str, type[VenueLine]] = {
     "THROTTLED": Throttled,
     "EARLY": Early,
     "FAULT": VenueFault,
+    "MARK": Mark,
 }
 
 

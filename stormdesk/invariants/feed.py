@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from stormdesk.cut import Cut
-from stormdesk.cut.lines import Book, Received, Rollback, Trade
+from stormdesk.cut.lines import Book, Received, Rollback, Trade, VenueLine
 from stormdesk.invariants.judging import gap, result
 from stormdesk.model import CheckResult
 
@@ -59,7 +59,7 @@ def _ids(lines: Sequence[Received], how: str = "") -> set[int]:
 
 
 def _incomplete(cut: Cut, emitted: Mapping[str, set[int]]) -> Iterator[str]:
-    void = {number for line in cut.venue.rows if isinstance(line, Rollback) for number in line.trades}
+    void = {trade.trade_id for trade in _void(cut.venue.rows)}
     for symbol, lines in sorted(cut.received.items()):
         came, all_of_them = _ids(lines), emitted.get(symbol, set())
         if missing := sorted(all_of_them - came - void):
@@ -69,6 +69,12 @@ def _incomplete(cut: Cut, emitted: Mapping[str, set[int]]) -> Iterator[str]:
             yield f"{symbol}: trade {invented[0]} came, and the venue never made it"
         yield from _gaps(symbol, lines)
         yield from _other_book(symbol, cut.books.get(symbol), cut.depth.get(symbol))
+
+
+def _void(lines: Sequence[VenueLine]) -> Iterator[Trade]:
+    """Trades that the venue took back: whoever missed them cannot get them any more."""
+    back = [(line.to_seq, line.seq) for line in lines if isinstance(line, Rollback)]
+    return (t for t in lines if isinstance(t, Trade) and any(first < t.seq < last for first, last in back))
 
 
 def _gaps(symbol: str, lines: Sequence[Received]) -> Iterator[str]:

@@ -66,10 +66,11 @@ def put_aside(cut: Cut) -> set[str]:
 def seen_by_venue(cut: Cut) -> dict[str, VenueLine]:
     """The first journal line about each order of the desk: its request, else its acceptance."""
     seen: dict[str, VenueLine] = {}
+    by_hand = cut.external
     for line in cut.venue.rows:
         if not isinstance(line, Accepted | Request) or (isinstance(line, Request) and line.method != "POST"):
             continue
-        if line.account not in ("", HOUSE):  # "" is a key that the venue does not know
+        if line.account not in ("", HOUSE) and line.client_order_id not in by_hand:  # "": a key that nobody has
             seen.setdefault(line.client_order_id, line)
     return seen
 

@@ -169,9 +169,9 @@ def _told(cut: Cut) -> dict[str, str]:
 
 
 def _venue_states(cut: Cut) -> dict[str, str]:
-    """The state of each desk order that follows from the venue's journal."""
+    """The state of each desk order that follows from the venue's journal. Trades that the venue took back were made."""
     done: dict[int, Decimal] = defaultdict(Decimal)
-    for trade in cut.trades():
+    for trade in cut.made():
         done[trade.order_id] += Decimal(trade.qty)
     ended = {line.order_id: line.kind for line in cut.venue.rows if isinstance(line, Ended)}
     states = {}

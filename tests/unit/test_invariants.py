@@ -380,6 +380,33 @@ def test_with_nothing_at_all_nothing_is_known() -> None:
     assert {judge(name, {})[0] for name in JUDGES} == {Verdict.UNKNOWN}
 
 
+def test_an_order_that_was_placed_by_hand_at_the_venue_is_no_traders(history: Files) -> None:
+    lines = rows(history, "venue.jsonl")
+    order = of_kind(lines, "ACCEPTED")[3] | {"client_order_id": "web_1", "order_id": 777}
+    write_journal(history, [*lines, order])
+    assert judge("I-01", history)[0] is Verdict.VIOLATED
+    detail = {"client_order_id": "web_1", "account": "desk"}
+    write_journal(history, [*lines, {"kind": "MARK", "t": 1.0, "what": "external-order", "detail": detail}, order])
+    for name in ("I-01", "I-02", "I-03"):
+        assert judge(name, history)[0] is Verdict.HELD
+
+
+def test_a_trade_that_the_venue_took_back_counts_no_more(history: Files) -> None:
+    lines = rows(history, "venue.jsonl")
+    at = max(i for i, line in enumerate(lines) if line["kind"] == "TRADE" and line["account"] == "desk")
+    void = lines[at]
+    first = min(i for i, line in enumerate(lines) if line.get("trade_id") == void["trade_id"])
+    back = {"kind": "ROLLBACK", "t": void["t"], "to_seq": first, "trades": [void["trade_id"]]}
+    write_journal(history, [*lines, back])
+    verdict, why = judge("I-04", history)
+    assert verdict is Verdict.VIOLATED
+    assert f"trade {void['trade_id']}: only in PostgreSQL" in why
+    fills = rows(history, "fills.jsonl")
+    write(history, "fills.jsonl", [fill for fill in fills if fill["trade_id"] != void["trade_id"]])
+    assert "only in" not in judge("I-04", history)[1]  # the balances are those of before it was taken back
+    assert judge("I-03", history)[0] is Verdict.HELD
+
+
 def test_a_journal_with_a_gap_proves_nothing(history: Files) -> None:
     lines = rows(history, "venue.jsonl")
     lines.remove(of_kind(lines, "TRADE", account="house")[0])
