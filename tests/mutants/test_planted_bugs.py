@@ -1,5 +1,5 @@
-"""Bugs planted into the services of a stack that trades: each is caught by the invariants that its patch names, and by
-none of them when it is not there. The table, bug x invariants, is printed at the end of the run."""
+"""Bugs planted into the services of a stack that trades: each is caught by the invariants that its patch names. The
+table, bug x invariant, is printed at the end of the run; tests/mutants/test_situations.py has its rows without a bug."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import cut as cuts
 from stormdesk.drive.cut import load
 from stormdesk.drive.pool import Pool
 from stormdesk.infra import dialing, existing
-from stormdesk.invariants import JUDGES, applicable
 from stormdesk.model import Verdict
 from tests.e2e.stack_harness import ROOT, Stack
+from tests.mutants import table
 from tests.mutants.bench import bench, servers
 from tests.mutants.patching import FOLDER, Mutant, copy, mutants
 from tests.mutants.situations import SITUATIONS
@@ -28,12 +27,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.skipif(not ROOT, reason="disks and se
 ALL = mutants(FOLDER / "live")
 BUGS = [bug for bug in ALL if bug.situation in SITUATIONS]
 ENGINE_BUGS = [bug for bug in ALL if bug.situation == "fault-run"]
-NO_BUG = "(no bug)"
-SIGNS = {Verdict.HELD: ".", Verdict.VIOLATED: "F", Verdict.UNKNOWN: "?"}
 # Why the same bugs, and no others, may fail two invariants.
 EQUAL: dict[frozenset[str], str] = {}
-Row = dict[str, Verdict]
-TABLE: dict[tuple[str, str], Row] = {}
+TABLE: dict[str, table.Row] = {}
 
 
 @pytest.fixture(scope="module")
@@ -42,35 +38,10 @@ def shared() -> Iterator[Stack]:
         yield stack
 
 
-def judged(cut: cuts.Cut) -> tuple[Row, list[str]]:
-    """Every judge that the cut calls for: its verdict, and what is wrong."""
-    # On loopback there is no host that something could be left on.
-    results = [JUDGES[name](cut) for name in applicable(cut) if name != "I-13" or cut.residue]
-    said = [f"{result.id} {result.verdict}: {result.why}" for result in results if result.verdict is not Verdict.HELD]
-    return {result.id: result.verdict for result in results}, said
-
-
-def note(record_property: Callable[[str, object], None], name: str, situation: str, row: Row) -> None:
-    TABLE[name, situation] = row
-    cells = " ".join(f"{SIGNS[row[judge]] if judge in row else '-':<4}" for judge in JUDGES)
-    record_property("bug x invariant", f"{name:<28} {situation:<15} {cells}")
-
-
-def test_the_table_has_its_head(record_property: Callable[[str, object], None]) -> None:
-    names = " ".join(f"{judge.removeprefix('I-'):<4}" for judge in JUDGES)
-    record_property(
-        "bug x invariant", f"{' bug':<28} {'situation':<15} {names}   F violated, . held, ? unknown, - not asked"
-    )
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_without_a_bug_every_invariant_holds(
-    shared: Stack, situation: str, record_property: Callable[[str, object], None]
-) -> None:
-    with bench(shared, FOLDER.parents[1]) as stack:
-        row, said = judged(SITUATIONS[situation](stack))
-    note(record_property, NO_BUG, situation, row)
-    assert said == []
+def note(record_property: Callable[[str, object], None], bug: Mutant, row: table.Row) -> None:
+    TABLE[bug.name] = row
+    record_property(table.TOPIC, table.HEAD)
+    record_property(table.TOPIC, table.line(bug.name, bug.situation, row))
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -80,8 +51,8 @@ def test_a_planted_bug_is_caught(
     copy(tmp_path)
     bug.plant(tmp_path)
     with bench(shared, tmp_path) as stack:
-        row, said = judged(SITUATIONS[bug.situation](stack))
-    note(record_property, bug.name, bug.situation, row)
+        row, said = table.judged(SITUATIONS[bug.situation](stack))
+    note(record_property, bug, row)
     missed = [name for name in bug.caught_by if row.get(name) is not Verdict.VIOLATED]
     assert not missed, f"{bug.name} ({bug.says}) is not caught by {', '.join(missed)}; found: {said}"
 
@@ -102,21 +73,21 @@ def test_a_planted_bug_of_the_engine_is_caught(
         pool.run("trader-b", ("sh", "-c", "rm -rf /run/stormdesk /dev/shm/stormdesk"), 10)
     cuts_taken = list(tmp_path.glob("runs/r-*/outputs/cut"))
     assert cuts_taken, said.stdout + said.stderr
-    row, _ = judged(load(cuts_taken[0]))
-    note(record_property, bug.name, bug.situation, row)
+    row, _ = table.judged(load(cuts_taken[0]))
+    note(record_property, bug, row)
     assert [name for name in bug.caught_by if row.get(name) is not Verdict.VIOLATED] == [], said.stdout
 
 
 def test_no_two_invariants_fail_on_the_same_bugs(record_property: Callable[[str, object], None]) -> None:
-    if len(TABLE) < len(ALL) + len(SITUATIONS):
+    if len(TABLE) < len(ALL):
         pytest.skip("only with the whole table")
     found: dict[str, set[str]] = defaultdict(set)
-    for (bug, _), row in TABLE.items():
+    for bug, row in TABLE.items():
         for name, verdict in row.items():
             if verdict is Verdict.VIOLATED:
                 found[name].add(bug)
     for one, other in combinations(sorted(found), 2):
         if found[one] == found[other]:
             reason = EQUAL.get(frozenset({one, other}), "")
-            record_property("bug x invariant", f"{one} and {other} fail on the same bugs: {reason}")
+            record_property(table.TOPIC, f"{one} and {other} fail on the same bugs: {reason}")
             assert reason, f"{one} and {other} fail on the same bugs: {sorted(found[one])}"
