@@ -80,7 +80,7 @@ def take(run: Run, inventory: Inventory, folder: Path, known: Known = NOTHING) -
         reading.files["processes.json"] = _json(processes.look(run, inventory))
     meta = _meta(inventory, stack.traders, known)
     meta |= {
-        "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.bus_on else [])),
+        "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else [])),
         "drain_s": drain_s, "left": left, "hold": {"started": started, "ended": ended},
         "one_clock": all(inventory.hosts[name].shares_kernel for name in (*stack.traders, stack.venue.name)),
     }  # fmt: skip
@@ -196,7 +196,7 @@ def _read_rest(stack: Stack, reading: _Reading) -> bool:
 def _read_bus(stack: Stack, reading: _Reading) -> None:
     """What lies on the bus and how far its readers are: market data flows whether or not trading is held."""
     try:
-        reading.files |= stack.bus() if stack.bus_on else {}
+        reading.files |= stack.bus() if stack.redis else {}
     except StormdeskError as error:
         reading.unread["bus"] = str(error)
 

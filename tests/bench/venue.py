@@ -112,8 +112,8 @@ def main() -> None:
                 rate, took = asyncio.run(load(port, kind, options.orders, options.connections))
                 busy = (cpu_s(venue.pid) - before) / (time.perf_counter() - began)
                 print(
-                    f"{name}: {rate:.0f} accepted/s ({rate / busy:.0f} for each second of its core), ms p50 {at(took, 0.5):.2f} p99 {at(took, 0.99):.2f} "
-                    f"max {took[-1]:.2f}, {rss_mib(venue.pid):.0f} MiB"
+                    f"{name}: {rate:.0f} accepted/s ({rate / busy:.0f} for each second of its core), "
+                    f"ms p50 {at(took, 0.5):.2f} p99 {at(took, 0.99):.2f} max {took[-1]:.2f}, {rss_mib(venue.pid):.0f} MiB"
                 )
             synced = sync_ms(Path(home))
             print(f"an append with fdatasync beside it: ms p50 {at(synced, 0.5):.2f} p99 {at(synced, 0.99):.2f}")

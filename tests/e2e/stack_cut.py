@@ -108,7 +108,10 @@ def _bus(stack: Stack, traders: tuple[str, ...]) -> dict[str, bytes]:
     newest = [(number, [*sum(fields.items(), ())]) for number, fields in redis.xrevrange("md", count=200)]
     redis.close()
     consumers = {name: _reader(stack, name) for name in traders if name in stack.processes}
-    return {"bus.jsonl": on_the_bus(on_redis(json.dumps(newest).encode())), "consumers.json": msgspec.json.encode(consumers)}
+    return {
+        "bus.jsonl": on_the_bus(on_redis(json.dumps(newest).encode())),
+        "consumers.json": msgspec.json.encode(consumers),
+    }
 
 
 def _reader(stack: Stack, name: str) -> Consumer:
