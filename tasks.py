@@ -29,7 +29,7 @@ from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
 from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
 
 CUT = "hold new orders for a moment, so that all sources can be read at one instant"
-TWO_HOURS, KILLS, SEED, ALL = Lifetime("2h"), Count(200), Seed(0), Percent(100)
+TWO_HOURS, MINUTE, KILLS, SEED, ALL = Lifetime("2h"), Lifetime("60s"), Count(200), Seed(0), Percent(100)
 ENV = {"env": TARGETS["env"][1]}
 WHERE = {name: text for name, (_, text) in TARGETS.items()}
 JSON = {"json": "one JSON object on stdout, all else on stderr"}
@@ -495,6 +495,18 @@ def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
 
 
 @command(
+    effect="give the venue's parser and the ledger's reader changed inputs for {for_}",
+    hint="--for 1h",
+    help={"for_": "how long, all targets together"},
+)
+def fuzz(_: Context, for_: Lifetime = MINUTE) -> int:
+    """Fuzz the venue's and the ledger's readers."""
+    from stormdesk.drive import develop
+
+    return develop.fuzz(float(for_))
+
+
+@command(
     effect="measure the suite {suite} on this machine",
     hint="--suite stack",
     help={"suite": "stack: the venue's orders a second, an order's way to its ack, the cost of fsync beside them"},
@@ -544,4 +556,4 @@ ns.add_collection(
         *(stack_pause, stack_resume, stack_abort),
     )
 )
-ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, soak))
+ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, fuzz, soak))

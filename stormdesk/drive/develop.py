@@ -39,6 +39,11 @@ def bench(suite: str) -> int:
     return max(_through(module) for module in BENCHES[suite])
 
 
+def fuzz(for_s: float) -> int:
+    """Change what the venue and the ledger's reader get, for so many seconds in all. 0, or 1 when something was found."""
+    return _through("tests.fuzz", "--for", f"{for_s:.0f}")
+
+
 def contract() -> int:
     """Let strangers' clients trade on the venue, each in an environment of its own. 0, or 1 when a check failed."""
     return _through("pytest", "-p", "no:cacheprovider", "tests/contract")

@@ -1,0 +1,16 @@
+"""What is fuzzed: for each target a check of bytes, and its corpus of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.fuzz import ledger, venue
+
+CORPUS = Path(__file__).parent / "corpus"
+TARGETS: Mapping[str, Callable[[bytes], object]] = {"ledger": ledger.check, "venue": venue.check}
+
+
+def corpus(target: str) -> list[Path]:
+    """The files of a target's corpus."""
+    return sorted((CORPUS / target).iterdir())

@@ -1,0 +1,37 @@
+"""Half a minute of fuzzing for each target, and everything that was ever found; `invoke dev.fuzz --for 1h` is the long run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import venue
+from tests.fuzz.__main__ import fuzz
+from tests.fuzz.targets import CORPUS, TARGETS, corpus
+
+SHARE_S = 30.0
+
+
+@pytest.mark.parametrize("path", corpus("venue"), ids=lambda path: path.name)
+def test_the_corpus_of_the_venue(path: Path) -> None:
+    TARGETS["venue"](path.read_bytes())
+
+
+def test_signed_requests_get_through() -> None:
+    """Else nothing but the check of signatures would be fuzzed."""
+    kinds = venue.check((CORPUS / "venue" / "orders").read_bytes()) + venue.check(
+        (CORPUS / "venue" / "crossing").read_bytes()
+    )
+    assert min(kinds[kind] for kind in ("Accepted", "Trade", "Canceled", "Expired", "Rejected")) >= 1, kinds
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_half_a_minute(target: str, record_property: pytest.RecordProperty) -> None:
+    seed = int(time.time())
+    played, kept = fuzz(target, SHARE_S, seed)
+    print(f"{target}: seed {seed}, {played} inputs")
+    record_property("fuzz", f"{target}: seed {seed}, {played} inputs")
+    assert kept is None, f"seed {seed}, input {played}: {kept}"
+    assert played >= 50
