@@ -21,11 +21,13 @@ from stormdesk.testnet.guard.health import Document, Findings, Window
 from stormdesk.testnet.guard.supervisor import Supervisor, SupervisorError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import Resilience
+from stormdesk.testnet.trader.throttle import Silence
 from stormdesk.testnet.trader.watch import name_of
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, RedisError, psycopg.Error, msgspec.DecodeError)
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, which request, its version, our number, no name
 REST_S = 1.0  # from one question to the venue to the next
+VENUE_WAIT = "runtime/venue_wait.json"  # beside a trader's heartbeat: until when the venue wants no request
 
 
 class Probes:
@@ -41,14 +43,18 @@ class Probes:
         # A slow venue is out of sight within half an interval, so that the next check is within one of its end.
         self._window = Window(numbers.health.interval_s / 2)
         self._rest_error = "not asked yet"
+        self._unwanted_until_t = 0.0
 
     async def close(self) -> None:
         await self._redis.aclose()
 
     async def follow_venue(self) -> None:
-        """Ask the venue every second, for ever."""
+        """Ask the venue every second, for ever; but not while it wants no request from this address."""
         while True:
             began = time.monotonic()
+            if time.time() < max(self._unwanted_until_t, self._service_waits_until_t()):
+                await asyncio.sleep(REST_S)
+                continue
             self._rest_error = (await self._timed(self._ping)).get("error", "")
             self._window.add(time.monotonic(), time.monotonic() - began)
             await asyncio.sleep(max(0.0, REST_S - (time.monotonic() - began)))
@@ -83,8 +89,19 @@ class Probes:
     async def _ping(self) -> None:
         limit = aiohttp.ClientTimeout(total=self._deadline_s)
         async with self._session.get(f"{self._config.venue_rest}/api/v3/ping", timeout=limit) as answer:
+            if answer.status in (418, 429):
+                wait = answer.headers.get("Retry-After", "")
+                self._unwanted_until_t = time.time() + (float(wait) if wait.isdigit() else REST_S)
             if answer.status >= 500:
                 raise aiohttp.ClientError(f"HTTP {answer.status}")
+
+    def _service_waits_until_t(self) -> float:
+        """The venue counts by address: what it told the trader of this host holds for us too."""
+        try:
+            path = Path(self._config.heartbeat).parent / VENUE_WAIT
+            return msgspec.json.decode(path.read_bytes(), type=Silence).until_t
+        except (OSError, msgspec.DecodeError):
+            return 0.0
 
     async def _versions(self) -> None:
         """Ask the broker which requests it knows, which it answers to everybody."""
