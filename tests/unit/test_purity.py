@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio", "time", "os", "shutil", "tempfile"}
 # What reaches I/O by another name: our own I/O rooms, and modules that only exist to do it.
+ACTING = ("acting", "deeds", "control")  # of the venue's faults: these carry out what the others decide
 PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
 IO_ROOMS = ("stormdesk.drive", "stormdesk.front", *(f"stormdesk.infra.{name}" for name in OTHER_INFRA))
@@ -37,7 +38,8 @@ def pure_files() -> list[Path]:
     ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
     faults = list((ROOT / "faults").rglob("*.py"))
     stack = [ROOT / f"infra/{name}.py" for name in PURE_INFRA]
-    return sorted([*engine, *judges, *ladders, *faults, *stack])
+    weather = [path for path in (ROOT / "testnet/venue/faults").glob("*.py") if path.stem not in ACTING]
+    return sorted([*engine, *judges, *ladders, *faults, *stack, *weather])
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:

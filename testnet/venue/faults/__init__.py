@@ -1,6 +1,6 @@
 """The faults of the venue: an explicit registry. A fault that is not in this dict does not exist.
 
-`model weather refusals answers messages executions` are pure; `acting control` do the I/O.
+`kinds model weather refusals answers messages executions` are pure; `acting deeds control` do the I/O.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from stormdesk.testnet.venue.faults.model import Act, Active, Asked, Break, Fault, Late, Say, Scope, Silence, override
+from stormdesk.testnet.venue.faults.kinds import Scope
+from stormdesk.testnet.venue.faults.model import Act, Active, Asked, Break, Fault, Late, Say, Silence, override
 from stormdesk.values import Duration, Percent
 
 SHARE = {"help": "of the requests"}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
-from stormdesk.testnet.venue.faults.model import Active, Choice, Deed, Fault, PlaceOrder, UndoTrades, override
+from stormdesk.testnet.venue.faults.kinds import Choice
+from stormdesk.testnet.venue.faults.model import Active, Deed, Fault, PlaceOrder, UndoTrades, override
 from stormdesk.values import Count, Duration, Percent
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from stormdesk.testnet.venue.faults.kinds import Choice
 from stormdesk.testnet.venue.faults.model import (
     Act,
     Active,
     Asked,
     Broadcast,
-    Choice,
     Deed,
     Document,
     EndUserStreams,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from stormdesk.testnet.venue.faults.kinds import Choice, Offset, Scope
 from stormdesk.testnet.venue.faults.model import (
     Act,
     Active,
     Asked,
-    Choice,
     Fault,
-    Offset,
     Refusal,
     Refuse,
     Say,
-    Scope,
     Throttle,
     override,
 )

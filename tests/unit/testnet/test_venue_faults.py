@@ -12,7 +12,8 @@ import pytest
 from stormdesk.errors import UsageError
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults import FAULTS
-from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Offset, Refuse
+from stormdesk.testnet.venue.faults.kinds import Offset
+from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Refuse
 from stormdesk.testnet.venue.faults.weather import Weather
 
 PLACE = Asked("POST", "order", "desk", "10.0.0.1")
