@@ -117,6 +117,8 @@ class Feed:
                 raise ConnectionResetError(f"the venue closed the stream ({message.type.name})")
             elif symbol := self.market.receive(message.data, time.time()):
                 self.metrics.heard[symbol] = time.monotonic()
+            elif self.market.farewell:
+                raise ConnectionResetError("the venue shuts down")
 
     # -- what is missing -----------------------------------------------------------------------------------------
 

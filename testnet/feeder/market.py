@@ -26,6 +26,7 @@ class Market:
         self.gaps = GapLog()
         self._counts = counts
         self._streams = messages.names(list(known))
+        self.farewell = False  # the venue said that it will close this connection
         self._newest: dict[str, int] = {}  # of each stream on this connection
 
     def left_open(self, now: float) -> None:
@@ -37,6 +38,7 @@ class Market:
     def disconnected(self, now: float) -> None:
         """Nothing is known to follow any more."""
         self._newest.clear()
+        self.farewell = False
         for symbol, book in self.books.items():
             self._lose_sync(symbol, book, now, "connection")
 
@@ -47,7 +49,8 @@ class Market:
         try:
             stream, event, raw = messages.parse(text, self._streams)
         except messages.MalformedError:
-            self._counts.malformed += 1
+            self.farewell = messages.is_farewell(text)
+            self._counts.malformed += not self.farewell
             return ""
         number = messages.number(event)
         news = number > self._newest.get(stream, -1)

@@ -82,6 +82,12 @@ class Item(NamedTuple):
     how: str = "stream"
 
 
+class _Named(msgspec.Struct):
+    """An event that belongs to no stream."""
+
+    e: str
+
+
 Event = DepthEvent | TradeEvent | TickerEvent
 _WIRE = msgspec.json.Decoder(Wire)
 _EVENTS: dict[str, msgspec.json.Decoder[Event]] = {
@@ -114,6 +120,14 @@ def parse(text: bytes, streams: dict[str, tuple[str, str]]) -> tuple[str, Event,
     if event.symbol != symbol:
         raise MalformedError(f"{event.symbol} on {wire.stream}")
     return wire.stream, event, one_line(bytes(wire.data))
+
+
+def is_farewell(text: bytes) -> bool:
+    """Whether it is serverShutdown: the venue will close the connection."""
+    try:
+        return msgspec.json.decode(text, type=_Named).e == "serverShutdown"
+    except Garbage:
+        return False
 
 
 def number(event: Event) -> int:

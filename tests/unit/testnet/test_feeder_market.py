@@ -196,6 +196,15 @@ def test_a_venue_that_repeats_itself_tells_no_news() -> None:
     assert it.receive(ticker, 2.0) == BTC
 
 
+def test_scenario_E_17_the_venues_farewell_is_no_garbage() -> None:
+    it = market()
+    assert not it.receive(b'{"e":"serverShutdown","E":1}', 1.0)
+    assert it.farewell
+    assert it._counts.malformed == 0
+    it.disconnected(2.0)
+    assert not it.farewell
+
+
 def test_a_message_with_line_breaks_is_one_line_on_the_bus() -> None:
     it = market()
     it.receive(b'{"stream":"btcusdt@trade",\n"data":{"s":"BTCUSDT",\r\n"t":5}}', 1.0)
