@@ -20,6 +20,8 @@ from stormdesk.testnet.bus import BusError, Message
 
 log = logging.getLogger(__name__)
 
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of each attempt; what came of them is our error
+
 ANSWER_S = 3.0  # of the broker, to everything but a publish
 BATCH_BYTES = 512_000
 READ = 2_000  # messages at once
@@ -45,7 +47,10 @@ class KafkaBus:
         try:
             async with asyncio.timeout(self._delivery_s + STOP_S):
                 producer = await self._producing()
-                await asyncio.gather(*await self._submit(producer, messages))
+                answers = await asyncio.gather(*await self._submit(producer, messages), return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
         except Failures as error:
             if self._producer is not None:
                 self._let_go(self._producer)
