@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from stormdesk.errors import RefusedError
@@ -212,4 +213,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--build"]:
         _build(Path(sys.argv[2]))
     else:
-        sys.exit(making.run(ensure))
+        sys.exit(making.run(partial(ensure, with_kafka=sys.argv[1:] == ["kafka"])))
