@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import ExitCode, HostError, RefusedError
+from stormdesk.infra import stacks
+from stormdesk.infra.backends.docker import backend, image
 from stormdesk.infra.backends.docker import engine as engines
-from stormdesk.infra.backends.docker import image
 from stormdesk.infra.backends.docker.engine import Engine
+from stormdesk.infra.home import Record
 
 
 def client(folder: Path, text: str) -> Engine:
@@ -29,6 +31,22 @@ def test_without_docker_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(RefusedError, match=r"Cannot connect to the Docker daemon.*Start it"):
         engines.find()
+
+
+def test_a_stack_with_kafka_is_refused_before_anything_is_looked_for() -> None:
+    record = Record(
+        name="x",
+        owner="me",
+        backend="docker",
+        engine="pulumi",
+        topology="full",
+        ttl_s=60.0,
+        expires_at="2026-01-01T00:00:00Z",
+    )
+    with pytest.raises(
+        RefusedError, match="containers have no Kafka, which full needs. Use --backend lab, or --topology core"
+    ):
+        backend.prepare(record, stacks.full(stacks.Credentials(api_key="", api_secret="")))
 
 
 def test_a_failure_has_the_engines_own_words(tmp_path: Path) -> None:
