@@ -17,7 +17,9 @@ FAST: Mapping[str, tuple[str, ...]] = {
     "types": ("mypy", "--no-error-summary"),
     "tests": ("pytest", "-q", "-m", "not lab", "tests/unit", "tests/shell"),
 }
-BENCHES: Mapping[str, tuple[str, ...]] = {"stack": ("tests.bench.venue", "tests.bench.trader")}
+BENCHES: Mapping[str, tuple[str, ...]] = {
+    "stack": ("tests.bench.venue", "tests.bench.feeder", "tests.bench.trader", "tests.bench.resident"),
+}
 DEADLINE_S = 300.0
 
 

@@ -44,7 +44,7 @@ def test_a_stack_with_kafka_is_refused_before_anything_is_looked_for() -> None:
         expires_at="2026-01-01T00:00:00Z",
     )
     with pytest.raises(
-        RefusedError, match="containers have no Kafka, which full needs. Use --backend lab, or --topology core"
+        RefusedError, match=r"containers have no Kafka, which full needs\. Use --backend lab, or --topology core"
     ):
         backend.prepare(record, stacks.full(stacks.Credentials(api_key="", api_secret="")))
 
