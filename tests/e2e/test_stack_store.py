@@ -137,7 +137,7 @@ def test_scenario_S2_04_a_trade_that_memory_forgot_is_booked_once(stack: Stack) 
     """The trade ids in memory were pushed out; PostgreSQL still knows each."""
 
     async def scenario(store: Store) -> None:
-        ledger = Ledger(stack.home / "ledger.jsonl", time.time)
+        ledger = Ledger(stack.home / "ledger.jsonl", time.time, load().ledger.restore_s)
         moved: list[Move] = []
         desk = Desk(ledger, store, cast("Venue", None), Metrics(), load().order, moved.append)
         desk.instruments = {"BTCUSDT": Instrument("BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))}
