@@ -180,10 +180,12 @@ def test_scenario_R_05_a_trader_is_told_to_stop(stack: Stack) -> None:
     stack.trading(more=5)
     process = stack.processes[A]
     began = time.monotonic()
+    taken = stack.said(B).count("the lock is ours") + 1
     stack.kill(A, signal.SIGTERM)
     took = time.monotonic() - began
     assert process.returncode == 0
-    stack.trading("b", deadline_s=NUMBERS["leader"]["ttl_s"])  # no waiting for the lock to expire
+    eventually("b has the lock", lambda: stack.said(B).count("the lock is ours") >= taken, 5)  # it was given back
+    stack.trading("b")
     print(f"stopped in {took:.2f} s, the standby traded {time.monotonic() - began:.2f} s after the signal")
     mine = "select client_order_id from orders where instance = 'trader-a'"
     left = stack.sql(f"{mine} and state in ('PENDING_NEW', 'UNKNOWN')")
