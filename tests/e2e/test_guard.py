@@ -162,6 +162,12 @@ def test_scenario_H_14_what_the_guard_answers_is_what_lies_on_the_disk(lab: Lab)
     assert told["desk"]["paused"] is False
 
 
+def test_a_guard_and_the_orchestrator_take_orders_from_their_own_host_alone(lab: Lab) -> None:
+    for url in ("http://10.77.2.12:9110/clear-failsafe", "http://10.77.2.15:8010/resume"):
+        tell = f"curl -s -o /dev/null -w '%{{http_code}}' -X POST -d '{{\"by\": \"mallory\"}}' {url}"
+        assert lab.sh("store", tell) == "403"
+
+
 def test_scenario_H_13_a_guard_that_is_stopped_or_killed_is_seen_from_outside(lab: Lab) -> None:
     def age() -> float:
         page = lab.sh("ops", "curl -s http://127.0.0.1:9200/metrics")
