@@ -74,11 +74,11 @@ def _stack(name: str, bus: str, credentials: Credentials, seed: int) -> Topology
         services=(
             _venue(credentials, seed),
             _feeder(bus),
-            _guard("feed", "feeder", 9101),
+            _guard("feed", "feeder", 9101, {"bus": bus}),
             *(
                 service
                 for name in TRADERS
-                for service in (_trader(name, bus, credentials, seed), _trader_guard(name, credentials))
+                for service in (_trader(name, bus, credentials, seed), _trader_guard(name, bus, credentials))
             ),
             _orchestrator(),
             _prober(),
@@ -206,9 +206,10 @@ def _trader(host: str, bus: str, credentials: Credentials, seed: int) -> Service
     return replace(_ours("trader", host, {"http": 8000}, config, ready="/ready"), restarted_by="guard")
 
 
-def _trader_guard(host: str, credentials: Credentials) -> Service:
+def _trader_guard(host: str, bus: str, credentials: Credentials) -> Service:
     """The guard of a trader can cancel the account's orders, with a key of its own."""
     more = {
+        "bus": bus,
         "postgres": POSTGRES,
         "leader_key": LEADER_KEY,
         "api_key": credentials.guard_key,
@@ -217,7 +218,7 @@ def _trader_guard(host: str, credentials: Credentials) -> Service:
     return _guard(host, "trader", 8000, more)
 
 
-def _guard(host: str, service: str, port: int, more: Mapping[str, Any] | None = None) -> Service:
+def _guard(host: str, service: str, port: int, more: Mapping[str, Any]) -> Service:
     config = {
         "instance": host,
         "service": service,
@@ -228,7 +229,7 @@ def _guard(host: str, service: str, port: int, more: Mapping[str, Any] | None = 
         "venue_rest": VENUE_REST,
         "redis": REDIS,
         "symbols": SYMBOLS,
-        **(more or {}),
+        **more,
     }
     return _ours("guard", host, {"http": 9110}, config)
 
