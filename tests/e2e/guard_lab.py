@@ -1,0 +1,82 @@
+"""A lab with guards, for tests: its hosts by name, and what their services say. Long timers are shortened."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stormdesk.drive.pool import Pool
+
+NUMBERS: dict[str, dict[str, Any]] = {
+    "guard": {"check_s": 1, "verify_s": 20, "backoff_s": [1, 2, 3], "notify_s": 10},
+    "health": {"interval_s": 6},
+    "leader": {"ttl_s": 12, "renew_s": 4},
+    "orchestrator": {"check_s": 0.5, "answer_s": 12},
+}
+GUARDED = {"feed": "feeder", "trader-a": "trader", "trader-b": "trader"}
+
+
+class Lab:
+    """Hosts by name, and what their services say."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def sh(self, host: str, script: str, *words: str) -> str:
+        done = self.pool.run(host, ("sh", "-c", script, "sh", *words), 30)
+        assert done.ok, f"{host}: {script}: {done.stdout} {done.stderr}"
+        return done.stdout.strip()
+
+    def get(self, host: str, port: int, path: str) -> dict[str, Any]:
+        """A JSON document, {} when nobody answers."""
+        text = self.pool.run(host, ("curl", "-s", "-m", "3", f"http://127.0.0.1:{port}{path}"), 10).stdout
+        return dict(json.loads(text)) if text.startswith("{") else {}
+
+    def health(self, host: str) -> dict[str, Any]:
+        return self.get(host, 9110, "/health_v2")
+
+    def state(self) -> dict[str, Any]:
+        return self.get("ops", 8010, "/state")
+
+    def pid(self, host: str, service: str) -> str:
+        return self.sh(host, f"cat /run/trading/{service}.pid")
+
+    def pids(self) -> dict[str, str]:
+        return {host: self.pid(host, service) for host, service in GUARDED.items()}
+
+    def restarts(self, host: str) -> int:
+        text = self.sh(host, "curl -s http://127.0.0.1:9110/metrics | grep '^guard_restarts_total'")
+        return int(float(text.split()[-1]))
+
+    def moves(self, host: str) -> list[str]:
+        """The transitions in the guard's log."""
+        text = self.sh(host, "grep -o 'stage: .*' /var/log/trading/guard.log || true")
+        return [line.removeprefix("stage: ").partition(":")[0] for line in text.splitlines()]
+
+    def well(self) -> bool:
+        return all(self.health(host).get("dor") for host in GUARDED) and self.state().get("paused") is False
+
+    def accepted(self) -> list[float]:
+        """When the venue accepted the desk's orders."""
+        lines = self.sh("venue", "grep '\"ACCEPTED\"' /var/lib/trading/venue/journal.jsonl | tail -n 400").splitlines()
+        return [float(line["t"]) for line in map(json.loads, lines) if line["account"] == "desk"]
+
+    def trades(self) -> bool:
+        """Orders are being accepted."""
+        return time.time() - self.accepted()[-1] < 2
+
+    def settled(self) -> None:
+        eventually(self.well, 60)
+        eventually(self.trades, 60)
+        eventually(lambda: {self.health(h)["stage"] for h in GUARDED} == {"OBSERVE"}, 60)
+
+
+def eventually(ask: Callable[[], Any], within_s: float) -> float:
+    """Seconds until the first true answer; fails after `within_s`."""
+    began = time.monotonic()
+    while not ask():
+        assert time.monotonic() - began < within_s, f"not within {within_s} s"
+        time.sleep(0.2)
+    return time.monotonic() - began
