@@ -100,11 +100,12 @@ def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report
 
 
 def clear_failsafe(pool: Pool, by: str, hosts: Sequence[str]) -> Report:
-    """Take hosts out of FAILSAFE: orders are allowed again, and what is dead is restarted anew."""
+    """Take hosts out of FAILSAFE, and their guards' alerts away: orders are allowed again, what is dead is restarted anew."""
     services, order = Services(pool), _order(by)
-    found = services.get("guard", "/stage", services.hosts("guard", hosts))
-    silent = {host: answer.why for host, answer in found.items() if not answer.ok}
-    stuck = [host for host, answer in found.items() if answer.document.get("stage") in GIVEN_UP]
+    found = services.get("guard", "/health_v2", services.hosts("guard", hosts))
+    silent = {host: answer.why for host, answer in found.items() if "stage" not in answer.document}
+    pages = {host: answer.document for host, answer in found.items() if host not in silent}
+    stuck = [host for host, page in pages.items() if page["stage"] in GIVEN_UP or page["alerts"]]
     told = services.post("guard", "/clear-failsafe", order, stuck, PULL_S) if stuck else {}
     after = services.get("guard", "/stage", stuck) if stuck else {}
     good = {h: told[h].ok and after[h].ok and after[h].document.get("stage") not in GIVEN_UP for h in stuck}

@@ -71,9 +71,10 @@ class Files:
         self._flags.unlink(missing_ok=True)
         self._stop.unlink(missing_ok=True)
 
-    def beat(self, stage: Stage) -> None:
-        """auto_heal.heartbeat.json: the guard's loop turns."""
-        self._write(self.folder / "auto_heal.heartbeat.json", {"ts": time.time(), "pid": os.getpid(), "stage": stage})
+    def beat(self, stage: Stage, check_age_s: float) -> None:
+        """auto_heal.heartbeat.json: the guard lives, and how long ago its last check ended."""
+        beat = {"ts": time.time(), "pid": os.getpid(), "stage": stage, "check_age_s": round(check_age_s, 3)}
+        self._write(self.folder / "auto_heal.heartbeat.json", beat)
 
     def health(self, document: dict[str, Any]) -> None:
         self._write(self.folder / "health_v2.json", document)

@@ -45,13 +45,13 @@ class Guard:
         saved, wrong = files.load()
         self.stages = Stages(numbers.guard, saved, time.monotonic())
         self.pulled: Pulled | None = None
-        self.metrics = Metrics(config.component, lambda: self.stages.stage, lambda: time.monotonic() - self._beat)
+        self.metrics = Metrics(config.component, lambda: self.stages.stage, lambda: time.monotonic() - self._checked)
         self._unreadable = wrong
         self._service = Service(config.component, numbers.health.interval_s)
         self._probes = probes
         self._boss = boss
         self._kill = kill
-        self._beat = time.monotonic()
+        self._checked = time.monotonic()
         self._alone = asyncio.Lock()  # a person and the stages must not act at once
         self._lost: set[str] = set()  # files that could not be written last time, so that each is logged once
 
@@ -82,28 +82,29 @@ class Guard:
         }  # fmt: skip
         self.health = document(self._service, found, ts=time.time(), stage=self.stages.stage, more=own)
         await self._keep("health_v2.json", self.files.health, self.health)
+        self._checked = time.monotonic()
 
     async def beat(self) -> None:
-        """Say that the loop turns, for ever."""
+        """Say that we live, and how long ago the last check ended, for ever."""
         while True:
-            self._beat = time.monotonic()
-            await self._keep("heartbeat", self.files.beat, self.stages.stage)
+            await self._keep("heartbeat", self.files.beat, self.stages.stage, time.monotonic() - self._checked)
             await asyncio.sleep(BEAT_S)
 
     # -- what people ask for -------------------------------------------------------------------------------------
 
     async def clear(self, by: str) -> bool:
-        """Take the host out of FAILSAFE; False when it is not in it."""
+        """Take the host out of FAILSAFE, and its alerts away; False when there is nothing of either."""
         async with self._alone:
-            if not self.stages.clear(time.monotonic(), by):
-                return False
-            self.pulled = None
-            await asyncio.to_thread(self.files.release)
-            for name in (ALERT, UNREADABLE):
-                await asyncio.to_thread(self.files.answered, name)
-            await self._log_moves()
-        await self._note(f"FAILSAFE cleared by {by}")
-        return True
+            cleared, alerts = self.stages.clear(time.monotonic(), by), self.files.alerts()
+            if cleared:
+                self.pulled = None
+                await asyncio.to_thread(self.files.release)
+                await self._log_moves()
+            for alert in alerts:
+                await asyncio.to_thread(self.files.answered, alert.id)
+        if cleared or alerts:
+            await self._note(f"{'FAILSAFE' if cleared else 'alerts'} cleared by {by}")
+        return cleared or bool(alerts)
 
     async def pull(self, reason: str, by: str) -> Pulled | None:
         """A person's kill switch: no new orders on this host, and none open at the venue; None without a key for it."""

@@ -20,5 +20,5 @@ class Metrics:
         self.restarts = restarts.labels(component)
         self.lost = Counter("guard_lost_writes", "Files that could not be written.", registry=registry)
         Gauge("guard_stage", "Place of the stage.", registry=registry).set_function(lambda: STAGES.index(stage()))
-        beat = Gauge("guard_heartbeat_age_seconds", "Since the guard's loop last turned.", registry=registry)
+        beat = Gauge("guard_heartbeat_age_seconds", "Since the last check ended.", registry=registry)
         beat.set_function(beat_age_s)

@@ -101,6 +101,20 @@ def test_scenario_H_12_failsafe_is_cleared_by_name_and_the_stop_with_it(tmp_path
     assert "FAILSAFE cleared by alice" in (tmp_path / "guard/notifications.log").read_text()
 
 
+def test_an_alert_without_failsafe_is_cleared_by_name_too(tmp_path: Path) -> None:
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard/autoheal_state.json").write_text("{")
+    guard = guard_in(tmp_path / "guard")
+    guard.files.alert("autoheal_state_invalid", "torn")
+
+    async def scenario(client: Client) -> None:
+        assert (await client.post("/clear-failsafe", json={"by": "alice"})).status == 200
+        assert (await client.post("/clear-failsafe", json={"by": "alice"})).status == 409
+
+    ask(guard, scenario)
+    assert guard.files.alerts() == []
+
+
 def test_a_kill_switch_by_hand_stops_the_host_until_it_is_reset(tmp_path: Path) -> None:
     guard = guard_in(tmp_path / "guard")
 
