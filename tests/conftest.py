@@ -10,6 +10,7 @@ import pytest
 from stormdesk.errors import RefusedError
 from stormdesk.infra import environment, pulumi_cli
 from stormdesk.infra.backends.lab import control
+from stormdesk.testnet.resilience import Overrides
 
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
 FORGETFUL = {"guard": {"verify_s": 15}}
@@ -21,6 +22,9 @@ TOPICS = (  # user properties that are printed at the end of a run
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--counts 100` is the long run; the default does a tenth."""
     parser.addoption("--counts", type=int, default=10, metavar="PERCENT", help="how much of the repeated tests to run")
+    parser.addoption(
+        "--full-timers", action="store_true", help="run scenarios with the timers that resilience.yaml has"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -41,6 +45,13 @@ def repeats(request: pytest.FixtureRequest) -> Callable[[int], int]:
         return times
 
     return count
+
+
+@pytest.fixture(scope="session")
+def timers(pytestconfig: pytest.Config) -> Callable[[Overrides], Overrides]:
+    """`timers({"guard": {"check_s": 1}})` are the overrides that a test may use: those, or none with --full-timers."""
+    full = pytestconfig.getoption("--full-timers")
+    return lambda short: {} if full else short
 
 
 @pytest.fixture(scope="session")

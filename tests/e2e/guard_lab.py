@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stormdesk.drive.pool import Pool
+from stormdesk.testnet.resilience import Resilience
 
 NUMBERS: dict[str, dict[str, Any]] = {
     "guard": {"check_s": 1, "verify_s": 20, "backoff_s": [1, 2, 3], "notify_s": 10},
@@ -21,8 +22,20 @@ GUARDED = {"feed": "feeder", "trader-a": "trader", "trader-b": "trader"}
 class Lab:
     """Hosts by name, and what their services say."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, numbers: Resilience) -> None:
         self.pool = pool
+        self.numbers = numbers
+
+    @property
+    def sure_s(self) -> float:
+        """How long a guard needs to be sure that something is wrong."""
+        return self.numbers.guard.bad_checks * self.numbers.guard.check_s
+
+    @property
+    def gives_up_s(self) -> float:
+        """Enough for all restarts of what dies at once, on a busy machine."""
+        guard = self.numbers.guard
+        return sum(guard.backoff_s[: guard.attempts]) + (guard.attempts + 1) * self.sure_s + 60
 
     def sh(self, host: str, script: str, *words: str) -> str:
         done = self.pool.run(host, ("sh", "-c", script, "sh", *words), 30)
