@@ -325,9 +325,8 @@ def test_two_runs_on_one_resource_and_two_on_one_host(desk: Desk) -> None:
 # ---- game days, repeated -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("runbook", ["network-cut-60s", "kill-feeder", "kill-trader", "leader-loss"])
-def test_the_runbook_holds(desk: Desk, runbook: str) -> None:
-    desk.invoke("gameday.run", "--runbook", f"runbooks/{runbook}.md")
+def test_the_network_cut_runbook_holds(desk: Desk) -> None:
+    desk.invoke("gameday.run", "--runbook", "runbooks/network-cut-60s.md")
 
 
 def test_idle_fingerprints_do_not_differ(desk: Desk, repeats: Callable[[int], int]) -> None:
