@@ -509,7 +509,9 @@ def fuzz(_: Context, for_: Lifetime = MINUTE) -> int:
 @command(
     effect="measure the suite {suite} on this machine",
     hint="--suite stack",
-    help={"suite": "stack: the venue's orders and the feeder's messages a second, an order's way to its ack, the cost of fsync, memory"},
+    help={
+        "suite": "stack: the venue's orders and the feeder's messages a second, an order's way to its ack, the cost of fsync, memory"
+    },
 )
 def bench(_: Context, suite: str = "stack") -> int:
     """Measure; nothing is asserted."""
