@@ -15,7 +15,7 @@ from stormdesk.testnet.resilience import Overrides
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
 FORGETFUL = {"guard": {"verify_s": 15}}
 TOPICS = (  # user properties that are printed at the end of a run
-    "repeated", "test x mutant", "bug x invariant", "crash test", "storm",
+    "repeated", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
 )  # fmt: skip
 
 

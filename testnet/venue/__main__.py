@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from pathlib import Path
 
 from aiohttp import web
@@ -13,14 +14,15 @@ from stormdesk.testnet.service import every, log, serve, start, write_pidfile
 from stormdesk.testnet.venue.control import control_app
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Config, Tls
-from stormdesk.testnet.venue.rest import venue_app
+from stormdesk.testnet.venue.rest import DOOR, venue_app
 
 TICK_S = 0.1  # the fast streams speak this often
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
     desk = Desk(config)
-    public = await serve(venue_app(desk), config.listen)
+    app = venue_app(desk)
+    public = await serve(app, config.listen)
     runners = [await serve(control_app(desk), config.control), public]
     if config.tls:
         host, _, port = config.tls.listen.rpartition(":")
@@ -29,6 +31,8 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     log.info("venue: open on %s, control on %s, journal at line %d", config.listen, config.control, desk.journal.seq)
     while await every(stop, TICK_S):
         desk.tick()
+        if public.server:
+            app[DOOR].sweep(public.server.connections, time.monotonic())
     await desk.hub.farewell()
     for runner in runners:
         await runner.cleanup()

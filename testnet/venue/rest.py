@@ -13,9 +13,12 @@ from stormdesk.testnet.service import json_response
 from stormdesk.testnet.venue import errors, signing
 from stormdesk.testnet.venue.api import Api, Ask
 from stormdesk.testnet.venue.desk import Desk
+from stormdesk.testnet.venue.door import Door, count_no_http
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.acting import Acting
 from stormdesk.testnet.venue.wsapi import WsApi
+
+DOOR = web.AppKey("DOOR", Door)
 
 
 class Rest:
@@ -26,11 +29,13 @@ class Rest:
         self._api = Api(desk)
         self._sockets = WsApi(desk, self._api)
         self._acting = Acting(desk.weather, desk.keys)
+        self.door = Door(desk.rules.request_s, desk.hub.dropped)
 
     @web.middleware
     async def speak(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn errors into the venue's JSON, and say how much weight was used."""
         remote = request.remote or ""
+        self.door.asked(request.protocol)
         await self._acting.ready()
         try:
             response = await handler(request)
@@ -110,4 +115,6 @@ def venue_app(desk: Desk) -> web.Application:
     rest = Rest(desk)
     app = web.Application(middlewares=[rest.speak], client_max_size=desk.rules.body_bytes)
     app.router.add_route("*", "/{path:.*}", rest.handle)
+    app[DOOR] = rest.door
+    count_no_http(desk.bad_input)
     return app

@@ -17,7 +17,7 @@ from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Account, Config
-from stormdesk.testnet.venue.rest import venue_app
+from stormdesk.testnet.venue.rest import DOOR, venue_app
 from stormdesk.testnet.venue.rules import Rules
 from tests.unit.testnet.test_venue_rest import LIMIT, MARKET, call, kinds
 
@@ -325,3 +325,43 @@ def test_the_control_port_knows_older_books_and_moves_money(tmp_path: Path) -> N
         it.journal.close()
 
     asyncio.run(run())
+
+
+def test_who_sends_no_request_is_dropped_and_no_http_is_counted(tmp_path: Path) -> None:
+    async def run() -> None:
+        account = Account("desk", "key", "secret", {"USDT": "100000"})
+        it = Desk(Config("", "", str(tmp_path), "", 7, ["BTCUSDT"], [account], limits=Rules(request_s=5.0)))
+        app = venue_app(it)
+        server = TestServer(app)
+        async with TestClient(server) as client:
+            assert (await get(client, "/api/v3/ping"))[0] == 200  # and stays connected
+            slow, to_slow = await asyncio.open_connection("127.0.0.1", server.port)
+            to_slow.write(b"GET /api/v3/pi")
+            silent, to_silent = await asyncio.open_connection("127.0.0.1", server.port)
+            garbage, to_garbage = await asyncio.open_connection("127.0.0.1", server.port)
+            to_garbage.write(b"\x16\x03\x01 hello\r\n\r\n")
+            assert (await garbage.read()).startswith(b"HTTP/1.0 400 Bad Request")
+            assert it.bad_input["no HTTP"] == 1
+            for now in (100.0, 104.9, 105.1):
+                assert not it.hub.dropped
+                app[DOOR].sweep(server.runner.server.connections, now)
+            assert it.hub.dropped["no request"] == 2
+            assert await slow.read() == await silent.read() == b""
+            assert (await get(client, "/api/v3/ping"))[0] == 200
+            for writer in (to_slow, to_silent, to_garbage):
+                writer.close()
+        it.journal.close()
+
+    asyncio.run(run())
+
+
+def test_a_body_that_does_not_come_is_a_timeout(tmp_path: Path) -> None:
+    async def scenario(client: Client, it: Desk) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST /api/v3/order HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nsymbol=")
+        assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 408")
+        assert it.bad_input["Request Timeout"] == 1
+        assert kinds(it) == ["OPEN"]
+        writer.close()
+
+    with_venue(tmp_path, scenario, Rules(request_s=0.2))
