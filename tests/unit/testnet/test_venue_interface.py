@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import msgspec
 import pytest
 from aiohttp import WSMsgType
 from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
@@ -365,3 +368,35 @@ def test_a_body_that_does_not_come_is_a_timeout(tmp_path: Path) -> None:
         writer.close()
 
     with_venue(tmp_path, scenario, Rules(request_s=0.2))
+
+
+def test_an_ed25519_key_logs_a_session_on(tmp_path: Path) -> None:
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+    async def run() -> None:
+        account = Account("desk", "key", "", {"USDT": "100000", "BTC": "5"}, public_key=public)
+        it = Desk(Config("", "", str(tmp_path), "", 7, ["BTCUSDT"], [account]))
+        async with TestClient(TestServer(venue_app(it))) as client:
+            socket = await client.ws_connect("/ws-api/v3")
+
+            async def ask(method: str, params: dict[str, Any]) -> Any:
+                await socket.send_json({"id": method, "method": method, "params": params})
+                return await until(socket, lambda m: m.get("id") == method)
+
+            assert (await ask("userDataStream.subscribe", {}))["status"] == 400
+            params: dict[str, Any] = {"apiKey": "key", "timestamp": int(time.time() * 1000)}
+            payload = "&".join(f"{key}={params[key]}" for key in sorted(params))
+            params["signature"] = b64encode(private.sign(payload.encode())).decode()
+            wrong = b64encode(private.sign(b"something else")).decode()
+            assert (await ask("session.logon", {**params, "signature": wrong}))["error"]["code"] == -1022
+            assert (await ask("session.logon", params))["result"]["apiKey"] == "key"
+            assert (await ask("userDataStream.subscribe", {}))["result"] == {"subscriptionId": 0}
+            unsigned = {**MARKET, "timestamp": int(time.time() * 1000)}
+            assert (await ask("order.place", unsigned))["result"]["status"] == "FILLED"
+            assert (await ask("session.logout", {}))["result"]["apiKey"] is None
+            assert (await ask("order.place", unsigned))["status"] == 401
+            await socket.close()
+        it.journal.close()
+
+    asyncio.run(run())
