@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from stormdesk.infra import ca
 
 SCRIPTS = Path(__file__).parent / "scripts"
-CHECKS_S = 120.0
+CHECKS_S = 300.0
 KEY, SECRET = "contract-key", "contract-secret"
 ACCOUNT = {
     "name": "desk",
@@ -50,11 +51,24 @@ def venue(home: Path, **config: Any) -> Iterator[int]:
     with (home / "venue.log").open("ab") as log:
         process = subprocess.Popen([*alone, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
+        _wait(process, home)
         yield process.pid
         assert process.poll() is None, f"the venue ended: {(home / 'venue.log').read_text()[-2000:]}"
     finally:
         process.terminate()
         process.wait(15)
+
+
+def _wait(process: subprocess.Popen[bytes], home: Path) -> None:
+    """Until the venue is open, and so in its own namespaces: before that, its namespaces are those of this machine."""
+    end = time.monotonic() + CHECKS_S
+    while not (home / "venue.pid").exists():
+        assert process.poll() is None, f"the venue ended: {(home / 'venue.log').read_text()[-2000:]}"
+        assert time.monotonic() < end, "the venue is not open"
+        time.sleep(0.02)
+    for kind in ("net", "mnt"):
+        theirs, ours = Path(f"/proc/{process.pid}/ns/{kind}"), Path(f"/proc/self/ns/{kind}")
+        assert theirs.readlink() != ours.readlink(), f"the venue shares its {kind} namespace with this machine"
 
 
 def checks(pid: int, home: Path, python: Path, script: str) -> dict[str, str]:

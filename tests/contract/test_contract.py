@@ -30,6 +30,7 @@ PLAYS = (
     Play("python_binance", "python-binance"),
     Play("binance_connector", "binance-connector"),
     Play("sdk_spot", "binance-sdk-spot"),
+    Play("nautilus", "nautilus"),
 )
 
 

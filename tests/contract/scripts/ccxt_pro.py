@@ -83,19 +83,28 @@ async def check_market_streams() -> None:
 
 async def check_the_user_stream() -> None:
     async def what(exchange: Any) -> None:
-        orders = asyncio.create_task(exchange.watch_orders(SYMBOL))
-        fills = asyncio.create_task(exchange.watch_my_trades(SYMBOL))
-        balance = asyncio.create_task(exchange.watch_balance())
-        await asyncio.sleep(1.0)
-        placed = await exchange.create_order(SYMBOL, "market", "buy", 0.001, None, {"newClientOrderId": "watched"})
-        assert "watched" in {order["clientOrderId"] for order in await orders}
-        assert {fill["order"] for fill in await fills} == {placed["id"]}
-        await balance
+        watches = (exchange.watch_orders(SYMBOL), exchange.watch_my_trades(SYMBOL), exchange.watch_balance())
+        watching = asyncio.gather(*watches)
+        placed = []
+        while not watching.done():  # an order from before the stream is subscribed is not told
+            placed.append((await exchange.create_order(SYMBOL, "market", "buy", 0.001))["id"])
+            await asyncio.wait([watching], timeout=0.5)
+        orders, fills, _ = watching.result()
+        assert {order["id"] for order in orders} <= set(placed)
+        assert {fill["order"] for fill in fills} <= set(placed)
+        states: set[str] = set()
+
+        async def follow() -> None:
+            while "canceled" not in states:
+                told = await exchange.watch_orders(SYMBOL)
+                states.update(o["status"] for o in told if o["clientOrderId"] == "watched-2")
+
+        following = asyncio.create_task(follow())
         rests = await exchange.create_order(SYMBOL, "limit", "buy", 0.01, 50_000, {"newClientOrderId": "watched-2"})
-        states = set()
+        while "open" not in states:  # ccxt forgets what it is told while nobody watches
+            await asyncio.sleep(0.01)
         await exchange.cancel_order(rests["id"], SYMBOL)
-        while "canceled" not in states:
-            states |= {o["status"] for o in await exchange.watch_orders(SYMBOL) if o["clientOrderId"] == "watched-2"}
+        await following
 
     await with_exchange(what)
 

@@ -22,7 +22,7 @@ REST = os.environ.get("VENUE_REST", "http://127.0.0.1:8080")
 WS = os.environ.get("VENUE_WS", "ws://127.0.0.1:8080")
 CONTROL = "http://127.0.0.1:8081"
 KEY, SECRET = os.environ["API_KEY"], os.environ["API_SECRET"]
-DEADLINE_S = 40
+DEADLINE_S = 90
 POLL_S = 0.05
 
 
