@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -20,6 +20,7 @@ from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
 from stormdesk.testnet import durable
 from stormdesk.testnet.ledger import chain
+from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_disk import Disk
 from tests.e2e.stack_harness import ROOT, Stack, eventually, failing, home_for_nobody
@@ -28,7 +29,7 @@ from tests.e2e.test_stack_trades import assert_exact, read_cut
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")
 
 TRADER = "trader-a"
-NUMBERS: dict[str, dict[str, Any]] = {
+NUMBERS: Overrides = {
     "order": {"recv_window_ms": 2000, "request_timeout_s": 3, "quiet_s": 6},
     "snapshot": {"interval_s": 1},
     "ledger": {"restore_s": 4},
@@ -37,11 +38,11 @@ NO_ROOM = "disk full: [Errno 28] No space left on device"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    print(f"resilience: {NUMBERS}")
+def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
     with home_for_nobody() as home:
         stack = Stack(home)
-        stack.resilience = NUMBERS
+        stack.resilience = timers(NUMBERS)
+        print(f"resilience: {stack.resilience}")
         try:
             stack.put_on_disk(TRADER, 16)
             stack.up()

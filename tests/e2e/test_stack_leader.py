@@ -8,19 +8,19 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
 from stormdesk.testnet import durable
+from stormdesk.testnet.resilience import Overrides, load
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_harness import Stack, eventually, home_for_nobody
 from tests.e2e.test_stack_trades import assert_exact, read_cut
 
-NUMBERS: dict[str, dict[str, Any]] = {
+NUMBERS: Overrides = {
     "leader": {"ttl_s": 8, "renew_s": 2},
     "order": {"recv_window_ms": 2000, "request_timeout_s": 3, "quiet_s": 6},
 }
@@ -28,11 +28,11 @@ A, B = "trader-a", "trader-b"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    print(f"resilience: {NUMBERS}")
+def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
     with home_for_nobody() as home:
         stack = Stack(home)
-        stack.resilience = NUMBERS
+        stack.resilience = timers(NUMBERS)
+        print(f"resilience: {stack.resilience}")
         try:
             stack.up(standby=True)
             yield stack
@@ -47,6 +47,11 @@ def _a_leads_before_and_after(stack: Stack) -> Iterator[None]:
     for which in "ab":
         stack.trader("resume", "POST", which)
     stack.trading(deadline_s=60)
+
+
+def ttl_s(stack: Stack) -> float:
+    """How long the lock lives without its holder."""
+    return load(stack.resilience).leader.ttl_s
 
 
 def leads(stack: Stack, which: str) -> bool:
@@ -95,7 +100,7 @@ def test_scenario_L_01_L_02_the_lock_is_lost_and_taken_again(stack: Stack) -> No
     process, before = started(stack, A), epoch(stack, "a")
     stack.kill("redis")
     began = time.monotonic()
-    eventually("not leader", lambda: not leads(stack, "a"), NUMBERS["leader"]["ttl_s"])
+    eventually("not leader", lambda: not leads(stack, "a"), ttl_s(stack))
     print(f"paused {time.monotonic() - began:.2f} s after Redis was killed")
     assert stack.trader("ready")["ready"] is False
     assert stack.metric("trader_is_leader") == 0
@@ -136,7 +141,7 @@ def test_scenario_E_05_the_leader_sleeps_longer_than_its_lock_lives(stack: Stack
     for _ in range(2):
         stack.trading(more=5)
         stack.pause(A)
-        stack.trading("b", deadline_s=60)
+        stack.trading("b", deadline_s=90)
         stack.resume(A)
         eventually("a stands by", lambda: not leads(stack, "a"))
         stack.trading("b", more=3)
@@ -150,7 +155,7 @@ def test_scenario_E_06_a_copy_of_the_leader_was_left_running(stack: Stack) -> No
     before = epoch(stack, "a")
     stack.start("trader-c", instance=A)
     eventually("the copy answers", lambda: stack.trader("health", which="c"))
-    end = time.monotonic() + 1.5 * NUMBERS["leader"]["ttl_s"]
+    end = time.monotonic() + 1.5 * ttl_s(stack)
     while time.monotonic() < end:
         assert not leads(stack, "c")
         assert stack.trader("ready", which="c")["ready"] is False
@@ -231,7 +236,7 @@ def test_scenario_H_12_stale_lock_and_pid_files(stack: Stack, stale: str) -> Non
     half.write_bytes(b'{"t": 17')
     began = time.monotonic()
     stack.start(A)
-    eventually("leads again", lambda: leads(stack, "a"), NUMBERS["leader"]["ttl_s"])
+    eventually("leads again", lambda: leads(stack, "a"), ttl_s(stack))
     stack.trading(more=3)
     print(f"trading {time.monotonic() - began:.2f} s after the start")
     assert int(pidfile.read_text()) == stack.processes[A].pid
@@ -246,7 +251,7 @@ def test_scenario_E_06_a_forgotten_desk_with_a_lock_of_its_own(stack: Stack) -> 
     stack.trading("c", deadline_s=60)
     eventually("the desk is overtaken", lambda: stack.said(A).count("is not the newest") > fenced)
     eventually("somebody of the desk leads again", lambda: any(epoch(stack, w) > before for w in "ab"), 60)
-    alive_for(stack, NUMBERS["leader"]["ttl_s"])
+    alive_for(stack, ttl_s(stack))
     stack.kill("trader-c", signal.SIGTERM)
     result = JUDGES["I-06"](read_cut(stack, A, B, "trader-c"))
     assert result.verdict is Verdict.HELD, result.why
