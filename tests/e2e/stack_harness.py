@@ -221,6 +221,7 @@ class Stack:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         process.wait(15)
+        _sweep(process.pid)
 
     def pause(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGSTOP)
@@ -229,11 +230,13 @@ class Stack:
         self.processes[name].send_signal(signal.SIGCONT)
 
     def down(self) -> None:
-        for process in self.processes.values():
+        for name, process in self.processes.items():
             process.send_signal(signal.SIGCONT)
-            process.kill()
+            # PostgreSQL would leave its shared memory behind; told to quit it does not wait for anybody.
+            process.send_signal(signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
         for process in self.processes.values():
             process.wait(15)
+            _sweep(process.pid)
         for disk in self._disks.values():
             disk.close()
 
@@ -390,6 +393,12 @@ def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str
     spot.mkdir(exist_ok=True)
     script = FROM_LAYER.replace("$PREFIX", " ".join(prefix))
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", image, str(spot), pattern]
+
+
+def _sweep(pid: int) -> None:
+    """What libfaketime leaves of a process that was killed."""
+    for path in Path("/dev/shm").glob(f"*faketime_*_{pid}"):
+        path.unlink(missing_ok=True)
 
 
 def _library(name: str, home: Path) -> Path:
