@@ -15,9 +15,9 @@ from stormdesk.drive.pool import Pool
 from stormdesk.errors import ExitCode, StormdeskError, UsageError
 from stormdesk.pulse import series
 
-SETTLE_S = 15.0  # until what was told to a service shows
+SETTLE_S = 30.0  # until what was told to a service shows
 PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
-RESTART_S = 40.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
+RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
 LOOK_S = 0.3
 GIVEN_UP = ("FAILSAFE", "NOTIFY")
 HTTP = ("feeder", "trader", "guard", "orchestrator", "prober", "venue")

@@ -47,7 +47,7 @@ class Guard:
         self.pulled: Pulled | None = None
         self.metrics = Metrics(config.component, lambda: self.stages.stage, lambda: time.monotonic() - self._checked)
         self._unreadable = wrong
-        self._service = Service(config.component, numbers.health.interval_s)
+        self._service = Service(config.component, numbers.health.interval_s, numbers.guard.verify_s)
         self._probes = probes
         self._boss = boss
         self._kill = kill

@@ -38,22 +38,26 @@ class Window:
 class Findings:
     """What one check found. `process` is supervisord's word for the service ("" when it did not answer), `page` the
     service's own /health (None when that did not answer, and why in `page_error`), `beat_age_s` the age of its heartbeat
-    file (None without one). `components` are the views of what the guard asks itself."""
+    file (None without one), `starting_s` the age of a process that has not answered yet (None of one that has).
+    `components` are the views of what the guard asks itself."""
 
     process: str
     page: Mapping[str, Any] | None
     page_error: str
     page_ms: float
     beat_age_s: float | None
+    starting_s: float | None
     components: Mapping[str, Document]
 
 
 @dataclass(frozen=True)
 class Service:
-    """The service that is looked after: `component` is its name in documents; its loops and its stream may be `stale_s` old."""
+    """The service that is looked after: `component` is its name in documents; its loops and its stream may be `stale_s` old,
+    and it may take `start_s` until it first answers."""
 
     component: str
     stale_s: float
+    start_s: float
 
     def sight(self, found: Findings) -> tuple[Sight, str]:
         """What the stages hear, and why."""
@@ -65,6 +69,8 @@ class Service:
         wrong = self.wrong(found)
         if not wrong:
             return Sight.WELL, ""
+        if found.page is None and found.starting_s is not None and found.starting_s < self.start_s:
+            return Sight.STARTING, f"{name}: {wrong}, {found.starting_s:.0f} s after its start"
         if not found.process:
             return Sight.BLIND, f"{name}: {wrong}; the supervisor does not answer"
         if found.page is None and found.beat_age_s is not None and found.beat_age_s <= self.stale_s:

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from stormdesk.testnet.guard.config import Config
 from stormdesk.testnet.guard.health import Document, Findings, Window
-from stormdesk.testnet.guard.supervisor import Supervisor, SupervisorError
+from stormdesk.testnet.guard.supervisor import Process, Supervisor, SupervisorError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.trader.throttle import Silence
@@ -44,6 +44,7 @@ class Probes:
         self._window = Window(numbers.health.interval_s / 2)
         self._rest_error = "not asked yet"
         self._unwanted_until_t = 0.0
+        self._answered = 0  # the last process that answered
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -68,7 +69,13 @@ class Probes:
             asked["Postgres"] = self._timed(self._select)
         process, (page, error, took_ms), *views = await asyncio.gather(self._process(), self._page(), *asked.values())
         parts = dict(zip(asked, views, strict=True))
-        return Findings(process, page, error, took_ms, self._beat_age(), {"REST_API": self._rest(), **parts})
+        if page is not None:
+            self._answered = process.pid
+        return Findings(
+            process=process.state, page=page, page_error=error, page_ms=took_ms, beat_age_s=self._beat_age(),
+            starting_s=process.uptime_s if process.pid and process.pid != self._answered else None,
+            components={"REST_API": self._rest(), **parts},
+        )  # fmt: skip
 
     async def leader(self) -> str | None:
         """The instance that holds the leader's lock, "" when nobody does, None when Redis does not say."""
@@ -120,11 +127,11 @@ class Probes:
         async with link:
             await link.execute("select 1")
 
-    async def _process(self) -> str:
+    async def _process(self) -> Process:
         try:
-            return await self._boss.state(self._config.service)
+            return await self._boss.process(self._config.service)
         except SupervisorError:
-            return ""
+            return Process()
 
     async def _page(self) -> tuple[dict[str, Any] | None, str, float]:
         began = time.monotonic()

@@ -39,12 +39,13 @@ LEGAL = {
 
 
 class Sight(StrEnum):
-    """What one check saw of the service. DEAD: no process; BAD: one that does not do its work; BLIND: it does not, and a
-    restart would not cure that."""
+    """What one check saw of the service. DEAD: no process; STARTING: one that has not answered yet; BAD: one that does not do
+    its work; BLIND: it does not, and a restart would not cure that."""
 
     WELL = "well"
     BAD = "bad"
     DEAD = "dead"
+    STARTING = "starting"
     BLIND = "blind"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xmlrpc.client
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from xml.parsers.expat import ExpatError
@@ -13,6 +14,15 @@ ANSWER_S = 3.0
 STOP_S = 12.0  # supervisord kills what has not stopped after five seconds
 NOT_RUNNING, ALREADY_STARTED = 70, 60
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A program as supervisord has it: its state in supervisord's words ("" when it does not answer), 0 for no process."""
+
+    state: str = ""
+    pid: int = 0
+    uptime_s: float = 0.0
 
 
 class SupervisorError(Exception):
@@ -33,14 +43,14 @@ class Supervisor:
     ) -> None:
         await self._session.close()
 
-    async def state(self, name: str) -> str:
-        """A program's state in supervisord's words, RUNNING or EXITED or another. Raises SupervisorError."""
+    async def process(self, name: str) -> Process:
+        """A program's process. Raises SupervisorError."""
         info = await self._call("getProcessInfo", name)
-        return str(info["statename"])
+        return Process(str(info["statename"]), int(info["pid"]), float(info["now"] - info["start"]))
 
     async def restart(self, name: str) -> None:
         """Stop a program if it runs (killing it after a while), then start it. Raises SupervisorError."""
-        if await self.state(name) not in STOPPED:
+        if (await self.process(name)).state not in STOPPED:
             await self._call("stopProcess", name, fine=NOT_RUNNING, within_s=STOP_S)
         await self._call("startProcess", name, fine=ALREADY_STARTED)
 

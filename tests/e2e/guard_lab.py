@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -87,9 +88,11 @@ class Lab:
 
 
 def eventually(ask: Callable[[], Any], within_s: float) -> float:
-    """Seconds until the first true answer; fails after `within_s`."""
+    """Seconds until the first true answer; fails after `within_s`. A document that did not come is none yet."""
     began = time.monotonic()
-    while not ask():
+    while True:
+        with contextlib.suppress(KeyError):
+            if ask():
+                return time.monotonic() - began
         assert time.monotonic() - began < within_s, f"not within {within_s} s"
         time.sleep(0.2)
-    return time.monotonic() - began

@@ -56,7 +56,7 @@ def test_scenario_H_01_H_02_what_is_killed_comes_back(lab: Lab, scenario: str, h
     service = GUARDED[host]
     before, restarts, log = lab.pids(), lab.restarts(host), len(lab.moves(host))
     lab.sh(host, f"kill -KILL {before[host]}")
-    detected = eventually(lambda: lab.health(host)["failing_components"][-1:] == [service.capitalize()], 15)
+    detected = eventually(lambda: lab.health(host)["failing_components"][-1:] == [service.capitalize()], 60)
     took = eventually(lambda: lab.health(host)["dor"] and lab.pid(host, service) != before[host], RTO_S[scenario])
     print(f"{scenario}: {service} killed, detected after {detected:.1f} s, well {took:.1f} s later")
     assert detected + took <= RTO_S[scenario]
@@ -85,7 +85,7 @@ def test_scenario_H_14_what_the_guard_answers_is_what_lies_on_the_disk(lab: Lab)
         assert age <= 2 * lab.numbers.health.interval_s
         return bool(told == lies)
 
-    eventually(same, 10)  # a check may come in between
+    eventually(same, 60)  # a check may come in between
     command = [sys.executable, "-m", "invoke", "stack.health", "--env", lab.pool.inventory.environment, "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -107,18 +107,18 @@ def test_scenario_H_13_a_guard_that_is_stopped_or_killed_is_seen_from_outside(la
         return float(line.split()[1])
 
     fresh = lab.numbers.guard.check_s + 2
-    eventually(lambda: age() < fresh, 20)
+    eventually(lambda: age() < fresh, 60)
     pid = lab.pid("feed", "guard")
     lab.sh("feed", f"kill -STOP {pid}")
     try:
-        eventually(lambda: age() > fresh + 3, 30)
+        eventually(lambda: age() > fresh + 3, 60)
         beat = json.loads(lab.sh("feed", "cat /var/lib/trading/guard/auto_heal.heartbeat.json"))
         assert time.time() - beat["ts"] > 5
     finally:
         lab.sh("feed", f"kill -CONT {pid}")
-    eventually(lambda: age() < fresh, 20)
+    eventually(lambda: age() < fresh, 60)
     lab.sh("feed", f"kill -KILL {pid}")
-    eventually(lambda: lab.pid("feed", "guard") != pid and age() < fresh, 20)
+    eventually(lambda: lab.pid("feed", "guard") != pid and age() < fresh, 60)
 
 
 def test_scenario_H_04_a_cut_network_restarts_nothing(lab: Lab) -> None:
@@ -127,7 +127,7 @@ def test_scenario_H_04_a_cut_network_restarts_nothing(lab: Lab) -> None:
     try:
         cut = time.monotonic()
         wanted = {"REST_API", "Feeder"}
-        eventually(lambda: all(wanted <= set(lab.health(h).get("failing_components", ())) for h in GUARDED), 30)
+        eventually(lambda: all(wanted <= set(lab.health(h).get("failing_components", ())) for h in GUARDED), 60)
         print(f"H-04: all guards know after {time.monotonic() - cut:.1f} s")
         while time.monotonic() - cut < max(20, 4 * lab.sure_s):
             assert {lab.health(host)["stage"] for host in GUARDED} == {"OBSERVE"}
@@ -145,7 +145,7 @@ def test_scenario_H_07_a_slow_venue_is_told_and_forgotten(lab: Lab) -> None:
     pid = lab.pid("venue", "venue")
     slow = "for i in 1 2 3 4 5 6; do kill -STOP $1; sleep 1.7; kill -CONT $1; sleep 0.1; done"
     lab.sh("venue", f'setsid sh -c "$1" sh {pid} </dev/null >/dev/null 2>&1 &', slow)
-    seen = eventually(lambda: lab.health("trader-b")["components"]["REST_API"].get("error", "").startswith("slow"), 30)
+    seen = eventually(lambda: lab.health("trader-b")["components"]["REST_API"].get("error", "").startswith("slow"), 60)
     assert "REST_API" in lab.health("trader-b")["failing_components"] or lab.health("trader-b")["dor"]
     time.sleep(max(0.0, 11 - seen))
     took = eventually(lambda: lab.health("trader-b")["dor"], RTO_S["H_07"] + 15)
@@ -157,8 +157,8 @@ def test_scenario_L_01_L_02_without_redis_the_desk_is_paused_and_nobody_is_resta
     before = lab.pids()
     lab.sh("store", "supervisorctl stop redis")
     try:
-        eventually(lambda: lab.state().get("reasons") == ["no leader"], 20)
-        eventually(lambda: "Redis" in lab.health("trader-a")["failing_components"], 20)
+        eventually(lambda: lab.state().get("reasons") == ["no leader"], 60)
+        eventually(lambda: "Redis" in lab.health("trader-a")["failing_components"], 60)
         assert lab.get("trader-a", 8000, "/health")["leader"]["is_leader"] is False
         assert lab.get("trader-a", 8000, "/ready")["ready"] is False
     finally:
@@ -174,13 +174,13 @@ def test_scenario_H_05_a_corrupt_state_bus_is_made_good_and_told(lab: Lab) -> No
     good = lab.sh("ops", f"cat {folder}/state_bus.json")
     began = time.monotonic()
     lab.sh("ops", f'printf \'{{"version": 1, "pau\' >{folder}/state_bus.json')
-    eventually(lambda: lab.sh("ops", f"ls {folder}/alerts 2>/dev/null || true") == "state_bus_invalid.json", 15)
-    eventually(lambda: lab.sh("ops", f"cat {folder}/state_bus.json") == good, 5)
+    eventually(lambda: lab.sh("ops", f"ls {folder}/alerts 2>/dev/null || true") == "state_bus_invalid.json", 60)
+    eventually(lambda: lab.sh("ops", f"cat {folder}/state_bus.json") == good, 60)
     print(f"H-05: made good and told after {time.monotonic() - began:.1f} s")
     lab.sh("ops", "supervisorctl stop orchestrator")
     lab.sh("ops", f"dd if=/dev/urandom of={folder}/state_bus.json bs=512 count=1 2>&1")
     lab.sh("ops", "supervisorctl start orchestrator")
-    eventually(lambda: lab.state().get("paused") is False, 20)
+    eventually(lambda: lab.state().get("paused") is False, 60)
     assert (
         json.loads(lab.sh("ops", f"cat {folder}/state_bus.json"))["leader"]["instance"]
         == lab.state()["leader"]["instance"]
@@ -196,7 +196,7 @@ def test_scenario_B_04_a_pause_survives_the_orchestrator_and_holds_the_traders(l
     try:
         before = lab.state()
         lab.sh("ops", "kill -KILL $(cat /run/trading/orchestrator.pid)")
-        eventually(lambda: lab.state() == before, 20)
+        eventually(lambda: lab.state() == before, 60)
         began = time.time()
         time.sleep(3)
         assert [t for t in lab.accepted() if t > began] == []
@@ -220,7 +220,7 @@ def test_scenario_R_05_a_leader_that_is_restarted_leaves_nothing_unknown(lab: La
     restarts = lab.restarts("trader-a")
     report = desk.restart(lab.pool, "trader", ["trader-a"])
     assert report.exit_code is ExitCode.HELD, report.lines
-    took = eventually(lambda: lab.trades() and lab.well(), 30)
+    took = eventually(lambda: lab.trades() and lab.well(), 60)
     print(f"R-05: trading {took:.1f} s after the restart")
     found = desk.metrics(lab.pool, "trader", "trader_order_unknown").document["metrics"]
     assert {host: page["trader"]["trader_order_unknown"] for host, page in found.items()} == {
@@ -242,7 +242,7 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
         assert [t for t in lab.accepted() if t > began] == []
     finally:
         lab.sh("trader-b", "supervisorctl start trader")
-        eventually(lambda: lab.get("trader-b", 8000, "/health"), 20)
+        eventually(lambda: lab.get("trader-b", 8000, "/health"), 60)
         report = desk.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
     assert report.exit_code is ExitCode.HELD, report.lines
     assert lab.sh("trader-b", "ls /var/lib/trading/guard | grep -c STOP || true") == "0"
@@ -270,7 +270,7 @@ def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_pers
         took = eventually(lambda: lab.health("trader-a")["stage"] == "FAILSAFE", lab.gives_up_s)
         page = lab.health("trader-a")
         print(f"H-03: FAILSAFE after {took:.1f} s: {page['reason']}")
-        eventually(lambda: (lab.health("trader-a")["pulled"] or {}).get("open_at_venue") == 0, 40)
+        eventually(lambda: (lab.health("trader-a")["pulled"] or {}).get("open_at_venue") == 0, 60)
         failsafe = time.time()
         folder = "/var/lib/trading/guard"
         assert json.loads(lab.sh("trader-a", f"cat {folder}/global_flags.json"))["SIGNAL_READ_ONLY"] is True
@@ -278,7 +278,7 @@ def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_pers
         assert "FAILSAFE" in lab.sh("trader-a", f"cat {folder}/notifications.log")
         assert lab.restarts("trader-a") >= 3
         lab.sh("trader-a", "kill -KILL $(cat /run/trading/guard.pid)")  # it stays, whatever becomes of the guard
-        eventually(lambda: lab.health("trader-a").get("stage") == "FAILSAFE", 20)
+        eventually(lambda: lab.health("trader-a").get("stage") == "FAILSAFE", 60)
         eventually(
             lambda: "nobody answered trader-a:failsafe" in str(lab.state().get("reasons")),
             lab.numbers.orchestrator.answer_s + 30,
@@ -286,7 +286,7 @@ def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_pers
     finally:
         lab.sh("trader-a", "chmod 600 /etc/trading/trader.json; supervisorctl start trader")
     eventually(lambda: lab.get("trader-a", 8000, "/health").get("leader", {}).get("is_leader"), 60)
-    eventually(lambda: lab.health("trader-a")["failing_components"] == [], 30)
+    eventually(lambda: lab.health("trader-a")["failing_components"] == [], 60)
     time.sleep(3)
     assert [t for t in lab.accepted() if t > failsafe] == [], "an order in FAILSAFE"
     report = desk.clear_failsafe(lab.pool, "alice", [])

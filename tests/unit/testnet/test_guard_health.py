@@ -10,12 +10,13 @@ import pytest
 from stormdesk.testnet.guard.health import Findings, Service, Window, document
 from stormdesk.testnet.guard.stages import Sight
 
-FEEDER, TRADER = Service("Feeder", 15.0), Service("Trader", 15.0)
+FEEDER, TRADER = Service("Feeder", 15.0, 90.0), Service("Trader", 15.0, 90.0)
 GOOD = {"ok": True, "latency_ms": 1.0}
 AWAY = {"ok": False, "error": "CONN_TIMEOUT"}
 FEEDING = Findings(
-    "RUNNING", {"ok": True, "stream_age_s": {"BTCUSDT": 0.2}}, "", 1.0, 0.5, {"REST_API": GOOD, "Redis": GOOD}
-)
+    process="RUNNING", page={"ok": True, "stream_age_s": {"BTCUSDT": 0.2}}, page_error="", page_ms=1.0, beat_age_s=0.5,
+    starting_s=None, components={"REST_API": GOOD, "Redis": GOOD},
+)  # fmt: skip
 TRADING = replace(
     FEEDING,
     page={"heartbeats": {"scan": 0.1, "md": 0.3}, "components": {"Feeder": GOOD, "Ledger": GOOD, "Redis": AWAY}},
@@ -33,6 +34,13 @@ def away(found: Findings, *names: str) -> Findings:
         (TRADER, TRADING, Sight.WELL),
         (TRADER, away(TRADING, "REST_API", "Redis"), Sight.WELL),
         (FEEDER, replace(FEEDING, process="EXITED", page=None, page_error="CONN_REFUSED"), Sight.DEAD),
+        (
+            TRADER,
+            replace(TRADING, page=None, page_error="CONN_REFUSED", beat_age_s=200.0, starting_s=89.0),
+            Sight.STARTING,
+        ),
+        (TRADER, replace(TRADING, page=None, page_error="CONN_REFUSED", beat_age_s=200.0, starting_s=91.0), Sight.BAD),
+        (TRADER, replace(TRADING, page={"heartbeats": {"scan": 16.0}}, starting_s=5.0), Sight.BAD),
         (FEEDER, away(replace(FEEDING, process="EXITED", page=None), "REST_API"), Sight.DEAD),
         (FEEDER, replace(FEEDING, process="STOPPED", page=None, page_error="CONN_REFUSED"), Sight.BLIND),
         (

@@ -111,6 +111,20 @@ def test_scenario_H_04_a_restart_cannot_be_verified_while_what_it_needs_is_away(
     assert len(run.restarts()) == 2
 
 
+def test_a_service_that_starts_is_not_restarted_for_that() -> None:
+    run = Run()
+    run.see(*[Sight.STARTING] * 10, Sight.WELL)
+    assert run.done == []
+
+
+def test_scenario_H_11_one_that_never_answers_has_90_s_each_time_too() -> None:
+    run = Run()
+    run.see(Sight.DEAD, Sight.DEAD)
+    run.until_failsafe([*[Sight.STARTING] * 18, Sight.BAD] * 4)
+    gaps = [b - a for a, b in zip(run.restarts(), run.restarts()[1:], strict=False)]
+    assert gaps == [90, 90]
+
+
 def test_scenario_H_03_failsafe_stays_until_a_person_clears_it_and_people_are_told_again() -> None:
     run = Run()
     run.until_failsafe([Sight.DEAD] * 100)
