@@ -40,13 +40,19 @@ class KillSwitch:
         self._key = key
         self._secret = secret
         self._symbols = symbols
+        self._not_before = 0.0
 
     async def pull(self, within_s: float) -> Pulled:
-        """Cancel all open orders and ask until none is open, for at most `within_s` seconds. Never raises."""
+        """Cancel all open orders and ask until none is open, for at most `within_s` seconds. Never raises.
+
+        Not before the venue wants a request again: that would end in a ban."""
         end = time.monotonic() + within_s
         left: int | None = None
-        error = ""
+        error = "the venue wants no request yet"
         while True:
+            if self._not_before >= end:
+                return Pulled(time.time(), left, False, error)
+            await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
             try:
                 for symbol in self._symbols:
                     await self._cancel(symbol)
@@ -54,6 +60,7 @@ class KillSwitch:
                 error = "" if left == 0 else f"{left} orders are still open"
             except (VenueError, aiohttp.ClientError, OSError, TimeoutError) as failure:
                 left, error = None, str(failure) or type(failure).__name__
+                self._not_before = time.monotonic() + getattr(failure, "retry_after_s", 0.0)
             if left == 0 or time.monotonic() >= end:
                 return Pulled(time.time(), left, left == 0, error)
             await asyncio.sleep(AGAIN_S)

@@ -110,6 +110,18 @@ def test_scenario_E_04_a_venue_that_comes_back_in_time_is_emptied(stack: Stack) 
     assert open_orders(stack) == 0
 
 
+def test_scenario_E_15_a_banned_address_waits_and_then_cancels(stack: Stack) -> None:
+    rest(stack, "BTCUSDT", near(stack, "BTCUSDT"), "0.01")
+    ban = json.dumps({"name": "ban", "for_s": 20, "params": {"retry_after": "3s"}}).encode()
+    with urllib.request.urlopen(stack.url("control", "faults"), ban, timeout=5) as answer:  # noqa: S310
+        assert answer.status == 201
+    done = pull(stack, 15)
+    assert done.verified
+    kinds = [line["kind"] for line in stack.journal()]
+    assert kinds.count("THROTTLED") == 1
+    assert "EARLY" not in kinds
+
+
 def test_a_key_that_the_venue_does_not_know_cancels_nothing(stack: Stack) -> None:
     rest(stack, "BTCUSDT", near(stack, "BTCUSDT"), "0.01")
     done = pull(stack, 1, key="no")
