@@ -30,7 +30,7 @@ def i12(cut: Cut) -> CheckResult:
 
 
 def _too_much(cut: Cut) -> Iterator[str]:
-    told: dict[tuple[str, float], float] = {}  # when an address was first told to wait until then
+    told: dict[str, tuple[float, float]] = {}  # when an address was first told to wait, and until when
     banning = 0
     for line in cut.venue.rows:
         if isinstance(line, Open):
@@ -38,10 +38,11 @@ def _too_much(cut: Cut) -> Iterator[str]:
         elif isinstance(line, VenueFault) and any(word in line.name for word in BANS):
             banning += 1 if line.on else -1
         elif isinstance(line, Throttled):
-            told.setdefault((line.remote, line.until), line.t)
+            if line.t >= told.get(line.remote, (0.0, 0.0))[1]:  # else it came too early and is told again
+                told[line.remote] = (line.t, line.until)
             if line.used_weight > WEIGHT_PER_MIN:
                 yield f"journal seq {line.seq}: {line.remote} used a weight of {line.used_weight}, {WEIGHT_PER_MIN} is allowed"
             if line.status == 418 and not banning:
                 yield f"journal seq {line.seq}: {line.remote} is banned (418)"
-        elif isinstance(line, Early) and line.t - told.get((line.remote, line.until), 0.0) > ON_THE_WIRE_S:
+        elif isinstance(line, Early) and line.t - told.get(line.remote, (0.0, 0.0))[0] > ON_THE_WIRE_S:
             yield f"journal seq {line.seq}: {line.remote} came {line.until - line.t:.1f} s before it might"

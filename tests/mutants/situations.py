@@ -52,7 +52,7 @@ def venue_fault(stack: Bench, name: str, for_s: float, **params: object) -> None
 def trades(stack: Bench) -> cuts.Cut:
     """It trades, and nothing happens to it."""
     stack.up()
-    goes_on(stack)
+    goes_on(stack, 2 * ORDERS)
     return cut_of(stack)
 
 
