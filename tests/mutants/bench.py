@@ -22,6 +22,7 @@ class Bench(Stack):
         self.servers = servers
         self.root = root
         self.port |= {name: servers.port[name] for name in SERVERS}
+        self.bus = servers.bus
         self.trader_config = {"orders_per_s": 10.0}
 
     def up(self, *, standby: bool = False) -> None:
