@@ -83,7 +83,6 @@ def test_no_alarm_on_a_healthy_stack(pool: Pool, tmp_path: Path, repeats: Callab
         assert alarms(results) == {}
         found = {result.id for result in results}
         assert found >= ALL_THE_TIME
-        assert len(results) == 29 + ("I-07" in found)
 
 
 def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
@@ -98,11 +97,12 @@ def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callab
 def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:
     folder = Path(lab_home) / "envs" / pool.inventory.environment
     hosts = ",".join(f"ssh://{name}" for name in pool.inventory.hosts)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "checks/", "-q"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "checks/", "-q", "-rs"]
     for words in ([f"--hosts={hosts}", f"--ssh-config={folder}/ssh_config"], [f"--inventory={folder}/inventory.json"]):
         done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout
-        assert re.search("29 passed, 4 skipped|30 passed, 3 skipped", done.stdout)
+        left_out = set(re.findall(r"(I-\d\d|refusals): this cut has nothing", done.stdout))
+        assert left_out <= {"I-07", "I-09", "I-10", "refusals"}, done.stdout
 
 
 def test_a_stopped_service_is_found(pool: Pool, tmp_path: Path) -> None:
