@@ -78,7 +78,7 @@ def read_cut(stack: Stack, *traders: str, **meta: Any) -> cuts.Cut:
     return cuts.parse(read_files(stack, *traders, **meta))
 
 
-def settled_cut(stack: Stack, *traders: str, deadline_s: float = 5.0, **meta: Any) -> cuts.Cut:
+def settled_cut(stack: Stack, *traders: str, deadline_s: float = 15.0, **meta: Any) -> cuts.Cut:
     """Hold, drain, and read until all sources have caught up with each other or the deadline passes: as drive/cut.py."""
     drain_s, left = drained(stack, *traders)
     until = time.monotonic() + deadline_s

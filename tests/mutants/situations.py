@@ -32,7 +32,7 @@ def wait(check: Callable[[], object], deadline_s: float) -> bool:
     return True
 
 
-def goes_on(stack: Bench, more: int = ORDERS, which: str = "a", deadline_s: float = 15.0) -> None:
+def goes_on(stack: Bench, more: int = ORDERS, which: str = "a", deadline_s: float = 45.0) -> None:
     """Wait until that many more orders are accepted, or no longer."""
     goal = stack.count("accepted", which) + more
     wait(lambda: stack.count("accepted", which) >= goal, deadline_s)
@@ -62,8 +62,8 @@ def lost_answers(stack: Bench) -> cuts.Cut:
     stack.up()
     goes_on(stack)
     venue_fault(stack, "drop-response", 2.0, share="100")
-    wait(lambda: stack.count("unknown") > 0, 10)
-    wait(lambda: not stack.trader("drain")["unknown"], 20)
+    wait(lambda: stack.count("unknown") > 0, 30)
+    wait(lambda: not stack.trader("drain")["unknown"], 30)
     goes_on(stack, 3)
     return cut_of(stack)
 
@@ -102,9 +102,9 @@ def two_leaders(stack: Bench) -> cuts.Cut:
     stack.up(standby=True)
     goes_on(stack)
     stack.pause("trader-a")
-    wait(lambda: stack.count("accepted", "b") >= 3, 30)
+    wait(lambda: stack.count("accepted", "b") >= 3, 60)
     stack.resume("trader-a")
-    goes_on(stack, ORDERS, "b", 8)
+    goes_on(stack, ORDERS, "b", 20)
     return cut_of(stack, *TRADERS)
 
 
@@ -113,7 +113,7 @@ def handover(stack: Bench) -> cuts.Cut:
     stack.up(standby=True)
     goes_on(stack)
     stack.kill("trader-a", signal.SIGTERM)
-    wait(lambda: stack.count("accepted", "b") >= ORDERS, 20)
+    wait(lambda: stack.count("accepted", "b") >= ORDERS, 60)
     return cut_of(stack, *TRADERS)
 
 
@@ -123,11 +123,11 @@ def lost_redis(stack: Bench) -> cuts.Cut:
     goes_on(stack)
     before = stack_cut.processes(stack, "venue", "feeder", "trader-a")
     stack.servers.kill("redis")
-    wait(lambda: not stack.trader("health")["leader"]["is_leader"], 10)
+    wait(lambda: not stack.trader("health")["leader"]["is_leader"], 30)
     stack.servers.redis()
     back = time.time()
-    ready = wait(lambda: stack.trader("ready")["ready"], 12)
-    recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": 10.0}
+    ready = wait(lambda: stack.trader("ready")["ready"], 27)
+    recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": 25.0}
     goes_on(stack, 3, deadline_s=5)
     return cut_of(stack, recovery=recovery, processes_before={"processes": before})
 
@@ -139,7 +139,7 @@ def dead_feeder(stack: Bench) -> cuts.Cut:
     stack.kill("feeder")
     goes_on(stack, 8, deadline_s=5)
     stack.start("feeder")
-    wait(lambda: stack.trader("ready")["ready"], 15)
+    wait(lambda: stack.trader("ready")["ready"], 45)
     goes_on(stack)
     return cut_of(stack)
 
@@ -149,8 +149,8 @@ def skipped_depth(stack: Bench) -> cuts.Cut:
     stack.up()
     venue_fault(stack, "skip-depth", 4.0, share="30")
     goes_on(stack, 3 * ORDERS)
-    wait(lambda: not get(stack.url("control", "faults"))["active"], 8)
-    wait(lambda: not get(stack.url("feeder", "gaps"))["open"], 8)
+    wait(lambda: not get(stack.url("control", "faults"))["active"], 30)
+    wait(lambda: not get(stack.url("feeder", "gaps"))["open"], 30)
     return cut_of(stack)
 
 
