@@ -48,10 +48,8 @@ def test_scenario_B_06_with_the_feed_dead_orders_are_still_taken_back(stack: Sta
     resting(stack)
     stack.kill("feeder")
     eventually("noticed", lambda: "Feeder" in stack.trader("health")["failing_components"], 20)
-    sent = stack.count("sent")
     stack.quiet()
     assert venue_number(stack, "venue_open_orders") == 0
-    assert stack.count("sent") == sent  # without data, nothing new
     stack.trader("resume", "POST")
     stack.start("feeder")
     began = time.monotonic()
