@@ -133,6 +133,8 @@ def _lost(cut: Cut, intents: Mapping[str, object]) -> Iterator[str]:
     venue = _venue_states(cut)
     told = _told(cut)
     rows = {row.client_order_id: row.state for row in cut.orders.rows}
+    stood = {trade.seq for trade in cut.trades()}
+    undone = {trade.client_order_id for trade in cut.made() if trade.seq not in stood}
     for cid in intents:
         said = told.get(cid, "no answer")
         if said in ("no answer", "UNKNOWN"):
@@ -142,7 +144,7 @@ def _lost(cut: Cut, intents: Mapping[str, object]) -> Iterator[str]:
     for cid, state in venue.items():
         if cid not in rows:
             yield f"{cid}: {state} at the venue, no row in PostgreSQL"
-        elif rows[cid] != state:
+        elif rows[cid] != state and not (cid in undone and rows[cid] == "CANCELED"):  # so the venue calls it since
             yield f"{cid}: {state} at the venue, {rows[cid]} in PostgreSQL"
     for cid, state in rows.items():
         if cid not in venue and state not in ("REJECTED", "EXPIRED"):

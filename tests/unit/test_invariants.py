@@ -405,6 +405,14 @@ def test_a_trade_that_the_venue_took_back_counts_no_more(history: Files) -> None
     write(history, "fills.jsonl", [fill for fill in fills if fill["trade_id"] != void["trade_id"]])
     assert "only in" not in judge("I-04", history)[1]  # the balances are those of before it was taken back
     assert judge("I-03", history)[0] is Verdict.HELD
+    orders = rows(history, "orders.jsonl")
+    mended = {"client_order_id": void["client_order_id"], "state": "CANCELED"}  # so the venue calls it since
+    matching = [row | mended if row["client_order_id"] == void["client_order_id"] else row for row in orders]
+    write(history, "orders.jsonl", matching)
+    assert judge("I-03", history)[0] is Verdict.HELD
+    other = next(row for row in matching if row["state"] == "FILLED")
+    write(history, "orders.jsonl", [row | {"state": "CANCELED"} if row is other else row for row in matching])
+    assert judge("I-03", history)[0] is Verdict.VIOLATED, "an order that nothing was taken back from"
 
 
 def test_a_journal_with_a_gap_proves_nothing(history: Files) -> None:
