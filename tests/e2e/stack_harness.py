@@ -199,6 +199,7 @@ class Stack:
             "FAKETIME_TIMESTAMP_FILE": str(self.home / f"{name}.clock"),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else each wait of Python's interpreter lock is over at once
         }
         self._wraps[name] = ["env", *(f"{key}={value}" for key, value in words.items())]
 
