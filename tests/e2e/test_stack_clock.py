@@ -46,7 +46,7 @@ def test_scenario_E_16_the_clock_steps(stack: Stack, step_s: int) -> None:
     process = stack.processes["trader-a"].pid
 
     def refused() -> int:
-        return len(stack.sql("select from orders where reason like '%-1021%'"))
+        return len(stack.sql("select 1 from orders where reason like '%-1021%'"))
 
     stack.trading(more=10)
     before = refused()
