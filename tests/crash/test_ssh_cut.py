@@ -27,8 +27,9 @@ class Door:
     """Knocks at a host's sshd ten times a second: when it did not answer, and when it did."""
 
     def __init__(self, lab: str, host: str) -> None:
-        self._host = existing.load(lab).host(host)
-        self._dial = dialing.dialer(lab)
+        inventory = existing.load(lab)
+        self._host = inventory.host(host)
+        self._dial = dialing.dialer(inventory)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._knock)
         self.answers: list[tuple[float, bool]] = []

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra import keys, rewriting, stacks
+from stormdesk.infra import ca, keys, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, plan
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
@@ -40,7 +40,7 @@ def up(own_engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("docker")
     it = own_engine.engine
     image = image_.tag(image_.BUILT_BASE)
-    topology = rewriting.renumber(stacks.core(keys.credentials()), 78)
+    topology = rewriting.renumber(stacks.core(keys.credentials(ca.make())), 78)
     site = stand.site("docked", topology, image, folder, engine_.abilities(it, image))
     containers = [plan.container(topology, host, site) for host in topology.hosts]
     engine_.create(it, plan.segments(topology, site), containers)
@@ -123,7 +123,7 @@ def test_what_is_chosen_for_an_environment(up: Up) -> None:
 
 def test_removal_does_not_mind_what_is_gone_already(up: Up) -> None:
     it = up.engine.engine
-    topology = rewriting.renumber(stacks.core(keys.credentials()), 77)
+    topology = rewriting.renumber(stacks.core(keys.credentials(ca.make())), 77)
     site = stand.site("broken", topology, up.site.image, up.engine.folder, up.site.abilities)
     site = dataclasses.replace(site, ports={name: port + 100 for name, port in site.ports.items()})
     hosts = [plan.container(topology, topology.host(name), site) for name in ("trader-a", "store")]
@@ -138,7 +138,7 @@ def test_removal_does_not_mind_what_is_gone_already(up: Up) -> None:
 def test_two_environments_do_not_clash(up: Up) -> None:
     net = engine_.free_net(up.engine.engine)
     assert net == 77
-    topology = rewriting.renumber(stacks.core(keys.credentials()), net)
+    topology = rewriting.renumber(stacks.core(keys.credentials(ca.make())), net)
     site = stand.site("second", topology, up.site.image, up.engine.folder, up.site.abilities)
     engine_.create(up.engine.engine, plan.segments(topology, site), ())
     try:

@@ -11,7 +11,7 @@ import pulumi
 import pytest
 from pulumi import automation
 
-from stormdesk.infra import keys, pulumi_cli, stacks
+from stormdesk.infra import ca, keys, pulumi_cli, stacks
 from stormdesk.infra.backends.docker import declared, plan
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker import image as image_
@@ -41,7 +41,7 @@ def stack(own_engine: Dockerd, engine: pulumi_cli.Engine, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("pulumi")
     docker = own_engine.engine
     image = image_.tag(image_.BUILT_BASE)
-    topology = stacks.core(keys.credentials())
+    topology = stacks.core(keys.credentials(ca.make()))
     site = stand.site(NAME, topology, image, folder, engine_.abilities(docker, image))
 
     def program() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import HostError
-from stormdesk.infra import keys, pulumi_cli, rewriting, stacks
+from stormdesk.infra import ca, keys, pulumi_cli, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, declared_swarm, plan, swarm
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.plan import Site
@@ -111,7 +111,7 @@ def leave(a: Dockerd, b: Dockerd) -> None:
 def up(pair: tuple[Dockerd, Dockerd], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("swarm")
     a, _ = pair
-    topology = stacks.core(keys.credentials())
+    topology = stacks.core(keys.credentials(ca.make()))
     image = a.engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "stormdesk-host").split()[0]
     site = stand.site("swarmed", topology, image, folder, engine_.abilities(a.engine, image))
     assert choices.labelled_nodes(a.engine) == NODES
@@ -164,7 +164,7 @@ def test_disk_full_is_held(up: Up) -> None:
 
 
 def test_the_plugin_makes_the_same_services(up: Up, engine: pulumi_cli.Engine, tmp_path: Path) -> None:
-    topology = part(rewriting.renumber(stacks.core(keys.credentials()), 78), ("venue", "store"))
+    topology = part(rewriting.renumber(stacks.core(keys.credentials(ca.make())), 78), ("venue", "store"))
     ports = {name: port + 100 for name, port in up.site.ports.items()}
     site = stand.site("plugged", topology, up.site.image, tmp_path, up.site.abilities)
     site = dataclasses.replace(site, ports=ports)

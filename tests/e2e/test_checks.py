@@ -213,7 +213,7 @@ def test_a_host_that_is_gone_is_unknown_and_never_a_traceback(pool: Pool, tmp_pa
     broken = Broken(pool, "feed", "", ConnectionLost)
     found = alarms(run_checks(pool.inventory, broken.run, ["steady", "residue"], tmp_path))
     assert {r.verdict for r in found.values()} == {Verdict.UNKNOWN}
-    assert set(found) == {"services feed", "ports feed", "disk", "I-13"}
+    assert set(found) == {"services feed", "ports feed", "guards", "disk", "I-13"}
     assert all("\n" not in result.why for result in found.values())
 
 

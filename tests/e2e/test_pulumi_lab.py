@@ -235,12 +235,21 @@ def test_down_cleans_up_after_a_kill_in_the_middle_of_up(name: str, lab_home: st
     environment.down(name, said.append)
 
 
+def state_of(pid: int) -> str:
+    """The letter of a process's state, X when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
+
+
 def stopped_holders(name: str) -> list[Mapping[str, Any]]:
     """Who holds the state, each stopped, so that it neither ends nor lets go."""
     held = pulumi.locks(name)
     for lock in held:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(lock["pid"]), signal.SIGSTOP)
+    while any(state_of(int(lock["pid"])) not in "TXZ" for lock in held):
+        time.sleep(0.01)  # a signal takes effect when the system call that it met has ended
     if held and pulumi.locks(name) == held and all(pulumi.alive(lock) for lock in held):
         return held
     for lock in held:
