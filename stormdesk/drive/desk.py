@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from stormdesk.drive.asked import Answer, Services
 from stormdesk.drive.operate import Report
@@ -19,6 +19,7 @@ SETTLE_S = 30.0  # until what was told to a service shows
 PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
 RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
 LOOK_S = 0.3
+Seen = TypeVar("Seen")
 GIVEN_UP = ("FAILSAFE", "NOTIFY")
 HTTP = ("feeder", "trader", "guard", "orchestrator", "prober", "venue")
 
@@ -162,13 +163,13 @@ def _desk(
     told = _only(services.post("orchestrator", path, order, services.hosts("orchestrator")))
     if not told.ok:
         return Report(ExitCode.REFUSED, (f"the orchestrator did not: {told.why}",), {"done": False})
-    traders, until = services.hosts("trader"), time.monotonic() + SETTLE_S
-    while True:
+    traders = services.hosts("trader")
+
+    def look() -> tuple[Mapping[str, Mapping[str, Any]], list[str]]:
         pages = {h: a.document for h, a in services.get("trader", "/health", traders).items()}
-        left = [host for host, page in pages.items() if page and not wanted(page)]
-        if not left or time.monotonic() > until:
-            break
-        time.sleep(LOOK_S)
+        return pages, [host for host, page in pages.items() if page and not wanted(page)]
+
+    pages, left = _settled(look, lambda seen: not seen[1], SETTLE_S)
     lines = [f"{h}: {'no answer' if not page else 'NOT ' + word if h in left else word}" for h, page in pages.items()]
     return Report(
         ExitCode.VIOLATED if left else ExitCode.HELD, tuple(lines), {"done": not left, "state": told.document}
@@ -218,12 +219,10 @@ def _released(services: Services, hosts: Sequence[str], order: Mapping[str, str]
 
 def _swept(services: Services, host: str) -> Mapping[str, Any]:
     """A trader's kill switch, once it has seen that nothing is open at the venue, or the time is over."""
-    until = time.monotonic() + SETTLE_S
-    while True:
-        status = services.get("trader", "/execution/kill-switch/status", [host])[host].document
-        if status.get("verified") or time.monotonic() > until:
-            return status
-        time.sleep(LOOK_S)
+    status = "/execution/kill-switch/status"
+    return _settled(
+        lambda: services.get("trader", status, [host])[host].document, lambda page: bool(page.get("verified")), SETTLE_S
+    )
 
 
 def _restart(pool: Pool, host: str, service: str) -> str:
@@ -233,11 +232,17 @@ def _restart(pool: Pool, host: str, service: str) -> str:
         return " ".join((done.stdout + done.stderr).split())[:200]
     if service not in HTTP:
         return ""
-    until = time.monotonic() + RESTART_S
+    answer = _settled(lambda: Services(pool).get(service, "/metrics", [host])[host], lambda seen: seen.ok, RESTART_S)
+    return "" if answer.ok else answer.why
+
+
+def _settled(look: Callable[[], Seen], good: Callable[[Seen], bool], within_s: float) -> Seen:
+    """What was seen when it was good, or last before the time was over."""
+    until = time.monotonic() + within_s
     while True:
-        answer = Services(pool).get(service, "/metrics", [host])[host]
-        if answer.ok or time.monotonic() > until:
-            return "" if answer.ok else answer.why
+        seen = look()
+        if good(seen) or time.monotonic() > until:
+            return seen
         time.sleep(LOOK_S)
 
 
