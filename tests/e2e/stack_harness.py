@@ -379,6 +379,19 @@ class Stack:
         }
 
 
+@contextmanager
+def shortened(resilience: Mapping[str, Mapping[str, Any]]) -> Iterator[Stack]:
+    """A stack to be started, with these numbers, which are printed; whatever happens, its processes end with it."""
+    with home_for_nobody() as home:
+        stack = Stack(home)
+        stack.resilience = {section: {**numbers} for section, numbers in resilience.items()}
+        print(f"resilience: {stack.resilience}")
+        try:
+            yield stack
+        finally:
+            stack.down()
+
+
 def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str]:
     """The command that runs a server's program, wherever it is. Skips the test when it is nowhere."""
     on_path = shutil.which(Path(pattern).name)

@@ -248,7 +248,9 @@ def stopped_holders(name: str) -> list[Mapping[str, Any]]:
     for lock in held:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(lock["pid"]), signal.SIGSTOP)
+    deadline = time.monotonic() + 10
     while any(state_of(int(lock["pid"])) not in "TXZ" for lock in held):
+        assert time.monotonic() < deadline
         time.sleep(0.01)  # a signal takes effect when the system call that it met has ended
     if held and pulumi.locks(name) == held and all(pulumi.alive(lock) for lock in held):
         return held

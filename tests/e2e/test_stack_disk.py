@@ -23,7 +23,7 @@ from stormdesk.testnet.ledger import chain
 from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_disk import Disk
-from tests.e2e.stack_harness import ROOT, Stack, eventually, failing, home_for_nobody
+from tests.e2e.stack_harness import ROOT, Stack, eventually, failing, shortened
 from tests.e2e.test_stack_trades import assert_exact, read_cut
 
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")
@@ -39,16 +39,10 @@ NO_ROOM = "disk full: [Errno 28] No space left on device"
 
 @pytest.fixture(scope="module")
 def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = timers(NUMBERS)
-        print(f"resilience: {stack.resilience}")
-        try:
-            stack.put_on_disk(TRADER, 16)
-            stack.up()
-            yield stack
-        finally:
-            stack.down()
+    with shortened(timers(NUMBERS)) as stack:
+        stack.put_on_disk(TRADER, 16)
+        stack.up()
+        yield stack
 
 
 @pytest.fixture

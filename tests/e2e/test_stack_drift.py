@@ -10,26 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack_harness import Stack, eventually, get, home_for_nobody, post
+from tests.conftest import BRISK
+from tests.e2e.stack_harness import Stack, eventually, get, post, shortened
 
-NUMBERS = {
-    "breaker": {"open_s": 3},
-    "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
-    "reconcile": {"interval_s": 3},
-    "balance": {"max_age_s": 3},
-    "retry": {"cap_s": 2},
-}
+NUMBERS = {**BRISK, "reconcile": {"interval_s": 3}, "balance": {"max_age_s": 3}}
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = {**NUMBERS}
-        print(f"shortened: {NUMBERS}")
+    with shortened(NUMBERS) as stack:
         stack.up()
         yield stack
-        stack.down()
 
 
 @pytest.fixture(autouse=True)

@@ -10,18 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stack_harness import Stack, eventually, home_for_nobody, text
+from tests.e2e.stack_harness import Stack, eventually, shortened, text
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = {"dedup": {"ttl_s": 5}, "risk": {"repeats": 120, "repeat_window_s": 10}}
-        print(f"shortened: {stack.resilience}")
+    with shortened({"dedup": {"ttl_s": 5}, "risk": {"repeats": 120, "repeat_window_s": 10}}) as stack:
         stack.up()
         yield stack
-        stack.down()
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from stormdesk.model import Verdict
 from stormdesk.testnet import durable
 from stormdesk.testnet.resilience import Overrides, load
 from stormdesk.testnet.trader.snapshot import Snapshot
-from tests.e2e.stack_harness import Stack, eventually, home_for_nobody
+from tests.e2e.stack_harness import Stack, eventually, shortened
 from tests.e2e.test_stack_trades import assert_exact, read_cut
 
 NUMBERS: Overrides = {
@@ -29,15 +29,9 @@ A, B = "trader-a", "trader-b"
 
 @pytest.fixture(scope="module")
 def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = timers(NUMBERS)
-        print(f"resilience: {stack.resilience}")
-        try:
-            stack.up(standby=True)
-            yield stack
-        finally:
-            stack.down()
+    with shortened(timers(NUMBERS)) as stack:
+        stack.up(standby=True)
+        yield stack
 
 
 @pytest.fixture(autouse=True)

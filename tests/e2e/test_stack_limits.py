@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stack_harness import Stack, eventually, free_port, home_for_nobody
+from tests.e2e.stack_harness import Stack, eventually, free_port, shortened
 from tests.e2e.venue_proxy import DROP, Proxy, Said
 
 NUMBERS = {
@@ -34,16 +34,14 @@ class Setup:
 
 @pytest.fixture(scope="module")
 def setup() -> Iterator[Setup]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = {**NUMBERS}
-        print(f"shortened: {NUMBERS}")
+    with shortened(NUMBERS) as stack:
         setup = Setup(stack)
         setup.proxy.start()
-        stack.up()
-        yield setup
-        stack.down()
-        setup.proxy.stop()
+        try:
+            stack.up()
+            yield setup
+        finally:
+            setup.proxy.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -8,22 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import BRISK
-from tests.e2e.stack_harness import Stack, eventually, get, home_for_nobody
+from tests.e2e.stack_harness import Stack, eventually, get, shortened
 from tests.e2e.storm import IMPORTANT, Survived
 from tests.e2e.test_stack_trades import assert_exact
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Stack]:
-    with home_for_nobody() as home:
-        stack = Stack(home)
-        stack.resilience = {**BRISK}
-        print(f"shortened: {BRISK}")
-        try:
-            stack.up()
-            yield stack
-        finally:
-            stack.down()
+    with shortened(BRISK) as stack:
+        stack.up()
+        yield stack
 
 
 @pytest.fixture
