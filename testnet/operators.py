@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import msgspec
 from aiohttp import web
 
+from stormdesk.testnet.people import NotAPersonError, person
 from stormdesk.testnet.service import json_response
-from stormdesk.testnet.trader.gates.people import NotAPersonError, person
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

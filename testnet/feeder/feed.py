@@ -19,6 +19,7 @@ from stormdesk.testnet.feeder.metrics import Metrics
 from stormdesk.testnet.feeder.outbox import Outbox
 from stormdesk.testnet.feeder.records import Heartbeat, Records
 from stormdesk.testnet.resilience import Feeder
+from stormdesk.testnet.silence import asked_s
 
 log = logging.getLogger(__name__)
 
@@ -163,8 +164,8 @@ class Feed:
         url = f"{self._config.venue_rest}/api/v3/{path}"
         async with self._session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as response:
             if response.status in (418, 429):
-                wait_s = response.headers.get("Retry-After", "")
-                self._not_before = time.monotonic() + (float(wait_s) if wait_s.isdigit() else ASKED_TO_WAIT_S)
+                wait_s = asked_s(response.headers.get("Retry-After", ""))
+                self._not_before = time.monotonic() + (ASKED_TO_WAIT_S if wait_s is None else wait_s)
             response.raise_for_status()
             return await response.read()
 

@@ -16,7 +16,7 @@ OURS = ("REST_API", "Kafka", "Redis", "Postgres")  # that the guard asks itself;
 
 
 @dataclass
-class Window:
+class Latencies:
     """How long answers took, in the last `span_s` seconds."""
 
     span_s: float

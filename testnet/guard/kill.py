@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from stormdesk.testnet.trader.answers import ABSENT, Answer, RefusedError, VenueError, read
+from stormdesk.testnet.answers import ABSENT, Answer, RefusedError, VenueError, read
 
 ASK_S = 3.0
 AGAIN_S = 0.5

@@ -16,18 +16,17 @@ import msgspec
 import psycopg
 from redis.exceptions import RedisError
 
+from stormdesk.testnet import silence
 from stormdesk.testnet.guard.config import Config
-from stormdesk.testnet.guard.health import Document, Findings, Window
+from stormdesk.testnet.guard.health import Document, Findings, Latencies
 from stormdesk.testnet.guard.supervisor import Process, Supervisor, SupervisorError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import Resilience
-from stormdesk.testnet.trader.throttle import Silence
-from stormdesk.testnet.trader.watch import name_of
+from stormdesk.testnet.watch import name_of
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, RedisError, psycopg.Error, msgspec.DecodeError)
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, which request, its version, our number, no name
 REST_S = 1.0  # from one question to the venue to the next
-VENUE_WAIT = "runtime/venue_wait.json"  # beside a trader's heartbeat: until when the venue wants no request
 
 
 class Probes:
@@ -41,7 +40,7 @@ class Probes:
         self._boss = boss
         self._redis: Any = connect(config.redis)
         # A slow venue is out of sight within half an interval, so that the next check is within one of its end.
-        self._window = Window(numbers.health.interval_s / 2)
+        self._rest_took = Latencies(numbers.health.interval_s / 2)
         self._rest_error = "not asked yet"
         self._unwanted_until_t = 0.0
         self._answered = 0  # the last process that answered
@@ -57,7 +56,7 @@ class Probes:
                 await asyncio.sleep(REST_S)
                 continue
             self._rest_error = (await self._timed(self._ping)).get("error", "")
-            self._window.add(time.monotonic(), time.monotonic() - began)
+            self._rest_took.add(time.monotonic(), time.monotonic() - began)
             await asyncio.sleep(max(0.0, REST_S - (time.monotonic() - began)))
 
     async def look(self) -> Findings:
@@ -88,25 +87,25 @@ class Probes:
     # -- one by one ----------------------------------------------------------------------------------------------
 
     def _rest(self) -> Document:
-        p95 = self._window.share_ms(0.95)
+        p95 = self._rest_took.share_ms(0.95)
         error = self._rest_error or (f"slow: p95 {p95:.0f} ms" if p95 > self._slow_ms else "")
-        times = {"latency_ms": self._window.share_ms(1.0), "p50": self._window.share_ms(0.5), "p95": p95}
+        times = {"latency_ms": self._rest_took.share_ms(1.0), "p50": self._rest_took.share_ms(0.5), "p95": p95}
         return {"ok": not error, **times} | ({"error": error} if error else {})
 
     async def _ping(self) -> None:
         limit = aiohttp.ClientTimeout(total=self._deadline_s)
         async with self._session.get(f"{self._config.venue_rest}/api/v3/ping", timeout=limit) as answer:
             if answer.status in (418, 429):
-                wait = answer.headers.get("Retry-After", "")
-                self._unwanted_until_t = time.time() + (float(wait) if wait.isdigit() else REST_S)
+                wait_s = silence.asked_s(answer.headers.get("Retry-After", ""))
+                self._unwanted_until_t = time.time() + (REST_S if wait_s is None else wait_s)
             if answer.status >= 500:
                 raise aiohttp.ClientError(f"HTTP {answer.status}")
 
     def _service_waits_until_t(self) -> float:
         """The venue counts by address: what it told the trader of this host holds for us too."""
         try:
-            path = Path(self._config.heartbeat).parent / VENUE_WAIT
-            return msgspec.json.decode(path.read_bytes(), type=Silence).until_t
+            path = Path(self._config.heartbeat).parent / silence.FILE
+            return msgspec.json.decode(path.read_bytes(), type=silence.Silence).until_t
         except (OSError, msgspec.DecodeError):
             return 0.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from stormdesk.testnet import bus as buses
+from stormdesk.testnet import silence
 from stormdesk.testnet.ledger import Ledger, LedgerError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import load
@@ -42,7 +43,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     leader = Leader(
         redis, config.leader_key, config.instance, numbers.leader, lock_file, former_self_dead=former_self_dead
     )
-    throttle = Throttle(StateFile(Path(config.data_dir) / "runtime/venue_wait.json"), numbers)
+    throttle = Throttle(StateFile(Path(config.data_dir) / silence.FILE), numbers)
     async with aiohttp.ClientSession() as session:
         venue = Venue(config, numbers.order, session, throttle, metrics)
         trader = Trader(config, numbers, ledger, store, venue, leader, bus, metrics)

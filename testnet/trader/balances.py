@@ -8,8 +8,8 @@ import time
 from decimal import Decimal
 from typing import Any
 
+from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.resilience import Balance
-from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.gates.risk import Purse
 from stormdesk.testnet.trader.metrics import Metrics

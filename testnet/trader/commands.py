@@ -9,8 +9,8 @@ from typing import Literal, TypeVar
 import msgspec
 from aiohttp import web
 
+from stormdesk.testnet.people import NotAPersonError, person
 from stormdesk.testnet.service import json_response
-from stormdesk.testnet.trader.gates.people import NotAPersonError, person
 from stormdesk.testnet.trader.ids import client_order_id
 from stormdesk.testnet.trader.loops import Loops
 from stormdesk.testnet.trader.reconcile import UnsettledError

@@ -19,10 +19,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from stormdesk.testnet.answers import ABSENT, RefusedError, VenueError
 from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.resilience import Order
 from stormdesk.testnet.trader import sql
-from stormdesk.testnet.trader.answers import ABSENT, RefusedError, VenueError
 from stormdesk.testnet.trader.ids import PREFIX
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.signals import Instrument, Intent

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from stormdesk.testnet import durable
 from stormdesk.testnet.resilience import Leader as Numbers
-from stormdesk.testnet.trader.watch import Watch, name_of
+from stormdesk.testnet.watch import Watch, name_of
 
 log = logging.getLogger(__name__)
 

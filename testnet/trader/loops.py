@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from stormdesk.testnet import durable
+from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.backoff import Backoff
-from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.desk import Live
 from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.reconcile import UnsettledError

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
+from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.trader import drift, sql
-from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.balances import Balances
 from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.drift import Item

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import time
 
+from stormdesk.testnet.answers import NotSentError, RefusedError, UnclearError, VenueError
 from stormdesk.testnet.ledger import Ledger, LedgerError
-from stormdesk.testnet.trader.answers import NotSentError, RefusedError, UnclearError, VenueError
 from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.gates.breakers import Breakers, Outcome

@@ -19,7 +19,7 @@ import psycopg
 from stormdesk.testnet.trader import sql
 from stormdesk.testnet.trader.signals import Intent
 from stormdesk.testnet.trader.states import State
-from stormdesk.testnet.trader.watch import Watch
+from stormdesk.testnet.watch import Watch
 
 log = logging.getLogger(__name__)
 

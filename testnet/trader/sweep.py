@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from stormdesk.testnet.trader.answers import RefusedError, VenueError
+from stormdesk.testnet.answers import RefusedError, VenueError
 from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.states import State

@@ -8,22 +8,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
-import msgspec
-
+from stormdesk.testnet import silence
+from stormdesk.testnet.answers import NotSentError
 from stormdesk.testnet.backoff import Backoff
 from stormdesk.testnet.durable import CorruptError
 from stormdesk.testnet.resilience import Resilience
-from stormdesk.testnet.trader.answers import NotSentError
+from stormdesk.testnet.silence import Silence
 from stormdesk.testnet.trader.gates.files import StateFile
-from stormdesk.testnet.trader.window import Window
+from stormdesk.testnet.trader.window import SlidingWindow
 
 LOOK_S = 0.02  # while only turns that are not over are in the way
-
-
-class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`runtime/venue_wait.json`: no request before this wall-clock time, not even by the next process."""
-
-    until_t: float
 
 
 class Throttle:
@@ -33,9 +27,9 @@ class Throttle:
         self.waiting = 0
         self._turns = 0  # orders whose turn it is
         self._queue = numbers.throttle.queue
-        self._orders = Window(10.0, numbers.throttle.orders_per_10s)
-        self._weight = Window(60.0, numbers.throttle.weight_per_min)
-        self._messages = Window(1.0, numbers.risk.messages_per_s)
+        self._orders = SlidingWindow(10.0, numbers.throttle.orders_per_10s)
+        self._weight = SlidingWindow(60.0, numbers.throttle.weight_per_min)
+        self._messages = SlidingWindow(1.0, numbers.risk.messages_per_s)
         self._turn = asyncio.Lock()  # first come, first served
         self._silent_until = 0.0
         self._unnamed = Backoff(numbers.retry, Random())  # for a refusal that does not say for how long
@@ -108,7 +102,8 @@ class Throttle:
 
     async def refused(self, retry_after: str) -> float:
         """The venue answered 429 or 418: be silent for as long as it says, else for longer each time. Gives seconds."""
-        wait = float(retry_after) if retry_after.isdigit() else self._unnamed.next_s()
+        said = silence.asked_s(retry_after)
+        wait = self._unnamed.next_s() if said is None else said
         self._silent_until = max(self._silent_until, time.monotonic() + wait)
         await self._file.write(Silence(time.time() + self.silent_s()))
         return wait

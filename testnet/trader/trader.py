@@ -9,10 +9,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.bus import Bus
 from stormdesk.testnet.ledger import Ledger, LedgerError
 from stormdesk.testnet.resilience import Resilience
-from stormdesk.testnet.trader.answers import VenueError
 from stormdesk.testnet.trader.balances import Balances
 from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.controls import Controls
@@ -35,7 +35,7 @@ from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Store, StoreError
 from stormdesk.testnet.trader.sweep import Sweep
 from stormdesk.testnet.trader.venue import Venue
-from stormdesk.testnet.trader.watch import Watch
+from stormdesk.testnet.watch import Watch
 
 log = logging.getLogger(__name__)
 

@@ -16,14 +16,14 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from stormdesk.testnet import answers
+from stormdesk.testnet.answers import Answer, NotSentError, RefusedError, UnclearError
 from stormdesk.testnet.resilience import Order
-from stormdesk.testnet.trader import answers
-from stormdesk.testnet.trader.answers import Answer, NotSentError, RefusedError, UnclearError
 from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.signals import Instrument, Intent
 from stormdesk.testnet.trader.throttle import Throttle
-from stormdesk.testnet.trader.watch import Watch, name_of
+from stormdesk.testnet.watch import Watch, name_of
 
 PING_S = 4.0  # of the user stream; a pong that is 2 s late ends it
 SKEW = -1021

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class Window:
+class SlidingWindow:
     """A sliding window: at most `limit` in any `seconds`. One that slides keeps below a limit of fixed windows, too."""
 
     def __init__(self, seconds: float, limit: int) -> None:

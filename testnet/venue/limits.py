@@ -10,7 +10,7 @@ from stormdesk.testnet.venue.errors import ThrottledError
 from stormdesk.testnet.venue.rules import Rules
 
 
-class Window:
+class FixedWindow:
     """Counts by key that start again with each interval."""
 
     def __init__(self, seconds: int) -> None:
@@ -46,11 +46,11 @@ class Limits:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._weight = Window(60)
-        self._raw = Window(300)
-        self._connects = Window(300)
-        self._orders = Window(10)
-        self._orders_day = Window(86_400)
+        self._weight = FixedWindow(60)
+        self._raw = FixedWindow(300)
+        self._connects = FixedWindow(300)
+        self._orders = FixedWindow(10)
+        self._orders_day = FixedWindow(86_400)
         self._waits: dict[str, Wait] = {}
         self._bans: Counter[str] = Counter()
 

@@ -12,9 +12,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from stormdesk.testnet import resilience
+from stormdesk.testnet import resilience, silence
 from stormdesk.testnet.guard.config import Config
-from stormdesk.testnet.guard.probes import VENUE_WAIT, Probes
+from stormdesk.testnet.guard.probes import Probes
 from stormdesk.testnet.guard.supervisor import Supervisor
 from tests.e2e.venue_harness import VenueProcess
 
@@ -54,7 +54,7 @@ def test_scenario_K_04_a_guard_that_is_told_to_wait_waits(venue: VenueProcess, t
 
 
 def test_scenario_K_04_a_guard_waits_for_what_its_trader_was_told(venue: VenueProcess, tmp_path: Path) -> None:
-    wait = tmp_path / VENUE_WAIT
+    wait = tmp_path / silence.FILE
     wait.parent.mkdir()
     wait.write_text(f'{{"until_t": {time.time() + 60}}}')
     id_ = venue.begin("rate-limit", share="100")

@@ -34,6 +34,16 @@ def is_in(desk: Desk, run: str) -> bool:
     return bool(json.loads(desk.sh("venue", f"curl -s {BASE}/faults/{run}"))["on"])
 
 
+def abandoned(desk: Desk, *options: str) -> str:
+    """A run that delays every answer, whose controller was killed while it held."""
+    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", *options)
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    process.kill()
+    process.communicate()
+    return run
+
+
 def test_scenario_E_08_the_runbook_of_lost_answers_holds(desk: Desk) -> None:
     done = desk.invoke("gameday.run", "--runbook", "lost-answers")
     run = done["steps"][0]["run_id"]
@@ -54,11 +64,7 @@ def test_a_fault_that_struck_nobody_proves_nothing(desk: Desk) -> None:
 
 
 def test_when_the_controller_dies_the_fault_ends_by_itself(desk: Desk) -> None:
-    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "5s", "--ttl", "10s")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.kill()
-    process.communicate()
+    run = abandoned(desk, "--for", "5s", "--ttl", "10s")
     assert is_in(desk, run)
     eventually(lambda: not is_in(desk, run), 20)
     found = eventually(lambda: [r for r in desk.records().get("venue", []) if r["state"] == "REVERTED"], 20)
@@ -67,11 +73,7 @@ def test_when_the_controller_dies_the_fault_ends_by_itself(desk: Desk) -> None:
 
 
 def test_the_host_alone_can_take_the_fault_out(desk: Desk) -> None:
-    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "120s")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.kill()
-    process.communicate()
+    run = abandoned(desk, "--for", "120s")
     done = desk.invoke("chaos.revert", "--all")
     assert [(r["run"], r["clean"]) for r in done["runs"]] == [(run, True)]
     assert not is_in(desk, run)
@@ -79,11 +81,7 @@ def test_the_host_alone_can_take_the_fault_out(desk: Desk) -> None:
 
 def test_a_venue_that_is_not_there_has_no_fault(desk: Desk) -> None:
     """The venue dies with its fault in: what it had in memory is gone, so the undo holds; then it is refused, not begun."""
-    process = desk.start("venue.delay", "--by", "50ms", "--share", "100", "--for", "120s")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.kill()
-    process.communicate()
+    run = abandoned(desk, "--for", "120s")
     desk.sh("venue", "supervisorctl stop venue")
     try:
         refused = desk.invoke("venue.freeze", "--for", "2s", "--allow-unsteady", code=3)

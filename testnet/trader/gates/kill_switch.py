@@ -7,9 +7,9 @@ import time
 import msgspec
 
 from stormdesk.testnet.durable import CorruptError
+from stormdesk.testnet.people import person
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.gates.files import StateFile
-from stormdesk.testnet.trader.gates.people import person
 
 GATE = "kill_switch"
 

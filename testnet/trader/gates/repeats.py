@@ -8,11 +8,11 @@ from collections import defaultdict
 import msgspec
 
 from stormdesk.testnet.durable import CorruptError
+from stormdesk.testnet.people import person
 from stormdesk.testnet.resilience import Risk
 from stormdesk.testnet.trader.gates.board import EVERY, REPEATS, Board
 from stormdesk.testnet.trader.gates.files import StateFile
-from stormdesk.testnet.trader.gates.people import person
-from stormdesk.testnet.trader.window import Window
+from stormdesk.testnet.trader.window import SlidingWindow
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class Repeats:
         self._file = file
         self._board = board
         self._limit, self._span_s = numbers.repeats, numbers.repeat_window_s
-        self._seen: dict[str, Window] = defaultdict(lambda: Window(self._span_s, self._limit))
+        self._seen: dict[str, SlidingWindow] = defaultdict(lambda: SlidingWindow(self._span_s, self._limit))
         try:
             found = file.read(Document)
             self.closed = dict(found.closed) if found else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.testnet.guard.health import Findings, Service, Window, document
+from stormdesk.testnet.guard.health import Findings, Latencies, Service, document
 from stormdesk.testnet.guard.stages import Sight
 
 FEEDER, TRADER = Service("Feeder", 15.0, 90.0), Service("Trader", 15.0, 90.0)
@@ -91,10 +91,10 @@ def test_a_page_of_another_shape_ends_nothing(page: dict[str, Any]) -> None:
 
 
 def test_scenario_H_07_a_window_forgets_a_slow_venue() -> None:
-    window = Window(7.5)
+    window = Latencies(7.5)
     for second in range(20):
         window.add(float(second), 1.6 if second < 10 else 0.01)
     assert window.share_ms(0.95) == 10.0
     window.add(20.0, 1.6)
     assert window.share_ms(0.95) == 1600.0
-    assert Window(7.5).share_ms(0.95) == 0.0
+    assert Latencies(7.5).share_ms(0.95) == 0.0

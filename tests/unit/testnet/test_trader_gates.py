@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stormdesk.testnet.people import NotAPersonError, person
 from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader.gates import breaker, risk
 from stormdesk.testnet.trader.gates.board import Board
@@ -24,7 +25,6 @@ from stormdesk.testnet.trader.gates.files import StateFile
 from stormdesk.testnet.trader.gates.guard_files import GuardFiles
 from stormdesk.testnet.trader.gates.kill_switch import KillSwitch
 from stormdesk.testnet.trader.gates.pause import Pause
-from stormdesk.testnet.trader.gates.people import NotAPersonError, person
 from stormdesk.testnet.trader.gates.repeats import Repeats
 from stormdesk.testnet.trader.gates.signatures import Signatures
 from stormdesk.testnet.trader.signals import Instrument, Intent, Quote

@@ -13,13 +13,13 @@ from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader import drift
 from stormdesk.testnet.trader.market import Market
 from stormdesk.testnet.trader.signals import Quote
-from stormdesk.testnet.trader.watch import Watch
-from stormdesk.testnet.trader.window import Window
+from stormdesk.testnet.trader.window import SlidingWindow
+from stormdesk.testnet.watch import Watch
 
 
 @given(st.lists(st.tuples(st.floats(0, 4), st.integers(1, 5)), max_size=80))
 def test_a_window_that_is_asked_first_is_never_over_its_limit(steps: list[tuple[float, int]]) -> None:
-    window, now, added = Window(10.0, 12), 0.0, list[tuple[float, int]]()
+    window, now, added = SlidingWindow(10.0, 12), 0.0, list[tuple[float, int]]()
     for pause, amount in steps:
         now += pause
         now += window.wait_s(amount, now)
@@ -31,7 +31,7 @@ def test_a_window_that_is_asked_first_is_never_over_its_limit(steps: list[tuple[
 
 
 def test_a_window_believes_whoever_counted_more() -> None:
-    window = Window(10.0, 12)
+    window = SlidingWindow(10.0, 12)
     window.add(2, 0.0)
     window.at_least(9, 1.0)
     window.at_least(3, 1.0)

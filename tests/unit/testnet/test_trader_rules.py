@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stormdesk.testnet import answers
+from stormdesk.testnet.answers import Answer, RefusedError, UnclearError
 from stormdesk.testnet.prober.samples import parse
-from stormdesk.testnet.trader import answers, trace
-from stormdesk.testnet.trader.answers import Answer, RefusedError, UnclearError
+from stormdesk.testnet.trader import trace
 from stormdesk.testnet.trader.ids import client_order_id
 from stormdesk.testnet.trader.signals import Instrument, Quote, Strategy
 from stormdesk.testnet.trader.states import NEXT, TERMINAL, State, advance, from_venue
-from stormdesk.testnet.trader.watch import Watch, name_of
 from stormdesk.testnet.venue.market import Symbol
+from stormdesk.testnet.watch import Watch, name_of
 
 QUOTES = {"BTCUSDT": Quote(Decimal(59994), Decimal(60006)), "ETHUSDT": Quote(Decimal("2999.7"), Decimal("3000.3"))}
 TICK, STEP = Decimal("0.01"), Decimal("0.00001")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from stormdesk.testnet.answers import NotSentError
 from stormdesk.testnet.resilience import Resilience, load
-from stormdesk.testnet.trader.answers import NotSentError
 from stormdesk.testnet.trader.gates.files import StateFile
 from stormdesk.testnet.trader.throttle import Throttle
 

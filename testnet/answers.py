@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from stormdesk.testnet.silence import asked_s
+
 UNCLEAR_CODES = frozenset({-1001, -1006, -1007, -1008})
 ABSENT = frozenset({-2011, -2013})
 
@@ -64,5 +66,4 @@ def read(answer: Answer) -> Any:
     msg = str(document.get("msg", ""))
     if answer.status >= 500 or code in UNCLEAR_CODES or "Duplicate" in msg:
         raise UnclearError(f"HTTP {answer.status}: {code} {msg}", answered=True)
-    wait = float(answer.retry_after) if answer.retry_after.isdigit() else 0.0
-    raise RefusedError(code, msg, wait)
+    raise RefusedError(code, msg, asked_s(answer.retry_after) or 0.0)
