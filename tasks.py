@@ -434,6 +434,43 @@ def stack_reset_breakers(_: Context, symbol: str = "", env: str = "", inventory:
 
 
 @command(
+    name="reset-repeats",
+    effect="let strategies trade again that have signalled too often",
+    hint="--by NAME [--strategy S]",
+    help={**WHERE, **JSON, **BY, "strategy": "only this one"},
+)
+def stack_reset_repeats(
+    _: Context, by: str = "", strategy: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Open the gate of a runaway strategy."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.reset_repeats(pool, by, strategy), env, inventory, json)
+
+
+@command(
+    name="reconcile",
+    effect="compare the leader's books with the venue's; with --accept take the venue's word into them",
+    hint="[--accept rollback|balance --by NAME]",
+    help={
+        **WHERE,
+        **JSON,
+        **BY,
+        "accept": "rollback: trades that the venue took back; balance: a balance that is not ours",
+    },
+)
+def stack_reconcile(
+    _: Context, accept: str = "", by: str = "", env: str = "", inventory: str = "", json: bool = False
+) -> int:
+    """Compare the books with the venue's.
+
+    What no rule of ours explains stops trading until a person accepts it."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(lambda pool: desk.reconcile(pool, accept, by), env, inventory, json)
+
+
+@command(
     name="pause",
     effect="let no trader open new orders",
     hint="--by NAME [--reason R]",
@@ -523,12 +560,14 @@ def bench(_: Context, suite: str = "stack") -> int:
 @command(
     name="contract",
     effect="install ccxt, python-binance and Binance's own clients in environments of their own, let them trade on the venue",
+    hint="[--full-timers]",
+    help={"full_timers": "then the stack's scenarios, too, with every timer as resilience.yaml has it: an hour"},
 )
-def contract(_: Context) -> int:
+def contract(_: Context, full_timers: bool = False) -> int:
     """Strangers' clients trade on the venue."""
     from stormdesk.drive import develop
 
-    return develop.contract()
+    return develop.contract(full_timers=full_timers)
 
 
 @command(
@@ -555,7 +594,7 @@ ns.add_collection(
     Collection(
         "stack",
         *(stack_health, stack_metrics, stack_restart, stack_kill_switch, stack_clear_failsafe, stack_reset_breakers),
-        *(stack_pause, stack_resume, stack_abort),
+        *(stack_reset_repeats, stack_reconcile, stack_pause, stack_resume, stack_abort),
     )
 )
 ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, fuzz, soak))

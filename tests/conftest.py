@@ -9,13 +9,21 @@ import pytest
 
 from stormdesk.errors import RefusedError
 from stormdesk.infra import environment, pulumi_cli
-from stormdesk.infra.backends.lab import control
+from stormdesk.infra.backends.lab import control, layer
 from stormdesk.testnet.resilience import Overrides
 
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
-FORGETFUL = {"guard": {"verify_s": 15}}
+FORGETFUL: Overrides = {"guard": {"verify_s": 15}}
+BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the venue many times
+    "breaker": {"open_s": 3},
+    "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
+    "reconcile": {"interval_s": 5},
+    "balance": {"max_age_s": 5},
+    "retry": {"cap_s": 2},
+}
+SHORTENED: dict[str, Overrides] = {"lab": FORGETFUL, "brisk_lab": BRISK}  # by the fixture or the file that uses them
 TOPICS = (  # user properties that are printed at the end of a run
-    "repeated", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
+    "repeated", "resilience", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
 )  # fmt: skip
 
 
@@ -23,8 +31,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--counts 100` is the long run; the default does a tenth."""
     parser.addoption("--counts", type=int, default=10, metavar="PERCENT", help="how much of the repeated tests to run")
     parser.addoption(
-        "--full-timers", action="store_true", help="run scenarios with the timers that resilience.yaml has"
+        "--full-timers", action="store_true", help="run the scenarios that shorten timers with those of resilience.yaml"
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --full-timers: what shortens timers else, and the contract tests."""
+    if config.getoption("--full-timers"):
+        wanted = {
+            item for item in items if "timers" in getattr(item, "fixturenames", ()) or "contract" in item.path.parts
+        }
+        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = [item for item in items if item in wanted]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,6 +51,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     said = {pair for report in reports for pair in getattr(report, "user_properties", ()) if pair[0] in TOPICS}
     for topic, line in sorted(said):
         terminalreporter.write_line(f"{topic}: {line}")
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Have the numbers printed that this test went by in place of those of resilience.yaml."""
+    for name in (item.path.name, *getattr(item, "fixturenames", ())):
+        if short := SHORTENED.get(name):
+            item.user_properties.append(("resilience", f"{name} {short}"))
 
 
 @pytest.fixture
@@ -47,11 +72,16 @@ def repeats(request: pytest.FixtureRequest) -> Callable[[int], int]:
     return count
 
 
-@pytest.fixture(scope="session")
-def timers(pytestconfig: pytest.Config) -> Callable[[Overrides], Overrides]:
-    """`timers({"guard": {"check_s": 1}})` are the overrides that a test may use: those, or none with --full-timers."""
-    full = pytestconfig.getoption("--full-timers")
-    return lambda short: {} if full else short
+@pytest.fixture(scope="module")
+def timers(request: pytest.FixtureRequest) -> Callable[[Overrides], Overrides]:
+    """`timers({"guard": {"check_s": 1}})` are the overrides that a file's tests may use: those, or none with
+    --full-timers. They are printed at the end of a run."""
+
+    def overrides(short: Overrides) -> Overrides:
+        SHORTENED[request.path.name] = {} if request.config.getoption("--full-timers") else short
+        return SHORTENED[request.path.name]
+
+    return overrides
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +89,15 @@ def engine() -> pulumi_cli.Engine:
     """The Pulumi engine. Where there is none the test skips; where CI is set it fails, for there one must be got."""
     try:
         return pulumi_cli.require()
+    except RefusedError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka() -> None:
+    """The package layer with Kafka. Where there is none the test skips; where CI is set it fails, for there one must be got."""
+    try:
+        layer.require(with_kafka=True)
     except RefusedError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
@@ -76,15 +115,6 @@ def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.pop("STORMDESK_HOME")
     if before is not None:
         os.environ["STORMDESK_HOME"] = before
-
-
-BRISK = {  # of testnet/resilience.yaml, for tests that break the venue many times
-    "breaker": {"open_s": 3},
-    "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
-    "reconcile": {"interval_s": 5},
-    "balance": {"max_age_s": 5},
-    "retry": {"cap_s": 2},
-}
 
 
 @pytest.fixture(scope="session")

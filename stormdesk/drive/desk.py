@@ -18,7 +18,9 @@ from stormdesk.pulse import series
 SETTLE_S = 30.0  # until what was told to a service shows
 PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
 RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
+RECONCILE_S = 30.0  # orders, trades and balances of the account
 LOOK_S = 0.3
+ACCEPTABLE = ("rollback", "balance")
 Seen = TypeVar("Seen")
 GIVEN_UP = ("FAILSAFE", "NOTIFY")
 HTTP = ("feeder", "trader", "guard", "orchestrator", "prober", "venue")
@@ -129,6 +131,39 @@ def reset_breakers(pool: Pool, symbol: str) -> Report:
         lines.append(f"{host}: {'closed: ' + ', '.join(sorted(states)) if closed else 'NOT closed: ' + answer.why}")
         codes.append(ExitCode.HELD if closed else ExitCode.VIOLATED if answer.status else ExitCode.REFUSED)
     return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {h: answer.document for h, answer in told.items()}})
+
+
+def reset_repeats(pool: Pool, by: str, strategy: str) -> Report:
+    """Let strategies trade again that have signalled too often: one, or all."""
+    services = Services(pool)
+    order = {**_order(by), "strategy": strategy} if strategy else _order(by)
+    told = services.post("trader", "/execution/repeats/reset", order, services.hosts("trader"))
+    lines, codes = [], [ExitCode.HELD]
+    for host, answer in told.items():
+        shut = [name for name in answer.document.get("closed", ()) if name == (strategy or name)]
+        is_open = answer.ok and not shut
+        lines.append(f"{host}: {'open' if is_open else 'NOT open: ' + (', '.join(shut) or answer.why)}")
+        codes.append(ExitCode.HELD if is_open else ExitCode.VIOLATED if answer.status else ExitCode.REFUSED)
+    return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {h: answer.document for h, answer in told.items()}})
+
+
+def reconcile(pool: Pool, accept: str, by: str) -> Report:
+    """Have the leader compare its books with the venue's; before that take the venue's word for one kind of difference."""
+    if accept not in ("", *ACCEPTABLE):
+        raise UsageError(f"--accept {accept}: there is: {', '.join(ACCEPTABLE)}. Without it nothing is accepted")
+    services, word = Services(pool), {"accept": accept, **_order(by)} if accept else {}
+    pages = services.get("trader", "/health", services.hosts("trader"))
+    leader = next((h for h, a in pages.items() if (a.document.get("leader") or {}).get("is_leader")), None)
+    if leader is None:
+        return Report(ExitCode.REFUSED, ("no trader leads: nobody keeps the books",), {"clean": False})
+    told = services.post("trader", "/reconcile", word, [leader], RECONCILE_S)[leader]
+    if not told.ok:
+        return Report(ExitCode.REFUSED, (f"{leader}: it did not: {told.why}",), {"clean": False})
+    found = told.document
+    lines = [f"{leader}: taken into the books: {item['kind']} {item['what']}" for item in found["mended"]]
+    lines += [f"{leader}: DIFFERS: {item['kind']} {item['what']}" for item in found["drift"]]
+    lines += [f"{leader}: the books are the venue's"] if found["clean"] else []
+    return Report(ExitCode.HELD if found["clean"] else ExitCode.VIOLATED, tuple(lines), found)
 
 
 def pause(pool: Pool, by: str, reason: str) -> Report:

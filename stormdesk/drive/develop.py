@@ -46,9 +46,11 @@ def fuzz(for_s: float) -> int:
     return _through("tests.fuzz", "--for", f"{for_s:.0f}")
 
 
-def contract() -> int:
-    """Let strangers' clients trade on the venue, each in an environment of its own. 0, or 1 when a check failed."""
-    return _through("pytest", "-p", "no:cacheprovider", "tests/contract")
+def contract(*, full_timers: bool) -> int:
+    """Let strangers' clients trade on the venue, each in an environment of its own; then, asked for, the stack's
+    scenarios with no timer shortened. 0, or 1 when a check failed."""
+    more = ("--full-timers", "tests/e2e") if full_timers else ()
+    return _through("pytest", "-p", "no:cacheprovider", "tests/contract", *more)
 
 
 def soak(percent: float) -> int:

@@ -1,4 +1,4 @@
-"""A lab with guards, for tests: its hosts by name, and what their services say. Long timers are shortened."""
+"""A lab with guards, for tests: its hosts by name, and what their services say. Timers are shortened to NUMBERS."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Lab:
     def settled(self) -> None:
         eventually(self.well, 60)
         eventually(self.trades, 60)
-        eventually(lambda: {self.health(h)["stage"] for h in GUARDED} == {"OBSERVE"}, 60)
+        eventually(lambda: {self.health(h)["stage"] for h in GUARDED} == {"OBSERVE"}, self.numbers.guard.verify_s + 60)
 
 
 def eventually(ask: Callable[[], Any], within_s: float) -> float:

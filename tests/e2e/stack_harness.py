@@ -29,6 +29,7 @@ import pytest
 from stormdesk.errors import RefusedError
 from stormdesk.infra.backends.lab import layer, processes
 from stormdesk.testnet import durable
+from stormdesk.testnet.resilience import Overrides, Resilience, load
 from tests.e2e.stack_disk import Disk
 
 ROOT = os.geteuid() == 0
@@ -259,7 +260,8 @@ class Stack:
         return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def trading(self, which: str = "a", more: int = 1, deadline_s: float = 30.0) -> None:
-        """Wait until that many more orders are accepted."""
+        """Wait until that many more orders are accepted; `deadline_s` begins when breakers that are open try again."""
+        deadline_s += self.numbers.breaker.open_s
         eventually("the trader answers", lambda: self.trader("health", which=which), deadline_s)
         goal = self.count("accepted", which) + more
         try:
@@ -276,6 +278,11 @@ class Stack:
             return bool(numbers.pop("held")) and not any(numbers.values())
 
         eventually(f"drained {which}", still, deadline_s)
+
+    @property
+    def numbers(self) -> Resilience:
+        """What all services go by."""
+        return load(self.resilience)
 
     def ledger_path(self, name: str = "trader-a") -> Path:
         return self.data(name) / "ledger.jsonl"
@@ -380,12 +387,11 @@ class Stack:
 
 
 @contextmanager
-def shortened(resilience: Mapping[str, Mapping[str, Any]]) -> Iterator[Stack]:
-    """A stack to be started, with these numbers, which are printed; whatever happens, its processes end with it."""
+def shortened(resilience: Overrides) -> Iterator[Stack]:
+    """A stack to be started, with these numbers; whatever happens, its processes end with it."""
     with home_for_nobody() as home:
         stack = Stack(home)
         stack.resilience = {section: {**numbers} for section, numbers in resilience.items()}
-        print(f"resilience: {stack.resilience}")
         try:
             yield stack
         finally:

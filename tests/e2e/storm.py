@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from stormdesk.drive import desk
 from stormdesk.drive.api import Chaos
-from stormdesk.errors import StormdeskError
+from stormdesk.errors import ExitCode, StormdeskError
 
 Parameters = Mapping[str, str]
 HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
@@ -25,6 +26,11 @@ HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
     ("process-kill", "feed", {"service": "feeder"}),
     ("process-kill", "trader-a", {"service": "trader", "rto": "60s"}),
     ("process-kill", "venue", {"service": "venue"}),
+)
+FULL_FAULTS = (
+    *HOST_FAULTS,
+    ("process-kill", "bus", {"service": "kafka", "rto": "60s"}),
+    ("adapter-down", "bus", {"network": "core"}),
 )
 RTO_S = 90.0
 
@@ -86,9 +92,9 @@ class Tally:
         yield f"slowest recovery {self.slowest_s:.1f} s"
 
 
-def deck(random: Random, hosts: int, venue: int) -> list[tuple[str, str, Parameters]]:
+def deck(random: Random, topology: str, hosts: int, venue: int) -> list[tuple[str, str, Parameters]]:
     """That many faults of each sort in random order; none comes twice before each of its sort has come once."""
-    drawn = [*_draws(random, list(HOST_FAULTS), hosts)]
+    drawn = _draws(random, list(FULL_FAULTS if topology == "full" else HOST_FAULTS), hosts)
     drawn += [(f"venue.{one.name}", "venue", one.params) for one in _draws(random, list(SURVIVED), venue)]
     random.shuffle(drawn)
     return drawn
@@ -138,11 +144,10 @@ def attend(chaos: Chaos, name: str) -> None:
     """What a person does after the two faults that change the books: have them reconciled, and accept a rollback by name."""
     if name not in ("venue.rollback", "venue.external-order"):
         return
-    body = json.dumps({"accept": "rollback", "by": "operator"} if name == "venue.rollback" else {})
-    argv = ("curl", "-sS", "-m", "5", "-X", "POST", "-d", body, "http://127.0.0.1:8000/reconcile")
+    accept, by = ("rollback", "operator") if name == "venue.rollback" else ("", "")
     until = time.monotonic() + RTO_S
-    while not any('"clean":true' in chaos.pool.run(host, argv, 10).stdout for host in ("trader-a", "trader-b")):
-        assert time.monotonic() < until, f"not reconciled within {RTO_S:g} s"
+    while (report := desk.reconcile(chaos.pool, accept, by)).exit_code is not ExitCode.HELD:
+        assert time.monotonic() < until, f"not reconciled within {RTO_S:g} s: {report.lines}"
         time.sleep(1)
 
 

@@ -1,6 +1,6 @@
 """Guards and orchestrator on a lab that trades: what is killed comes back, what does not stops the host safely.
 
-Long timers are shortened by testnet/resilience.yaml's overrides, which are printed. Each test leaves the lab as it was.
+Each test leaves the lab as it was.
 """
 
 from __future__ import annotations
@@ -211,6 +211,9 @@ def test_scenario_H_12_each_procedure_is_a_command_with_a_check(lab: Lab) -> Non
     report = desk.restart(lab.pool, "trader", ["trader-b"])
     assert (report.exit_code, lab.pid("trader-b", "trader") != before["trader-b"]) == (ExitCode.HELD, True)
     assert desk.reset_breakers(lab.pool, "").exit_code is ExitCode.HELD
+    assert desk.reset_repeats(lab.pool, "alice", "").exit_code is ExitCode.HELD
+    assert desk.reconcile(lab.pool, "", "").lines == ("trader-a: the books are the venue's",)
+    assert desk.reconcile(lab.pool, "balance", "guard").exit_code is ExitCode.REFUSED  # no person
     assert desk.clear_failsafe(lab.pool, "alice", []).lines == ("no host is in FAILSAFE",)
     found = desk.metrics(lab.pool, "guard", "guard_stage").document["metrics"]
     assert {host: page["guard"]["guard_stage"] for host, page in found.items()} == dict.fromkeys(GUARDED, 0.0)

@@ -4,21 +4,22 @@ that break. The books follow, or trading stops until they do. One stack for all 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from stormdesk.testnet.resilience import Overrides
 from tests.conftest import BRISK
 from tests.e2e.stack_harness import Stack, eventually, get, post, shortened
 
-NUMBERS = {**BRISK, "reconcile": {"interval_s": 3}, "balance": {"max_age_s": 3}}
+NUMBERS: Overrides = {**BRISK, "reconcile": {"interval_s": 3}, "balance": {"max_age_s": 3}}
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with shortened(NUMBERS) as stack:
+def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
+    with shortened(timers(NUMBERS)) as stack:
         stack.up()
         yield stack
 
@@ -29,7 +30,7 @@ def exact(stack: Stack) -> Iterator[None]:
     stack.trading()
     yield
     stack.trading(deadline_s=60)
-    stack.quiet(deadline_s=40)
+    stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
     found = {
         asset: Decimal(b["free"]) + Decimal(b["locked"])
         for asset, b in get(stack.url("control", "balances"))["desk"].items()
@@ -65,7 +66,7 @@ def test_a_reconciliation_in_the_middle_of_trading_finds_nothing(stack: Stack) -
 def test_scenario_S2_02_a_close_by_hand_is_reported_as_drift_and_booked(stack: Stack) -> None:
     since, before = time.time(), alarms(stack, "drift")
     stack.fault("external-order", 1, side="SELL", worth="500")
-    eventually("reported", lambda: alarms(stack, "drift") > before, 20)
+    eventually("reported", lambda: alarms(stack, "drift") > before, stack.numbers.reconcile.interval_s + 20)
     eventually("paused, and on again", lambda: gate_lines(stack, "reconcile", since) == [True, False], 20)
     foreign = stack.sql("select client_order_id, side from fills where client_order_id not like 'x-%'")
     assert foreign
@@ -133,9 +134,9 @@ def test_scenario_S2_06_a_take_over_stays_paused_until_a_reconciliation_succeeds
 
 
 def test_scenario_S2_09_old_positions_are_noticed_and_not_traded_on(stack: Stack) -> None:
-    before = alarms(stack, "stale_account")
-    fault = stack.fault("stale-positions", 25)
-    eventually("noticed", lambda: alarms(stack, "stale_account") > before, 20)
+    before, until_asked = alarms(stack, "stale_account"), stack.numbers.balance.max_age_s
+    fault = stack.fault("stale-positions", until_asked + 25)
+    eventually("noticed", lambda: alarms(stack, "stale_account") > before, until_asked + 20)
     assert stack.fault_over(fault) > 0
 
 
@@ -157,7 +158,7 @@ def test_scenario_of_answers_that_are_lost_late_wrong_or_cut(stack: Stack, scena
     eventually("over", lambda: not get(stack.url("control", f"faults/{fault}"))["on"], 20)
     assert stack.hits(fault) > 0
     stack.trading(deadline_s=60)
-    eventually("no doubt left", lambda: stack.number("trader_order_unknown") == 0, 30)
+    eventually("no doubt left", lambda: stack.number("trader_order_unknown") == 0, stack.numbers.order.quiet_s + 30)
     ids = [line["client_order_id"] for line in stack.posts(since)]
     assert len(ids) == len(set(ids))
     print(f"{scenario} {name}: {len(ids)} orders sent meanwhile and after")
@@ -170,7 +171,11 @@ def test_scenario_R_04_signals_that_are_given_again_after_a_failure_make_no_seco
         for name in names:
             stack.offer(name)
     stack.fault_over(fault)
-    eventually("all taken", lambda: all(stack.offer(n) == (200, {"skipped": "DUPLICATE_SIGNAL"}) for n in names), 60)
+    eventually(
+        "all taken",
+        lambda: all(stack.offer(n) == (200, {"skipped": "DUPLICATE_SIGNAL"}) for n in names),
+        stack.numbers.breaker.open_s + 60,
+    )
     rows = stack.sql("select signal, count(*) from orders where signal like 'ext:r04-%' group by signal")
     assert sorted(rows) == [(f"ext:{name}", 1) for name in names]
 
@@ -182,10 +187,11 @@ def test_scenario_E_14_a_rollback_stops_trading_until_a_person_accepts_it(stack:
         "trades"
     ]
     assert void
-    eventually("alarm", lambda: alarms(stack, "rollback") > 0, 30)
+    between_s = stack.numbers.reconcile.interval_s
+    eventually("alarm", lambda: alarms(stack, "rollback") > 0, between_s + 30)
     assert any("no longer has" in reason for reason in stack.trader("ready")["reasons"])
     since = time.time()
-    time.sleep(4)  # longer than between two reconciliations
+    time.sleep(between_s + 1)
     assert not stack.posts(since)
     assert reconcile(stack, accept="rollback", by="guard")[0] == 400
     _status, answer = eventually(

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.errors import RefusedError
 from stormdesk.infra import environment
-from stormdesk.infra.backends.lab import layer
 from tests.e2e.test_runs import Desk
 
 pytestmark = pytest.mark.lab
@@ -19,11 +17,7 @@ RESIDENT = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | awk '/^Pss:/ {pss += $2}
 
 
 @pytest.fixture(scope="module")
-def desk(lab_home: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    try:
-        layer.require(with_kafka=True)
-    except RefusedError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+def desk(lab_home: str, kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     name = f"full-{os.getpid()}"
     environment.up(name, "full", "lab", "direct", 3600.0, print)
     try:

@@ -6,16 +6,19 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from stormdesk.testnet.resilience import Overrides
 from tests.e2e.stack_harness import Stack, eventually, shortened, text
+
+NUMBERS: Overrides = {"dedup": {"ttl_s": 5}, "risk": {"repeats": 120, "repeat_window_s": 10}}
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with shortened({"dedup": {"ttl_s": 5}, "risk": {"repeats": 120, "repeat_window_s": 10}}) as stack:
+def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
+    with shortened(timers(NUMBERS)) as stack:
         stack.up()
         yield stack
 
@@ -52,7 +55,7 @@ def test_scenario_H_08_ten_rapid_signals_give_one_order(stack: Stack) -> None:
     stack.start("trader-a")
     eventually("the trader answers", lambda: stack.trader("health"))
     eventually("leads again", lambda: stack.offer("h08")[0] == 200)
-    time.sleep(5.1)  # longer than the signal is remembered by the file
+    time.sleep(stack.numbers.dedup.ttl_s + 0.1)  # longer than the signal is remembered by the file
     assert stack.offer("h08") == (200, {"skipped": "DUPLICATE_SIGNAL"})
     assert stack.sql("select count(*) from orders where signal = 'ext:h08'") == [(1,)]
     assert len([line for line in stack.ledger("INTENT") if line["signal"] == "ext:h08"]) == 1
@@ -177,7 +180,7 @@ def test_scenario_E_18_orders_far_from_the_market_or_too_large_never_reach_the_v
 
 
 def test_scenario_E_19_a_runaway_strategy_trips_and_a_person_re_enables_it(stack: Stack) -> None:
-    statuses = [stack.offer(f"e19-{n}", price="99999.00")[0] for n in range(125)]
+    statuses = [stack.offer(f"e19-{n}", price="99999.00")[0] for n in range(stack.numbers.risk.repeats + 5)]
     assert (statuses[0], statuses[-1]) == (200, 503)
     status, body = stack.offer("e19-more")
     assert status == 503

@@ -1,6 +1,6 @@
 """Scenarios of leadership and of restarts: at most one trader sends, and nothing is forgotten when one ends or starts.
 
-One stack with a standby for all tests of the file; each leaves trader-a leading. Timers are shortened, see NUMBERS.
+One stack with a standby for all tests of the file; each leaves trader-a leading. Timers are shortened to NUMBERS, but with --full-timers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
 from stormdesk.testnet import durable
-from stormdesk.testnet.resilience import Overrides, load
+from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_harness import Stack, eventually, shortened
 from tests.e2e.test_stack_trades import assert_exact, read_cut
@@ -45,7 +45,7 @@ def _a_leads_before_and_after(stack: Stack) -> Iterator[None]:
 
 def ttl_s(stack: Stack) -> float:
     """How long the lock lives without its holder."""
-    return load(stack.resilience).leader.ttl_s
+    return stack.numbers.leader.ttl_s
 
 
 def leads(stack: Stack, which: str) -> bool:

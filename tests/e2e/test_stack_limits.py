@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from stormdesk.testnet.resilience import Overrides
 from tests.e2e.stack_harness import Stack, eventually, free_port, shortened
 from tests.e2e.venue_proxy import DROP, Proxy, Said
 
-NUMBERS = {
+NUMBERS: Overrides = {
     "breaker": {"failures": 3, "window_s": 20, "open_s": 4},
     "balance": {"max_age_s": 5},
     "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
@@ -33,8 +34,8 @@ class Setup:
 
 
 @pytest.fixture(scope="module")
-def setup() -> Iterator[Setup]:
-    with shortened(NUMBERS) as stack:
+def setup(timers: Callable[[Overrides], Overrides]) -> Iterator[Setup]:
+    with shortened(timers(NUMBERS)) as stack:
         setup = Setup(stack)
         setup.proxy.start()
         try:
@@ -53,7 +54,7 @@ def trading(setup: Setup) -> Iterator[None]:
 
 
 def test_scenario_H_10_the_breaker_opens_probes_and_closes_and_survives_a_restart(setup: Setup) -> None:
-    stack = setup.stack
+    stack, shut_s = setup.stack, setup.stack.numbers.breaker.open_s
     setup.proxy.rule = lambda method, path: SERVER_ERROR if (method, path) == ("POST", "order") else None
     eventually("both open", lambda: set(stack.trader("health")["breakers"].values()) == {"OPEN"}, 30)
     opened = time.time()
@@ -63,11 +64,11 @@ def test_scenario_H_10_the_breaker_opens_probes_and_closes_and_survives_a_restar
     assert set(stack.trader("health")["breakers"].values()) <= {"OPEN", "HALF_OPEN"}
     eventually("one probe each, and open again", lambda: len([
         line for line in stack.ledger("GATE") if line["t"] > opened and line["gate"].startswith("breaker:") and line["on"]
-    ]) >= 4, 30)  # fmt: skip
+    ]) >= 4, shut_s + 30)  # fmt: skip
     states = [(line["t"], line["gate"], line["on"]) for line in stack.ledger("GATE")]
     reached = [t for t, method, path in setup.proxy.asked if (method, path) == ("POST", "order")]
     setup.proxy.rule = lambda _method, _path: None
-    eventually("closed", lambda: set(stack.trader("health")["breakers"].values()) == {"CLOSED"}, 30)
+    eventually("closed", lambda: set(stack.trader("health")["breakers"].values()) == {"CLOSED"}, shut_s + 30)
     stack.trading(more=5)
     assert reached
     for symbol in ("BTCUSDT", "ETHUSDT"):
@@ -80,9 +81,10 @@ def test_scenario_H_10_the_breaker_opens_probes_and_closes_and_survives_a_restar
 
 
 def test_scenario_S1_07_balances_are_refreshed_when_old_before_the_risk_check(setup: Setup) -> None:
-    eventually("refreshed at an age", lambda: "balances: refreshed at an age of" in setup.stack.said())
-    before = setup.stack.number("trader_balance_age_seconds")
-    assert before < 60
+    old_s = setup.stack.numbers.balance.max_age_s
+    refreshed = "balances: refreshed at an age of"
+    eventually("refreshed at an age", lambda: refreshed in setup.stack.said(), old_s + 20)
+    assert setup.stack.number("trader_balance_age_seconds") < old_s + 20
     asked = len([1 for _, _, path in setup.proxy.asked if path == "account"])
     setup.stack.trading(more=10)
     assert len([1 for _, _, path in setup.proxy.asked if path == "account"]) > asked
@@ -97,7 +99,9 @@ def test_scenario_S1_09_a_failed_refresh_refuses_new_and_allows_to_reduce(setup:
         return setup.stack.number(f'trader_skipped_total{{reason="{reason}"}}')
 
     before = skipped("BALANCE_NOT_FRESH")
-    eventually("buying is refused", lambda: skipped("BALANCE_NOT_FRESH") > before + 2, 30)
+    eventually(
+        "buying is refused", lambda: skipped("BALANCE_NOT_FRESH") > before + 2, stack.numbers.balance.max_age_s + 30
+    )
     since = time.time()
     sold = eventually("selling goes on", lambda: [
         row for row in stack.sql(f"select side from orders where created_at > to_timestamp({since}) and state <> 'REJECTED'")  # noqa: S608
@@ -122,13 +126,12 @@ def test_scenario_S1_08_without_any_balance_every_order_is_refused(setup: Setup)
 
 
 def test_scenario_S2_10_after_minutes_of_quiet_balances_are_asked_for_before_the_order(setup: Setup) -> None:
-    """Ten minutes of quiet, at the shortened age of 5 s."""
-    stack = setup.stack
+    stack, old_s = setup.stack, setup.stack.numbers.balance.max_age_s
     assert stack.command("pause", reason="quiet", by="alice")[0] == 200
     stack.trader("hold", "POST")
     stack.quiet()
     setup.proxy.rule = lambda _method, path: SERVER_ERROR if path == "account" else None
-    time.sleep(6)
+    time.sleep(old_s + 1)
     setup.proxy.rule = lambda _method, _path: None
     lines, asked = len(stack.said().splitlines()), len(setup.proxy.asked)
     stack.trader("resume", "POST")
@@ -149,7 +152,7 @@ def test_scenario_E_04_a_kill_whose_cancels_are_refused_goes_on_until_nothing_is
     alarms = stack.number('trader_alarms_total{kind="kill_switch_unverified"}')
     assert stack.command("kill-switch/activate", reason="e04", by="alice")[0] == 200
     raised = 'trader_alarms_total{kind="kill_switch_unverified"}'
-    eventually("a person is called", lambda: stack.number(raised) > alarms, 20)
+    eventually("a person is called", lambda: stack.number(raised) > alarms, stack.numbers.kill_switch.verify_s + 20)
     assert stack.trader("execution/kill-switch/status")["verified"] is False
     setup.proxy.rule = lambda _method, _path: None
     eventually("verified", lambda: stack.trader("execution/kill-switch/status")["verified"], 20)
@@ -158,15 +161,15 @@ def test_scenario_E_04_a_kill_whose_cancels_are_refused_goes_on_until_nothing_is
 
 
 def test_scenario_L_04_the_throttle_queue_rises_and_is_empty_again(setup: Setup) -> None:
-    stack = setup.stack
+    stack, limit = setup.stack, setup.stack.numbers.throttle.orders_per_10s
     since = time.time()
     cids = [stack.offer(f"l04-{n}")[1].get("client_order_id") for n in range(60)]
     deepest = setup.stack.number("trader_throttle_queue_depth")
     eventually("empty", lambda: setup.stack.number("trader_throttle_queue_depth") == 0, 60)
     posts = stack.posts(since)
     times = [line["t"] for line in posts]
-    for first in times:  # the limit is 40 when they go out; on their way they come closer together
-        assert sum(first <= t < first + 9 for t in times) <= 40
+    for first in times:  # the limit holds when they go out; on their way they come closer together
+        assert sum(first <= t < first + 9 for t in times) <= limit
     ids = [line["client_order_id"] for line in posts]
     assert len(ids) == len(set(ids))
     assert deepest > 0

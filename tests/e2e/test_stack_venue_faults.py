@@ -3,10 +3,11 @@ twice, and trading goes on. The storm of test_storm.py has the others too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from stormdesk.testnet.resilience import Overrides
 from tests.conftest import BRISK
 from tests.e2e.stack_harness import Stack, eventually, get, shortened
 from tests.e2e.storm import IMPORTANT, Survived
@@ -14,8 +15,8 @@ from tests.e2e.test_stack_trades import assert_exact
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Stack]:
-    with shortened(BRISK) as stack:
+def shared(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
+    with shortened(timers(BRISK)) as stack:
         stack.up()
         yield stack
 
@@ -33,8 +34,10 @@ def stack(shared: Stack) -> Stack:
 @pytest.mark.parametrize("one", IMPORTANT, ids=lambda one: f"scenario_{one.scenario}")
 def test_the_stack_survives(stack: Stack, one: Survived) -> None:
     pid = stack.processes["trader-a"].pid
-    fault = stack.fault(one.name, 60, **one.params)
-    eventually(f"{one.often} hits of {one.name}", lambda: stack.hits(fault) >= one.often, 45)
+    fault = stack.fault(one.name, 200, **one.params)
+    eventually(
+        f"{one.often} hits of {one.name}", lambda: stack.hits(fault) >= one.often, 45 + stack.numbers.breaker.open_s
+    )
     print(f"{one.name}: {stack.fault_over(fault)} hits")
     stack.trading(more=5, deadline_s=60)
     assert_exact(stack)
