@@ -36,7 +36,8 @@ class ProcessKill:
         default=None, metadata={"help": "again that often while it holds, e.g. 5s", "kind": Duration}
     )
     rto: Duration = field(
-        default=Duration(DEFAULT_RTO_S), metadata={"help": "how long its manager or guard may take to start it"}
+        default=Duration(DEFAULT_RTO_S),
+        metadata={"help": "how long until its manager or guard has started it and trading is steady"},
     )
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

@@ -115,6 +115,9 @@ class Accepted(VenueLine, frozen=True, kw_only=True):
     client_order_id: str
     account: str
     symbol: str = ""
+    side: str = ""
+    type: str = ""
+    price: str = "0"
     qty: str
 
 
@@ -207,13 +210,18 @@ VENUE: Mapping[str, type[VenueLine]] = {
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a trader's ledger. Its hashes are judged on the raw bytes."""
+    """A line of a trader's ledger. Its hashes are judged on the raw bytes. The terms of an order stand in its INTENT."""
 
     seq: int
     t: float
     kind: str
     client_order_id: str = ""
     signal: str = ""
+    symbol: str = ""
+    side: str = ""
+    type: str = ""
+    price: str = "0"
+    qty: str = "0"
     order_id: int | None = None
     gate: str = ""
     on: bool = False

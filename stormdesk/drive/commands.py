@@ -40,14 +40,13 @@ def attack_venue(name: str, values: Mapping[str, Any]) -> int:
     """Run one of the venue's own faults, on the host that the venue is on."""
     from stormdesk.venue import host_of, runnable
 
-    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),), float(values["rto"]))
+    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
 
 
 def _attack(
     fault: type[Fault],
     values: Mapping[str, Any],
     hosts: Callable[[Inventory, int], tuple[str, ...]],
-    rto_s: float | None = None,
 ) -> int:
     thing = front_chaos.fault_of(fault, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
@@ -66,7 +65,7 @@ def _attack(
         plan_hash=values["plan_hash"],
         allow=front_chaos.allow_of(values),
         seed=seed,
-        rto_s=DEFAULT_RTO_S if rto_s is None else rto_s,
+        rto_s=float(values.get("rto", DEFAULT_RTO_S)),
         argv=tuple(sys.argv[1:]),
     )
     return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)

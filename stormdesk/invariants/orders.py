@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 from stormdesk.cut import Cut
 from stormdesk.cut.lines import Accepted, Ended, LedgerLine
@@ -23,7 +24,7 @@ from stormdesk.model import CheckResult
 
 
 def i01(cut: Cut) -> CheckResult:
-    """Every venue order has exactly one INTENT in the ledgers, written before the venue saw it."""
+    """Every venue order has exactly one INTENT in the ledgers, written before the venue saw it, and is what that says."""
     intents = intents_of(cut)
     accepted = cut.accepted()
     return result(
@@ -31,7 +32,7 @@ def i01(cut: Cut) -> CheckResult:
         {"venue orders": len(accepted), "ledger INTENTs": sum(map(len, intents.values()))},
         unreadable=order_sources(cut),
         floors=((len(accepted), MIN_ORDERS, "venue orders"), (len(intents), MIN_ORDERS, "INTENT lines")),
-        wrong=_without_intent(cut, intents),
+        wrong=chain(_without_intent(cut, intents), _not_as_intended(accepted, intents)),
         doubts=[gap(cut)],
         held=f"{len(accepted)} venue orders, each with one earlier INTENT",
     )
@@ -55,6 +56,30 @@ def _without_intent(cut: Cut, intents: Mapping[str, Sequence[tuple[str, LedgerLi
             yield f"{cid}: ledger of {host} has {before.kind} at seq {before.seq}, before INTENT at seq {intent.seq}"
         elif one_clock and intent.t > seen.t:
             yield f"{cid}: INTENT of {host} is {intent.t - seen.t:.3f} s later than the venue's journal seq {seen.seq}"
+
+
+def _not_as_intended(
+    accepted: Sequence[Accepted], intents: Mapping[str, Sequence[tuple[str, LedgerLine]]]
+) -> Iterator[str]:
+    for order in accepted:
+        for host, intent in intents.get(order.client_order_id, ()):
+            if (theirs := _terms(order)) != (ours := _terms(intent)):
+                yield f"{order.client_order_id}: the venue took {theirs}, the INTENT of {host} at seq {intent.seq} is {ours}"
+
+
+def _terms(order: Accepted | LedgerLine) -> str:
+    """What an order is, in words. The price of a MARKET order is nobody's."""
+    at = f" at {_plain(order.price)}" if order.type == "LIMIT" else ""
+    return f"{order.type} {order.side} {_plain(order.qty)} {order.symbol}{at}"
+
+
+def _plain(number: str) -> str:
+    """The same digits whatever the zeros behind them; what is no number stays as it is."""
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        return number
+    return f"{value.normalize():f}" if value.is_finite() else number
 
 
 def i02(cut: Cut) -> CheckResult:

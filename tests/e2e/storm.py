@@ -7,12 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from stormdesk.checks.run import run_checks
+from stormdesk.cut.lines import Before, Processes, Recovery
 from stormdesk.drive import desk
 from stormdesk.drive.api import Chaos
+from stormdesk.drive.cut import Known
 from stormdesk.errors import ExitCode, StormdeskError
+from stormdesk.model import CheckResult, Plan
 
 Parameters = Mapping[str, str]
 HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
@@ -80,8 +85,16 @@ class Tally:
     """What a storm did: faults witnessed by kind, what did not go as it should."""
 
     witnessed: Counter[str] = field(default_factory=Counter)
+    restarts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)  # claimed: at least, at most
     slowest_s: float = 0.0
     problems: list[str] = field(default_factory=list)
+
+    def claim(self, plan: Plan) -> None:
+        """Note which services a fault makes restart, and how often."""
+        services = self.restarts.setdefault(plan.host, {})
+        for service, least, most in plan.restarts:
+            before = services.get(service, (0, 0))
+            services[service] = (before[0] + least, before[1] + most)
 
     def count(self, *, venue: bool) -> int:
         return sum(times for name, times in self.witnessed.items() if name.startswith("venue.") is venue)
@@ -118,7 +131,8 @@ def rage(chaos: Chaos, random: Random, faults: list[tuple[str, str, Parameters]]
         began = time.monotonic()
         try:
             with chaos.inject(name, host=host, hold_s=hold_s, **more) as injected:
-                pass
+                for plan in injected.plans:
+                    tally.claim(plan)
             assert all(injected.evidence.values()), f"no witness: {injected.evidence}"
             tally.witnessed[name] += 1
             attend(chaos, name)
@@ -129,6 +143,15 @@ def rage(chaos: Chaos, random: Random, faults: list[tuple[str, str, Parameters]]
             tally.problems.append(f"{what}: {type(error).__name__}: {error}")
             say(f"{what}: NOT AS IT SHOULD BE after {time.monotonic() - began:.1f} s: {error}")
     return tally
+
+
+def judge(chaos: Chaos, tally: Tally, before: Processes, folder: Path) -> list[CheckResult]:
+    """All invariants over the whole storm: I-09 of its slowest recovery, I-10 of all restarts that its faults claim."""
+    known = Known(
+        recovery=Recovery(start=0.0, recovered_at=tally.slowest_s, rto_s=RTO_S),
+        before=Before(processes=before, restarts=tally.restarts),
+    )
+    return run_checks(chaos.inventory, chaos.pool.run, ("invariants", "residue"), folder, known=known)
 
 
 def prepare(chaos: Chaos, name: str) -> None:
