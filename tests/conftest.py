@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from stormdesk.drive.pool import Pool
 from stormdesk.errors import RefusedError
-from stormdesk.infra import environment, pulumi_cli
+from stormdesk.infra import environment, existing, pulumi_cli
 from stormdesk.infra.backends.lab import control, layer
+from stormdesk.infra.dialing import dialer
 from stormdesk.testnet.resilience import Overrides
 
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
@@ -21,7 +25,12 @@ BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the ven
     "balance": {"max_age_s": 5},
     "retry": {"cap_s": 2},
 }
-SHORTENED: dict[str, Overrides] = {"lab": FORGETFUL, "brisk_lab": BRISK}  # by the fixture or the file that uses them
+ORDERS = 15  # above the floors of all judges
+FIRST_ORDERS_S = 60.0
+ACCEPTED = 'grep -c \'"kind":"ACK"\' /var/lib/trading/trader/ledger.jsonl || true'  # trader-a leads at first
+SHORTENED: dict[str, Overrides] = {  # by the fixture or the file that uses them
+    "lab": FORGETFUL, "brisk_lab": BRISK, "test_storm.py": BRISK | FORGETFUL, "test_stack_full.py": FORGETFUL,
+}  # fmt: skip
 TOPICS = (  # user properties that are printed at the end of a run
     "repeated", "resilience", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
 )  # fmt: skip
@@ -117,19 +126,32 @@ def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         os.environ["STORMDESK_HOME"] = before
 
 
-@pytest.fixture(scope="session")
+@contextmanager
+def trading(name: str, topology: str, numbers: Overrides) -> Iterator[str]:
+    """An environment of the lab that has traded for long enough to be judged: down at the end, whatever happens."""
+    environment.up(name, topology, "lab", "direct", 7200.0, print, numbers)
+    try:
+        inventory = existing.load(name)
+        with Pool(inventory, dialer(inventory)) as pool:
+            until = time.monotonic() + FIRST_ORDERS_S
+            while int(pool.run("trader-a", ("sh", "-c", ACCEPTED), 10).stdout or 0) < ORDERS:
+                assert time.monotonic() < until, f"no {ORDERS} orders within {FIRST_ORDERS_S:g} s"
+                time.sleep(0.2)
+        yield name
+    finally:
+        environment.down(name, print)
+
+
+@pytest.fixture(scope="module")
 def brisk_lab(lab_home: str) -> Iterator[str]:
-    """As `lab`, with timers that are short; which is printed. Leave it as you found it."""
-    name = f"brisk-{os.getpid()}"
-    environment.up(name, "core", "lab", "direct", 3600.0, print, BRISK)
-    yield name
-    environment.down(name, print)
+    """As `lab`, with timers that are short."""
+    with trading(f"brisk-{os.getpid()}", "core", BRISK) as name:
+        yield name
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(lab_home: str) -> Iterator[str]:
-    """The name of an environment with the core stack, up for the whole session. Leave it as you found it."""
-    name = f"test-{os.getpid()}"
-    environment.up(name, "core", "lab", "direct", 3600.0, print, FORGETFUL)
-    yield name
-    environment.down(name, print)
+    """The name of an environment with the core stack, for one file: more than one at a time for each worker would keep
+    the processors busy with trading. Leave it as you found it."""
+    with trading(f"test-{os.getpid()}", "core", FORGETFUL) as name:
+        yield name

@@ -140,6 +140,27 @@ def test_scenario_H_04_a_cut_network_restarts_nothing(lab: Lab) -> None:
     assert {host: lab.restarts(host) for host in GUARDED} == restarts
 
 
+def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_nothing(lab: Lab) -> None:
+    """The trader is told the venue by its name, which then goes from its hosts file; its connections are cut."""
+    config = "/etc/trading/trader.json"
+    lab.sh("trader-a", f"cp -p {config} /run/trader.before && sed -i s/10.77.1.11/api.venue.internal/ {config}")
+    assert desk.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
+    lab.settled()
+    before = lab.pids()
+    lab.sh("trader-a", "cp /etc/hosts /run/hosts.before && sed /venue/d /run/hosts.before >/etc/hosts")
+    try:
+        lab.sh("trader-a", "ss -K dst 10.77.1.11 >/dev/null")
+        eventually(lambda: lab.get("trader-a", 8000, "/ready").get("ready") is False, 60)
+        eventually(lambda: "REST_API" in lab.health("trader-a").get("failing_components", ()), 60)
+    finally:
+        lab.sh("trader-a", "cat /run/hosts.before >/etc/hosts && rm /run/hosts.before")
+    took = eventually(lambda: lab.well() and lab.trades(), RTO_S["N_01"])
+    print(f"SN-07: trading and well {took:.1f} s after the name was back")
+    assert lab.pids() == before
+    lab.sh("trader-a", f"cat /run/trader.before >{config} && rm /run/trader.before")
+    assert desk.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
+
+
 def test_scenario_H_07_a_slow_venue_is_told_and_forgotten(lab: Lab) -> None:
     before = lab.pids()
     pid = lab.pid("venue", "venue")

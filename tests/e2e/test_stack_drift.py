@@ -74,7 +74,7 @@ def test_scenario_S2_02_a_close_by_hand_is_reported_as_drift_and_booked(stack: S
     assert not stack.sql("select 1 from orders where client_order_id not like 'x-%'")
 
 
-def test_scenario_S2_01_a_partial_fill_is_what_the_venue_says_it_is(stack: Stack) -> None:
+def test_scenario_S2_01_SB_02_a_partial_fill_is_what_the_venue_says_it_is(stack: Stack) -> None:
     since = time.time()
     fault = stack.fault("partial-fill", 20, share="100%", filled="50%")
     query = f"select client_order_id, qty from orders where state = 'EXPIRED' and created_at > to_timestamp({since})"  # noqa: S608
@@ -84,10 +84,14 @@ def test_scenario_S2_01_a_partial_fill_is_what_the_venue_says_it_is(stack: Stack
     assert 0 < booked < qty
 
 
-def test_scenario_S2_03_reports_that_come_twice_are_booked_once(stack: Stack) -> None:
-    fault = stack.fault("duplicate-report", 20, share="100%")
+def test_scenario_S2_03_S2_04_reports_that_come_twice_are_booked_once(stack: Stack) -> None:
+    fault = stack.fault("duplicate-report", 40, share="100%")
     eventually("reports came twice", lambda: stack.hits(fault) >= 10, 20)
-    stack.trading(more=5)
+    stack.kill("trader-a")  # whatever it kept in memory about fills is gone: the database knows them
+    stack.start("trader-a")
+    before = stack.hits(fault)
+    stack.trading(more=5, deadline_s=60)
+    eventually("and again", lambda: stack.hits(fault) > before, 20)
     stack.fault_over(fault)
     fills = [line["trade_id"] for line in stack.ledger("FILL")]
     assert len(fills) == len(set(fills))
@@ -113,9 +117,13 @@ def test_scenario_S2_05_a_confirmation_with_another_orders_id_is_not_believed(st
     assert told() == known
 
 
-def test_scenario_S2_06_a_take_over_stays_paused_until_a_reconciliation_succeeds(stack: Stack) -> None:
+@pytest.mark.parametrize(("scenario", "name"), [("S2_06", "drop-response"), ("S2_07", "partial-response")])
+def test_scenario_S2_06_S2_07_a_take_over_stays_paused_until_a_reconciliation_succeeds(
+    stack: Stack, scenario: str, name: str
+) -> None:
+    """It times out, or breaks off in the middle of what the venue says."""
     stack.kill("trader-a")
-    fault = stack.fault("drop-response", 25, share="100%", on="signed")  # the venue is silent on everything that counts
+    fault = stack.fault(name, 25, share="100%", on="signed")
     stack.start("trader-a")
     since = time.time()
     eventually("answers", lambda: stack.trader("health"))
@@ -206,7 +214,7 @@ def test_scenario_E_14_a_rollback_stops_trading_until_a_person_accepts_it(stack:
     assert {cid: theirs[cid] for cid in ours} == ours
 
 
-def test_scenario_E_10_fills_are_found_while_the_user_stream_is_gone(stack: Stack) -> None:
+def test_scenario_E_10_L_07_fills_are_found_while_the_user_stream_is_gone(stack: Stack) -> None:
     fault = stack.fault("token-expiry", 12, every="1s")
     eventually("ended", lambda: stack.hits(fault) >= 2, 15)
     stack.trading(more=10)
@@ -254,6 +262,47 @@ def test_scenario_K_01_a_line_that_breaks_pauses_and_its_return_is_reconciled_fi
     assert any(gate == "reconcile" and on and code in reason for gate, on, reason in lines) or code == "1101"
     order = [gate for gate, on, _ in lines if (gate == "broker" and not on) or (gate == "reconcile" and not on)]
     assert order[-1] == "reconcile"
+
+
+def ended_somehow(stack: Stack, since: float) -> None:
+    """Every order since then came to an end or rests at the venue, and none was sent twice."""
+    ids = [line["client_order_id"] for line in stack.posts(since)]
+    assert len(ids) == len(set(ids))
+    theirs = {order["clientOrderId"]: order["status"] for order in stack.venue_orders()}
+    for cid, state in stack.sql(
+        f"select client_order_id, state from orders where created_at > to_timestamp({since})"  # noqa: S608
+    ):
+        assert state in ("REJECTED", "CANCELED", "FILLED", "EXPIRED") or theirs.get(cid) == state, (cid, state)
+
+
+def test_scenario_SN_01_connections_are_refused(stack: Stack) -> None:
+    since = time.time()
+    stack.kill("venue")
+    eventually("said", lambda: stack.trader("health")["components"]["REST_API"].get("error") == "CONN_REFUSED", 15)
+    stack.start("venue")
+    stack.trading(deadline_s=40)
+    stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
+    ended_somehow(stack, since)
+
+
+def test_scenario_K_03_K_05_orders_to_a_silent_venue_wait_for_so_long_and_all_end(stack: Stack) -> None:
+    """The venue takes connections and says nothing: the kernel does that for a process that is stopped."""
+    since, limit_s = time.time(), stack.numbers.order.request_timeout_s
+    stack.pause("venue")
+    try:
+        given = [stack.offer(f"k03-{n}")[0] for n in range(5)]
+        time.sleep(limit_s + 2)
+    finally:
+        stack.resume("venue")
+    sent = {line["client_order_id"]: line["t"] for line in stack.ledger("INTENT") if line["t"] > since}
+    waited = [line["t"] - sent[line["client_order_id"]] for line in stack.ledger("UNKNOWN") if line["t"] > since]
+    print(
+        f"{given.count(202)} of 5 taken; {len(waited)} orders without an answer, the longest wait {max(waited):.2f} s"
+    )
+    assert max(waited) < limit_s + 1.5
+    stack.trading(deadline_s=60)
+    stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
+    ended_somehow(stack, since)
 
 
 @pytest.mark.parametrize("rest", ["silent", "500"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.infra import environment
+from tests.conftest import FORGETFUL, trading
 from tests.e2e.test_runs import Desk
 
 pytestmark = pytest.mark.lab
@@ -18,14 +18,10 @@ RESIDENT = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | awk '/^Pss:/ {pss += $2}
 
 @pytest.fixture(scope="module")
 def desk(lab_home: str, kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    name = f"full-{os.getpid()}"
-    environment.up(name, "full", "lab", "direct", 3600.0, print)
-    try:
+    with trading(f"full-{os.getpid()}", "full", FORGETFUL) as name:
         desk = Desk(name, tmp_path_factory.mktemp("runs"))
         with desk.pool:
             yield desk
-    finally:
-        environment.down(name, print)
 
 
 def number(desk: Desk, host: str, port: int, name: str) -> float:

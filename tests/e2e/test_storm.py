@@ -16,10 +16,9 @@ import pytest
 
 from stormdesk.drive import processes
 from stormdesk.drive.api import Chaos
-from stormdesk.infra import environment
 from stormdesk.invariants import JUDGES
 from stormdesk.model import Verdict
-from tests.conftest import BRISK, FORGETFUL
+from tests.conftest import BRISK, FORGETFUL, trading
 from tests.e2e import storm
 
 pytestmark = pytest.mark.lab
@@ -37,12 +36,8 @@ def topology(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stack(lab_home: str, topology: str) -> Iterator[str]:
     """An environment, with short timers."""
-    name = f"storm-{topology}-{os.getpid()}"
-    environment.up(name, topology, "lab", "direct", 7200.0, print, BRISK | FORGETFUL)
-    try:
+    with trading(f"storm-{topology}-{os.getpid()}", topology, BRISK | FORGETFUL) as name:
         yield name
-    finally:
-        environment.down(name, print)
 
 
 def test_invariants_hold_after_a_storm(

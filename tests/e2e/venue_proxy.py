@@ -22,8 +22,15 @@ class Said:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Late:
+    """The request lies on the wire for so long, and then arrives."""
+
+    seconds: float
+
+
 DROP = Said(0, {})  # the venue did it, and the connection ends without a word
-Rule = Callable[[str, str], Said | None]  # (method, path) -> an answer instead; None lets it through
+Rule = Callable[[str, str], Said | Late | None]  # (method, path) -> an answer instead; None lets it through
 
 
 class Proxy:
@@ -70,9 +77,9 @@ class Proxy:
         path = request.path.removeprefix("/api/v3/")
         self.asked.append((self._loop.time(), request.method, path))
         said = self.rule(request.method, path)
-        if said is not None and said is not DROP:
+        if isinstance(said, Said) and said is not DROP:
             return web.json_response(said.document, status=said.status, headers=said.headers)
-        await asyncio.sleep(self.delay_s)
+        await asyncio.sleep(said.seconds if isinstance(said, Late) else self.delay_s)
         answer = await self._upstream_answer(request)
         if (said is DROP or answer is None) and request.transport is not None:
             request.transport.abort()

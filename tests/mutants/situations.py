@@ -71,7 +71,8 @@ def lost_answers(stack: Bench) -> cuts.Cut:
 
 
 def told_twice(stack: Bench) -> cuts.Cut:
-    """The venue tells every execution two times."""
+    """The venue tells every execution two times. As above, its own reconciliation would stop it."""
+    stack.resilience = {**stack.resilience, "reconcile": {"interval_s": 3600}}
     stack.up()
     venue_fault(stack, "duplicate-report", 20.0, share="100")
     goes_on(stack, 2 * ORDERS)
