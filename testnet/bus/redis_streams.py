@@ -25,9 +25,9 @@ class RedisBus:
         self._read = 0  # entries of the stream up to `_last`, as Redis counts them
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Append messages in one round trip."""
+        """Append messages in one round trip: all of them or none, or those behind a refused one would be out of order."""
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with self._redis.pipeline(transaction=True) as pipe:
                 for entry in _entries(message.value for message in messages):
                     pipe.xadd(self._stream, {"m": entry}, maxlen=KEEP, approximate=True)
                 await pipe.execute()

@@ -132,7 +132,7 @@ class Stack:
     # -- servers -------------------------------------------------------------------------------------------------
 
     def redis(self) -> None:
-        argv = _program("/usr/bin/redis-server", self.home / "layer-redis")
+        argv = program("/usr/bin/redis-server", self.home / "layer-redis")
         words = ["--port", str(self.port["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.home)]
         self._spawn("redis", [*argv, *words])
         eventually("redis", lambda: answers(self.port["redis"]))
@@ -143,10 +143,10 @@ class Stack:
             data.mkdir()
             if ROOT:
                 os.chown(data, 65534, 65534)
-            init = _program("/usr/lib/postgresql/*/bin/initdb", self.home / "layer-initdb", NOBODY)
+            init = program("/usr/lib/postgresql/*/bin/initdb", self.home / "layer-initdb", NOBODY)
             words = ["-D", str(data / "data"), "-A", "trust", "-U", "trading", "--no-sync"]
             subprocess.run([*init, *words], check=True, cwd=data, stdout=subprocess.DEVNULL, timeout=60)
-        argv = _program("/usr/lib/postgresql/*/bin/postgres", self.home / "layer-postgres", NOBODY)
+        argv = program("/usr/lib/postgresql/*/bin/postgres", self.home / "layer-postgres", NOBODY)
         words = ["-D", str(data / "data"), "-p", str(self.port["postgres"]), "-k", str(data), "-F"]
         self._spawn("postgres", [*argv, *words, "-c", "listen_addresses=127.0.0.1"], cwd=data)
         eventually("postgres", lambda: self.sql("select 1", database="postgres"))
@@ -398,7 +398,7 @@ def shortened(resilience: Overrides) -> Iterator[Stack]:
             stack.down()
 
 
-def _program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str]:
+def program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str]:
     """The command that runs a server's program, wherever it is. Skips the test when it is nowhere."""
     on_path = shutil.which(Path(pattern).name)
     here = [on_path] if on_path else sorted(str(path) for path in Path("/").glob(pattern.lstrip("/")))
@@ -428,7 +428,7 @@ def _library(name: str, home: Path) -> Path:
         return here[0]
     found = home / Path(name).name
     if not found.exists():
-        copy = _program(f"/usr/lib/*-linux-gnu/{name}", home / "layer-library", ("cp", "-t", str(home)))
+        copy = program(f"/usr/lib/*-linux-gnu/{name}", home / "layer-library", ("cp", "-t", str(home)))
         subprocess.run(copy, check=True, timeout=30)
     return found
 

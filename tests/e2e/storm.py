@@ -23,6 +23,7 @@ Parameters = Mapping[str, str]
 HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
     ("disk-full", "trader-a", {}),
     ("disk-full", "trader-b", {}),
+    ("disk-full", "store", {}),
     ("adapter-down", "venue", {"network": "market"}),
     ("adapter-down", "feed", {"network": "market"}),
     ("adapter-down", "trader-a", {"network": "market"}),

@@ -158,6 +158,11 @@ def test_adapter_down_on_the_ssh_interface_ends_as_planned(desk: Desk) -> None:
     assert verified["lateness_ms"] <= 3000
 
 
+def test_scenario_E_21_a_full_disk_under_postgresql_and_redis_loses_nothing(desk: Desk) -> None:
+    done = desk.invoke("chaos.disk-full", "--host", "store", "--for", "12s")
+    assert (done["verdict"], done["residue"]) == ("held", "clean")
+
+
 def test_process_kill_is_healed_by_the_guard(desk: Desk) -> None:
     before = desk.sh("trader-a", "supervisorctl pid trader")
     desk.invoke("chaos.process-kill", "--host", "trader-a", "--service", "trader", "--for", "8s")
