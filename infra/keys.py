@@ -32,7 +32,7 @@ def generate() -> KeyPair:
 
 
 def credentials(authority: Certificate) -> Credentials:
-    """New API keys of the trading account (64 letters and digits each, as exchanges give them out), and a certificate of
+    """New API keys of the accounts (64 letters and digits each, as exchanges give them out), and a certificate of
     the venue that the environment's authority signs."""
     venue = ca.issue(authority, [VENUE_NAME, "venue.market"])
     return Credentials(
@@ -40,6 +40,8 @@ def credentials(authority: Certificate) -> Credentials:
         api_secret=secrets.token_hex(32),
         guard_key=secrets.token_hex(32),
         guard_secret=secrets.token_hex(32),
+        guest_key=secrets.token_hex(32),
+        guest_secret=secrets.token_hex(32),
         certificate=venue.certificate,
         certificate_key=venue.key,
     )

@@ -30,13 +30,15 @@ FEED, LEADER_KEY = "10.77.2.12", "trader:leader"
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The API keys of the trading account, the traders' and the guards', and the venue's certificate (PEM; "" is no TLS);
-    made per environment, never kept in the repository."""
+    """The API keys of the trading account, the traders' and the guards', of the account that is there for bots from
+    outside ("": there is none), and the venue's certificate (PEM; "" is no TLS); made per environment, never kept in the repository."""
 
     api_key: str
     api_secret: str
     guard_key: str = ""
     guard_secret: str = ""
+    guest_key: str = ""
+    guest_secret: str = ""
     certificate: str = ""
     certificate_key: str = ""
 
@@ -173,7 +175,11 @@ def _venue(credentials: Credentials, seed: int) -> Service:
         "balances": BALANCES,
         "more_keys": {credentials.guard_key: credentials.guard_secret},
     }
-    config = {"control": "10.77.0.11:8081", "seed": seed, "symbols": SYMBOLS, "accounts": [account]}
+    accounts = [account]
+    if credentials.guest_key:
+        keys = {"api_key": credentials.guest_key, "api_secret": credentials.guest_secret}
+        accounts.append({"name": "guest", **keys, "balances": BALANCES})
+    config = {"control": "10.77.0.11:8081", "seed": seed, "symbols": SYMBOLS, "accounts": accounts}
     ports = {"http": 8080, "control": 8081}
     if credentials.certificate:
         tls = {"listen": "0.0.0.0:8443", "certificate": credentials.certificate, "key": credentials.certificate_key}

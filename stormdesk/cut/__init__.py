@@ -15,6 +15,7 @@ import msgspec
 
 from stormdesk.cut.lines import (
     HOUSE,
+    OTHERS,
     VENUE,
     Accepted,
     Balances,
@@ -100,9 +101,9 @@ class Cut:
 
     @property
     def desk(self) -> frozenset[str]:
-        """The accounts that are not the house's."""
+        """The accounts whose orders are the desk's traders'."""
         opened = (name for line in self.venue.rows if isinstance(line, Open) for name in line.accounts)
-        return frozenset(opened) - {HOUSE}
+        return frozenset(opened) - OTHERS
 
     @property
     def external(self) -> frozenset[str]:
@@ -113,12 +114,12 @@ class Cut:
     def accepted(self) -> list[Accepted]:
         """The orders of the desk's traders, in the venue's order."""
         by_hand = self.external
-        orders = (line for line in self.venue.rows if isinstance(line, Accepted) and line.account != HOUSE)
+        orders = (line for line in self.venue.rows if isinstance(line, Accepted) and line.account not in OTHERS)
         return [order for order in orders if order.client_order_id not in by_hand]
 
     def made(self) -> list[Trade]:
         """The desk's side of all trades that were ever made."""
-        return [line for line in self.venue.rows if isinstance(line, Trade) and line.account != HOUSE]
+        return [line for line in self.venue.rows if isinstance(line, Trade) and line.account not in OTHERS]
 
     def trades(self) -> list[Trade]:
         """The desk's side of its trades, but for those that the venue took back."""
@@ -206,9 +207,9 @@ def last_seq(journal: bytes) -> int:
 
 
 def about_the_desk(journal: bytes) -> int:
-    """How many lines of a piece of the venue's journal are about an account that is not the house."""
+    """How many lines of a piece of the venue's journal are about an account of the desk."""
     lines = venue({"venue.jsonl": journal}).rows
-    return sum(getattr(line, "account", HOUSE) != HOUSE for line in lines)
+    return sum(getattr(line, "account", HOUSE) not in OTHERS for line in lines)
 
 
 def settled(cut: Cut) -> bool:
@@ -218,7 +219,7 @@ def settled(cut: Cut) -> bool:
     """
     known = {fill.trade_id for fill in cut.fills.rows}
     open_rows = {o.client_order_id for o in cut.orders.rows if o.state in ("NEW", "PARTIALLY_FILLED", "PENDING_NEW")}
-    ended = {line.client_order_id for line in cut.venue.rows if isinstance(line, Ended) and line.account != HOUSE}
+    ended = {line.client_order_id for line in cut.venue.rows if isinstance(line, Ended) and line.account not in OTHERS}
     torn = any(ledger.raw and not ledger.raw.endswith(b"\n") for ledger in cut.ledgers)
     return (
         not torn

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 HOUSE = "house"
+OTHERS = frozenset({HOUSE, "guest"})  # the makers, and whoever tries a bot of his own: no account of the desk
 
 
 # -- meta.json ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import InvalidOperation
 
 from stormdesk.cut import Cut, ledger_name
-from stormdesk.cut.lines import HOUSE, Accepted, LedgerLine, Request, VenueLine
+from stormdesk.cut.lines import OTHERS, Accepted, LedgerLine, Request, VenueLine
 from stormdesk.model import CheckResult, Verdict
 
 MIN_ORDERS = 10  # venue orders, INTENT lines
@@ -70,7 +70,7 @@ def seen_by_venue(cut: Cut) -> dict[str, VenueLine]:
     for line in cut.venue.rows:
         if not isinstance(line, Accepted | Request) or (isinstance(line, Request) and line.method != "POST"):
             continue
-        if line.account not in ("", HOUSE) and line.client_order_id not in by_hand:  # "": a key that nobody has
+        if line.account not in ("", *OTHERS) and line.client_order_id not in by_hand:  # "": a key that nobody has
             seen.setdefault(line.client_order_id, line)
     return seen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stormdesk.cut import Cut
-from stormdesk.cut.lines import HOUSE, Request
+from stormdesk.cut.lines import OTHERS, Request
 from stormdesk.invariants import ids
 from stormdesk.invariants.judging import MIN_ORDERS, gap, result
 from stormdesk.model import CheckResult
@@ -38,7 +38,7 @@ def _sent(cut: Cut) -> Sent:
     """The desk's new orders as they came in, each with the epoch in its id."""
     sent = []
     for line in cut.venue.rows:
-        if isinstance(line, Request) and line.method == "POST" and line.account not in ("", HOUSE):
+        if isinstance(line, Request) and line.method == "POST" and line.account not in ("", *OTHERS):
             made = ids.parse(line.client_order_id)
             if made is not None and made.epoch is not None:
                 sent.append((made.epoch, line))

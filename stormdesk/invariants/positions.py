@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from stormdesk.cut import Cut
-from stormdesk.cut.lines import HOUSE, Open, Trade, Transfer
+from stormdesk.cut.lines import OTHERS, Open, Trade, Transfer
 from stormdesk.invariants.judging import gap, result
 from stormdesk.model import CheckResult
 
@@ -79,11 +79,11 @@ def _opening(cut: Cut) -> dict[str, Decimal]:
     """The desk's balances in the journal's first OPEN line, with what the house gave it since."""
     opening: dict[str, Decimal] = defaultdict(Decimal)
     first = next(line for line in cut.venue.rows if isinstance(line, Open))
-    for account in first.accounts.keys() - {HOUSE}:
+    for account in first.accounts.keys() - OTHERS:
         for asset, amount in first.accounts[account].items():
             opening[asset] += Decimal(amount)
     for line in cut.venue.rows:
-        if isinstance(line, Transfer) and line.account != HOUSE:
+        if isinstance(line, Transfer) and line.account not in OTHERS:
             opening[line.asset] += Decimal(line.amount)
     return opening
 

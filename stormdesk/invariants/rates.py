@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stormdesk.cut import Cut
-from stormdesk.cut.lines import HOUSE, Early, Open, Request, Throttled, VenueFault
+from stormdesk.cut.lines import OTHERS, Early, Open, Request, Throttled, VenueFault
 from stormdesk.invariants.judging import MIN_ORDERS, gap, result
 from stormdesk.model import CheckResult
 
@@ -16,8 +16,8 @@ BANS = ("418", "ban")  # in the names of venue faults that ban whoever asks
 
 def i12(cut: Cut) -> CheckResult:
     """Used weight within the limit; after a 429 no request before its time; never a ban that the desk has earned."""
-    requests = sum(isinstance(line, Request) and line.account != HOUSE for line in cut.venue.rows)
-    throttled = [line for line in cut.venue.rows if isinstance(line, Throttled)]
+    requests = sum(isinstance(line, Request) and line.account not in OTHERS for line in cut.venue.rows)
+    throttled = [line for line in cut.venue.rows if isinstance(line, Throttled) and line.account not in OTHERS]
     return result(
         "I-12",
         {"venue requests": requests, "throttled": len(throttled)},

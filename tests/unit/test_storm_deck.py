@@ -11,12 +11,12 @@ from tests.e2e import storm
 
 
 def test_the_seed_alone_decides() -> None:
-    assert storm.deck(Random(3), 21, 42) == storm.deck(Random(3), 21, 42)
-    assert storm.deck(Random(3), 21, 42) != storm.deck(Random(4), 21, 42)
+    assert storm.deck(Random(3), "core", 21, 42) == storm.deck(Random(3), "core", 21, 42)
+    assert storm.deck(Random(3), "core", 21, 42) != storm.deck(Random(4), "core", 21, 42)
 
 
 def test_a_full_storm_has_every_fault_of_the_venue_and_every_one_of_a_host() -> None:
-    drawn = storm.deck(Random(1), 21, 42)
+    drawn = storm.deck(Random(1), "core", 21, 42)
     kinds = Counter(name for name, _, _ in drawn)
     assert sum(times for name, times in kinds.items() if name.startswith("venue.")) == 42
     assert {name.removeprefix("venue.") for name in kinds if name.startswith("venue.")} == set(FAULTS)
@@ -25,6 +25,6 @@ def test_a_full_storm_has_every_fault_of_the_venue_and_every_one_of_a_host() -> 
 
 
 def test_none_comes_twice_before_each_has_come_once() -> None:
-    drawn = storm.deck(Random(2), 0, 2 * len(storm.SURVIVED))
+    drawn = storm.deck(Random(2), "core", 0, 2 * len(storm.SURVIVED))
     times = Counter((name, tuple(parameters.items())) for name, _, parameters in drawn)
     assert set(times.values()) == {2}
