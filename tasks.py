@@ -269,6 +269,16 @@ def venue_catalog(_: Context, json: bool = False) -> None:
     show(json).report(Catalogue(venue_faults()))
 
 
+@command(name="guest", hint="[--env N]", help={**WHERE, **JSON})
+def venue_guest(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+    """Print what a bot of yours needs to trade here.
+
+    The account is no part of the desk: no invariant asks for its orders."""
+    from stormdesk.drive import desk
+
+    return at_the_desk(desk.guest, env, inventory, json)
+
+
 # ---- check: the proof ------------------------------------------------------------------------------------------------
 @command(name="steady", hint="[--env N]", help={**WHERE, **JSON})
 def check_steady(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
@@ -587,7 +597,7 @@ ns.add_task(doctor)
 ns.add_task(demo)
 ns.add_collection(Collection("env", up, status, list_, export, ssh, exec_, drift, unlock, down, reap))
 ns.add_collection(Collection("chaos", catalog, *fault_commands(attack), faults_in, revert, recover, halt))
-ns.add_collection(Collection("venue", venue_catalog, *venue_commands(attack_venue)))
+ns.add_collection(Collection("venue", venue_catalog, venue_guest, *venue_commands(attack_venue)))
 ns.add_collection(Collection("check", check_steady, check_invariants, check_residue, check_all))
 ns.add_collection(Collection("gameday", runbooks, play, write_report))
 ns.add_collection(

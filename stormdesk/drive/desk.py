@@ -5,6 +5,7 @@ Exit codes: 0 it is so now; 1 it is not; 3 a host or service did not answer, and
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from stormdesk.drive.asked import Answer, Services
 from stormdesk.drive.operate import Report
 from stormdesk.drive.pool import Pool
-from stormdesk.errors import ExitCode, StormdeskError, UsageError
+from stormdesk.errors import ExitCode, HostError, StormdeskError, UsageError
 from stormdesk.pulse import series
 
 SETTLE_S = 30.0  # until what was told to a service shows
@@ -20,6 +21,7 @@ PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is 
 RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
 RECONCILE_S = 30.0  # orders, trades and balances of the account
 LOOK_S = 0.3
+VENUE_CONFIG = "/etc/trading/venue.json"
 ACCEPTABLE = ("rollback", "balance")
 Seen = TypeVar("Seen")
 GIVEN_UP = ("FAILSAFE", "NOTIFY")
@@ -164,6 +166,24 @@ def reconcile(pool: Pool, accept: str, by: str) -> Report:
     lines += [f"{leader}: DIFFERS: {item['kind']} {item['what']}" for item in found["drift"]]
     lines += [f"{leader}: the books are the venue's"] if found["clean"] else []
     return Report(ExitCode.HELD if found["clean"] else ExitCode.VIOLATED, tuple(lines), found)
+
+
+def guest(pool: Pool) -> Report:
+    """What a bot from outside needs to trade here: where the venue is, and the keys of the account that is there for it."""
+    (host, *_) = Services(pool).hosts("venue")
+    done = pool.run(host, ("cat", VENUE_CONFIG), SETTLE_S)
+    try:
+        config = json.loads(done.stdout)
+        account = next(entry for entry in config["accounts"] if entry["name"] == "guest")
+    except (ValueError, StopIteration) as error:
+        raise HostError(f"{host}: {VENUE_CONFIG} names no account for guests. A newer env.up makes one") from error
+    port = config["listen"].rpartition(":")[2]
+    document = {
+        "rest": f"http://127.0.0.1:{port}", "ws": f"ws://127.0.0.1:{port}",
+        "api_key": account["api_key"], "api_secret": account["api_secret"], "symbols": ", ".join(sorted(config["symbols"])),
+        "tunnel": f"invoke env.export >hosts.ssh && ssh -F hosts.ssh -N -L {port}:127.0.0.1:{port} {host}",
+    }  # fmt: skip
+    return Report(ExitCode.HELD, tuple(f"{key:<11}{value}" for key, value in document.items()), document)
 
 
 def pause(pool: Pool, by: str, reason: str) -> Report:

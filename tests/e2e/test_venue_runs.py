@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
 import json
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 
+from stormdesk.drive.commands import exported
 from stormdesk.drive.record import load
+from tests.e2e import stack_harness
 from tests.e2e.test_runs import STEPS, Desk, eventually
 
 pytestmark = pytest.mark.lab
@@ -54,6 +62,37 @@ def test_scenario_E_08_the_runbook_of_lost_answers_holds(desk: Desk) -> None:
     assert [event["event"] for event in said if event["event"] in STEPS] == STEPS
     assert next(e["witness"] for e in said if e["event"] == "S5.confirmed").endswith("hits so far")
     assert next(e["hits"] for e in said if e["event"] == "S8.verified") == over["hits"]
+
+
+def signed(guest: Mapping[str, str], rest: str, **params: str) -> str:
+    """The URL of an order as Binance wants it signed."""
+    query = urlencode({**params, "timestamp": int(time.time() * 1000)})
+    return f"{rest}/api/v3/order?{query}&signature={hmac.new(guest['api_secret'].encode(), query.encode(), 'sha256').hexdigest()}"
+
+
+def test_a_bot_from_outside_trades_through_a_tunnel_and_no_invariant_asks_for_its_orders(
+    desk: Desk, tmp_path: Path
+) -> None:
+    guest, port = desk.invoke("venue.guest"), stack_harness.free_port()
+    config = tmp_path / "hosts.ssh"
+    config.write_text(exported(desk.name, "", "ssh-config"))
+    assert guest["tunnel"].startswith(
+        "invoke env.export >hosts.ssh && ssh -F hosts.ssh -N -L 8080:127.0.0.1:8080 venue"
+    )
+    tunnel = subprocess.Popen(["ssh", "-F", str(config), "-N", "-L", f"{port}:127.0.0.1:8080", "venue"])
+    try:
+        stack_harness.eventually("the tunnel", lambda: stack_harness.answers(port), 10)
+        buy = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+        url = signed(guest, f"http://127.0.0.1:{port}", **buy)
+        request = Request(url, method="POST", headers={"X-MBX-APIKEY": guest["api_key"]})  # noqa: S310  loopback
+        with urlopen(request, timeout=5) as answer:  # noqa: S310
+            assert json.load(answer)["status"] == "FILLED"
+    finally:
+        tunnel.terminate()
+        tunnel.wait(5)
+    checks = desk.invoke("check.invariants")["checks"]
+    assert {check["verdict"] for check in checks} == {"held"}
+    assert "3 accounts" in next(check["why"] for check in checks if check["id"] == "I-14")
 
 
 def test_a_fault_that_struck_nobody_proves_nothing(desk: Desk) -> None:
