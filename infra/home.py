@@ -30,6 +30,8 @@ from stormdesk.infra.topology import NAME
 from stormdesk.inventory import Inventory
 from stormdesk.testnet import durable
 
+KEPT_INVENTORIES = 50  # of hosts that are no environment; those that were not used for longest go
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What an environment is: environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC, `resilience` what
@@ -161,6 +163,8 @@ def noted(inventory: Inventory) -> Path:
     for path in (home(), folder.parent, folder):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_ssh(folder, inventory)
+    for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT_INVENTORIES]:
+        shutil.rmtree(old, ignore_errors=True)
     return folder
 
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from stormdesk import ansible, inventories
 from stormdesk.drive import sources
 from stormdesk.errors import RefusedError, UsageError
+from stormdesk.infra import home
+from tests.e2e import invoking
 from tests.e2e.invoking import environ, run_all, trap
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
@@ -284,3 +286,14 @@ def test_without_ssh_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(RefusedError, match="apt-get install openssh-client"):
         sources.read(f"ssh-config:{folder}/config")
+
+
+def test_of_hosts_that_are_no_environment_the_files_of_the_last_fifty_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORMDESK_HOME", str(tmp_path))
+    for number in range(home.KEPT_INVENTORIES + 3):
+        newest = home.noted(invoking.inventory(2000 + number, "/nowhere/id"))
+    folders = list((tmp_path / "inventories").iterdir())
+    assert len(folders) == home.KEPT_INVENTORIES
+    assert newest in folders
