@@ -52,6 +52,10 @@ def test_http(live: Evidence, traders: list[str], judged: Judged) -> None:
     judged(steady.http(live.vitals, traders))
 
 
+def test_code(live: Evidence, traders: list[str], judged: Judged) -> None:
+    judged(steady.code(live.vitals, traders))
+
+
 def test_leader(live: Evidence, traders: list[str], judged: Judged) -> None:
     judged(steady.leader(live.vitals, traders))
 

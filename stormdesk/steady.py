@@ -76,6 +76,18 @@ def http(vitals: Mapping[str, Vitals], traders: Iterable[str]) -> CheckResult:
     return _judge("http", names, traders, wrong(), f"{len(names)} traders healthy, one ready")
 
 
+def code(vitals: Mapping[str, Vitals], traders: Iterable[str]) -> CheckResult:
+    """All traders run the same code: one host that was left out of a rollout is enough to lose the firm (Knight, 2012)."""
+    pages = {host: _document(vitals[host].pages.get("health", (0, ""))[1]) for host in traders if host in vitals}
+    runs = {host: str(page["code"]) for host, page in pages.items() if "code" in page}
+
+    def wrong() -> Iterator[str]:
+        if len(set(runs.values())) > 1:
+            yield f"not the same code: {', '.join(f'{host} runs {one}' for host, one in runs.items())}"
+
+    return _judge("code", list(runs), traders, wrong(), f"{next(iter(runs.values()), '')} on {len(runs)} traders")
+
+
 def leader(vitals: Mapping[str, Vitals], traders: Iterable[str]) -> CheckResult:
     """Exactly one trader is the leader."""
     names = [host for host in traders if host in vitals and vitals[host].metric("trader_is_leader") is not None]

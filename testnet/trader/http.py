@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from stormdesk.testnet.service import json_response, metrics_handler
+from stormdesk.testnet.service import code, json_response, metrics_handler
 from stormdesk.testnet.trader import sql
 from stormdesk.testnet.trader.commands import Commands
 from stormdesk.testnet.trader.loops import Loops
@@ -33,6 +33,7 @@ def health_document(trader: Trader) -> dict[str, Any]:
         "heartbeats": trader.heartbeats(),
         "leader": {"is_leader": trader.leads(), "epoch": trader.epoch},
         "instance": trader.config.instance,
+        "code": code(),
         "held": trader.held(),
         "kill_switch": {"active": kill.active, "reason": kill.reason},
         "last_reconcile": trader.reconciler.last,

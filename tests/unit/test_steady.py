@@ -19,6 +19,7 @@ HOSTS = [*TRADERS, "store"]
 Judge = Callable[[Mapping[str, Vitals]], CheckResult]
 JUDGES: Mapping[str, Judge] = {
     "http": lambda vitals: steady.http(vitals, TRADERS),
+    "code": lambda vitals: steady.code(vitals, TRADERS),
     "leader": lambda vitals: steady.leader(vitals, TRADERS),
     "orders flow": lambda vitals: steady.flow(vitals, TRADERS),
     "stream": lambda vitals: steady.stream(vitals, TRADERS),
@@ -49,6 +50,7 @@ def test_steady_is_held(name: str) -> None:
 CHANGES = {
     "no health": ("http", {"trader_b": ("==stormdesk== health 200", "==stormdesk== health 000")}, "trader-b: /health"),
     "nobody ready": ("http", {"trader_a": ("==stormdesk== ready 200", "==stormdesk== ready 503")}, "no trader is ready"),
+    "one host left out": ("code", {"trader_b": ('"code":"[0-9a-f]*"', '"code":"0123456789ab"')}, "trader-b runs 0123456789ab"),
     "two leaders": ("leader", {"trader_b": ("^trader_is_leader 0.0", "trader_is_leader 1.0")}, "trader-a, trader-b"),
     "no leader": ("leader", {"trader_a": ("^trader_is_leader 1.0", "trader_is_leader 0.0")}, "0 leaders"),
     "no growth": (
