@@ -59,7 +59,7 @@ def intent_dropped(files: Files) -> str:
     return str(gone["client_order_id"])
 
 
-def scenario_E_02_larger_than_intended(files: Files) -> str:
+def larger_than_intended_E_02(files: Files) -> str:
     lines = rows(files, "venue.jsonl")
     order = of_kind(lines, "ACCEPTED")[5]
     order["qty"] += "1"
@@ -329,7 +329,7 @@ def sent_while_full(files: Files) -> str:
 
 
 CHANGES = {
-    "I-01": [intent_dropped, intent_twice, intent_after_sending, intent_after_ack, rejected_without_intent, scenario_E_02_larger_than_intended],
+    "I-01": [intent_dropped, intent_twice, intent_after_sending, intent_after_ack, rejected_without_intent, larger_than_intended_E_02],
     "I-02": [id_accepted_twice, order_id_twice, signal_in_two_intents, two_ids_for_one_signal, id_of_another_signal],
     "I-03": [
         order_dropped_from_journal, order_dropped_leaving_a_gap, answer_dropped_from_ledger, left_unknown,
