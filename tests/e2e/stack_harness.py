@@ -269,6 +269,14 @@ class Stack:
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.trader('ready', which=which)}") from None
 
+    def calm(self) -> None:
+        """Wait until it trades and no breaker is open: what a test of many begins with."""
+        self.trading()
+        eventually(
+            "breakers are closed", lambda: set(self.trader("health")["breakers"].values()) <= {"CLOSED"},
+            self.numbers.breaker.open_s + 30,
+        )  # fmt: skip
+
     def quiet(self, which: str = "a", deadline_s: float = 25.0) -> None:
         """Hold, and wait until nothing moves."""
         self.trader("hold", "POST", which)

@@ -151,7 +151,7 @@ def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_n
     try:
         lab.sh("trader-a", "ss -K dst 10.77.1.11 >/dev/null")
         eventually(lambda: lab.get("trader-a", 8000, "/ready").get("ready") is False, 60)
-        eventually(lambda: "REST_API" in lab.health("trader-a").get("failing_components", ()), 60)
+        eventually(lambda: "REST_API" in lab.get("trader-a", 8000, "/health")["failing_components"], 60)
     finally:
         lab.sh("trader-a", "cat /run/hosts.before >/etc/hosts && rm /run/hosts.before")
     took = eventually(lambda: lab.well() and lab.trades(), RTO_S["N_01"])

@@ -27,7 +27,7 @@ def stack(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
 @pytest.fixture(autouse=True)
 def exact(stack: Stack) -> Iterator[None]:
     """Every test ends with orders being accepted and with books that equal the venue's to the last digit."""
-    stack.trading()
+    stack.calm()
     yield
     stack.trading(deadline_s=60)
     stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)

@@ -48,7 +48,7 @@ def setup(timers: Callable[[Overrides], Overrides]) -> Iterator[Setup]:
 
 @pytest.fixture(autouse=True)
 def trading(setup: Setup) -> Iterator[None]:
-    setup.stack.trading()
+    setup.stack.calm()
     yield
     setup.proxy.rule, setup.proxy.delay_s = (lambda _method, _path: None), 0.0
     setup.stack.trading(deadline_s=60)

@@ -23,7 +23,7 @@ from tests.e2e import storm
 
 pytestmark = pytest.mark.lab
 HOST_SHARE = 3  # every third fault is one of a host
-FAULTS, ORDERS = 63, 500
+FAULTS, ORDERS = 72, 500
 
 
 @pytest.fixture(params=["core", "full"])
