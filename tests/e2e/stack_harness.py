@@ -317,6 +317,15 @@ class Stack:
         lines = (line for line in self.journal() if line["kind"] == "REQUEST" and line["method"] == "POST")
         return [line for line in lines if line["timestamp"] / 1000 > since + 0.2]
 
+    def assert_all_ended(self, since: float) -> None:
+        """Every order that was made since then came to an end or rests at the venue, and none was sent twice."""
+        ids = [line["client_order_id"] for line in self.posts(since)]
+        assert len(ids) == len(set(ids))
+        theirs = {order["clientOrderId"]: order["status"] for order in self.venue_orders()}
+        rows = self.sql(f"select client_order_id, state from orders where created_at > to_timestamp({since})")  # noqa: S608
+        ends = ("REJECTED", "CANCELED", "FILLED", "EXPIRED")
+        assert [(cid, state) for cid, state in rows if state not in ends and theirs.get(cid) != state] == []
+
     def offer(self, signal_name: str, **terms: str) -> tuple[int, Any]:
         """Give the leader a signal from outside: a small order that rests far from the market."""
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "qty": "0.00100", "price": "58000.00"}

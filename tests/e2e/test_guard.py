@@ -149,9 +149,14 @@ def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_n
     before = lab.pids()
     lab.sh("trader-a", "cp /etc/hosts /run/hosts.before && sed /venue/d /run/hosts.before >/etc/hosts")
     try:
-        lab.sh("trader-a", "ss -K dst 10.77.1.11 >/dev/null")
-        eventually(lambda: lab.get("trader-a", 8000, "/ready").get("ready") is False, 60)
-        eventually(lambda: "REST_API" in lab.get("trader-a", 8000, "/health")["failing_components"], 60)
+
+        def unreachable() -> bool:
+            """It remembers the address for some seconds, and for as long as a connection lasts."""
+            lab.sh("trader-a", "ss -K dst 10.77.1.11 >/dev/null")
+            return "REST_API" in lab.get("trader-a", 8000, "/health")["failing_components"]
+
+        eventually(unreachable, 60)
+        eventually(lambda: lab.get("trader-a", 8000, "/ready").get("ready") is False, 10)
     finally:
         lab.sh("trader-a", "cat /run/hosts.before >/etc/hosts && rm /run/hosts.before")
     took = eventually(lambda: lab.well() and lab.trades(), RTO_S["N_01"])

@@ -264,17 +264,6 @@ def test_scenario_K_01_a_line_that_breaks_pauses_and_its_return_is_reconciled_fi
     assert order[-1] == "reconcile"
 
 
-def ended_somehow(stack: Stack, since: float) -> None:
-    """Every order since then came to an end or rests at the venue, and none was sent twice."""
-    ids = [line["client_order_id"] for line in stack.posts(since)]
-    assert len(ids) == len(set(ids))
-    theirs = {order["clientOrderId"]: order["status"] for order in stack.venue_orders()}
-    for cid, state in stack.sql(
-        f"select client_order_id, state from orders where created_at > to_timestamp({since})"  # noqa: S608
-    ):
-        assert state in ("REJECTED", "CANCELED", "FILLED", "EXPIRED") or theirs.get(cid) == state, (cid, state)
-
-
 def test_scenario_SN_01_connections_are_refused(stack: Stack) -> None:
     since = time.time()
     stack.kill("venue")
@@ -282,27 +271,7 @@ def test_scenario_SN_01_connections_are_refused(stack: Stack) -> None:
     stack.start("venue")
     stack.trading(deadline_s=40)
     stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
-    ended_somehow(stack, since)
-
-
-def test_scenario_K_03_K_05_orders_to_a_silent_venue_wait_for_so_long_and_all_end(stack: Stack) -> None:
-    """The venue takes connections and says nothing: the kernel does that for a process that is stopped."""
-    since, limit_s = time.time(), stack.numbers.order.request_timeout_s
-    stack.pause("venue")
-    try:
-        given = [stack.offer(f"k03-{n}")[0] for n in range(5)]
-        time.sleep(limit_s + 2)
-    finally:
-        stack.resume("venue")
-    sent = {line["client_order_id"]: line["t"] for line in stack.ledger("INTENT") if line["t"] > since}
-    waited = [line["t"] - sent[line["client_order_id"]] for line in stack.ledger("UNKNOWN") if line["t"] > since]
-    print(
-        f"{given.count(202)} of 5 taken; {len(waited)} orders without an answer, the longest wait {max(waited):.2f} s"
-    )
-    assert max(waited) < limit_s + 1.5
-    stack.trading(deadline_s=60)
-    stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
-    ended_somehow(stack, since)
+    stack.assert_all_ended(since)
 
 
 @pytest.mark.parametrize("rest", ["silent", "500"])

@@ -250,6 +250,25 @@ def test_scenario_E_09_an_order_that_is_not_found_right_after_it_was_accepted_is
     assert len([line for line in stack.posts(since) if line["client_order_id"] == cid]) == 1
 
 
+def test_scenario_K_03_K_05_orders_without_an_answer_wait_for_so_long_and_all_end(setup: Setup) -> None:
+    stack, limit_s = setup.stack, setup.stack.numbers.order.request_timeout_s
+    since = time.time()
+    setup.proxy.rule = lambda method, path: Late(limit_s + 1) if (method, path) == ("POST", "order") else None
+    assert [stack.offer(f"k03-{n}")[0] for n in range(5)] == [202] * 5
+    time.sleep(limit_s + 2)
+    setup.proxy.rule = lambda _method, _path: None
+    sent = {line["client_order_id"]: line["t"] for line in stack.ledger("INTENT") if line["t"] > since}
+    doubts = [line for line in stack.ledger("UNKNOWN") if line["client_order_id"] in sent]
+    waited = [line["t"] - sent[line["client_order_id"]] for line in doubts]
+    print(f"{len(waited)} orders without an answer, the longest wait {max(waited, default=0):.2f} s of {limit_s:g}")
+    assert len(waited) >= 5
+    assert max(waited) < limit_s + 1.5
+    stack.trading(deadline_s=60)
+    stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
+    stack.assert_all_ended(since)
+    stack.trader("resume", "POST")
+
+
 def test_scenario_E_11_an_order_that_was_given_up_cannot_fill_later(setup: Setup) -> None:
     """It lies on the wire for longer than its time window: when it arrives the venue takes it no more."""
     stack = setup.stack

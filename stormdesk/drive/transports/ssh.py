@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
+import os
 import secrets
 import select
 import socket
@@ -68,13 +69,18 @@ class QuickSocket:
         return getattr(self._sock, name)
 
 
-@cache
 def private_key(path: str) -> paramiko.PKey:
-    """The key in a file, parsed once. Raises UsageError if there is none."""
+    """The key in a file, parsed once for as long as the file is the same. Raises UsageError if there is none."""
     try:
-        return paramiko.PKey.from_path(path)
+        found = os.stat(path)
+        return _parsed(path, (found.st_ino, found.st_mtime_ns))
     except (OSError, paramiko.SSHException, ValueError) as error:
         raise UsageError(f"cannot read the SSH key {path}: {error}") from error
+
+
+@cache
+def _parsed(path: str, _version: tuple[int, int]) -> paramiko.PKey:
+    return paramiko.PKey.from_path(path)
 
 
 def _transport(host: InventoryHost, sock: socket.socket) -> paramiko.Transport:
