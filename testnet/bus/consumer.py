@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-WINDOW = 20_000  # ids of one key that are remembered: more than a producer ever publishes again
+WINDOW = 5_000  # ids of one key that are remembered: some times what a producer can publish again, one batch
 
 
 class Envelope(msgspec.Struct, frozen=True):
