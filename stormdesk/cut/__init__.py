@@ -225,8 +225,13 @@ def settled(cut: Cut) -> bool:
         not torn
         and not ended & open_rows
         and known >= {trade.trade_id for trade in cut.trades()}
-        and all(_has_last_trade(cut, symbol) for symbol in cut.received)
+        and market_data_came(cut)
     )
+
+
+def market_data_came(cut: Cut) -> bool:
+    """Has the feeder the venue's last trade of each symbol that it knows?"""
+    return all(_has_last_trade(cut, symbol) for symbol in cut.received)
 
 
 def _has_last_trade(cut: Cut, symbol: str) -> bool:

@@ -150,12 +150,14 @@ def _in_flight(answer: bytes) -> dict[str, int]:
 
 
 def _read(stack: Stack, reading: _Reading, until: float) -> None:
-    """Read every source, until a reading counts or the deadline passes; the venue first and last."""
+    """Read every source, until a reading counts or the deadline passes; the venue first and last. Where a source is silent,
+    market data that is still on its way is waited for all the same: the feeder is not to be blamed for others."""
     whole = _read_venue(stack, reading) is not None
     while True:
         whole = _read_rest(stack, reading) and whole
-        fresh = _read_venue(stack, reading) if whole else None
-        if fresh is None or (not fresh and cuts.settled(cuts.parse(reading.files))) or time.monotonic() >= until:
+        fresh = _read_venue(stack, reading) if whole else 0
+        there = cuts.settled if whole else cuts.market_data_came
+        if fresh is None or (not fresh and there(cuts.parse(reading.files))) or time.monotonic() >= until:
             return
 
 

@@ -80,13 +80,13 @@ class Observer:
         return tracker.took_s if tracker.settled(time.time()) else None
 
     def _steady_again(self, tracker: Recovery, budget_s: float, until: float) -> float | None:
-        """A stack that is not ours has no pulse: it is well when its steady state holds."""
+        """A stack that is not ours has no pulse: it is well when a look at its steady state has ended and found nothing. What
+        came true in the middle of a look was not true when it began."""
         began = time.monotonic()
         while True:
-            asked = time.time()
             bad = [result for result in self._proof.look() if result.verdict is not Verdict.HELD]
             if not bad:
-                tracker.recovered_at = asked
+                tracker.recovered_at = time.time()
                 return tracker.took_s
             tracker.why = f"{bad[0].id}: {bad[0].why}"
             if time.monotonic() >= until:

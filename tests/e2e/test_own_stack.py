@@ -191,7 +191,7 @@ def test_recovery_is_when_its_own_steady_state_holds_again(desk: Desk) -> None:
     assert process.returncode == 0, said
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     (recovered,) = (event for event in events if event["event"] == "recovered")
-    assert 1.5 <= recovered["took_s"] < 30
+    assert 2 <= recovered["took_s"] < 30
 
 
 def test_its_own_game_day(desk: Desk) -> None:
