@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 ZERO = Decimal(0)
 DONE = {State.FILLED: "filled", State.CANCELED: "canceled", State.EXPIRED: "canceled"}
-REMEMBER = 10_000  # order ids of ended orders
+REMEMBER = 2_000  # order ids of ended orders: of eight minutes at four a second
 
 
 @dataclass(slots=True)
