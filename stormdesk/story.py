@@ -108,9 +108,9 @@ class Story:
 
     @property
     def refused(self) -> int | None:
-        """Orders refused while the disk was full, by the trader's rows; None without such a fault or without a cut."""
+        """Orders refused while a trader's disk was full, by the rows of orders; None without such a fault or without a cut."""
         fault = self.cut.meta.fault if self.cut and self.cut.meta else None
-        if self.cut is None or fault is None or fault.name != "disk-full" or self.cut.orders.problem:
+        if self.cut is None or fault is None or not fault.refusals or self.cut.orders.problem:
             return None
         return len(refused_ids(self.cut))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from stormdesk import cut as cuts
@@ -117,6 +119,16 @@ def test_the_scorecard(events: Events, cut: Cut) -> None:
     assert card["lateness_ms"] == 0
     assert card["checks"] == {"held": 8, "violated": 0, "unknown": 0}
     assert json.loads(json.dumps(card)) == card
+
+
+def test_a_full_disk_where_no_trader_is_says_nothing_of_refused_orders(events: Events, cut: Cut) -> None:
+    assert cut.meta is not None
+    assert cut.meta.fault is not None
+    elsewhere = msgspec.structs.replace(cut.meta, fault=msgspec.structs.replace(cut.meta.fault, refusals=False))
+    told = dataclasses.replace(cut, meta=elsewhere)
+    assert report.scorecard(events, cut)["orders_refused"] > 0
+    assert report.scorecard(events, told)["orders_refused"] is None
+    assert "of them reached the venue" not in report.summary_md(events, told)
 
 
 def test_what_was_not_measured_is_null_and_not_zero(events: Events) -> None:
