@@ -35,6 +35,7 @@ from tests.e2e.stack_disk import Disk
 ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+START_S = 60.0  # of a server on a busy machine
 FROM_LAYER = """
 mount -n -t ext4 -o loop,ro,nodev "$1" "$2" || exit 1
 for libs in "$2"/upper/usr/lib/*-linux-gnu; do export LD_LIBRARY_PATH="$libs"; done
@@ -135,7 +136,7 @@ class Stack:
         argv = program("/usr/bin/redis-server", self.home / "layer-redis")
         words = ["--port", str(self.port["redis"]), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.home)]
         self._spawn("redis", [*argv, *words])
-        eventually("redis", lambda: answers(self.port["redis"]))
+        eventually("redis", lambda: answers(self.port["redis"]), START_S)
 
     def postgres(self) -> None:
         data = self.home / "pg"
@@ -149,7 +150,7 @@ class Stack:
         argv = program("/usr/lib/postgresql/*/bin/postgres", self.home / "layer-postgres", NOBODY)
         words = ["-D", str(data / "data"), "-p", str(self.port["postgres"]), "-k", str(data), "-F"]
         self._spawn("postgres", [*argv, *words, "-c", "listen_addresses=127.0.0.1"], cwd=data)
-        eventually("postgres", lambda: self.sql("select 1", database="postgres"))
+        eventually("postgres", lambda: self.sql("select 1", database="postgres"), START_S)
         if not self.sql("select 1 from pg_database where datname = 'trading'", database="postgres"):
             self.sql("create database trading", database="postgres")
 
