@@ -121,7 +121,7 @@ def test_scenario_H_13_a_guard_that_is_stopped_or_killed_is_seen_from_outside(la
     eventually(lambda: lab.pid("feed", "guard") != pid and age() < fresh, 60)
 
 
-def test_scenario_H_04_a_cut_network_restarts_nothing(lab: Lab) -> None:
+def test_scenario_H_04_L_09_a_cut_network_restarts_nothing(lab: Lab) -> None:
     before, restarts = lab.pids(), {host: lab.restarts(host) for host in GUARDED}
     lab.sh("venue", "ip link set eth1 down")
     try:
