@@ -109,8 +109,7 @@ class Story:
     @property
     def refused(self) -> int | None:
         """Orders refused while a trader's disk was full, by the rows of orders; None without such a fault or without a cut."""
-        fault = self.cut.meta.fault if self.cut and self.cut.meta else None
-        if self.cut is None or fault is None or not fault.refusals or self.cut.orders.problem:
+        if self.cut is None or self.cut.meta is None or not self.cut.meta.refusing or self.cut.orders.problem:
             return None
         return len(refused_ids(self.cut))
 

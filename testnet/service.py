@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,14 +39,12 @@ def start(kind: type[Config], run: Callable[[Config, asyncio.Event], Awaitable[N
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    code()
     asyncio.run(_until_stopped(config, run))
 
 
-@cache
 def code() -> str:
-    """Which code this process runs, as 12 hex digits: two services with the same are the same version, whatever they
-    call it. Asked once, at the start: what is changed on the disk later does not run here."""
+    """Which code lies here, as 12 hex digits: two services with the same are the same version, whatever they call it. To
+    be asked once, at the start: what is changed on the disk later does not run."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
     for path in sorted(root.rglob("*.py")):

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +17,7 @@ from stormdesk.infra.backends.lab import control, layer
 from stormdesk.infra.dialing import dialer
 from stormdesk.testnet.resilience import Overrides
 
+T = TypeVar("T")
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
 FORGETFUL: Overrides = {"guard": {"verify_s": 15}}
 BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the venue many times
@@ -93,22 +95,24 @@ def timers(request: pytest.FixtureRequest) -> Callable[[Overrides], Overrides]:
     return overrides
 
 
-@pytest.fixture(scope="session")
-def engine() -> pulumi_cli.Engine:
-    """The Pulumi engine. Where there is none the test skips; where CI is set it fails, for there one must be got."""
+def got(require: Callable[[], T]) -> T:
+    """What `require` finds. Where there is none the test skips; where CI is set it fails, for there one must be got."""
     try:
-        return pulumi_cli.require()
+        return require()
     except RefusedError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="session")
+def engine() -> pulumi_cli.Engine:
+    """The Pulumi engine."""
+    return got(pulumi_cli.require)
 
 
 @pytest.fixture(scope="session")
 def kafka() -> None:
-    """The package layer with Kafka. Where there is none the test skips; where CI is set it fails, for there one must be got."""
-    try:
-        layer.require(with_kafka=True)
-    except RefusedError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    """The package layer with Kafka."""
+    got(lambda: layer.require(with_kafka=True))
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,12 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = 5.0
     processes_before: Before | None = None
 
+    @property
+    def refusing(self) -> bool:
+        """Whether the fault must have made a trader refuse orders: its disk was full."""
+        fault = self.fault
+        return fault is not None and fault.name == "disk-full" and fault.refusals and fault.host in self.traders
+
 
 # -- venue.jsonl -------------------------------------------------------------------------------------------------------
 

@@ -125,28 +125,26 @@ def reset_breakers(pool: Pool, symbol: str) -> Report:
     """Close the circuit breakers of all traders, of one symbol or of all."""
     services = Services(pool)
     word = {"symbol": symbol} if symbol else {}
-    told = services.post("trader", "/execution/breakers/reset", word, services.hosts("trader"))
-    lines, codes = [], [ExitCode.HELD]
-    for host, answer in told.items():
+
+    def judge(answer: Answer) -> tuple[bool, str]:
         states = {s: state for s, state in answer.document.items() if not symbol or s == symbol}
         closed = answer.ok and bool(states) and set(states.values()) == {"CLOSED"}
-        lines.append(f"{host}: {'closed: ' + ', '.join(sorted(states)) if closed else 'NOT closed: ' + answer.why}")
-        codes.append(ExitCode.HELD if closed else ExitCode.VIOLATED if answer.status else ExitCode.REFUSED)
-    return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {h: answer.document for h, answer in told.items()}})
+        return closed, f"closed: {', '.join(sorted(states))}" if closed else f"NOT closed: {answer.why}"
+
+    return _reset(services.post("trader", "/execution/breakers/reset", word, services.hosts("trader")), judge)
 
 
 def reset_repeats(pool: Pool, by: str, strategy: str) -> Report:
     """Let strategies trade again that have signalled too often: one, or all."""
     services = Services(pool)
     order = {**_order(by), "strategy": strategy} if strategy else _order(by)
-    told = services.post("trader", "/execution/repeats/reset", order, services.hosts("trader"))
-    lines, codes = [], [ExitCode.HELD]
-    for host, answer in told.items():
+
+    def judge(answer: Answer) -> tuple[bool, str]:
         shut = [name for name in answer.document.get("closed", ()) if name == (strategy or name)]
         is_open = answer.ok and not shut
-        lines.append(f"{host}: {'open' if is_open else 'NOT open: ' + (', '.join(shut) or answer.why)}")
-        codes.append(ExitCode.HELD if is_open else ExitCode.VIOLATED if answer.status else ExitCode.REFUSED)
-    return Report(ExitCode.worst(*codes), tuple(lines), {"hosts": {h: answer.document for h, answer in told.items()}})
+        return is_open, "open" if is_open else f"NOT open: {', '.join(shut) or answer.why}"
+
+    return _reset(services.post("trader", "/execution/repeats/reset", order, services.hosts("trader")), judge)
 
 
 def reconcile(pool: Pool, accept: str, by: str) -> Report:
@@ -208,6 +206,17 @@ def _order(by: str, reason: str = "") -> Mapping[str, str]:
     if not by.strip():
         raise UsageError("--by NAME is required: somebody answers for this")
     return {"by": by, "reason": reason} if reason else {"by": by}
+
+
+def _reset(told: Mapping[str, Answer], judge: Callable[[Answer], tuple[bool, str]]) -> Report:
+    """What became of a reset at each host: `judge` says whether it is so, and how it is said."""
+    judged = {host: judge(answer) for host, answer in told.items()}
+    codes = [
+        ExitCode.HELD if good else ExitCode.VIOLATED if told[host].status else ExitCode.REFUSED
+        for host, (good, _) in judged.items()
+    ]
+    lines = tuple(f"{host}: {text}" for host, (_, text) in judged.items())
+    return Report(ExitCode.worst(*codes), lines, {"hosts": {h: answer.document for h, answer in told.items()}})
 
 
 def _desk(

@@ -74,8 +74,7 @@ class Proof:
                     host=first.host,
                     injected_t=first.injected_t,
                     lift_t=healed_t,
-                    refusals=first.plan.witness[0] == "sd_witness_full"
-                    and "trader" in self.pool.inventory.hosts[first.host].services,
+                    refusals=first.plan.witness[0] == "sd_witness_full",
                 ),
                 recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
                 if recovery

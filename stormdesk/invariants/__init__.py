@@ -65,14 +65,13 @@ def applicable(cut: Cut) -> list[str]:
     meta = cut.meta
     if meta is None:
         return list(JUDGES)
-    fault = meta.fault
     skipped = {name for name, source in NEEDS.items() if source not in meta.asked}
-    if fault is None and meta.recovery is None:
+    if meta.fault is None and meta.recovery is None:
         skipped.add("I-09")
     if meta.processes_before is None:
         skipped.add("I-10")
     if not (shut(cut) or cut.state_files_problem or any(order_sources(cut))):
         skipped.add("I-07")
-    if fault is None or fault.name != "disk-full" or not fault.refusals or fault.host not in meta.traders:
+    if not meta.refusing:
         skipped.add("refusals")
     return [name for name in JUDGES if name not in skipped]

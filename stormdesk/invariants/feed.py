@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stormdesk.cut import Cut
 from stormdesk.cut.lines import Book, Received, Rollback, Trade, VenueLine
-from stormdesk.invariants.judging import gap, result
+from stormdesk.invariants.judging import gap, plain, result
 from stormdesk.model import CheckResult
 
 MIN_TRADES = 3  # of all symbols
@@ -107,8 +107,4 @@ def _other_book(symbol: str, book: Book | None, depth: Book | None) -> Iterator[
 
 def _levels(side: Sequence[tuple[str, str]]) -> list[str]:
     """Best price first; numbers, not their text."""
-    return [f"{_plain(qty)} at {_plain(price)}" for price, qty in side[:DEPTH]]
-
-
-def _plain(amount: str) -> str:
-    return amount.rstrip("0").rstrip(".") if "." in amount else amount
+    return [f"{plain(qty)} at {plain(price)}" for price, qty in side[:DEPTH]]

@@ -63,6 +63,11 @@ def put_aside(cut: Cut) -> set[str]:
     return found
 
 
+def plain(amount: str) -> str:
+    """A decimal number without the zeros behind it; what is none stays as it is."""
+    return amount.rstrip("0").rstrip(".") if "." in amount else amount
+
+
 def seen_by_venue(cut: Cut) -> dict[str, VenueLine]:
     """The first journal line about each order of the desk: its request, else its acceptance."""
     seen: dict[str, VenueLine] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import chain
 
 from stormdesk.cut import Cut
@@ -16,6 +16,7 @@ from stormdesk.invariants.judging import (
     gap,
     intents_of,
     order_sources,
+    plain,
     put_aside,
     result,
     seen_by_venue,
@@ -69,17 +70,8 @@ def _not_as_intended(
 
 def _terms(order: Accepted | LedgerLine) -> str:
     """What an order is, in words. The price of a MARKET order is nobody's."""
-    at = f" at {_plain(order.price)}" if order.type == "LIMIT" else ""
-    return f"{order.type} {order.side} {_plain(order.qty)} {order.symbol}{at}"
-
-
-def _plain(number: str) -> str:
-    """The same digits whatever the zeros behind them; what is no number stays as it is."""
-    try:
-        value = Decimal(number)
-    except InvalidOperation:
-        return number
-    return f"{value.normalize():f}" if value.is_finite() else number
+    at = f" at {plain(order.price)}" if order.type == "LIMIT" else ""
+    return f"{order.type} {order.side} {plain(order.qty)} {order.symbol}{at}"
 
 
 def i02(cut: Cut) -> CheckResult:

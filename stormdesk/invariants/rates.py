@@ -17,7 +17,7 @@ BANS = ("418", "ban")  # in the names of venue faults that ban whoever asks
 def i12(cut: Cut) -> CheckResult:
     """Used weight within the limit; after a 429 no request before its time; never a ban that the desk has earned."""
     requests = sum(isinstance(line, Request) and line.account not in OTHERS for line in cut.venue.rows)
-    throttled = [line for line in cut.venue.rows if isinstance(line, Throttled) and line.account not in OTHERS]
+    throttled = [line for line in cut.venue.rows if isinstance(line, Throttled)]
     return result(
         "I-12",
         {"venue requests": requests, "throttled": len(throttled)},

@@ -33,7 +33,6 @@ def health_document(trader: Trader) -> dict[str, Any]:
         "heartbeats": trader.heartbeats(),
         "leader": {"is_leader": trader.leads(), "epoch": trader.epoch},
         "instance": trader.config.instance,
-        "code": code(),
         "held": trader.held(),
         "kill_switch": {"active": kill.active, "reason": kill.reason},
         "last_reconcile": trader.reconciler.last,
@@ -46,8 +45,10 @@ def health_document(trader: Trader) -> dict[str, Any]:
 def trader_app(trader: Trader, loops: Loops) -> web.Application:
     """GET /health /ready /metrics /orders /positions /drain, POST /hold /resume, and commands.py"""
 
+    running = code()
+
     async def health(_: web.Request) -> web.Response:
-        return json_response(health_document(trader))
+        return json_response(health_document(trader) | {"code": running})
 
     async def ready(_: web.Request) -> web.Response:
         reasons = trader.blocked()

@@ -124,7 +124,7 @@ def test_the_scorecard(events: Events, cut: Cut) -> None:
 def test_a_full_disk_where_no_trader_is_says_nothing_of_refused_orders(events: Events, cut: Cut) -> None:
     assert cut.meta is not None
     assert cut.meta.fault is not None
-    elsewhere = msgspec.structs.replace(cut.meta, fault=msgspec.structs.replace(cut.meta.fault, refusals=False))
+    elsewhere = msgspec.structs.replace(cut.meta, fault=msgspec.structs.replace(cut.meta.fault, host="store"))
     told = dataclasses.replace(cut, meta=elsewhere)
     assert report.scorecard(events, cut)["orders_refused"] > 0
     assert report.scorecard(events, told)["orders_refused"] is None
