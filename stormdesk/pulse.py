@@ -75,23 +75,26 @@ def answer(text: str) -> Answer | None:
     return Answer(pages[0][1] == "200", health if isinstance(health, dict) else {}, pages[2][0])
 
 
-def pulse(t: float, answers: Iterable[Answer]) -> Pulse:
-    """The sum over all traders that answered."""
+def pulse(t: float, answers: Iterable[Answer], silent: Iterable[Answer] = ()) -> Pulse:
+    """The sum over all traders that answered; of those that are silent just now, the counters of their last answer.
+
+    Without these, a trader that answers late would look as if its orders had come undone, and all come again.
+    """
     counts = dict.fromkeys(("accepted", "refused", "rejected"), 0.0)
     ready, leaders, unknown = False, 0, 0.0
     buckets: dict[float, int] = {}
-    for said in answers:
-        ready = ready or said.ready
+    for said, speaks in [*((said, True) for said in answers), *((said, False) for said in silent)]:
+        ready = ready or (speaks and said.ready)
         for name, labels, value in series(said.metrics):
             if name == "trader_orders_total" and labels.get("state") in counts:
                 counts[labels["state"]] += value
-            elif name == "trader_is_leader":
-                leaders += int(value)
-            elif name == "trader_order_unknown":
-                unknown += value
             elif name == "trader_order_ack_seconds_bucket":
                 bound = float(labels.get("le", "inf"))
                 buckets[bound] = buckets.get(bound, 0) + int(value)
+            elif name == "trader_is_leader" and speaks:
+                leaders += int(value)
+            elif name == "trader_order_unknown" and speaks:
+                unknown += value
     return Pulse(
         t, ready, leaders, int(counts["accepted"]), int(counts["refused"]), int(counts["rejected"]), int(unknown),
         tuple(sorted(buckets.items())),

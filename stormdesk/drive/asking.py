@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from stormdesk.drive.signals import whole
 from stormdesk.errors import StormdeskError
 from stormdesk.model import Argv, Completed
 
@@ -27,5 +28,7 @@ def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | Stormde
             return error
 
     todo = list(names)
-    with ThreadPoolExecutor(max_workers=min(MAX_THREADS, max(1, len(todo)))) as threads:
+    if len(todo) == 1:
+        return {todo[0]: one(todo[0])}
+    with whole(), ThreadPoolExecutor(max_workers=min(MAX_THREADS, max(1, len(todo)))) as threads:
         return dict(zip(todo, threads.map(one, todo), strict=True))

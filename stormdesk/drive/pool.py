@@ -6,12 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import paramiko
 
+from stormdesk.drive import asking
+from stormdesk.drive.signals import whole
 from stormdesk.drive.transports.ssh import CONNECT_TIMEOUT_S, TRIES, Dialer, Shell, connect
 from stormdesk.errors import HostKeyMismatch, StormdeskError, TransportError
 from stormdesk.inventory import Inventory, InventoryHost
@@ -19,8 +20,6 @@ from stormdesk.model import Argv, Completed
 from stormdesk.shell import words
 
 T = TypeVar("T")
-
-MAX_THREADS = 64
 
 
 @dataclass
@@ -49,7 +48,7 @@ class Pool:
 
     def drop(self, host: str) -> None:
         """Forget the connection: after a fault that cut it, a new one comes back sooner than the old."""
-        with self._locks[host]:
+        with whole(), self._locks[host]:
             self._forget(host)
 
     def reconnect(self, host: str, within_s: float) -> None:
@@ -69,18 +68,7 @@ class Pool:
 
     def each(self, hosts: Iterable[str], act: Callable[[str], T]) -> Mapping[str, T | StormdeskError]:
         """`act(host)` on all hosts at once; an error stands in the place of its host's answer."""
-        names = list(hosts)
-
-        def one(name: str) -> T | StormdeskError:
-            try:
-                return act(name)
-            except StormdeskError as error:
-                return error
-
-        if len(names) == 1:
-            return {names[0]: one(names[0])}
-        with ThreadPoolExecutor(max_workers=min(MAX_THREADS, max(1, len(names)))) as threads:
-            return dict(zip(names, threads.map(one, names), strict=True))
+        return asking.each(hosts, act)
 
     def close(self) -> None:
         for name in list(self._links):
@@ -93,7 +81,7 @@ class Pool:
         self.close()
 
     def _shell(self, host: InventoryHost, tries: int = TRIES, timeout_s: float = CONNECT_TIMEOUT_S) -> Shell:
-        with self._locks[host.name]:
+        with whole(), self._locks[host.name]:
             link = self._links.get(host.name)
             if link is not None and not link.shell.broken and link.transport.is_active():
                 return link.shell

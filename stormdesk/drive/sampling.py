@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from stormdesk.drive.pool import Pool
+from stormdesk.drive.signals import whole
 from stormdesk.errors import StormdeskError
 from stormdesk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
 
@@ -42,9 +43,23 @@ class Sampler:
         }
         self._threads = ThreadPoolExecutor(max(1, len(self._ports)))
         self._asked: dict[tuple[str, str], Future[Any]] = {}
+        self._last: dict[str, Answer] = {}  # of each trader
 
     def read(self, without: str = "") -> Sample:
         """One reading, in at most PATIENCE_S; `without` names a host that is known to be cut off and is not asked."""
+        with whole():
+            found = self._ask(without)
+        answers = {host: said for (host, _), said in found.items() if isinstance(said, Answer)}
+        health = {host: dict(said.health) for host, said in answers.items()}
+        for (host, service), said in found.items():
+            if isinstance(said, dict) and said:
+                health.setdefault(host, {})[service] = said
+        self._last |= answers
+        silent = [said for host, said in self._last.items() if host not in answers]
+        t = time.time()
+        return Sample(t, pulse(t, answers.values(), silent) if answers else None, health)
+
+    def _ask(self, without: str) -> dict[tuple[str, str], Any]:
         self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}  # late ones are stale
         wanted = [key for key in self._ports if key[0] != without and key not in self._asked]
         fresh = {
@@ -53,14 +68,7 @@ class Sampler:
         }
         wait(fresh.values(), PATIENCE_S)
         self._asked |= fresh
-        found = {key: asked.result() for key, asked in fresh.items() if asked.done()}
-        answers = {host: said for (host, _), said in found.items() if isinstance(said, Answer)}
-        health = {host: dict(said.health) for host, said in answers.items()}
-        for (host, service), said in found.items():
-            if isinstance(said, dict) and said:
-                health.setdefault(host, {})[service] = said
-        t = time.time()
-        return Sample(t, pulse(t, answers.values()) if answers else None, health)
+        return {key: asked.result() for key, asked in fresh.items() if asked.done()}
 
     def _trader(self, host: str, service: str) -> Answer | None:
         # --fail-early: a trader that does not answer the first question within 2 s is not asked the others.

@@ -1,4 +1,9 @@
-"""Signals. The first of SIGINT, SIGTERM, SIGHUP asks for an orderly end (revert, verify, exit 4); the second leaves at once (exit 5)."""
+"""Signals. The first of SIGINT, SIGTERM, SIGHUP asks for an orderly end (revert, verify, exit 4); the second leaves at once (exit 5).
+
+A signal becomes an exception in the main thread, wherever that is. Inside threading, concurrent.futures or paramiko it
+would leave a lock taken for ever, and a process that cannot end. So whoever works with threads does it in `whole()`: there
+a signal waits for the end of the section, or for a `safe_point()` in it. Sections have deadlines.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,34 @@ class Interrupted(KeyboardInterrupt):
 
 class LeaveNow(KeyboardInterrupt):
     """The second signal."""
+
+
+class _Sections:
+    """The sections that the main thread is in, and the signal that waits for their end."""
+
+    depth = 0
+    waiting: KeyboardInterrupt | None = None
+
+
+class whole:  # noqa: N801 -- read as a word: `with whole():`
+    """A section that no signal cuts in two. Of the main thread: no other gets signals."""
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            _Sections.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            _Sections.depth -= 1
+            if not _Sections.depth:
+                safe_point()
+
+
+def safe_point() -> None:
+    """Where nothing is half done, within `whole()`: raise the signal that came meanwhile, if one did."""
+    if _Sections.waiting is not None and threading.current_thread() is threading.main_thread():
+        waiting, _Sections.waiting = _Sections.waiting, None
+        raise waiting
 
 
 class Signals:
@@ -41,7 +74,9 @@ class Signals:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        if self.count >= 2:
-            raise LeaveNow(signal.Signals(number).name)
-        if not self._shielded:
-            raise Interrupted(signal.Signals(number).name)
+        if self.count < 2 and self._shielded:
+            return
+        kind = LeaveNow if self.count >= 2 else Interrupted
+        _Sections.waiting = kind(signal.Signals(number).name)
+        if not _Sections.depth:
+            safe_point()

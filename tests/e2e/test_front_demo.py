@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stormdesk.infra.backends.lab import processes
-from tests.e2e.invoking import ROOT, Ended, environ
+from tests.e2e.invoking import DEADLINE_S, ROOT, Ended, environ
 
 pytestmark = pytest.mark.lab
 
@@ -27,19 +28,22 @@ def name(lab_home: str) -> Iterator[str]:
 
 
 def demo(name: str, home: Path, sent: signal.Signals, after: str) -> Ended:
-    """Run the demo and send a signal after the line that has `after` in it."""
+    """Run the demo and send a signal after the line that has `after` in it. It is killed after DEADLINE_S."""
     command = [sys.executable, "-m", "invoke", "demo", "--name", name, "--json"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environ(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
+        limit = threading.Timer(DEADLINE_S, running.kill)
+        limit.start()
         said = ""
         for line in running.stderr:
             if after in line and after not in said:
                 running.send_signal(sent)
             said += line
         out = running.stdout.read()
+        limit.cancel()
     return Ended(running.returncode, out, said)
 
 

@@ -43,6 +43,14 @@ def test_a_pulse_is_the_sum_over_traders() -> None:
     assert pulse(7.0, []).leaders == 0
 
 
+def test_counters_of_a_trader_that_is_silent_go_on_from_its_last_answer() -> None:
+    follower = Answer(True, {}, 'trader_is_leader 1\ntrader_orders_total{state="accepted"} 1\n')
+    now = pulse(7.0, [follower], silent=[Answer(True, {}, METRICS)])
+    assert (now.accepted, now.refused, now.ack_s[0]) == (16, 2, (0.01, 90))
+    assert (now.ready, now.leaders, now.unknown) == (True, 1, 0)  # what it is now, nobody knows
+    assert not pulse(7.0, [], silent=[follower]).ready
+
+
 @pytest.mark.parametrize(
     "garbage", ["trader_is_leader NaN", "trader_is_leader inf", "trader_orders_total{ 1", "\0", "{} {}"]
 )

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 import stormdesk
+from stormdesk.drive.signals import whole
 from stormdesk.errors import HostError, RefusedError
 from stormdesk.infra.backends.lab import cgroup, enter, kernel, layer, processes, records, volume
 from stormdesk.infra.backends.lab.spec import LabSpec
@@ -192,9 +193,10 @@ def socket_inside(pid: int, family: socket.AddressFamily = socket.AF_INET) -> so
         except OSError as error:
             result.append(error)
 
-    thread = threading.Thread(target=enter_and_make)
-    thread.start()
-    thread.join()
+    with whole():
+        thread = threading.Thread(target=enter_and_make)
+        thread.start()
+        thread.join()
     if isinstance(result[0], BaseException):
         raise result[0]
     return result[0]

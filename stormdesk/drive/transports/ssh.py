@@ -24,6 +24,7 @@ from typing import Any
 
 import paramiko
 
+from stormdesk.drive.signals import safe_point, whole
 from stormdesk.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, HostKeyMismatch, UsageError
 from stormdesk.inventory import InventoryHost
 from stormdesk.model import Completed
@@ -143,6 +144,7 @@ def connect(
     began = time.monotonic()
     reason = ""
     for attempt in range(tries):
+        safe_point()
         if attempt:
             time.sleep(0.3 * 2**attempt)
         try:
@@ -191,7 +193,7 @@ class Shell:
         mark = f"stormdesk-{secrets.token_hex(8)}"
         # The newline before the mark keeps it apart from output that ends without one.
         text = f"{script}\nsd_code=$?; printf '\\n%s %s\\n' {mark} $sd_code; printf '\\n%s\\n' {mark} >&2\n"
-        with self._lock:
+        with whole(), self._lock:
             if self.broken:
                 raise ConnectionLost(f"{self.host.name}: the connection is closed")
             try:
@@ -209,6 +211,7 @@ class Shell:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise DeadlineExceeded(f"{self.host.name}: no answer within {deadline_s:g} s")
+                safe_point()
                 select.select([self._channel], [], [], min(left, LOOK_S))
                 over = self._channel.closed or self._channel.eof_received
                 if not self._drain(out, err) and over:
