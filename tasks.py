@@ -320,20 +320,29 @@ def runbooks(_: Context, json: bool = False) -> None:
 @command(
     name="run",
     effect="run the game day {runbook}",
-    hint="--runbook R [--env N]",
+    hint="--runbook R [--env N] [--abort-on-fail]",
     help={
         **WHERE,
         **JSON,
         "runbook": "a file, or its name in runbooks/",
         "seed": "of its random choices; default: random",
+        "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
     kinds={"seed": Seed},
 )
 def play(
-    _: Context, runbook: str = "", env: str = "", inventory: str = "", seed: Seed | None = None, json: bool = False
+    _: Context,
+    runbook: str = "",
+    env: str = "",
+    inventory: str = "",
+    seed: Seed | None = None,
+    abort_on_fail: bool = False,
+    json: bool = False,
 ) -> int:
-    """Run a runbook."""
-    return game_day(runbook, env, inventory, seed, json)
+    """Run a runbook.
+
+    It never asks. Ctrl-C ends it in order (exit code 4) and is no failure."""
+    return game_day(runbook, env, inventory, seed, json, abort_on_fail=abort_on_fail)
 
 
 @command(

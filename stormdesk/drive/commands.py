@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,15 @@ from stormdesk.errors import ExitCode, UsageError
 from stormdesk.values import printable, shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from stormdesk.drive.operate import Report
     from stormdesk.drive.pool import Pool
     from stormdesk.drive.transports.ssh import Dialer
     from stormdesk.infra.status import HostStatus
     from stormdesk.inventory import Inventory
     from stormdesk.model import Fault
+
+
+PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # who stops a game day knows why
 
 
 def attack(name: str, values: Mapping[str, Any]) -> int:
@@ -71,8 +73,13 @@ def _attack(
     return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)
 
 
-def game_day(runbook: str, env: str, inventory: str, seed: int | None, as_json: bool) -> int:
-    """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps."""
+def game_day(
+    runbook: str, env: str, inventory: str, seed: int | None, as_json: bool, *, abort_on_fail: bool = False
+) -> int:
+    """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps.
+
+    With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
+    """
     from stormdesk.drive import gameday
 
     known = {path.stem: str(path) for path in gameday.runbooks()}
@@ -85,10 +92,34 @@ def game_day(runbook: str, env: str, inventory: str, seed: int | None, as_json: 
     presenter = Show.auto(as_json=as_json)
     steps = presenter.gathering()
     seed = secrets.randbelow(2**32) if seed is None else seed
-    outcomes = gameday.run(path, *reach(env, inventory), steps, seed)
+    hosts, dialer = reach(env, inventory)
+    if abort_on_fail and not hosts.trading:
+        raise UsageError("--abort-on-fail: this inventory has no traders that could be told to stop")
+    outcomes = gameday.run(path, hosts, dialer, steps, seed)
     code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
-    presenter.result({"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered})
+    aborted = _aborted(hosts, dialer, path, outcomes[-1].why) if abort_on_fail and code not in PASSED else None
+    for line in aborted.lines if aborted else ():
+        presenter.say(line)
+    presenter.result(
+        {
+            "runbook": path,
+            "seed": seed,
+            "exit_code": int(code),
+            "steps": steps.gathered,
+            **({} if aborted is None else {"aborted": aborted.exit_code is ExitCode.HELD}),
+        }
+    )
     return int(code)
+
+
+def _aborted(inventory: Inventory, dialer: Dialer, path: str, why: str) -> Report:
+    """Pause the desk and pull every kill switch, in the name of whoever runs the game day."""
+    from stormdesk.drive import desk
+    from stormdesk.drive.pool import Pool
+    from stormdesk.infra import home
+
+    with Pool(inventory, dialer) as pool:
+        return desk.abort(pool, home.owner(), f"game day {Path(path).stem}: {why}")
 
 
 def report_again(run: str) -> str:

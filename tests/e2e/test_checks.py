@@ -5,6 +5,7 @@ Every plant is taken away again; what a test changes on a host it changes back.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -37,18 +38,27 @@ def pool(lab: str) -> Iterator[Pool]:
     inventory = existing.load(lab)
     with Pool(inventory, dialing.dialer(inventory)) as pool:
         until = time.monotonic() + 60
-        while time.monotonic() < until and not _orders(pool, inventory):
+        while time.monotonic() < until and _journal(pool, inventory, "TRADE") < 16:  # the floors of the judges
             time.sleep(0.5)
         yield pool
 
 
-def _orders(pool: Pool, inventory: Inventory) -> bool:
-    """Has the venue accepted enough orders for the floors of the judges?"""
+def _journal(pool: Pool, inventory: Inventory, kind: str) -> int:
+    """How many lines of a kind the venue has in its journal."""
     port = inventory.hosts["venue"].services["venue"].ports["control"]
     address = inventory.hosts["venue"].networks["mgmt"].address.partition("/")[0]
     url = f"http://{address}:{port}/journal?since=0"
-    done = pool.run("venue", ("sh", "-c", 'curl -s "$1" | grep -c TRADE', "sh", url), 10)
-    return int(done.stdout or 0) >= 16
+    done = pool.run("venue", ("sh", "-c", 'curl -s "$1" | grep -c "$2"', "sh", url, kind), 10)
+    return int(done.stdout or 0)
+
+
+def _leader(pool: Pool) -> str:
+    """The host whose trader leads, by its own word."""
+    found = {name: host.services for name, host in pool.inventory.hosts.items()}
+    ports = {host: services["trader"].ports["http"] for host, services in found.items() if "trader" in services}
+    pages = {host: shell(pool, host, f"curl -s http://127.0.0.1:{port}/health") for host, port in ports.items()}
+    (leader,) = (host for host, page in pages.items() if json.loads(page)["leader"]["is_leader"])
+    return leader
 
 
 def shell(pool: Pool, host: str, script: str) -> str:
@@ -92,6 +102,17 @@ def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callab
         assert found.meta.drain_s is not None
         assert found.meta.hold.ended - found.meta.hold.started < 20
         assert alarms(run_checks(pool.inventory, pool.run, ["steady"], tmp_path)) == {}
+
+
+def test_scenario_L_10_processor_and_memory_are_short_on_the_leaders_host(pool: Pool, tmp_path: Path) -> None:
+    """Two loops that never wait, and a process that takes memory until the host has none: it is killed, and the desk trades."""
+    before = _journal(pool, pool.inventory, "ACCEPTED")
+    busy = "timeout 8 sh -c 'while :; do :; done'"
+    script = f"{busy} & {busy} & tail /dev/zero; echo $?; wait %1; echo $?; wait %2; echo $?"
+    codes = shell(pool, _leader(pool), script).split()
+    assert codes == ["137", "124", "124"]  # for want of memory; at their time
+    assert _journal(pool, pool.inventory, "ACCEPTED") > before + 5
+    assert alarms(run_checks(pool.inventory, pool.run, WHAT, tmp_path)) == {}
 
 
 def test_plain_pytest_over_ssh(pool: Pool, lab_home: str) -> None:

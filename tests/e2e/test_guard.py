@@ -29,6 +29,15 @@ from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 RTO_S = resilience.load().rto_s
+# The clock of deadlines stays the real one, as in stack_harness.py.
+PRELOAD = """
+set -eu
+cp "$1" "$1.was"
+words='LD_PRELOAD="%s",FAKETIME="+0",FAKETIME_NO_CACHE="1",DONT_FAKE_MONOTONIC="1",FAKETIME_FORCE_MONOTONIC_FIX="0",'
+words=$(printf "$words" "$(ls /usr/lib/*-linux-gnu/faketime/libfaketimeMT.so.1)")
+sed -i "s|^environment=|&$words|" "$1"
+supervisorctl update
+"""
 
 
 @pytest.fixture(scope="module")
@@ -322,6 +331,28 @@ def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_pers
     assert report.exit_code is ExitCode.HELD, report.lines
     assert desk.resume(lab.pool, "alice").exit_code is ExitCode.HELD
     lab.sh("trader-b", "supervisorctl start trader")
+
+
+def test_with_libfaketime_at_offset_0_they_watch_and_restart_as_without(lab: Lab) -> None:
+    """Guards, orchestrator and prober. The other services, and clocks that step: test_stack_clock.py."""
+    services = [*((host, "guard") for host in GUARDED), ("ops", "orchestrator"), ("ops", "prober")]
+    try:
+        for host, service in services:
+            lab.sh(host, PRELOAD, f"/etc/supervisor/conf.d/{service}.conf")
+            maps = f"grep -c libfaketime /proc/$(cat /run/trading/{service}.pid)/maps 2>/dev/null || true"
+            eventually(lambda host=host, maps=maps: lab.sh(host, maps) not in ("", "0"), 20)
+        lab.settled()
+        test_scenario_H_01_H_02_what_is_killed_comes_back(lab, "H_01", "feed")
+        asked = "grep -c . /var/lib/trading/prober/*.jsonl"
+        before = lab.sh("ops", asked)
+        eventually(lambda: lab.sh("ops", asked) != before, 20)
+    finally:
+        for host, service in services:
+            lab.sh(
+                host,
+                '[ ! -f "$1.was" ] || mv "$1.was" "$1"; supervisorctl update',
+                f"/etc/supervisor/conf.d/{service}.conf",
+            )
 
 
 def test_after_all_of_it_no_order_is_lost(lab: Lab, tmp_path: Path) -> None:
