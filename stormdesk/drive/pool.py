@@ -71,8 +71,9 @@ class Pool:
         return asking.each(hosts, act)
 
     def close(self) -> None:
-        for name in list(self._links):
-            self.drop(name)
+        with whole():
+            for name in list(self._links):
+                self.drop(name)
 
     def __enter__(self) -> Self:
         return self
