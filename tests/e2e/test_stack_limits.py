@@ -275,10 +275,12 @@ def test_scenario_E_11_an_order_that_was_given_up_cannot_fill_later(setup: Setup
     since, lies_s = time.time(), stack.numbers.order.recv_window_ms / 1000 + 1.5
     late = iter([Late(lies_s)])
     setup.proxy.rule = lambda method, path: next(late, None) if (method, path) == ("POST", "order") else None
-    eventually("unknown", lambda: [u for u in stack.ledger("UNKNOWN") if u["t"] > since], 20)
-    cid = next(u["client_order_id"] for u in stack.ledger("UNKNOWN") if u["t"] > since)
-    within_s = stack.numbers.order.quiet_s + 30
-    eventually("given up", lambda: [r for r in stack.ledger("RESOLVED") if r["client_order_id"] == cid], within_s)
+    within_s = stack.numbers.order.quiet_s + 50
+
+    def given_up() -> list[str]:  # on a busy machine other orders may be unknown for a while
+        return [r["client_order_id"] for r in stack.ledger("RESOLVED") if r["t"] > since and r["order_id"] is None]
+
+    (cid, *_) = eventually("given up", given_up, within_s)
     assert stack.sql(f"select state from orders where client_order_id = '{cid}'") == [("REJECTED",)]  # noqa: S608
     arrived = [line for line in stack.journal() if line.get("client_order_id") == cid]
     assert {line["kind"] for line in arrived} <= {"REQUEST", "REJECTED"}
