@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -30,18 +32,19 @@ class _Sections:
     waiting: KeyboardInterrupt | None = None
 
 
-class whole:  # noqa: N801 -- read as a word: `with whole():`
+@contextmanager
+def whole() -> Iterator[None]:
     """A section that no signal cuts in two. Of the main thread: no other gets signals."""
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            _Sections.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            _Sections.depth -= 1
-            if not _Sections.depth:
-                safe_point()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Sections.depth += 1
+    try:
+        yield
+    finally:
+        _Sections.depth -= 1
+        if not _Sections.depth:
+            safe_point()
 
 
 def safe_point() -> None:
