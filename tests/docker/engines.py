@@ -25,6 +25,9 @@ NEEDED = ("docker", "dockerd", "containerd", "runc", "iptables", "debootstrap")
 PACKAGES = ("docker.io", "debootstrap", "iptables")
 START_S, DATA_SIZE = 60.0, "8g"
 
+# Not `dpkg -x`, which puts a directory in the place of a link such as lib -> usr/lib.
+UNPACK = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"'
+
 # Laid over /usr in the engine's own mount namespace, so that every program finds its files at their usual places.
 INSIDE = """
 set -eu
@@ -115,7 +118,9 @@ def _unpack(work: Path) -> None:
     get = [*apt, "--no-install-recommends", "--download-only", "install", *PACKAGES]
     subprocess.run(get, check=True, capture_output=True, timeout=300)
     for package in (work / "archives").glob("*.deb"):
-        subprocess.run(["dpkg", "-x", package, work / "root"], check=True, capture_output=True, timeout=60)
+        subprocess.run(
+            ["sh", "-euc", UNPACK, "sh", package, work / "root"], check=True, capture_output=True, timeout=60
+        )
 
 
 def dependencies(folder: Path) -> Path:

@@ -99,20 +99,6 @@ def home_for_nobody() -> Iterator[Path]:
         yield Path(home)
 
 
-@contextmanager
-def failing(pid: int, call: str, error: str) -> Iterator[None]:
-    """Each such system call of a running process fails, in all its threads: the kernel's answer, injected by strace."""
-    words = ["strace", "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:error={error}", "-p", str(pid)]
-    with tempfile.TemporaryFile() as out:
-        tracer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        try:
-            eventually("traced", lambda: _tracer(pid) == tracer.pid)
-            yield
-        finally:
-            tracer.send_signal(signal.SIGTERM)
-            tracer.wait(15)
-
-
 def _tracer(pid: int) -> int:
     return int(Path(f"/proc/{pid}/status").read_text().partition("TracerPid:")[2].split()[0])
 
@@ -225,6 +211,25 @@ class Stack:
                 os.kill(pid, number)
         process.wait(15)
         _sweep(process.pid)
+
+    def injecting(self, call: str, error: str) -> list[str]:
+        """The command line before a command (or `-p PID`) in which each such system call fails: strace."""
+        strace = program("/usr/bin/strace", self.home / "layer-strace")
+        return [*strace, "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:error={error}"]
+
+    @contextmanager
+    def failing(self, name: str, call: str, error: str) -> Iterator[None]:
+        """Each such system call of a running service fails, in all its threads."""
+        pid = self.processes[name].pid
+        words = [*self.injecting(call, error), "-p", str(pid)]
+        with tempfile.TemporaryFile() as out:
+            tracer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            try:
+                eventually("traced", lambda: _tracer(pid) == tracer.pid)
+                yield
+            finally:
+                tracer.send_signal(signal.SIGTERM)
+                tracer.wait(15)
 
     def pause(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGSTOP)

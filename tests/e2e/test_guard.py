@@ -342,7 +342,11 @@ def test_with_libfaketime_at_offset_0_they_watch_and_restart_as_without(lab: Lab
             maps = f"grep -c libfaketime /proc/$(cat /run/trading/{service}.pid)/maps 2>/dev/null || true"
             eventually(lambda host=host, maps=maps: lab.sh(host, maps) not in ("", "0"), 20)
         lab.settled()
-        test_scenario_H_01_H_02_what_is_killed_comes_back(lab, "H_01", "feed")
+        before, restarts = lab.pid("feed", "feeder"), lab.restarts("feed")
+        lab.sh("feed", f"kill -KILL {before}")
+        eventually(lambda: lab.pid("feed", "feeder") != before, RTO_S["H_01"])
+        lab.settled()
+        assert lab.restarts("feed") == restarts + 1
         asked = "grep -c . /var/lib/trading/prober/*.jsonl"
         before = lab.sh("ops", asked)
         eventually(lambda: lab.sh("ops", asked) != before, 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from stormdesk.infra.backends.lab import layer
 from tests.e2e.lab_traces import assert_gone
+from tests.e2e.stack_harness import home_for_nobody
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,19 +45,21 @@ environment.down(name, print)
 """
 
 
-def sh(script: str, *wrapper: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def sh(script: str, *wrapper: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script in the checkout as if it were script/demo."""
     command = [*wrapper, "sh", "-c", script, "script/demo"]
     return subprocess.run(
-        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
     )
 
 
-def test_without_root_one_line_says_what_to_type(tmp_path: Path) -> None:
+def test_without_root_one_line_says_what_to_type() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to give it up")
     user = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
-    done = sh(". script/lib.sh; set_up", *user)
+    with home_for_nobody() as checkout:  # ours may lie where only root can read
+        shutil.copytree(ROOT / "script", checkout / "script")
+        done = sh(SET_UP, *user, cwd=checkout)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == "script/demo: the lab needs root (namespaces, mounts). Type: sudo script/demo\n"
 

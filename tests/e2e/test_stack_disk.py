@@ -23,7 +23,7 @@ from stormdesk.testnet.ledger import chain
 from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_disk import Disk
-from tests.e2e.stack_harness import ROOT, Stack, eventually, failing, shortened
+from tests.e2e.stack_harness import ROOT, Stack, eventually, shortened
 from tests.e2e.test_stack_trades import assert_exact, read_cut
 
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")
@@ -128,7 +128,7 @@ def test_scenario_S1_04_the_snapshot_is_written_and_its_fsync_fails(stack: Stack
     eventually("a snapshot", path.exists)
     flushes = stack.metric("trader_snapshot_flushes")
     eventually("another one", lambda: stack.metric("trader_snapshot_flushes") > flushes)
-    with failing(stack.processes[TRADER].pid, "fsync", "EIO"):
+    with stack.failing(TRADER, "fsync", "EIO"):
         before = path.read_bytes()
         flushes = stack.metric("trader_snapshot_flushes")
         failures = stack.metric("trader_snapshot_failures")
@@ -141,7 +141,7 @@ def test_scenario_S1_04_the_snapshot_is_written_and_its_fsync_fails(stack: Stack
 
 def test_scenario_S1_05_the_ledger_is_written_and_its_fsync_fails(stack: Stack) -> None:
     """What is not synced is not acknowledged: the order is not sent, and its line is cut off again."""
-    with failing(stack.processes[TRADER].pid, "fdatasync", "EIO"):
+    with stack.failing(TRADER, "fdatasync", "EIO"):
         before = stack.count("refused")
         eventually("refused orders", lambda: stack.count("refused") >= before + 4)
         assert any("[Errno 5] Input/output error" in reason for reason in stack.trader("ready")["reasons"])
@@ -169,10 +169,8 @@ def test_scenario_S1_06_the_fsync_of_a_configuration_fails(stack: Stack, call: s
     """Whoever writes it hears of it, and a service that starts then loads the old one."""
     path = stack.home / f"{TRADER}.json"
     before = path.read_bytes()
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=ENOSPC"]
-    done = subprocess.run(
-        [*words, sys.executable, "-c", REWRITE, str(path)], capture_output=True, timeout=60, check=False
-    )
+    words = [*stack.injecting(call, "ENOSPC"), "-o", "/dev/null", sys.executable, "-c", REWRITE, str(path)]
+    done = subprocess.run(words, capture_output=True, timeout=60, check=False)
     assert done.returncode != 0
     assert path.read_bytes() == before
     assert not list(stack.home.glob(".*.new"))
