@@ -21,7 +21,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.geteuid() != 0:
         pytest.skip("an engine of one's own needs root")
     layer.cache().mkdir(parents=True, exist_ok=True)
-    with open(layer.cache() / "lock", "a") as lock:  # one worker builds
+    with open(layer.cache() / "image.lock", "a") as lock:  # one worker builds
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             return engines.dependencies(tmp_path_factory.mktemp("build"))
