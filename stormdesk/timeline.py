@@ -51,7 +51,7 @@ class Chart:
 def chart(story: Story) -> Chart:
     """Everything the picture needs, as numbers."""
     t0 = story.t0
-    first = -BEFORE_S if story.lifted_t else story.started_t - t0
+    first = _first(story)
     held = story.cut.meta.hold.started if story.cut and story.cut.meta else story.ended_t
     last = max(min(held, story.ended_t) - t0, first + 1.0)
     bin_s = float(max(1, math.ceil((last - first) / MAX_BINS)))
@@ -116,12 +116,17 @@ def _sampled(story: Story, name: str, first: float, bins: int, bin_s: float) -> 
     return rates
 
 
+def _first(story: Story) -> float:
+    """Where the picture begins, in seconds: before the run where the venue's journal tells of it, else with the run."""
+    return -BEFORE_S if story.lifted_t and story.cut else story.started_t - story.t0
+
+
 def _phases(story: Story) -> Iterable[tuple[str, float, float]]:
     t0 = story.t0
     lifted = story.lifted_t
     if lifted is None:
         return
-    yield "steady", -BEFORE_S, 0.0
+    yield "steady", _first(story), 0.0
     yield "hold", 0.0, lifted - t0
     if story.recovered and story.recovered.get("took_s") is not None:
         end = float(story.recovered["from"]) + float(story.recovered["took_s"])

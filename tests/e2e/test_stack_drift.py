@@ -272,6 +272,7 @@ def test_scenario_SN_01_connections_are_refused(stack: Stack) -> None:
     stack.trading(deadline_s=40)
     stack.quiet(deadline_s=stack.numbers.order.quiet_s + 40)
     stack.assert_all_ended(since)
+    stack.trader("resume", "POST")
 
 
 @pytest.mark.parametrize("rest", ["silent", "500"])

@@ -17,7 +17,7 @@ from stormdesk import cut as cuts
 from stormdesk import journal, report, timeline
 from stormdesk.cut import Cut
 from stormdesk.invariants import JUDGES
-from stormdesk.story import tell
+from stormdesk.story import BEFORE_S, tell
 
 RUN = Path(__file__).parents[1] / "cases" / "histories" / "disk-full"
 Events = list[dict[str, Any]]
@@ -209,6 +209,13 @@ def test_rates_come_from_the_journal_and_show_the_fault(events: Events, cut: Cut
     assert host == "trader-a"
     assert start == 0
     assert 20 <= end <= 25
+
+
+def test_the_picture_begins_before_the_run_only_where_the_journal_tells_of_it(events: Events, cut: Cut) -> None:
+    for known, begins in ((cut, -BEFORE_S), (None, tell(events, None).started_t - tell(events, None).t0)):
+        picture = timeline.chart(tell(events, known))
+        assert picture.first == begins
+        assert picture.phases[0] == ("steady", begins, 0.0)
 
 
 def test_what_nobody_observed_is_a_gap_and_not_zero(events: Events) -> None:
