@@ -81,6 +81,8 @@ def game_day(
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
     """
     from stormdesk.drive import gameday
+    from stormdesk.drive.asked import Services
+    from stormdesk.drive.pool import Pool
 
     known = {path.stem: str(path) for path in gameday.runbooks()}
     if not runbook:
@@ -93,33 +95,28 @@ def game_day(
     steps = presenter.gathering()
     seed = secrets.randbelow(2**32) if seed is None else seed
     hosts, dialer = reach(env, inventory)
-    if abort_on_fail and not hosts.trading:
-        raise UsageError("--abort-on-fail: this inventory has no traders that could be told to stop")
+    if abort_on_fail:
+        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now where nobody could be told to stop
     outcomes = gameday.run(path, hosts, dialer, steps, seed)
     code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
-    aborted = _aborted(hosts, dialer, path, outcomes[-1].why) if abort_on_fail and code not in PASSED else None
-    for line in aborted.lines if aborted else ():
-        presenter.say(line)
-    presenter.result(
-        {
-            "runbook": path,
-            "seed": seed,
-            "exit_code": int(code),
-            "steps": steps.gathered,
-            **({} if aborted is None else {"aborted": aborted.exit_code is ExitCode.HELD}),
-        }
-    )
+    document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
+    if abort_on_fail and code not in PASSED:
+        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcomes[-1].why}")
+        for line in report.lines:
+            presenter.say(line)
+        document["aborted"] = report.exit_code is ExitCode.HELD
+    presenter.result(document)
     return int(code)
 
 
-def _aborted(inventory: Inventory, dialer: Dialer, path: str, why: str) -> Report:
+def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
     """Pause the desk and pull every kill switch, in the name of whoever runs the game day."""
     from stormdesk.drive import desk
     from stormdesk.drive.pool import Pool
     from stormdesk.infra import home
 
     with Pool(inventory, dialer) as pool:
-        return desk.abort(pool, home.owner(), f"game day {Path(path).stem}: {why}")
+        return desk.abort(pool, home.owner(), reason)
 
 
 def report_again(run: str) -> str:

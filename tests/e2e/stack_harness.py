@@ -36,6 +36,12 @@ ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 START_S = 60.0  # of a server on a busy machine
+# libfaketime's settings: the monotonic clock stays the real one, it is what deadlines are measured by.
+FAKETIME = {
+    "FAKETIME_NO_CACHE": "1",
+    "DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else each wait of Python's interpreter lock is over at once
+}
 FROM_LAYER = """
 mount -n -t ext4 -o loop,ro,nodev "$1" "$2" || exit 1
 for libs in "$2"/upper/usr/lib/*-linux-gnu; do export LD_LIBRARY_PATH="$libs"; done
@@ -179,15 +185,12 @@ class Stack:
         return disk
 
     def fake_clock(self, name: str) -> None:
-        """Start a service, from now on, with libfaketime preloaded at offset 0; `set_clock` steps its clock. The
-        monotonic clock stays the real one: it is what deadlines are measured by."""
+        """Start a service, from now on, with libfaketime preloaded at offset 0; `set_clock` steps its clock."""
         self.set_clock(name, 0)
         words = {
             "LD_PRELOAD": str(_library("faketime/libfaketimeMT.so.1", self.home)),
             "FAKETIME_TIMESTAMP_FILE": str(self.home / f"{name}.clock"),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else each wait of Python's interpreter lock is over at once
+            **FAKETIME,
         }
         self._wraps[name] = ["env", *(f"{key}={value}" for key, value in words.items())]
 

@@ -5,7 +5,6 @@ Every plant is taken away again; what a test changes on a host it changes back.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from stormdesk.checks.run import run_checks
 from stormdesk.drive import cut, residue
+from stormdesk.drive.asked import Services
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.testinfra_backend import pooled
 from stormdesk.errors import ConnectionLost, DeadlineExceeded
@@ -54,10 +54,9 @@ def _journal(pool: Pool, inventory: Inventory, kind: str) -> int:
 
 def _leader(pool: Pool) -> str:
     """The host whose trader leads, by its own word."""
-    found = {name: host.services for name, host in pool.inventory.hosts.items()}
-    ports = {host: services["trader"].ports["http"] for host, services in found.items() if "trader" in services}
-    pages = {host: shell(pool, host, f"curl -s http://127.0.0.1:{port}/health") for host, port in ports.items()}
-    (leader,) = (host for host, page in pages.items() if json.loads(page)["leader"]["is_leader"])
+    services = Services(pool)
+    pages = services.get("trader", "/health", services.hosts("trader"))
+    (leader,) = (host for host, page in pages.items() if page.document["leader"]["is_leader"])
     return leader
 
 

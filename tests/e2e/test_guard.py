@@ -26,16 +26,16 @@ from stormdesk.testnet import resilience
 from stormdesk.testnet.resilience import Overrides
 from tests.e2e.guard_lab import GUARDED, NUMBERS, Lab, eventually
 from tests.e2e.invoking import ROOT
+from tests.e2e.stack_harness import FAKETIME
 
 pytestmark = pytest.mark.lab
 RTO_S = resilience.load().rto_s
-# The clock of deadlines stays the real one, as in stack_harness.py.
-PRELOAD = """
+FAKED = "".join(f'{key}="{value}",' for key, value in {"FAKETIME": "+0", **FAKETIME}.items())
+PRELOAD = f"""
 set -eu
 cp "$1" "$1.was"
-words='LD_PRELOAD="%s",FAKETIME="+0",FAKETIME_NO_CACHE="1",DONT_FAKE_MONOTONIC="1",FAKETIME_FORCE_MONOTONIC_FIX="0",'
-words=$(printf "$words" "$(ls /usr/lib/*-linux-gnu/faketime/libfaketimeMT.so.1)")
-sed -i "s|^environment=|&$words|" "$1"
+library=$(ls /usr/lib/*-linux-gnu/faketime/libfaketimeMT.so.1)
+sed -i 's|^environment=|&LD_PRELOAD="'"$library"'",{FAKED}|' "$1"
 supervisorctl update
 """
 

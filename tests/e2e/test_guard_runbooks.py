@@ -4,13 +4,13 @@ and what they do when they fail (L-06)."""
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stormdesk.drive.asked import Services
 from stormdesk.drive.record import load
 from tests.e2e.test_runs import Desk, eventually
 
@@ -51,9 +51,9 @@ def played(desk: Desk, runbook: str) -> dict[str, Any]:
 def closed(desk: Desk) -> set[tuple[str, str]]:
     """What people have closed at each trader, asked of the trader itself."""
     found = set()
-    for host in ("trader-a", "trader-b"):
-        port = desk.pool.inventory.hosts[host].services["trader"].ports["http"]
-        page = json.loads(desk.sh(host, f"curl -s http://127.0.0.1:{port}/health"))
+    services = Services(desk.pool)
+    for host, answer in services.get("trader", "/health", services.hosts("trader")).items():
+        page = answer.document
         if page["kill_switch"]["active"]:
             found.add((host, "kill switch"))
         if any(reason.startswith("pause:") for reason in page["paused"]["reasons"]):

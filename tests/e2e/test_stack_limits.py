@@ -281,6 +281,7 @@ def test_scenario_E_11_an_order_that_was_given_up_cannot_fill_later(setup: Setup
         return [r["client_order_id"] for r in stack.ledger("RESOLVED") if r["t"] > since and r["order_id"] is None]
 
     (cid, *_) = eventually("given up", given_up, within_s)
+    assert cid in {line["client_order_id"] for line in stack.ledger("UNKNOWN") if line["t"] > since}
     assert stack.sql(f"select state from orders where client_order_id = '{cid}'") == [("REJECTED",)]  # noqa: S608
     arrived = [line for line in stack.journal() if line.get("client_order_id") == cid]
     assert {line["kind"] for line in arrived} <= {"REQUEST", "REJECTED"}
