@@ -6,6 +6,7 @@ or 8 MB of errors stops it for good; its ssh backend waits for ever as well. Her
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,8 +49,9 @@ class StormdeskBackend(BaseBackend):
 
 
 class BoundedSshBackend(SshBackend):
-    """testinfra's ssh backend with a deadline on each command. It is what `ssh://` means once this module is imported."""
+    """testinfra's ssh backend with a deadline on each command: what `ssh://` means in our checks, and nowhere else."""
 
+    NAME = "stormdesk-ssh"
     deadline_s = READ_S
 
     def run_local(self, command: str, *args: str) -> CommandResult:  # type: ignore[explicit-override]  # from 3.12
@@ -75,8 +77,9 @@ class BoundedSshBackend(SshBackend):
         self.run_local(" ".join([command[0], "-O exit", *command[1:]]), *args)
 
 
-testinfra.backend.BACKENDS["stormdesk"] = f"{__name__}.StormdeskBackend"
-testinfra.backend.BACKENDS["ssh"] = f"{__name__}.BoundedSshBackend"
+# Under names of ours alone: in a project's own pytest, `ssh://` stays testinfra's.
+for _backend in (StormdeskBackend, BoundedSshBackend):
+    testinfra.backend.BACKENDS[_backend.NAME] = f"{__name__}.{_backend.__name__}"
 
 
 def pooled(names: Iterable[str], run: Run) -> Mapping[str, Host]:
@@ -86,10 +89,12 @@ def pooled(names: Iterable[str], run: Run) -> Mapping[str, Host]:
 
 def by_hostspec(specs: Iterable[str], ssh_config: Path | None, sockets: Path) -> Mapping[str, Host]:
     """testinfra hosts from `ssh://name`, `docker://name`, …; `sockets` is a short path for ssh's shared connections."""
-    options: dict[str, Any] = {"connection": "ssh", "controlpath": f"{sockets}/%%C", "controlpersist": int(READ_S)}
+    bounded = BoundedSshBackend.NAME
+    options: dict[str, Any] = {"connection": bounded, "controlpath": f"{sockets}/%%C", "controlpersist": int(READ_S)}
     if ssh_config is not None:
         options["ssh_config"] = str(ssh_config)
-    return {backend.get_hostname(): _host(backend) for backend in testinfra.backend.get_backends(specs, **options)}
+    ours = [re.sub("^ssh://", f"{bounded}://", spec) for spec in specs]
+    return {backend.get_hostname(): _host(backend) for backend in testinfra.backend.get_backends(ours, **options)}
 
 
 def run_on(hosts: Mapping[str, Host]) -> Run:

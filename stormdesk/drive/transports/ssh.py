@@ -44,7 +44,9 @@ _CIPHERS = ("aes128-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@op
 _MACS = ("hmac-sha2-256", "hmac-sha2-512")
 _SIGNED_BY = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a host key's type -> algorithms, where the names differ
 
-logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its threads log tracebacks; our errors say it in one line
+# paramiko's threads log tracebacks, and our errors say it in one line. Ours alone: a project may log its own connections.
+LOG = "stormdesk.paramiko"
+logging.getLogger(LOG).setLevel(logging.CRITICAL)
 
 
 class QuickSocket:
@@ -97,6 +99,7 @@ def _transport(host: InventoryHost, sock: socket.socket) -> paramiko.Transport:
         raise HostKeyMismatch(
             f"{host.name} at {host.target}: its host key is of type {kind}, which is not supported; ssh-ed25519, ecdsa-… and ssh-rsa are"
         ) from error
+    transport.set_log_channel(LOG)
     transport.set_keepalive(KEEPALIVE_S)
     transport.daemon = True
     return transport
