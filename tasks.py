@@ -70,6 +70,7 @@ def doctor(
     effect="create environment {name}, fill the disk of trader-a for 20s, check, and take it down",
     hint="[--name N]",
     help={**JSON, "name": "of the environment; it is taken down again"},
+    waits=True,
 )
 def demo(_: Context, name: str = "demo", json: bool = False) -> int:
     """See it once: lab, full disk, proof, report."""
@@ -92,6 +93,7 @@ def demo(_: Context, name: str = "demo", json: bool = False) -> int:
         "ttl": "it goes away by itself after this",
         "resilience": "a file in YAML: numbers of testnet/resilience.yaml to be others here",
     },
+    waits=True,
 )
 def up(
     _: Context,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from stormdesk.drive import patience
 from stormdesk.errors import HostError, RefusedError
 from stormdesk.infra import home
 from stormdesk.infra.backends.lab import processes
@@ -31,7 +32,7 @@ def run(verb: str, name: str, seconds: float, say: Say) -> Any:
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True, cwd="/", env=environ
     )
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience.scaled(seconds)
     try:
         while (line := _line(child, deadline)) is not None:
             document = json.loads(line)
@@ -91,7 +92,9 @@ def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
     assert child.stdout is not None
     while not select.select([child.stdout], [], [], 0.5)[0]:
         if time.monotonic() > deadline:
-            raise HostError("pulumi: not done in time, and stopped. Type the command again, or: invoke env.down")
+            raise HostError(
+                f"pulumi: not done in time, and stopped. Type the command again, or: invoke env.down. {patience.hint()}"
+            )
     return child.stdout.readline() or None
 
 

@@ -19,7 +19,7 @@ def questions(pool: Pool, topology: Topology) -> Questions:
     """The questions of the wait until an environment is up."""
 
     def deaf() -> Sequence[str]:
-        answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, 0.0))
+        answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, ASK_S))
         return [name for name, error in answers.items() if error is not None]
 
     def ports() -> Mapping[str, set[int]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from stormdesk.drive import patience
 from stormdesk.infra.topology import Service, Topology
 
 PAUSE_S = 0.05
@@ -28,7 +29,8 @@ class Questions:
 def wait(topology: Topology, questions: Questions, seconds: float, say: Callable[[str], None]) -> None:
     """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
 
-    Services are not asked before they listen, and are given up (not the environment) after `seconds`.
+    Services are not asked before they listen, and are given up (not the environment) after `seconds` times the
+    command's patience.
     """
     stages: list[tuple[str, Callable[[], Sequence[str]]]] = [(f"SSH on {len(topology.hosts)} hosts", questions.deaf)]
     if topology.services:
@@ -36,7 +38,7 @@ def wait(topology: Topology, questions: Questions, seconds: float, say: Callable
             (f"{len(topology.services)} services listening", lambda: _silent(topology, questions.ports())),
             ("ready", lambda: _idle(topology, questions.answer)),
         ]
-    started = time.monotonic()
+    started, seconds = time.monotonic(), patience.scaled(seconds)
     for what, missing in stages:
         while left := missing():
             if time.monotonic() > started + seconds:

@@ -30,8 +30,9 @@ from invoke.parser.parser import Parser
 from invoke.tasks import Task
 
 from stormdesk import __version__, front_chaos, front_menu
+from stormdesk.drive import patience
 from stormdesk.errors import ExitCode, StormdeskError, UsageError
-from stormdesk.values import Value, printable
+from stormdesk.values import Patience, Value, printable
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # invoke's own flags that mean something after a task's name; the others would be swallowed there.
 AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
 DEBUG_HELP = "on an error, show the traceback too"
+PATIENCE_HELP = "wait this many times as long for slow hosts; never changes when a host heals by itself"
 PLAN_HELP = "say what would be done; change nothing"
 Act = Callable[[str, Mapping[str, Any]], Any]
 _GUARDED: list[Collection] = []  # the one that this process's command line was looked at with
@@ -52,8 +54,8 @@ _GUARDED: list[Collection] = []  # the one that this process's command line was 
 class Command(Task[Any]):
     """A task of ours. `effect` says what it changes, with its parameters in braces; "" when it changes nothing.
 
-    Every command has --debug; one with an effect has --plan too, unless it plans by itself. Its body returns an exit
-    code or None.
+    Every command has --debug; one with an effect has --plan too, unless it plans by itself; one that waits for hosts has
+    --patience (`waits`; by default those that say which hosts). Its body returns an exit code or None.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Command(Task[Any]):
         effect: str = "",
         hint: str = "",
         kinds: Mapping[str, type[Value]],
+        waits: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(body, positional=[], auto_shortflags=False, **rest)
@@ -70,6 +73,7 @@ class Command(Task[Any]):
         self.hint = hint
         self.kinds = kinds
         self.plans = "plan" in self.argspec(body).parameters
+        self.waits = waits or bool({*front_chaos.TARGETS} & {*self.argspec(body).parameters})
 
     @override
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
@@ -81,12 +85,17 @@ class Command(Task[Any]):
             self._type(argument)
         if self.effect and not self.plans:
             arguments.append(Argument(name="plan", kind=bool, default=False, help=PLAN_HELP))
+        if self.waits:
+            argument = Argument(name="patience", kind=Patience, default=Patience(1), help=PATIENCE_HELP)
+            self._type(argument)
+            arguments.append(argument)
         arguments.append(Argument(name="debug", kind=bool, default=False, help=DEBUG_HELP))
         return arguments
 
     @override
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         debug = kwargs.pop("debug", False)
+        patience.use(float(kwargs.pop("patience", 1)))
         plan = kwargs.get("plan", False) if self.plans else kwargs.pop("plan", False)
         plan = plan or bool(args[0].config.run.dry)
         if self.plans:
@@ -127,10 +136,15 @@ class FlagReader:
 
 
 def command(
-    *, effect: str = "", hint: str = "", kinds: Mapping[str, type[Value]] | None = None, **rest: Any
+    *,
+    effect: str = "",
+    hint: str = "",
+    kinds: Mapping[str, type[Value]] | None = None,
+    waits: bool = False,
+    **rest: Any,
 ) -> Callable[[Callable[..., Any]], Command]:
     """Make a function a task; see Command. `kinds` types the flags whose default is None."""
-    return lambda body: Command(body, effect=effect, hint=hint, kinds=kinds or {}, **rest)
+    return lambda body: Command(body, effect=effect, hint=hint, kinds=kinds or {}, waits=waits, **rest)
 
 
 def fault_commands(act: Act) -> list[Command]:

@@ -61,6 +61,27 @@ class Percent(Value, float):
         return f"{float(self):g}"
 
 
+class Patience(Value, float):
+    """How many times as long to wait, 1..100."""
+
+    WORD = "N"
+    EXAMPLE = "2"
+    LOW: ClassVar[float] = 1
+    HIGH: ClassVar[float] = 100
+
+    def __new__(cls, value: str | float) -> Self:
+        text = str(value)
+        if not re.fullmatch(NUMBER, text) or not cls.LOW <= float(text) <= cls.HIGH:
+            raise UsageError(
+                f"{shown(text)}: must be a number, {cls.LOW:g}..{cls.HIGH:g}, e.g. {cls.EXAMPLE} for twice as long"
+            )
+        return super().__new__(cls, text)
+
+    @override
+    def __str__(self) -> str:
+        return f"{float(self):g}"
+
+
 class Duration(Value, float):
     """Seconds, as `500ms`, `30s`, `5m`, `2h`; the unit is never optional. A plain number means seconds."""
 

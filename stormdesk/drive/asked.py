@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stormdesk.drive import patience
 from stormdesk.drive.pool import Pool
 from stormdesk.errors import StormdeskError, UsageError
 
@@ -81,7 +82,7 @@ class Services:
         if "control" in ports:  # the venue's is on the management network alone
             address = self._hosts[host].networks["mgmt"].address.partition("/")[0]
         url = f"http://{address}:{ports.get('control', ports.get('http', 0))}{path}"
-        argv = ("curl", "-sS", "-m", f"{within_s:g}", "-w", "\n%{http_code}", *more, url)
+        argv = ("curl", "-sS", "-m", f"{patience.scaled(within_s):g}", "-w", "\n%{http_code}", *more, url)
         done = self._pool.run(host, argv, within_s + LINK_S)
         text, _, status = done.stdout.rpartition("\n")
         code = int(status) if status.isdigit() else 0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from stormdesk.drive import patience
 from stormdesk.drive.asked import Answer, Services
 from stormdesk.drive.operate import Report
 from stormdesk.drive.pool import Pool
@@ -302,7 +303,7 @@ def _restart(pool: Pool, host: str, service: str) -> str:
 
 def _settled(look: Callable[[], Seen], good: Callable[[Seen], bool], within_s: float) -> Seen:
     """What was seen when it was good, or last before the time was over."""
-    until = time.monotonic() + within_s
+    until = time.monotonic() + patience.scaled(within_s)
     while True:
         seen = look()
         if good(seen) or time.monotonic() > until:

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 
 from stormdesk import probe, render
+from stormdesk.drive import patience
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record
 from stormdesk.drive.scripts import host_scripts
@@ -83,7 +84,7 @@ class HostRun:
         """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done."""
         script = render.arm(
             host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.no_boot_hook,
-            not_after_s=time.monotonic() + self.facts.uptime_ahead_s + ARM_DEADLINE_S,
+            not_after_s=time.monotonic() + self.facts.uptime_ahead_s + patience.scaled(ARM_DEADLINE_S),
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
         self.record.event("S1.intent", host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
@@ -171,7 +172,7 @@ class HostRun:
         script = render.revert(host_scripts(), self.plan.run_id, who, patience_s)
         if self.plan.cuts_control:
             self.pool.drop(self.host)
-            self.pool.reconnect(self.host, self.left_s() + RECONNECT_S)
+            self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
         done = self._twice(script, patience_s + SCRIPT_MARGIN_S)
         if done.stdout.strip() == "gone":
             self._gone()
@@ -204,7 +205,7 @@ class HostRun:
         except TransportError:
             # The host may be out of reach until its watchdog has reverted.
             self.pool.drop(self.host)
-            self.pool.reconnect(self.host, self.left_s() + RECONNECT_S)
+            self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
             return self.pool.script(self.host, script, deadline_s)
 
     def _gone(self) -> None:

@@ -11,15 +11,18 @@ from typing import Self, TypeVar
 
 import paramiko
 
-from stormdesk.drive import asking
+from stormdesk.drive import asking, patience
 from stormdesk.drive.signals import whole
-from stormdesk.drive.transports.ssh import CONNECT_TIMEOUT_S, TRIES, Dialer, Shell, connect
+from stormdesk.drive.transports.ssh import CONNECT_TIMEOUT_S, DIAL_S, TRIES, Dialer, Shell, connect
 from stormdesk.errors import HostKeyMismatch, StormdeskError, TransportError
 from stormdesk.inventory import Inventory, InventoryHost
 from stormdesk.model import Argv, Completed
 from stormdesk.shell import words
 
 T = TypeVar("T")
+
+AGAIN_DIAL_S = 2.0  # one try of TCP to a host that was cut off: it sends twice, and a host that is back is seen soon
+MIN_TRY_S = 1.0  # for a try that begins just before its time is over
 
 
 @dataclass
@@ -38,8 +41,12 @@ class Pool:
         self._locks = {name: threading.Lock() for name in inventory.hosts}
 
     def script(self, host: str, text: str, deadline_s: float) -> Completed:
-        """Run a script on a host. Raises TransportError; nothing is retried, since a lost answer says nothing about the act."""
-        return self._shell(self.inventory.host(host)).run(text, deadline_s)
+        """Run a script on a host, in `deadline_s` times the command's patience, once there is a connection.
+
+        Raises TransportError; nothing is retried, since a lost answer says nothing about the act.
+        """
+        shell = self._shell(self.inventory.host(host), TRIES, patience.scaled(CONNECT_TIMEOUT_S), DIAL_S)
+        return shell.run(text, patience.scaled(deadline_s))
 
     def run(self, host: str, argv: Argv, deadline_s: float) -> Completed:
         """Run a command on a host; its stdin is empty."""
@@ -52,11 +59,16 @@ class Pool:
             self._forget(host)
 
     def reconnect(self, host: str, within_s: float) -> None:
-        """Keep trying for a new connection; for a host whose fault cut the old one. Raises ConnectFailed after `within_s`."""
+        """Keep trying for a new connection; for a host whose fault cut the old one. Raises TransportError after `within_s`.
+
+        A try gives up on TCP soon and begins anew; once the host has answered, its log-in may take as long as any other.
+        """
         until = time.monotonic() + within_s
         while True:
+            left_s = max(until - time.monotonic(), MIN_TRY_S)
             try:
-                self._shell(self.inventory.host(host), tries=1, timeout_s=1.0)
+                most_s = min(left_s, patience.scaled(CONNECT_TIMEOUT_S))
+                self._shell(self.inventory.host(host), 1, most_s, AGAIN_DIAL_S)
             except HostKeyMismatch:
                 raise
             except TransportError:
@@ -81,15 +93,16 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _shell(self, host: InventoryHost, tries: int = TRIES, timeout_s: float = CONNECT_TIMEOUT_S) -> Shell:
+    def _shell(self, host: InventoryHost, tries: int, timeout_s: float, dial_s: float) -> Shell:
+        """The open shell of a host, or a new one: `timeout_s` for a connection with all its tries, and again for its shell."""
         with whole(), self._locks[host.name]:
             link = self._links.get(host.name)
             if link is not None and not link.shell.broken and link.transport.is_active():
                 return link.shell
             self._forget(host.name)
-            transport = connect(host, self._dialer, tries, timeout_s)
+            transport = connect(host, self._dialer, tries, timeout_s, patience.scaled(dial_s))
             try:
-                link = _Link(transport, Shell(host, transport))
+                link = _Link(transport, Shell(host, transport, timeout_s))
             except BaseException:
                 transport.close()
                 raise

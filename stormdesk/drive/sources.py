@@ -20,6 +20,7 @@ import msgspec
 
 from stormdesk import ansible, inventories, own
 from stormdesk import inventory as documents
+from stormdesk.drive import patience
 from stormdesk.drive.asking import each
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra import fdpass
@@ -67,10 +68,11 @@ def _of_stack(folder: str, stack: str) -> Inventory:
     try:
         done = subprocess.run(
             argv, env={**os.environ, **engine.environ()}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=STACK_S, check=False,
+            timeout=patience.scaled(STACK_S), check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"{origin}: no answer from the Pulumi engine within {STACK_S:g} s") from error
+        waited = f"{patience.scaled(STACK_S):g} s. {patience.hint()}"
+        raise RefusedError(f"{origin}: no answer from the Pulumi engine within {waited}") from error
     if done.returncode != 0:
         raise UsageError(f"{origin}: the Pulumi engine says: {printable(' '.join(done.stderr.split())[:300])}")
     outputs = json.loads(done.stdout)
@@ -147,14 +149,16 @@ def _ssh(named: Named, origin: str) -> str:
     argv = ("ssh", "-G", *named.words, "--", named.target)
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SSH_S, check=False
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience.scaled(SSH_S), check=False
         )
     except OSError as error:
         raise RefusedError(
             f"{origin}: only ssh itself can read this, and it is not here. Type: apt-get install openssh-client"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(f"{origin}: {words(argv)}: no answer within {SSH_S:g} s") from error
+        raise RefusedError(
+            f"{origin}: {words(argv)}: no answer within {patience.scaled(SSH_S):g} s. {patience.hint()}"
+        ) from error
     if done.returncode != 0:
         said = printable(" ".join(done.stderr.split())[:200])
         raise UsageError(f"{origin}: host {printable(named.name[:60])}: ssh says: {said}")

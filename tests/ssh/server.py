@@ -95,6 +95,16 @@ class Server:
     def __exit__(self, *args: object) -> None:
         self.box.__exit__(*args)
 
+    def restart(self, *lines: str) -> None:
+        """sshd anew, with these lines of sshd_config in front of the usual ones."""
+        extra = "\n".join(lines)
+        self.box.sh(
+            "cp -n /etc/ssh/sshd_config /etc/ssh/usual; kill $(cat /run/sshd.pid); rm /run/sshd.pid\n"
+            f"(cat <<'END'\n{extra}\nEND\ncat /etc/ssh/usual) >/etc/ssh/sshd_config\n: >/tmp/sshd.log"
+        )
+        self.box.sh("until /usr/sbin/sshd -E /tmp/sshd.log; do sleep 0.1; done")
+        eventually("test -s /run/sshd.pid", self.box, 5)
+
     def host(self, **changes: Any) -> InventoryHost:
         kind = changes.pop("kind", "ed25519")
         public = self.box.sh(f"cut -d' ' -f1,2 /etc/ssh/ssh_host_{kind}_key.pub").strip()

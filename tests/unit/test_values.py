@@ -13,6 +13,7 @@ from stormdesk.values import (
     Duration,
     Hold,
     Lifetime,
+    Patience,
     Percent,
     Seed,
     Share,
@@ -28,6 +29,9 @@ TAKEN = [
     (Percent, "95%", 95.0, "95"),
     (Percent, "95.5", 95.5, "95.5"),
     (Percent, 100, 100.0, "100"),
+    (Patience, "2", 2.0, "2"),
+    (Patience, "3.5", 3.5, "3.5"),
+    (Patience, 1, 1.0, "1"),
     (Duration, "500ms", 0.5, "500ms"),
     (Duration, "30s", 30.0, "30s"),
     (Duration, "1.5m", 90.0, "90s"),
@@ -44,6 +48,7 @@ TAKEN = [
 ]
 
 REFUSED = [
+    *((Patience, text) for text in ("0", "0.99", "-2", "101", "2x", "2s", "", "nan", "inf", "1e1", "٣", "9" * 5000)),
     *((Percent, text) for text in ("0", "-1", "101", "195", "ten", "", "NaN", "1e2", "95%%", "٣", "9" * 5000)),
     *(
         (Duration, text)

@@ -24,14 +24,17 @@ from typing import Any
 
 import paramiko
 
+from stormdesk.drive import patience
 from stormdesk.drive.signals import safe_point, whole
+from stormdesk.drive.transports import noshell
 from stormdesk.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, HostKeyMismatch, UsageError
 from stormdesk.inventory import InventoryHost
 from stormdesk.model import Completed
 
 Dialer = Callable[[InventoryHost, float], socket.socket]
 
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 30.0  # for a connection, from TCP to log-in and with all its tries; and again for its shell
+DIAL_S = 5.0  # of which for one try of TCP, or of the ProxyCommand
 TRIES = 3
 KEEPALIVE_S = 5
 # One pipe tells of both streams, and paramiko changes it under a lock for each: when both move at once, it may miss one.
@@ -47,6 +50,12 @@ _SIGNED_BY = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a host key's type 
 # paramiko's threads log tracebacks, and our errors say it in one line. Ours alone: a project may log its own connections.
 LOG = "stormdesk.paramiko"
 logging.getLogger(LOG).setLevel(logging.CRITICAL)
+
+
+# For the login shell, whichever it is: rbash knows no exec, csh and fish no sh syntax; bash and dash exec it by themselves.
+_LOG_IN = "sh -s"
+# What an environment may bring along for sh. The mark is in two words, so that an echo of this line is not taken for it.
+_HELLO = "set +Cefuvx; unset CDPATH ENV BASH_ENV TMOUT; printf '%s%s\\n' {mark}; printf '%s%s\\n' {mark} >&2\n"
 
 
 class QuickSocket:
@@ -116,42 +125,77 @@ def _host_key(host: InventoryHost) -> tuple[str, bytes]:
         ) from error
 
 
-def _connect_once(host: InventoryHost, dialer: Dialer, timeout_s: float) -> paramiko.Transport:
+def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: float) -> paramiko.Transport:
     expected = _host_key(host)
-    sock = dialer(host, timeout_s)
+    sock = dialer(host, min(dial_s, _left(until)))
     try:
         transport = _transport(host, sock)
     except BaseException:
         sock.close()
         raise
     # Every wait of the handshake ends: a host that accepts and then says nothing is no better than one that refuses.
-    transport.banner_timeout = transport.auth_timeout = timeout_s
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = _left(until)
     try:
-        transport.start_client(timeout=timeout_s)
+        _bounded(lambda: transport.start_client(timeout=_left(until)), transport, until)
         given = transport.get_remote_server_key()
         if (given.get_name(), given.asbytes()) != expected:
             raise HostKeyMismatch(
                 f"{host.name} at {host.target} shows another host key than the inventory's: refused, nothing was sent"
             )
-        transport.auth_publickey(host.user, private_key(host.identity_file))
+        key = private_key(host.identity_file)
+        _bounded(lambda: transport.auth_publickey(host.user, key), transport, until)
     except BaseException:
         transport.close()
         raise
     return transport
 
 
+def _left(until: float) -> float:
+    return max(until - time.monotonic(), 0.001)
+
+
+def _bounded(act: Callable[[], object], transport: paramiko.Transport, until: float) -> None:
+    """Do something with a transport that must be done at an instant of the monotonic clock; else it is closed, and TimeoutError.
+
+    In a thread of its own, for paramiko does not limit all of its waits, and a signal is to end them.
+    """
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001 -- raised again by whoever waits
+            failed.append(error)
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    while not done.wait(min(_left(until), LOOK_S)):
+        safe_point()
+        if time.monotonic() >= until:
+            transport.close()
+            raise TimeoutError("no answer in time")
+    if failed:
+        raise failed[0]
+
+
 def connect(
-    host: InventoryHost, dialer: Dialer, tries: int = TRIES, timeout_s: float = CONNECT_TIMEOUT_S
+    host: InventoryHost,
+    dialer: Dialer,
+    tries: int = TRIES,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+    dial_s: float = DIAL_S,
 ) -> paramiko.Transport:
-    """An authenticated connection. Raises ConnectFailed (after `tries`) or HostKeyMismatch (at once)."""
+    """An authenticated connection, within `timeout_s`. Raises ConnectFailed (after `tries`) or HostKeyMismatch (at once)."""
     began = time.monotonic()
-    reason = ""
-    for attempt in range(tries):
+    until, attempt, reason = began + timeout_s, 0, ""
+    while attempt < tries and (attempt == 0 or time.monotonic() < until):
         safe_point()
         if attempt:
-            time.sleep(0.3 * 2**attempt)
+            time.sleep(min(0.3 * 2**attempt, _left(until)))
+        attempt += 1
         try:
-            return _connect_once(host, dialer, timeout_s)
+            return _connect_once(host, dialer, until, dial_s)
         except paramiko.BadHostKeyException as error:
             raise HostKeyMismatch(f"{host.name} at {host.target}: {error}") from error
         except paramiko.AuthenticationException as error:
@@ -166,30 +210,66 @@ def connect(
             reason = str(error)
         except (OSError, EOFError) as error:
             reason = str(error) or type(error).__name__
+    slow = f". {patience.hint()}" if time.monotonic() >= until else ""
     raise ConnectFailed(
-        f"cannot reach {host.name} at {host.target}: {reason} after {tries} tries in {time.monotonic() - began:.1f} s. "
-        f"Key {host.identity_file}. Try: invoke doctor --host {host.name}"
+        f"cannot reach {host.name} at {host.target}: {reason} after {attempt} tries in {time.monotonic() - began:.1f} s. "
+        f"Key {host.identity_file}. Try: invoke doctor --host {host.name}{slow}"
     )
 
 
 class Shell:
-    """An open `sh -s` on a host (through `sudo -n` for users other than root). One script at a time; not reusable once broken."""
+    """An open `sh -s` on a host (through `sudo -n` for users other than root). One script at a time; not reusable once broken.
 
-    def __init__(self, host: InventoryHost, transport: paramiko.Transport) -> None:
+    It is sh that answers, and nothing has been sent to anything else: raises ConnectFailed when something else runs, and
+    ConnectionLost when there is no answer within `timeout_s` (CONNECT_TIMEOUT_S).
+    """
+
+    def __init__(self, host: InventoryHost, transport: paramiko.Transport, timeout_s: float | None = None) -> None:
         self.host = host
         self.broken = False
         self._lock = threading.Lock()
-        # paramiko waits for the answer to exec without a limit.
-        limit = threading.Timer(CONNECT_TIMEOUT_S, transport.close)
-        limit.daemon = True
-        limit.start()
+        timeout_s = CONNECT_TIMEOUT_S if timeout_s is None else timeout_s
+        until = time.monotonic() + timeout_s
         try:
-            self._channel = transport.open_session(timeout=CONNECT_TIMEOUT_S)
-            self._channel.exec_command("exec sh -s" if host.user == "root" else "exec sudo -n sh -s")
+            _bounded(lambda: self._open(transport, timeout_s), transport, until)
+            self._greet(until)
+        except TimeoutError as error:
+            raise ConnectionLost(f"{host.name}: no shell within {timeout_s:g} s. {patience.hint()}") from error
+        except paramiko.ChannelException as error:
+            why = f"sshd opens no session: {error.text}. It must allow one: MaxSessions 1 or more"
+            raise ConnectFailed(f"{host.name}: no shell: {why}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise ConnectionLost(f"{host.name}: no shell: {error}") from error
-        finally:
-            limit.cancel()
+            raise ConnectionLost(f"{host.name}: no shell: {error or 'the connection was lost'}") from error
+
+    def _open(self, transport: paramiko.Transport, timeout_s: float) -> None:
+        self._channel = transport.open_session(timeout=timeout_s)
+        self._channel.exec_command(_LOG_IN if self.host.user == "root" else f"sudo -n {_LOG_IN}")
+
+    def _greet(self, until: float) -> None:
+        """Wait until sh itself answers on both streams, and drop what the login said before."""
+        word = secrets.token_hex(8)
+        hello = _HELLO.format(mark=f"'stormdesk-' {word}")
+        mark = f"stormdesk-{word}\n".encode()
+        out, err = bytearray(), bytearray()
+        self._channel.settimeout(_left(until))
+        with contextlib.suppress(OSError):  # it has ended: what it said tells why
+            self._channel.sendall(hello.encode())
+        while not (mark in out and mark in err):
+            over = self._channel.closed or self._channel.eof_received
+            if not self._drain(out, err) and over:
+                raise ConnectFailed(self._no_shell(err or out))
+            if hello.strip().encode() in out:
+                raise ConnectFailed(self._no_shell(b"our own words"))
+            if time.monotonic() >= until:
+                if out or err:
+                    raise ConnectFailed(self._no_shell(err or out))
+                raise TimeoutError
+            safe_point()
+            select.select([self._channel], [], [], min(_left(until), LOOK_S))
+
+    def _no_shell(self, said: bytes | bytearray) -> str:
+        code = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
+        return noshell.sentence(self.host, bytes(said).decode("utf-8", "replace"), code)
 
     def run(self, script: str, deadline_s: float) -> Completed:
         """Run one script and wait for its answer, at most `deadline_s` seconds. Raises ConnectionLost or DeadlineExceeded."""
@@ -213,14 +293,16 @@ class Shell:
             while not (_ended(out, mark) and _ended(err, mark)):
                 left = until - time.monotonic()
                 if left <= 0:
-                    raise DeadlineExceeded(f"{self.host.name}: no answer within {deadline_s:g} s")
+                    raise DeadlineExceeded(f"{self.host.name}: no answer within {deadline_s:g} s. {patience.hint()}")
                 safe_point()
                 select.select([self._channel], [], [], min(left, LOOK_S))
                 over = self._channel.closed or self._channel.eof_received
                 if not self._drain(out, err) and over:
                     raise ConnectionLost(f"{self.host.name}: the connection was lost; {_tail(err)}")
         except TimeoutError as error:
-            raise DeadlineExceeded(f"{self.host.name}: could not send within {deadline_s:g} s") from error
+            raise DeadlineExceeded(
+                f"{self.host.name}: could not send within {deadline_s:g} s. {patience.hint()}"
+            ) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise ConnectionLost(f"{self.host.name}: the connection was lost: {error}") from error
         body, _, tail = bytes(out).rpartition(b"\n" + mark)
