@@ -1,8 +1,9 @@
 """What stands between the command line and the library: task types, errors and exit codes, menu, did-you-mean.
 
-invoke parses; three things that it does are not fit for a tool that breaks hosts, and are put right here, without
-touching it: flags after a task's name never become values (`positional=[]`, `auto_shortflags=False`); what it cannot
-parse ends with exit code 2 and one line; what a task raises ends with a code of stormdesk/errors.py and one line.
+invoke parses; four things that it does are not fit for a tool that breaks hosts, and are put right here, without
+touching it: flags after a task's name never become values (`positional=[]`, `auto_shortflags=False`); a task that is
+typed twice runs twice (`Typed`); what it cannot parse ends with exit code 2 and one line; what a task raises ends with a
+code of stormdesk/errors.py and one line.
 Where flags become library calls is drive/commands.py. The rules:
 
     the most serious exit code wins; errors say what, why and what to type, on one line; a traceback only with --debug
@@ -25,9 +26,10 @@ import invoke.main
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
+from invoke.executor import Executor
 from invoke.parser.argument import Argument
 from invoke.parser.parser import Parser
-from invoke.tasks import Task
+from invoke.tasks import Call, Task
 
 from stormdesk import __version__, front_chaos, front_menu
 from stormdesk.drive import patience
@@ -118,6 +120,19 @@ class Command(Task[Any]):
         default = "" if argument.default is None else f" (default: {argument.default})"
         argument.help = f"{kind.WORD}  {argument.help}{default}"
         argument.kind = FlagReader(flag, kind)
+
+
+class Typed(Executor):
+    """Runs our tasks as often as they were typed. All else is as invoke does it: what is the same runs once."""
+
+    @override
+    def dedupe(self, calls: list[Call]) -> list[Call]:
+        kept: list[Call] = []
+        for call in calls:
+            typed = call.called_as is not None  # not the pre- or post-task of another
+            if call not in kept or (typed and isinstance(call.task, Command)):
+                kept.append(call)
+        return kept
 
 
 class FlagReader:
@@ -236,6 +251,8 @@ def guard() -> None:
     if namespace is None or _GUARDED or program.args["complete"].value:
         return  # somebody imports tasks.py, or a shell completes a line
     _GUARDED.append(namespace)
+    if program.executor_class is Executor:
+        program.executor_class = Typed
     from stormdesk.drive import catalogue
 
     for problem in catalogue.found().problems:

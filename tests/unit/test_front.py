@@ -196,3 +196,44 @@ def test_a_signal_ends_a_task_in_order() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=15, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (4, "", "stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        (["chaos.catalog", "chaos.catalog"], 2),
+        (["chaos.catalog", "venue.catalog", "chaos.catalog"], 2),
+        (["chaos.catalog", "--json", "chaos.catalog", "--json"], 2),
+        (["chaos.catalog"], 1),
+    ],
+)
+def test_case_C40_a_task_that_is_typed_twice_runs_twice(words: list[str], times: int, tmp_path: Path) -> None:
+    (end,) = run_all([words], environ(tmp_path))
+    assert end.code == 0, end.err
+    assert end.out.count("network adapter down") == times
+
+
+def test_case_C40_also_in_a_project_around_ours_where_its_own_tasks_stay_as_invoke_has_them(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "from invoke import task\n"
+        "from stormdesk.tasks import catalog, ns\n"
+        "@task\n"
+        "def build(c): print('built')\n"
+        "@task(pre=[build, catalog])\n"
+        "def ship(c): print('shipped')\n"
+        "@task(pre=[build, catalog])\n"
+        "def sell(c): print('sold')\n"
+        "for mine in (build, ship, sell): ns.add_task(mine)\n"
+    )
+
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *words],
+            cwd=tmp_path, env=environ(tmp_path), capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert said("chaos.catalog", "chaos.catalog").count("network adapter down") == 2
+    once = said("build", "build", "ship", "sell")
+    assert (once.count("built"), once.count("network adapter down")) == (1, 1)
+    assert said("ship", "chaos.catalog").count("network adapter down") == 2
