@@ -25,7 +25,7 @@ COMMON: Mapping[str, tuple[object, str]] = {
     "for_": (Hold("30s"), "how long it stays in"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
     "plan": (False, "show the commands, hosts and undo; change nothing"),
-    "plan_hash": ("", "refuse when the plan is not the one with this hash (from --plan)"),
+    "plan_hash": (None, "refuse when the plan is not the one with this hash (from --plan)"),
     "json": (False, "one JSON object on stdout, all else on stderr"),
     **TARGETS,
     "seed": (None, "of the choice that one:role: makes; default: random, in the record"),

@@ -148,6 +148,7 @@ class Plan:
     heal_s: float = 0.0  # how long the undo may have to wait for somebody else before it acts
     restarts: tuple[tuple[str, int, int], ...] = ()  # services that it makes restart: at least, at most so often
     rto_from: str = "lift"  # when the recovery clock starts: "lift" for outages, "inject" for kills
+    target: str = ""  # which machine of which environment `host` is; not the fault's: drive/prepare.py says it
 
     def hash(self) -> str:
         """12 hex digits that stay the same as long as the plan does; the run id is left out."""

@@ -53,6 +53,10 @@ def _attack(
     thing = front_chaos.fault_of(fault, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
     front_chaos.check_ttl(hold_s, ttl_s)
+    if values["plan_hash"] == "":
+        raise UsageError(
+            "--plan-hash is empty: it would refuse nothing. Give the hash that --plan printed, or leave it out"
+        )
     inventory, dialer = reach(values["env"], values["inventory"])
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
     from stormdesk.drive import runner
@@ -64,7 +68,7 @@ def _attack(
         hold_s=hold_s,
         ttl_s=ttl_s,
         plan_only=values["plan"],
-        plan_hash=values["plan_hash"],
+        plan_hash=values["plan_hash"] or "",
         allow=front_chaos.allow_of(values),
         seed=seed,
         rto_s=float(values.get("rto", DEFAULT_RTO_S)),

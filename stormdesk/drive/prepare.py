@@ -95,4 +95,5 @@ def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow
     if isinstance(plan, Unsupported):
         raise RefusedError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")
     safety.check_plan(plan, facts, facts.active, allow)
-    return Prepared(plan, facts)
+    target = f"{site.inventory.environment} {site.host.target} {site.host.host_key}"
+    return Prepared(replace(plan, target=target), facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
@@ -35,10 +36,8 @@ class Request:
 
 
 def plan_digest(plans: Sequence[Plan]) -> str:
-    """One hash for the plans of all hosts."""
-    return (
-        "-".join(plan.hash() for plan in plans) if len(plans) <= 2 else f"{plans[0].hash()}-and-{len(plans) - 1}-more"
-    )
+    """12 hex digits for the plans of all hosts, in their order: the first host's clock is the run's."""
+    return hashlib.sha256(" ".join(plan.hash() for plan in plans).encode()).hexdigest()[:12]
 
 
 def parameters(fault: Fault) -> dict[str, str]:

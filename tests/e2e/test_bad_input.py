@@ -65,6 +65,7 @@ CASES = [
     case("--list", "chaso", says=("Did you mean: chaos?",)),
     case(*DISK, "--precent", "90", says=("chaos.disk-full has no --precent", "Did you mean --percent?")),
     case(*DISK, "--plan_hash", "x", says=("has no --plan_hash", "Did you mean --plan-hash?")),
+    case(*DISK, "--plan-hash", "", says=("--plan-hash is empty", "--plan printed")),
     case(*DISK, "--hostnames", "trader-b", says=("has no --hostnames", "Did you mean --host?")),
     case("chaos.disk-full", "-host", "trader-a", says=("has no -host", "Did you mean --host?")),
     case(*DISK, "--version", says=("has no --version",)),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
+from stormdesk.drive.request import plan_digest
 from stormdesk.errors import ExitCode, UsageError
-from stormdesk.model import Verdict, ttl
+from stormdesk.model import PeerWitness, Plan, Step, Verdict, ttl
 
 HELD, UNKNOWN, VIOLATED = Verdict.HELD, Verdict.UNKNOWN, Verdict.VIOLATED
 
@@ -59,3 +62,45 @@ def test_a_time_to_live_out_of_range_is_refused(hold_s: float, asked_s: float | 
     with pytest.raises(UsageError) as caught:
         ttl(hold_s, asked_s, cuts_control=cuts)
     assert says in str(caught.value)
+
+
+def plan(host: str, **changes: Any) -> Plan:
+    known = Plan(
+        fault="disk-full", run_id="r-1", host=host, hold_s=20.0, ttl_s=35.0, mechanism="file", says="fill", reverts_what="unlink",
+        resources=("disk:/d",), steps=(Step(("sd_fill", f"/d/{host}"), (("rm", "-f", f"/d/{host}"),)),), witness=("sd_witness_full", "/d"),
+    )  # fmt: skip
+    return dataclasses.replace(known, **changes)
+
+
+# A changed value for every field of a plan but its run id, which is another each time.
+CHANGES: dict[str, Any] = {
+    "fault": "other", "host": "x", "hold_s": 21.0, "ttl_s": 36.0, "mechanism": "dd", "says": "other", "reverts_what": "other",
+    "resources": ("disk:/e",), "steps": (Step(("sd_fill", "/d/y"), ()),), "witness": ("true",), "rechecks": ((("true",), ""),),
+    "touches": ("link",), "files": ("/etc/hosts",), "spaces": ("/d",), "persistent": True, "cuts_control": True,
+    "irreversible": True, "peer_witness": PeerWitness("p", ("true",), 0), "heal_s": 1.0, "restarts": (("trader", 0, 1),),
+    "rto_from": "inject", "target": "qa root@192.0.2.1:22 ssh-ed25519 AAAA",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_case_C32_the_hash_is_of_all_hosts_and_of_every_field_of_each_plan(count: int) -> None:
+    plans = [plan(f"host-{number}") for number in range(count)]
+    known = plan_digest(plans)
+    assert set(CHANGES) == {field.name for field in dataclasses.fields(Plan)} - {"run_id"}
+    for number, field in itertools.product(range(count), CHANGES):
+        changed = [*plans]
+        changed[number] = dataclasses.replace(changed[number], **{field: CHANGES[field]})
+        assert plan_digest(changed) != known, (number, field)
+    assert plan_digest([dataclasses.replace(each, run_id="r-2") for each in plans]) == known
+
+
+def test_case_C32_a_host_more_or_less_or_with_the_plan_of_another_is_another_hash() -> None:
+    plans = [plan(f"host-{number}") for number in range(4)]
+    swapped = [
+        dataclasses.replace(plans[0], steps=plans[1].steps),
+        dataclasses.replace(plans[1], steps=plans[0].steps),
+        *plans[2:],
+    ]
+    hashes = [plan_digest(some) for some in (plans, plans[:3], plans[1:], [*plans, plan("host-9")], swapped, plans[:1])]
+    assert len(set(hashes)) == len(hashes)
+    assert all(len(text) == 12 for text in hashes)
