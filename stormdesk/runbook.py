@@ -24,6 +24,7 @@ from stormdesk.values import Duration, Hold, Value
 T = TypeVar("T")
 MAX_BYTES = 1 << 20
 TOP = ("title", "scenario", "hypothesis", "owner", "rto_s", "steady_state", "steps", "checks")
+BUDGET = "rto"  # the parameter of a fault that is its recovery budget
 STEP = ("id", "fault", "host", "for", "ttl", "expect")
 
 
@@ -41,7 +42,7 @@ class RunbookStep:
 
 @dataclass(frozen=True)
 class Runbook:
-    """A game day. `rto_s` is the recovery budget.
+    """A game day. `rto_s` is the recovery budget, also of faults that have one of their own.
 
     `checks` must be held at the end (none given: all that apply; `engine.listens` is a project's own).
     """
@@ -122,8 +123,9 @@ def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]]) -> Runbo
     for needed in ("title", "rto_s", "steps"):
         if needed not in keys:
             reader.fail(root, needed, "is required")
+    rto_s = reader.value(keys["rto_s"], "rto_s", _seconds)
     steps = [
-        _step(reader, node, f"steps[{number}]", catalogue)
+        _step(reader, node, f"steps[{number}]", catalogue, rto_s)
         for number, node in enumerate(reader.sequence(keys["steps"], "steps"))
     ]
     if not steps:
@@ -137,7 +139,7 @@ def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]]) -> Runbo
         scenario=optional("scenario"),
         hypothesis=optional("hypothesis"),
         owner=optional("owner"),
-        rto_s=reader.value(keys["rto_s"], "rto_s", _seconds),
+        rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         steps=tuple(steps),
         checks=tuple(_names(reader, keys.get("checks"), "checks", tuple(JUDGES))),
@@ -173,7 +175,9 @@ def _compose(block: str, reader: _Reader) -> yaml.Node:
     return root
 
 
-def _step(reader: _Reader, node: yaml.Node, path: str, catalogue: Mapping[str, type[Fault]]) -> RunbookStep:
+def _step(
+    reader: _Reader, node: yaml.Node, path: str, catalogue: Mapping[str, type[Fault]], rto_s: float
+) -> RunbookStep:
     if not isinstance(node, yaml.MappingNode):
         reader.fail(node, path, "expected keys and values")
     name_node = next((value for key, value in node.value if key.value == "fault"), None)
@@ -195,6 +199,8 @@ def _step(reader: _Reader, node: yaml.Node, path: str, catalogue: Mapping[str, t
         if needed not in keys:
             reader.fail(node, f"{path}.{needed}", "is required")
     values = {key: reader.value(keys[key], f"{path}.{key}", _kind(fields[key])) for key in fields if key in keys}
+    if BUDGET in fields:
+        values[BUDGET] = _budget(reader, keys.get(BUDGET, name_node), values.get(BUDGET), path, rto_s)
     return RunbookStep(
         id=reader.text(keys["id"], f"{path}.id") if "id" in keys else name,
         fault=kind(**values),
@@ -206,6 +212,17 @@ def _step(reader: _Reader, node: yaml.Node, path: str, catalogue: Mapping[str, t
             for n, e in enumerate(reader.sequence(keys.get("expect"), path))
         ),
     )
+
+
+def _budget(reader: _Reader, node: yaml.Node, given: Duration | None, path: str, rto_s: float) -> Duration:
+    """A fault that has a recovery budget of its own gets the runbook's: there is one, and it is said once."""
+    if given is not None and float(given) != rto_s:
+        text = f"{given} is another budget than the runbook's rto_s {rto_s:g}. Leave {BUDGET} out"
+        reader.fail(node, f"{path}.{BUDGET}", text)
+    try:
+        return Duration(rto_s)
+    except UsageError as error:
+        reader.fail(node, f"{path}.fault", f"rto_s {error}")
 
 
 def _kind(field: dataclasses.Field[Any]) -> Callable[[str], Any]:

@@ -38,8 +38,9 @@ from stormdesk.errors import ExitCode, HostError, ResidueError, UsageError
 from stormdesk.model import CheckResult, Fault, Plan, Verdict
 from stormdesk.outcome import Outcome
 from stormdesk.pulse import STABLE_S, Recovery
+from stormdesk.runbook import BUDGET
 from stormdesk.safety import Allow
-from stormdesk.values import Value
+from stormdesk.values import Duration, Value
 
 POLL_S = 0.25
 GRACE_S = 10.0  # past the budget, so that a late recovery is told from none
@@ -121,10 +122,11 @@ class Chaos:
         Raises UsageError, RefusedError or TransportError before anything is touched; HostError when the fault did not
         bite, or was over before the body was; ResidueError when a host may not be as it was.
         """
-        thing = fault_named(fault, parameters)
+        thing = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
         names = front_chaos.choose_hosts(words, self.inventory, self._random)
-        request = Request(thing, names, hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=self.rto_s)
+        rto_s = float(getattr(thing, BUDGET, self.rto_s))
+        request = Request(thing, names, hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
             injection = Injection(run)
@@ -207,11 +209,12 @@ class Chaos:
         return outcome
 
 
-def fault_named(name: str, parameters: dict[str, Any]) -> Fault:
-    """A fault of the catalogue with these parameters. Raises UsageError."""
+def fault_named(name: str, parameters: dict[str, Any], rto_s: float) -> Fault:
+    """A fault of the catalogue with these parameters; one with a recovery budget of its own has `rto_s` unless they say
+    another. Raises UsageError."""
     kind = catalogue.named(name)
     known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]  # as all faults, a dataclass
-    values = {}
+    values = {BUDGET: Duration(rto_s)} if BUDGET in known else {}
     for key, value in parameters.items():
         if key not in known:
             raise UsageError(f"{name} has no {key}. It takes: {', '.join(known)}")

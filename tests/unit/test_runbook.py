@@ -1,0 +1,68 @@
+"""What a runbook says reaches the faults of its steps; what it says twice it must say alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stormdesk.drive.api import fault_named
+from stormdesk.errors import UsageError
+from stormdesk.faults import FAULTS
+from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.runbook import Runbook, parse
+from stormdesk.values import Duration
+
+RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
+
+
+def book(rto_s: str, *more: str) -> Runbook:
+    lines = [
+        "prose", "```yaml", "title: T", f"rto_s: {rto_s}", "steps:",
+        "  - {fault: disk-full, host: ops, for: 5s}",
+        "  - fault: process-kill", "    host: trader-a", "    service: trader", "    for: 5s", *more, "```",
+    ]  # fmt: skip
+    return parse("\n".join(lines), "book.md", FAULTS)
+
+
+def kill(rto_s: str, *more: str) -> ProcessKill:
+    fault = book(rto_s, *more).steps[1].fault
+    assert isinstance(fault, ProcessKill)
+    return fault
+
+
+@pytest.mark.parametrize(("rto_s", "wanted"), [("90", 90.0), ("2.5", 2.5), ("1800", 1800.0)])
+def test_case_C38_the_budget_of_a_runbook_reaches_its_faults(rto_s: str, wanted: float) -> None:
+    assert float(kill(rto_s).rto) == wanted
+
+
+def test_case_C38_a_budget_that_is_said_twice_alike_is_fine() -> None:
+    assert float(kill("90", "    rto: 90s").rto) == 90.0
+
+
+@pytest.mark.parametrize("own", ["60s", "30s", "2m"])
+def test_case_C38_two_budgets_are_an_error_with_its_place(own: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        book("90", f"    rto: {own}")
+    first = str(caught.value).splitlines()[0]
+    assert (
+        first
+        == f"book.md:11:10 steps[1].rto: {Duration(own)} is another budget than the runbook's rto_s 90. Leave rto out"
+    )
+
+
+def test_case_C38_a_budget_that_no_fault_can_have_is_an_error_with_its_place() -> None:
+    with pytest.raises(UsageError, match=r"^book\.md:7:12 steps\[1\]\.fault: rto_s .*must be 1ms\.\.30m"):
+        book("3600")
+
+
+def test_case_C38_every_runbook_of_ours_has_one_budget() -> None:
+    for path in (RUNBOOKS / "kill-trader.md", RUNBOOKS / "kill-feeder.md"):
+        found = parse(path.read_text(), str(path), FAULTS)
+        assert [float(getattr(step.fault, "rto", found.rto_s)) for step in found.steps] == [found.rto_s]
+
+
+def test_case_C38_the_budget_of_a_test_session_reaches_its_faults_unless_the_test_says_another() -> None:
+    assert fault_named("process-kill", {"service": "trader"}, 90.0) == ProcessKill(service="trader", rto=Duration(90))
+    told = fault_named("process-kill", {"service": "trader", "rto": 45}, 90.0)
+    assert told == ProcessKill(service="trader", rto=Duration(45))
