@@ -14,7 +14,8 @@ from stormdesk.testnet.venue import errors, events, signing
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.model import Asked
-from stormdesk.testnet.venue.params import Params
+from stormdesk.testnet.venue.parameters import READS, SIGNED, SOCKET, check
+from stormdesk.testnet.venue.params import Params, instant, is_true
 from stormdesk.testnet.venue.private import Private, fresh_id
 from stormdesk.testnet.venue.public import Public
 
@@ -34,6 +35,8 @@ class Ask:
     payload: str
     remote: str
     session: str = ""
+    twice: bool = False  # a parameter came more than once
+    over_socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ def _fixed(weight: int) -> Weight:
 
 def _by_symbol(one: int, every: int) -> Weight:
     return lambda params: one if "symbol" in params else every
+
+
+def _test_weight(params: Params) -> int:
+    return 20 if is_true(params, "computeCommissionRates") else 1
 
 
 def depth_weight(params: Params) -> int:
@@ -103,7 +110,7 @@ class Api:
             ("GET", "allOrders"): Operation(twenty, signed=private.all_orders),
             ("GET", "myTrades"): Operation(lambda p: 5 if "orderId" in p else 20, signed=private.my_trades),
             ("GET", "rateLimit/order"): Operation(_fixed(40), signed=private.order_counts),
-            ("POST", "order/test"): Operation(one, signed=private.test),
+            ("POST", "order/test"): Operation(_test_weight, signed=private.test),
             ("POST", "order"): Operation(one, signed=private.place, changes=True),
             ("DELETE", "order"): Operation(one, signed=private.cancel, changes=True),
             ("DELETE", "openOrders"): Operation(one, signed=private.cancel_all, changes=True),
@@ -119,10 +126,8 @@ class Api:
             raise ApiError(*(errors.WRONG_METHOD if ask.path in self._paths else errors.NOT_FOUND))
         now = time.time()
         placing = operation.changes and ask.method == "POST"
-        name = "newClientOrderId" if placing else "origClientOrderId"
-        if placing and not ask.params.get(name):
-            ask.params[name] = fresh_id()
-        cid = ask.params.get(name, "")
+        cid = ask.params.get("newClientOrderId" if placing else "origClientOrderId", "")
+        cid = cid or (fresh_id() if placing else "")
         claimed = ask.session or self._desk.keys.name(ask.api_key)
         if operation.changes:
             self._desk.note(
@@ -134,7 +139,7 @@ class Api:
         try:
             self._desk.refuse(_asked(ask, claimed))
             self._desk.limits.charge(ask.remote, operation.weight(ask.params), now)
-            reply = self._do(operation, ask, placing, now)
+            reply = self._do(operation, ask, cid if placing else "", now)
         except ApiError as error:
             if isinstance(error, ThrottledError):
                 self.note_throttled(error, claimed, ask.remote)
@@ -160,14 +165,25 @@ class Api:
             )
         )  # fmt: skip
 
-    def _do(self, operation: Operation, ask: Ask, placing: bool, now: float) -> Reply:
+    def _do(self, operation: Operation, ask: Ask, placing: str, now: float) -> Reply:
+        """Do it. `placing` is the client order id of a new order."""
+        if ask.twice:
+            raise ApiError(*errors.DUPLICATES)
+        key = SOCKET if ask.over_socket else ()
+        reads = READS[ask.method, ask.path.removeprefix("/api/v3/").removeprefix("/sapi/v1/")]
         if operation.public:
+            check(reads, ask.params, key)
             return Reply(operation.public(ask.params))
         if operation.keyed:
-            return Reply(operation.keyed(self._desk.keys.account(ask.api_key).name, ask.params))
+            account = self._desk.keys.account(ask.api_key).name
+            check(reads, ask.params, key)
+            return Reply(operation.keyed(account, ask.params))
         assert operation.signed is not None
         account = self.authenticate(ask)
         headers = self._desk.limits.order(account, now) if placing else {}
+        check(reads, ask.params, (*SIGNED, *key))
+        if placing:
+            ask.params["newClientOrderId"] = placing
         return Reply(operation.signed(account, ask.params), headers)
 
     def authenticate(self, ask: Ask) -> str:
@@ -191,4 +207,4 @@ def _asked(ask: Ask, account: str) -> Asked:
 
 def _stamp(params: Params) -> int:
     text = params.get("timestamp", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    return instant(params, "timestamp") if text.isascii() and text.isdigit() and len(text) < 19 else 0

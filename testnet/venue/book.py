@@ -131,6 +131,20 @@ class Book:
                 return
             yield from held.queues[price].values()
 
+    def worth(self, side: str, quote: Decimal, step: Decimal, leave_out: str) -> Decimal | None:
+        """How much of `side` so much of the quote asset is worth, in whole steps and without the orders of one account;
+        None when there is nothing. Where the side ends too early, what is left of it counts at the last price."""
+        qty, price = ZERO, ZERO
+        for resting in self.against(side, None):
+            if resting.account == leave_out:
+                continue
+            price = resting.price
+            taken = min(resting.remaining, quote / price // step * step)
+            qty, quote = qty + taken, quote - taken * price
+            if taken < resting.remaining:
+                return qty
+        return qty + quote / price // step * step if price else None
+
     def reader(self) -> Reader:
         """One more who asks `diff`, besides the one that every book has; he knows the book as it is now."""
         self._readers.append(Reader(self.update_id))

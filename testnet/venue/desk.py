@@ -18,7 +18,7 @@ import msgspec
 from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
-from stormdesk.testnet.venue.exchange import Exchange, NewOrder
+from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.faults.deeds import perform
 from stormdesk.testnet.venue.faults.model import Asked, Refuse
 from stormdesk.testnet.venue.faults.weather import Weather
@@ -27,7 +27,7 @@ from stormdesk.testnet.venue.journal import Journal
 from stormdesk.testnet.venue.keys import Config, Keys
 from stormdesk.testnet.venue.limits import Limits
 from stormdesk.testnet.venue.market import ZERO, Symbol, plain
-from stormdesk.testnet.venue.record import HOUSE, Order
+from stormdesk.testnet.venue.record import HOUSE, NewOrder, Order
 from stormdesk.testnet.venue.streams import Hub
 from stormdesk.testnet.venue.users import Users
 
@@ -85,6 +85,7 @@ class Desk:
 
     def submit(self, account: str, new: NewOrder) -> Order:
         """Give an order to the engine; a fault may let it trade in part only. Raises ApiError."""
+        new = self.exchange.sized(account, new)
         limited = self.weather.most(new.qty, time.monotonic())
         if limited is None:
             return self.exchange.submit(account, new, time.time())

@@ -28,12 +28,43 @@ def missing(name: str) -> ApiError:
     return ApiError(400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
-def illegal(name: str) -> ApiError:
-    return ApiError(400, -1100, f"Illegal characters found in parameter '{name}'.")
+def neither(one: str, other: str) -> ApiError:
+    return ApiError(400, -1102, f"Param '{one}' or '{other}' must be sent, but both were empty/null!")
 
 
-def invalid(code: int, what: str) -> ApiError:
-    return ApiError(400, code, f"Invalid {what}.")
+def illegal(name: str, legal: str = "") -> ApiError:
+    """-1100; `legal` is the range of characters, where there is one."""
+    rule = f"; legal range is '{legal}'" if legal else ""
+    return ApiError(400, -1100, f"Illegal characters found in parameter '{name}'{rule}.")
+
+
+def too_many_parameters(expected: int, received: int) -> ApiError:
+    return ApiError(400, -1101, f"Too many parameters; expected '{expected}' and received '{received}'.")
+
+
+def unread(read: int, sent: int) -> ApiError:
+    return ApiError(400, -1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
+
+
+def empty(name: str) -> ApiError:
+    return ApiError(400, -1105, f"Parameter '{name}' was empty.")
+
+
+def not_required(name: str) -> ApiError:
+    return ApiError(400, -1106, f"Parameter '{name}' sent when not required.")
+
+
+def overflow(name: str) -> ApiError:
+    return ApiError(400, -1108, f"Parameter '{name}' overflowed.")
+
+
+def not_valid(name: str) -> ApiError:
+    return ApiError(400, -1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def rejected(msg: str) -> ApiError:
+    """An order that the API refuses before it reaches the engine."""
+    return ApiError(400, -1013, msg)
 
 
 def filter_failure(name: str) -> ApiError:
@@ -68,6 +99,18 @@ def banned(until: float) -> str:
 
 TOO_EARLY_AGAIN = "Too many requests; please wait as long as Retry-After says."
 TOO_MANY_CONNECTS = "Too many connections; current limit is 300 connections per 5 MINUTE."
+DUPLICATES = (400, -1101, "Duplicate values for a parameter detected.")
+BAD_COMBINATION = (400, -1128, "Combination of optional parameters invalid.")
+ORDER_COMBINATION = (400, -1014, "Unsupported order combination.")
+TOO_LONG = (400, -1127, "More than 24 hours between startTime and endTime.")
+STRATEGY_TYPE = (400, -1134, "strategyType was less than 1000000.")
+SYMBOL_TWICE = (400, -1151, "Symbol is present multiple times in the list.")
+OTHER_STATUS = (400, -1220, "The symbol's status does not match the requested symbolStatus.")
+RESTRICTED = (400, -2011, "Order was not canceled due to cancel restrictions.")
+OTHER_ID = (400, -2039, "Client order ID is not correct for this order ID.")
+SUBSCRIBED = (400, -2035, "User Data Stream subscription already active.")
+NOT_SUBSCRIBED = (400, -2036, "User Data Stream subscription not active.")
+NO_LIQUIDITY = (400, -2010, "Order book liquidity is less than symbol minimum quantity.")
 BAD_SYMBOL = (400, -1121, "Invalid symbol.")
 KEY_FORMAT = (401, -2014, "API-key format invalid.")
 BAD_KEY = (401, -2015, "Invalid API-key, IP, or permissions for action.")

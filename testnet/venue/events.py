@@ -28,7 +28,9 @@ class Request(Event, tag="REQUEST"):
     timestamp: int = 0  # ms, as the client signed it; 0 when it sent none
 
 
-class Accepted(Event, tag="ACCEPTED"):
+class Accepted(Event, tag="ACCEPTED", omit_defaults=True):
+    """`quote_order_qty` is what a market order was to spend or to receive; `qty` then follows from the book."""
+
     order_id: int
     client_order_id: str
     account: str
@@ -38,6 +40,9 @@ class Accepted(Event, tag="ACCEPTED"):
     price: str
     qty: str
     tif: str
+    quote_order_qty: str = ""
+    strategy_id: int | None = None
+    strategy_type: int | None = None
 
 
 class Rejected(Event, tag="REJECTED"):

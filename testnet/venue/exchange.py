@@ -21,21 +21,8 @@ from decimal import Decimal
 from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.book import Book, Resting
 from stormdesk.testnet.venue.errors import ApiError
-from stormdesk.testnet.venue.market import MAX_OPEN_ORDERS, ZERO, Symbol, fee_on, plain
-from stormdesk.testnet.venue.record import HOUSE, OPPOSITE, TRADE_IDS, Order, Record
-
-
-@dataclass(frozen=True)
-class NewOrder:
-    """What a client asks for. A market order has no price; `tif` is GTC, IOC or FOK."""
-
-    client_order_id: str
-    symbol: Symbol
-    side: str
-    type: str
-    qty: Decimal
-    price: Decimal | None = None
-    tif: str = "GTC"
+from stormdesk.testnet.venue.market import MAX_OPEN_ORDERS, ZERO, fee_on, plain
+from stormdesk.testnet.venue.record import HOUSE, OPPOSITE, TRADE_IDS, NewOrder, Order, Record
 
 
 @dataclass(frozen=True)
@@ -65,6 +52,24 @@ class Exchange(Record):
         best = self.books[symbol].best("SELL") or self.books[symbol].best("BUY")
         return best[0] if best else self.symbols[symbol].start
 
+    def check(self, new: NewOrder) -> None:
+        """Raise ApiError -1013 with the filter that an order fails."""
+        if new.quote_qty:
+            new.symbol.check_quote(new.quote_qty)
+        else:
+            new.symbol.check(new.price, new.qty, self.reference(new.symbol.name))
+
+    def sized(self, account: str, new: NewOrder) -> NewOrder:
+        """A market order by quote with the quantity that the book gives for it; any other as it is. Raises ApiError."""
+        if not new.quote_qty:
+            return new
+        self.check(new)
+        book, step = self.books[new.symbol.name], new.symbol.step
+        qty = book.worth(OPPOSITE[new.side], new.quote_qty, step, leave_out=account)
+        if qty is None:
+            raise ApiError(*errors.NO_LIQUIDITY)
+        return replace(new, qty=qty)
+
     # -- what clients do -----------------------------------------------------------------------------------------
 
     def submit(self, account: str, new: NewOrder, now: float, most: Decimal | None = None) -> Order:
@@ -79,6 +84,8 @@ class Exchange(Record):
             events.Accepted(
                 t=now, order_id=order_id, client_order_id=new.client_order_id, account=account, symbol=new.symbol.name,
                 side=new.side, type=new.type, price=price, qty=plain(new.qty), tif=new.tif,
+                quote_order_qty=plain(new.quote_qty) if new.quote_qty else "", strategy_id=new.strategy_id,
+                strategy_type=new.strategy_type,
             )
         )  # fmt: skip
         order = self.orders[order_id]
@@ -151,7 +158,9 @@ class Exchange(Record):
 
     def _judge(self, account: str, new: NewOrder) -> None:
         book = self.books[new.symbol.name]
-        new.symbol.check(new.price, new.qty, self.reference(new.symbol.name))
+        self.check(new)
+        if new.quote_qty and not new.symbol.step <= new.qty <= new.symbol.max_qty:
+            raise errors.filter_failure("LOT_SIZE")
         mine = self._open[account]
         if self._latest.get((account, new.client_order_id), 0) in mine:
             raise ApiError(*errors.DUPLICATE)
@@ -167,6 +176,8 @@ class Exchange(Record):
         """What an order can cost at most, in the asset that it pays with."""
         if new.side == "SELL":
             return new.qty
+        if new.quote_qty:
+            return new.quote_qty
         if new.price is not None:
             return new.price * new.qty
         cost, left = ZERO, new.qty

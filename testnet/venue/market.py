@@ -11,6 +11,8 @@ ZERO = Decimal(0)
 UNIT = Decimal("0.00000001")
 FEE_RATE = Decimal("0.001")
 MAX_OPEN_ORDERS = 200
+ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
+STP_MODES = ("EXPIRE_MAKER",)  # the first is the default
 QUOTES = ("USDT", "USDC", "BTC", "ETH")
 START = {"BTC": Decimal(60000), "ETH": Decimal(3000)}
 
@@ -48,6 +50,16 @@ class Symbol:
                 return Symbol(name, base, quote, START.get(base, Decimal(100)))
         raise ValueError(f"symbol {name!r}: the quote asset must be one of {', '.join(QUOTES)}")
 
+    @property
+    def max_notional(self) -> Decimal:
+        """What a limit order may be worth at most, in the quote asset."""
+        return self.max_price * self.max_qty
+
+    def check_quote(self, quote_qty: Decimal) -> None:
+        """Raise ApiError -1013 with the filter that a market order for so much of the quote asset fails."""
+        if quote_qty < self.min_notional:
+            raise errors.filter_failure("NOTIONAL")
+
     def check(self, price: Decimal | None, qty: Decimal, reference: Decimal) -> None:
         """Raise ApiError -1013 with the filter that an order fails. A market order has no price; `reference` is the
         price that stands for it."""
@@ -55,7 +67,7 @@ class Symbol:
             raise errors.filter_failure("PRICE_FILTER")
         if not (self.step <= qty <= self.max_qty and qty % self.step == 0):
             raise errors.filter_failure("LOT_SIZE")
-        if (price or reference) * qty < self.min_notional:
+        if (price or reference) * qty < self.min_notional or (price or ZERO) * qty > self.max_notional:
             raise errors.filter_failure("NOTIONAL")
         if price is not None and not reference / 5 <= price <= reference * 5:
             raise errors.filter_failure("PERCENT_PRICE_BY_SIDE")
@@ -66,18 +78,19 @@ class Symbol:
         return {
             "symbol": self.name, "status": "TRADING", "baseAsset": self.base, "baseAssetPrecision": 8,
             "quoteAsset": self.quote, "quotePrecision": 8, "quoteAssetPrecision": 8, "baseCommissionPrecision": 8,
-            "quoteCommissionPrecision": 8, "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"], "icebergAllowed": False,
-            "ocoAllowed": False, "otoAllowed": False, "quoteOrderQtyMarketAllowed": False, "allowTrailingStop": False,
-            "cancelReplaceAllowed": False, "amendAllowed": False, "isSpotTradingAllowed": True,
+            "quoteCommissionPrecision": 8, "orderTypes": list(ORDER_TYPES), "icebergAllowed": False,
+            "ocoAllowed": False, "otoAllowed": False, "opoAllowed": False, "quoteOrderQtyMarketAllowed": True,
+            "allowTrailingStop": False, "cancelReplaceAllowed": False, "amendAllowed": False,
+            "pegInstructionsAllowed": False, "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False, "permissions": [], "permissionSets": [["SPOT"]],
-            "defaultSelfTradePreventionMode": "EXPIRE_MAKER", "allowedSelfTradePreventionModes": ["EXPIRE_MAKER"],
+            "defaultSelfTradePreventionMode": STP_MODES[0], "allowedSelfTradePreventionModes": list(STP_MODES),
             "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": plain(self.tick), "maxPrice": plain(self.max_price),
                  "tickSize": plain(self.tick)},
                 {"filterType": "LOT_SIZE", **lot},
                 {"filterType": "MARKET_LOT_SIZE", **lot},
                 {"filterType": "NOTIONAL", "minNotional": plain(self.min_notional), "applyMinToMarket": True,
-                 "maxNotional": plain(self.max_price * self.max_qty), "applyMaxToMarket": False, "avgPriceMins": 0},
+                 "maxNotional": plain(self.max_notional), "applyMaxToMarket": False, "avgPriceMins": 0},
                 {"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2",
                  "askMultiplierUp": "5", "askMultiplierDown": "0.2", "avgPriceMins": 0},
                 {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": MAX_OPEN_ORDERS},

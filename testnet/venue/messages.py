@@ -43,7 +43,7 @@ def execution_report(happening: Happening, order: Order) -> Document:
     event = happening.event
     leg = event if isinstance(event, events.Trade) else None
     kind = {"ACCEPTED": "NEW", "TRADE": "TRADE", "CANCELED": "CANCELED", "EXPIRED": "EXPIRED"}
-    zero = plain(ZERO)
+    zero, labels = plain(ZERO), {"j": order.strategy_id, "J": order.strategy_type}
     return {
         "e": "executionReport", "E": ms(event.t), "s": order.symbol, "c": order.client_order_id, "S": order.side,
         "o": order.type, "f": order.tif, "q": plain(order.qty), "p": plain(order.price), "P": zero, "F": zero,
@@ -52,8 +52,8 @@ def execution_report(happening: Happening, order: Order) -> Document:
         "L": leg.price if leg else zero, "n": leg.fee if leg else "0",
         "N": leg.fee_asset if leg else None, "T": ms(event.t), "t": leg.trade_id if leg else -1, "I": 0,
         "w": order.is_open, "m": leg.maker if leg else False, "M": leg is not None, "O": ms(order.t),
-        "Z": plain(order.quote_executed), "Y": leg.quote_qty if leg else zero, "Q": zero, "W": ms(order.t),
-        "V": STP,
+        "Z": plain(order.quote_executed), "Y": leg.quote_qty if leg else zero, "Q": plain(order.quote_order_qty), "W": ms(order.t),
+        "V": STP, **{name: label for name, label in labels.items() if label is not None},
     }  # fmt: skip
 
 

@@ -6,45 +6,69 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from stormdesk.testnet.venue import errors
-from stormdesk.testnet.venue.market import UNIT
+from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.forms import WHOLE, WINDOW, Form
 
 Params = Mapping[str, str]
-DIGITS = 19  # of the largest number that a client may send, as many as 64 bits have
-MAX_AMOUNT = Decimal(10) ** 12
+MICROSECONDS = 10**14  # an instant (since 1970) of so much or more is in microseconds
+DAY_MS = 86_400_000
 
 
 def whole(params: Params, name: str) -> int:
-    """A mandatory whole number. Raises ApiError -1102 or -1100."""
-    text = params.get(name, "")
-    if not text:
-        raise errors.missing(name)
-    if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
-        raise errors.illegal(name)
-    return int(text)
+    """A mandatory whole number. Raises ApiError -1102, -1105, -1100 or -1108."""
+    return int(_text(params, name, WHOLE))
 
 
-def limit_of(params: Params, default: int, most: int) -> int:
-    """How many entries a client wants, at most `most`."""
-    return max(1, min(whole(params, "limit"), most)) if "limit" in params else default
+def instant(params: Params, name: str) -> int:
+    """A mandatory instant in ms since 1970; clients may send microseconds. Raises ApiError as `whole` does."""
+    value = whole(params, name)
+    return value // 1000 if value >= MICROSECONDS else value
+
+
+def window_ms(params: Params, default: int) -> Decimal:
+    """recvWindow. Raises ApiError -1105, -1100, -1108 or -1111."""
+    return Decimal(_text(params, "recvWindow", WINDOW)) if "recvWindow" in params else Decimal(default)
 
 
 def amount(params: Params, name: str) -> Decimal:
-    """A mandatory positive amount. Raises ApiError -1102, -1100 or -1111."""
-    text = params.get(name, "")
-    if not text:
-        raise errors.missing(name)
-    if not text.isascii() or not text.replace(".", "", 1).isdigit() or len(text) > 2 * DIGITS:
-        raise errors.illegal(name)
-    value = Decimal(text)
-    if value > MAX_AMOUNT:
-        raise errors.illegal(name)
-    if value % UNIT:
-        raise errors.too_precise(name)
-    return value
+    """An amount that has its form already; 0 when it was not sent."""
+    return Decimal(params.get(name, "0"))
+
+
+def limit_of(params: Params, default: int, most: int) -> int:
+    """How many entries a client wants, at most `most`. Raises ApiError -1102 for none."""
+    if "limit" not in params:
+        return default
+    if not (limit := whole(params, "limit")):
+        raise errors.missing("limit")
+    return min(limit, most)
 
 
 def in_time(params: Params, t: float) -> bool:
-    """Whether an instant is within startTime and endTime (ms), as far as they are there."""
-    since = whole(params, "startTime") if "startTime" in params else 0
-    until = whole(params, "endTime") if "endTime" in params else None
+    """Whether an instant is within startTime and endTime, as far as they are there."""
+    since = instant(params, "startTime") if "startTime" in params else 0
+    until = instant(params, "endTime") if "endTime" in params else None
     return since <= t * 1000 and (until is None or t * 1000 <= until)
+
+
+def check_day(params: Params) -> None:
+    """Raise ApiError -1127 when startTime and endTime are more than 24 hours apart."""
+    both = "startTime" in params and "endTime" in params
+    if both and instant(params, "endTime") - instant(params, "startTime") > DAY_MS:
+        raise ApiError(*errors.TOO_LONG)
+
+
+def is_true(params: Params, name: str) -> bool:
+    """A boolean that was sent and is true."""
+    return params.get(name, "").lower() == "true"
+
+
+def _text(params: Params, name: str, form: Form) -> str:
+    text = params.get(name)
+    if text is None:
+        raise errors.missing(name)
+    if not text:
+        raise errors.empty(name)
+    if refusal := form.refusal(name, text):
+        raise refusal
+    return text

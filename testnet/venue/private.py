@@ -1,4 +1,5 @@
-"""What an account may ask and do. Each handler takes the account's name and the parameters of one request."""
+"""What an account may ask and do. Each handler takes the account's name and the parameters of one request, whose forms
+have been checked."""
 
 from __future__ import annotations
 
@@ -10,15 +11,15 @@ from collections.abc import Sequence
 from stormdesk.testnet.venue import errors, events, replies
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
-from stormdesk.testnet.venue.exchange import NewOrder
-from stormdesk.testnet.venue.params import Params, amount, in_time, limit_of, whole
+from stormdesk.testnet.venue.order_parameters import check_order
+from stormdesk.testnet.venue.params import Params, amount, check_day, in_time, is_true, limit_of, whole
 from stormdesk.testnet.venue.public import Public
-from stormdesk.testnet.venue.record import Order
+from stormdesk.testnet.venue.record import NewOrder, Order
 
-ORDER_TYPES = ("LIMIT", "MARKET", "LIMIT_MAKER")
-RESPONSES = ("ACK", "RESULT", "FULL")
-ID_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:/_-")
-ID_LENGTH = 36
+TRADE_COMBINATIONS: tuple[set[str], ...] = (
+    set(), {"orderId"}, {"startTime"}, {"endTime"}, {"fromId"}, {"startTime", "endTime"}, {"orderId", "fromId"},
+)  # fmt: skip
+RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
 def fresh_id() -> str:
@@ -37,7 +38,7 @@ class Private:
 
     def account(self, account: str, params: Params) -> object:
         held = self._desk.exchange.accounts.of(account)
-        if params.get("omitZeroBalances") == "true":
+        if is_true(params, "omitZeroBalances"):
             held = {asset: balance for asset, balance in held.items() if balance.free or balance.locked}
         return replies.account(held, self._desk.now())
 
@@ -53,6 +54,7 @@ class Private:
 
     def all_orders(self, account: str, params: Params) -> object:
         name, limit = self._symbol(params).name, limit_of(params, 500, 1000)
+        check_day(params)
         mine = [o for o in self._desk.exchange.orders.values() if (o.account, o.symbol) == (account, name)]
         mine = [order for order in mine if in_time(params, order.t)]
         if "orderId" in params:
@@ -61,6 +63,9 @@ class Private:
         return [replies.queried(order) for order in (mine[:limit] if "startTime" in params else mine[-limit:])]
 
     def my_trades(self, account: str, params: Params) -> object:
+        if set(params) & {"orderId", "fromId", "startTime", "endTime"} not in TRADE_COMBINATIONS:
+            raise ApiError(*errors.BAD_COMBINATION)
+        check_day(params)
         mine, limit = self._desk.exchange.trades[account, self._symbol(params).name], limit_of(params, 500, 1000)
         return [replies.my_trade(trade) for trade in self._wanted(mine, params, limit)]
 
@@ -77,14 +82,12 @@ class Private:
     # -- changing ------------------------------------------------------------------------------------------------
 
     def test(self, _: str, params: Params) -> object:
-        self._new_order(params)
-        return {}
+        self._desk.exchange.check(self._new_order(params))
+        return replies.commission_rates() if is_true(params, "computeCommissionRates") else {}
 
     def place(self, account: str, params: Params) -> object:
         new = self._new_order(params)
         kind = params.get("newOrderRespType", "ACK" if new.type == "LIMIT_MAKER" else "FULL")
-        if kind not in RESPONSES:
-            raise errors.illegal("newOrderRespType")
         order = self._desk.submit(account, new)
         fills = []
         for trade in reversed(self._desk.exchange.trades[account, order.symbol]):
@@ -97,6 +100,9 @@ class Private:
         order = self._find(account, params)
         if order is None:
             raise ApiError(*errors.UNKNOWN_CANCEL)
+        wanted = RESTRICTIONS.get(params.get("cancelRestrictions", ""), order.status)
+        if order.is_open and order.status != wanted:
+            raise ApiError(*errors.RESTRICTED)
         self._desk.exchange.cancel(order, time.time())
         return replies.canceled(order, params.get("newClientOrderId") or fresh_id())
 
@@ -111,11 +117,14 @@ class Private:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _find(self, account: str, params: Params) -> Order | None:
-        symbol = self._symbol(params)
+        symbol, cid = self._symbol(params), params.get("origClientOrderId")
         order_id = whole(params, "orderId") if "orderId" in params else None
-        if order_id is None and not params.get("origClientOrderId"):
-            raise ApiError(400, -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
-        return self._desk.exchange.find(account, symbol.name, order_id, params.get("origClientOrderId"))
+        if order_id is None and cid is None:
+            raise errors.neither("origClientOrderId", "orderId")
+        order = self._desk.exchange.find(account, symbol.name, order_id, cid)
+        if order and cid is not None and order.client_order_id != cid:
+            raise ApiError(*errors.OTHER_ID)
+        return order
 
     def _wanted(self, trades: Sequence[events.Trade], params: Params, limit: int) -> Sequence[events.Trade]:
         if "orderId" in params:
@@ -129,25 +138,17 @@ class Private:
         return trades[:limit] if "startTime" in params else trades[-limit:]
 
     def _new_order(self, params: Params) -> NewOrder:
-        symbol = self._symbol(params)
-        side, kind = params.get("side", ""), params.get("type", "")
-        if side not in ("BUY", "SELL"):
-            raise errors.invalid(-1117, "side") if side else errors.missing("side")
-        if kind not in ORDER_TYPES:
-            raise errors.invalid(-1116, "orderType") if kind else errors.missing("type")
-        cid = params.get("newClientOrderId") or fresh_id()
-        if len(cid) > ID_LENGTH or not set(cid) <= ID_CHARS:
-            raise errors.illegal("newClientOrderId")
-        qty = amount(params, "quantity")
-        if kind == "MARKET":
-            return NewOrder(cid, symbol, side, kind, qty)
-        return NewOrder(cid, symbol, side, kind, qty, amount(params, "price"), _tif(params, kind))
-
-
-def _tif(params: Params, kind: str) -> str:
-    tif = params.get("timeInForce", "")
-    if kind == "LIMIT_MAKER":
-        return "GTC"
-    if tif not in ("GTC", "IOC", "FOK"):
-        raise errors.invalid(-1115, "timeInForce") if tif else errors.missing("timeInForce")
-    return tif
+        symbol, kind = self._symbol(params), params["type"]
+        check_order(params)
+        return NewOrder(
+            client_order_id=params.get("newClientOrderId") or fresh_id(),
+            symbol=symbol,
+            side=params["side"],
+            type=kind,
+            qty=amount(params, "quantity"),
+            price=amount(params, "price") if "price" in params else None,
+            tif=params.get("timeInForce", "GTC"),
+            quote_qty=amount(params, "quoteOrderQty"),
+            strategy_id=whole(params, "strategyId") if "strategyId" in params else None,
+            strategy_type=whole(params, "strategyType") if "strategyType" in params else None,
+        )

@@ -12,10 +12,15 @@ from stormdesk.testnet.venue import errors, replies
 from stormdesk.testnet.venue.candles import INTERVALS, Candle
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.forms import SYMBOL
 from stormdesk.testnet.venue.market import Symbol
-from stormdesk.testnet.venue.params import Params, in_time, limit_of, whole
+from stormdesk.testnet.venue.params import Params, in_time, instant, limit_of, whole
 
 AVERAGE_MIN = 5
+STATUS = "TRADING"  # of every symbol, always
+PERMISSIONS = ("SPOT", "MARGIN", "LEVERAGED")
+NAME = r'"[\w\-._&&[^a-z]]{1,50}"'
+LIST = rf"^\[({NAME}(,{NAME}){{0,}}){{0,1}}\]$"  # legal for `symbols`
 
 
 class Public:
@@ -25,12 +30,12 @@ class Public:
         self._desk = desk
 
     def symbol(self, params: Params) -> Symbol:
-        """The symbol of a request. Raises ApiError -1102 or -1121."""
-        if not params.get("symbol"):
-            raise errors.missing("symbol")
+        """The symbol of a request. Raises ApiError -1121, or -1220 when it has not the status that was asked for."""
         symbol = self._desk.exchange.symbols.get(params["symbol"])
         if symbol is None:
             raise ApiError(*errors.BAD_SYMBOL)
+        if params.get("symbolStatus", STATUS) != STATUS:
+            raise ApiError(*errors.OTHER_STATUS)
         return symbol
 
     def ping(self, _: Params) -> object:
@@ -40,7 +45,11 @@ class Public:
         return {"serverTime": replies.ms(self._desk.now())}
 
     def exchange_info(self, params: Params) -> object:
-        return replies.exchange_info(self._named(params), self._desk.rules, self._desk.now())
+        one = "symbol" in params or "symbols" in params
+        if one and ("permissions" in params or "symbolStatus" in params):
+            raise ApiError(*errors.BAD_COMBINATION)
+        named = self._named(params) if permitted(params) else []
+        return replies.exchange_info(named, self._desk.rules, self._desk.now())
 
     def depth(self, params: Params) -> object:
         return replies.depth(self._desk.exchange.books[self.symbol(params).name], limit_of(params, 100, 5000))
@@ -67,13 +76,13 @@ class Public:
 
     def klines(self, params: Params) -> object:
         symbol = self.symbol(params).name
-        minutes = INTERVALS.get(params.get("interval", ""))
+        minutes = INTERVALS.get(params["interval"])
         if minutes is None:
-            raise ApiError(*errors.INTERVAL) if params.get("interval") else errors.missing("interval")
+            raise ApiError(*errors.INTERVAL)
         candles = self._desk.exchange.chart(symbol).last(minutes, 1_000_000, self._desk.now())
         limit = limit_of(params, 500, 1000)
-        since = whole(params, "startTime") if "startTime" in params else None
-        until = whole(params, "endTime") if "endTime" in params else None
+        since = instant(params, "startTime") if "startTime" in params else None
+        until = instant(params, "endTime") if "endTime" in params else None
         found = [c for c in candles if c.start >= (since or 0) and (until is None or c.start <= until)]
         chosen: Iterable[Candle] = found[-limit:] if since is None else found[:limit]
         return [replies.kline(candle, minutes) for candle in chosen]
@@ -98,19 +107,46 @@ class Public:
             replies.day_ticker(s.name, exchange.chart(s.name).day(now), exchange.books[s.name], now)
             for s in self._named(params)
         ]
+        if params.get("type") == "MINI":
+            found = [replies.mini(ticker) for ticker in found]
         return self._one_or_all(params, found)
 
     def _one_or_all(self, params: Params, found: list[Any]) -> object:
         return found[0] if "symbol" in params else found
 
     def _named(self, params: Params) -> list[Symbol]:
-        """The one symbol of a request, those of its list, or all."""
+        """The one symbol of a request, those of its list, or all; of lists, those with the status that was asked for."""
+        if "symbol" in params and "symbols" in params:
+            raise ApiError(*errors.BAD_COMBINATION)
         if "symbol" in params:
             return [self.symbol(params)]
-        if "symbols" not in params:
-            return list(self._desk.exchange.symbols.values())
-        try:
-            names = msgspec.json.decode(params["symbols"], type=list[str])
-        except msgspec.DecodeError:
-            raise errors.illegal("symbols") from None
-        return [self.symbol({"symbol": name}) for name in names]
+        names = symbol_names(params["symbols"]) if "symbols" in params else list(self._desk.exchange.symbols)
+        found = [self.symbol({"symbol": name}) for name in names]
+        return found if params.get("symbolStatus", STATUS) == STATUS else []
+
+
+def symbol_names(text: str) -> list[str]:
+    """The parameter `symbols`: a JSON list of names. Raises ApiError."""
+    try:
+        names = msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError:
+        raise errors.illegal("symbols", LIST) from None
+    if not names:
+        raise errors.missing("symbols")
+    if any(SYMBOL.refusal("symbols", name) for name in names):
+        raise errors.illegal("symbols", LIST)
+    if len(set(names)) < len(names):
+        raise ApiError(*errors.SYMBOL_TWICE)
+    return names
+
+
+def permitted(params: Params) -> bool:
+    """Whether the parameter `permissions`, one or a JSON list of them, covers spot trading. Raises ApiError -1130."""
+    text = params.get("permissions", "SPOT")
+    try:
+        wanted = msgspec.json.decode(text, type=list[str]) if text.startswith("[") else [text]
+    except msgspec.DecodeError:
+        raise errors.not_valid("permissions") from None
+    if not all(name in PERMISSIONS or name.startswith("TRD_GRP_") for name in wanted):
+        raise errors.not_valid("permissions")
+    return "SPOT" in wanted

@@ -22,6 +22,22 @@ TRADE_IDS = 10**12  # of one symbol
 OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
 
 
+@dataclass(frozen=True)
+class NewOrder:
+    """What a client asks for. A market order has no price; `tif` is GTC, IOC or FOK."""
+
+    client_order_id: str
+    symbol: Symbol
+    side: str
+    type: str
+    qty: Decimal
+    price: Decimal | None = None
+    tif: str = "GTC"
+    quote_qty: Decimal = ZERO  # of a market order by quote; `Exchange.sized` makes its quantity
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+
+
 @dataclass(slots=True)
 class Order:
     """An order as the venue sees it now. `t` and `updated` are seconds since 1970."""
@@ -41,6 +57,9 @@ class Order:
     quote_executed: Decimal = ZERO
     locked: Decimal = ZERO
     status: str = "NEW"
+    quote_order_qty: Decimal = ZERO  # of a market order by quote, what it was to spend or to receive
+    strategy_id: int | None = None
+    strategy_type: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -112,6 +131,8 @@ class Record:
         order = Order(
             event.order_id, event.client_order_id, event.account, event.symbol, event.side, event.type, event.tif,
             Decimal(event.price), Decimal(event.qty), event.t, event.t,
+            quote_order_qty=Decimal(event.quote_order_qty or 0), strategy_id=event.strategy_id,
+            strategy_type=event.strategy_type,
         )  # fmt: skip
         if order.type != "MARKET":
             order.locked = order.qty if order.side == "SELL" else order.price * order.qty

@@ -10,12 +10,12 @@ from stormdesk.testnet.venue import events
 from stormdesk.testnet.venue.accounts import Balance
 from stormdesk.testnet.venue.book import Book, Level
 from stormdesk.testnet.venue.candles import MINUTE_MS, Candle
-from stormdesk.testnet.venue.market import FEE_RATE, Symbol, plain
+from stormdesk.testnet.venue.market import FEE_RATE, STP_MODES, Symbol, plain
 from stormdesk.testnet.venue.record import Order
 from stormdesk.testnet.venue.rules import Rules
 
 Document = dict[str, Any]
-STP = "EXPIRE_MAKER"
+STP = STP_MODES[0]
 
 
 def ms(t: float) -> int:
@@ -34,12 +34,13 @@ def exchange_info(symbols: Iterable[Symbol], rules: Rules, now: float) -> Docume
 
 
 def _core(order: Order) -> Document:
+    labels = {"strategyId": order.strategy_id, "strategyType": order.strategy_type}
     return {
         "symbol": order.symbol, "orderId": order.order_id, "orderListId": -1, "clientOrderId": order.client_order_id,
         "price": plain(order.price), "origQty": plain(order.qty), "executedQty": plain(order.executed),
-        "origQuoteOrderQty": plain(Decimal(0)), "cummulativeQuoteQty": plain(order.quote_executed),
+        "origQuoteOrderQty": plain(order.quote_order_qty), "cummulativeQuoteQty": plain(order.quote_executed),
         "status": order.status, "timeInForce": order.tif, "type": order.type, "side": order.side,
-        "selfTradePreventionMode": STP,
+        "selfTradePreventionMode": STP, **{name: label for name, label in labels.items() if label is not None},
     }  # fmt: skip
 
 
@@ -122,6 +123,17 @@ def account(held: Mapping[str, Balance], now: float) -> Document:
     }  # fmt: skip
 
 
+def commission_rates() -> Document:
+    """The answer to a test order that asked for its commission; there is no discount, no tax and nothing special."""
+    rate, zero = plain(FEE_RATE), plain(Decimal(0))
+    none = {"maker": zero, "taker": zero}
+    return {
+        "standardCommissionForOrder": {"maker": rate, "taker": rate}, "specialCommissionForOrder": none,
+        "taxCommissionForOrder": none,
+        "discount": {"enabledForAccount": False, "enabledForSymbol": False, "discountAsset": "", "discount": zero},
+    }  # fmt: skip
+
+
 def pairs(levels: Iterable[Level]) -> list[list[str]]:
     return [[plain(price), plain(qty)] for price, qty in levels]
 
@@ -164,6 +176,17 @@ def day_ticker(symbol: str, day: Candle, book: Book, now: float) -> Document:
         "lowPrice": plain(day.low), "volume": plain(day.volume), "quoteVolume": plain(day.quote_volume),
         "openTime": day.start, "closeTime": ms(now), "firstId": day.first_id, "lastId": day.last_id, "count": day.count,
     }  # fmt: skip
+
+
+MINI = (
+    "symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume", "openTime", "closeTime",
+    "firstId", "lastId", "count",
+)  # fmt: skip
+
+
+def mini(ticker: Document) -> Document:
+    """A day's ticker of the type MINI."""
+    return {name: ticker[name] for name in MINI}
 
 
 def trade_fee(symbol: str) -> Document:

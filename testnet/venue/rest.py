@@ -96,18 +96,21 @@ class Rest:
 
 
 def ask_of(method: str, path: str, query: str, body: bytes, api_key: str, remote: str) -> Ask:
-    """A request as the Api takes it. Raises UnicodeError when query or body are no text."""
+    """A request as the Api takes it: what is in the query counts before what is in the body, and a GET has no parameters in
+    its body. Raises UnicodeError when query or body are no text."""
     query.encode()
     text = body.decode()
     payload = signing.without_signature(query) + signing.without_signature(text)
-    return Ask(method, path, _form(query) | _form(text), api_key, payload, remote)
+    asked, sent = _form(query), _form(text) if method != "GET" else []
+    params, twice = dict(asked), len(dict(asked)) < len(asked) or len(dict(sent)) < len(sent)
+    return Ask(method, path, dict(sent) | params, api_key, payload, remote, twice=twice)
 
 
-def _form(text: str) -> dict[str, str]:
+def _form(text: str) -> list[tuple[str, str]]:
     if "%" in text or "+" in text:
-        return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+        return parse_qsl(text, keep_blank_values=True, errors="replace")
     pairs = (part.partition("=") for part in text.split("&") if part)  # most requests: nothing to decode
-    return {name: value for name, _, value in pairs}
+    return [(name, value) for name, _, value in pairs]
 
 
 def venue_app(desk: Desk) -> web.Application:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.keys import Account
-from stormdesk.testnet.venue.params import Params, whole
+from stormdesk.testnet.venue.params import Params, instant, window_ms
 
 DEFAULT_WINDOW_MS = 5_000
 MAX_WINDOW_MS = 60_000
@@ -58,9 +58,8 @@ def _signed_by(public_key: str, data: bytes, given: str) -> bool:
 
 
 def check_window(params: Params, now_ms: int) -> None:
-    """Raise ApiError -1021 (or -1102, -1131) unless the request's timestamp is inside its window."""
-    stamp = whole(params, "timestamp")
-    window = whole(params, "recvWindow") if "recvWindow" in params else DEFAULT_WINDOW_MS
+    """Raise ApiError -1021 (or -1102, -1105, -1100, -1131) unless the request's timestamp is inside its window."""
+    stamp, window = instant(params, "timestamp"), window_ms(params, DEFAULT_WINDOW_MS)
     if window > MAX_WINDOW_MS:
         raise ApiError(*errors.RECV_WINDOW)
     if stamp >= now_ms + AHEAD_MS:

@@ -14,6 +14,7 @@ from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.api import Api, Ask, Reply
 from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.parameters import SIGNED, SOCKET, Reads, check
 from stormdesk.testnet.venue.params import whole
 from stormdesk.testnet.venue.sockets import Client, text_of
 
@@ -44,6 +45,7 @@ NAMES = {
     "userDataStream.ping": ("PUT", "userDataStream"),
     "userDataStream.stop": ("DELETE", "userDataStream"),
 }
+SESSION = {"userDataStream.unsubscribe": Reads(optional=("subscriptionId",))}
 WEIGHT = 2  # of a request about sessions and subscriptions
 
 
@@ -51,7 +53,7 @@ class ApiRequest(msgspec.Struct):
     """A request on the WebSocket API."""
 
     method: str
-    id: int | str | None = None
+    id: int | str | None
     params: dict[str, Any] = {}
 
 
@@ -76,7 +78,8 @@ class WsApi:
             asked = msgspec.json.decode(text, type=ApiRequest)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             self._desk.bad_input["json"] += 1
-            self._say(client, None, 400, {"error": {"code": -1135, "msg": "Invalid JSON Request"}})
+            code, msg = errors.BAD_JSON[1:]
+            self._say(client, None, 400, {"error": {"code": code, "msg": msg}})
             return
         try:
             result = self._result(client, asked)
@@ -85,38 +88,47 @@ class WsApi:
             if isinstance(error, ThrottledError):
                 stamp = int(self._desk.now() * 1000)
                 refusal["data"] = {"serverTime": stamp, "retryAfter": int(error.until * 1000)}
-            self._say(client, asked.id, error.status, {"error": refusal})
+            self._say(client, asked, error.status, {"error": refusal})
             return
         if isinstance(result, Reply) and result.changed:
-            task = asyncio.create_task(self._say_synced(client, asked.id, result.document))
+            task = asyncio.create_task(self._say_synced(client, asked, result.document))
             self._later.add(task)
             task.add_done_callback(self._later.discard)
         else:
             document = result.document if isinstance(result, Reply) else result
-            self._say(client, asked.id, 200, {"result": document})
+            self._say(client, asked, 200, {"result": document})
             if asked.method.startswith("userDataStream.subscribe"):
                 self._desk.users.greet(client)
 
-    async def _say_synced(self, client: Client, id_: int | str | None, document: object) -> None:
+    async def _say_synced(self, client: Client, asked: ApiRequest, document: object) -> None:
         """Answer when the journal is on the disk."""
         await self._desk.journal.synced()
-        self._say(client, id_, 200, {"result": document})
+        self._say(client, asked, 200, {"result": document})
 
-    def _say(self, client: Client, id_: int | str | None, status: int, what: Mapping[str, Any]) -> None:
-        used = self._desk.limits.used(client.remote, time.time())
-        limits = [{**self._desk.rules.describe()[0], "count": used}]
-        client.send(text_of({"id": id_, "status": status, **what, "rateLimits": limits}))
+    def _say(self, client: Client, asked: ApiRequest | None, status: int, what: Mapping[str, Any]) -> None:
+        limits: Mapping[str, Any] = {}
+        if _shows_limits(client, asked):
+            used = self._desk.limits.used(client.remote, time.time())
+            limits = {"rateLimits": [{**self._desk.rules.describe()[0], "count": used}]}
+        client.send(text_of({"id": asked.id if asked else None, "status": status, **what, **limits}))
 
     def _result(self, client: Client, asked: ApiRequest) -> object:
         params = {key: _text(value) for key, value in asked.params.items() if value is not None}
         payload = "&".join(f"{key}={params[key]}" for key in sorted(params) if key != "signature")
-        method, path = NAMES.get(asked.method, ("", ""))
+        called = asked.method.removeprefix("v3/")
+        method, path = NAMES.get(called, ("", ""))
         session = self._sessions.get(client, "")
-        ask = Ask(method, f"/api/v3/{path}", params, params.get("apiKey", ""), payload, client.remote, session=session)
+        key = params.get("apiKey", "")
+        ask = Ask(method, f"/api/v3/{path}", params, key, payload, client.remote, session=session, over_socket=True)
         if method:
             return self._api.answer(ask)
+        return self._session(client, called, ask, session)
+
+    def _session(self, client: Client, called: str, ask: Ask, session: str) -> object:
+        """What is about the connection: sessions and subscriptions."""
         self._charge(ask)
-        match asked.method:
+        check(SESSION.get(called, Reads()), ask.params, (*SIGNED, *SOCKET))
+        match called:
             case "session.logon":
                 if not self._desk.keys.account(ask.api_key).public_key:
                     raise ApiError(*errors.HMAC_LOGON)
@@ -134,10 +146,12 @@ class WsApi:
             case "userDataStream.subscribe.signature":
                 return {"subscriptionId": self._desk.users.subscribe(client, self._api.authenticate(ask))}
             case "userDataStream.unsubscribe":
-                number = whole(params, "subscriptionId") if "subscriptionId" in params else None
-                self._desk.users.unsubscribe(client, number, self._desk.now())
+                number = whole(ask.params, "subscriptionId") if "subscriptionId" in ask.params else None
+                ended = self._desk.users.unsubscribe(client, number, self._desk.now())
+                if number is None and not ended:
+                    raise ApiError(*errors.NOT_SUBSCRIBED)
                 return {}
-        raise ApiError(400, -1100, f"Unknown method '{asked.method[:80]}'.")
+        raise ApiError(400, -1100, f"Unknown method '{called[:80]}'.")
 
     def _charge(self, ask: Ask) -> None:
         try:
@@ -153,6 +167,12 @@ class WsApi:
             "apiKey": api_key if on else None, "authorizedSince": now if on else None, "connectedSince": client.since_ms,
             "returnRateLimits": True, "serverTime": now, "userDataStream": False,
         }  # fmt: skip
+
+
+def _shows_limits(client: Client, asked: ApiRequest | None) -> bool:
+    """Whether an answer tells how much weight was used: as the request says, else as the URL of the connection does."""
+    shown = asked.params.get("returnRateLimits") if asked else None
+    return shown if isinstance(shown, bool) else client.request.query.get("returnRateLimits", "").lower() != "false"
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from stormdesk.testnet.venue import events, faults
 from stormdesk.testnet.venue.errors import ApiError
-from stormdesk.testnet.venue.exchange import NewOrder
 from stormdesk.testnet.venue.faults.model import (
     Active,
     Announce,
@@ -21,6 +20,7 @@ from stormdesk.testnet.venue.faults.model import (
     Tell,
     UndoTrades,
 )
+from stormdesk.testnet.venue.record import NewOrder
 
 if TYPE_CHECKING:
     from stormdesk.testnet.venue.desk import Desk

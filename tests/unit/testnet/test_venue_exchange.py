@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from stormdesk.testnet.venue import events
 from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.errors import ApiError
-from stormdesk.testnet.venue.exchange import Exchange, NewOrder
+from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.market import Symbol
-from stormdesk.testnet.venue.record import HOUSE, Order
+from stormdesk.testnet.venue.record import HOUSE, NewOrder, Order
 
 BTC = Symbol.parse("BTCUSDT")
 OPENING = {

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
@@ -56,7 +57,8 @@ async def call(client: Client, method: str, path: str, params: dict[str, Any], *
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         response = await client.request(method, f"/api/v3/{path}", data=query, headers=headers)
     else:
-        response = await client.request(method, f"/api/v3/{path}?{query}", headers=headers)
+        url = URL(f"/api/v3/{path}?{query}", encoded=True)  # or what was signed is not what is sent
+        response = await client.request(method, url, headers=headers)
     return response.status, await response.json()
 
 
@@ -106,11 +108,13 @@ def test_a_market_order_reports_its_fills(tmp_path: Path) -> None:
     ({**LIMIT, "side": "HOLD"}, {}, 400, -1117, "Invalid side."),
     ({**LIMIT, "type": "MAYBE"}, {}, 400, -1116, "Invalid orderType."),
     ({**LIMIT, "timeInForce": "GTX"}, {}, 400, -1115, "Invalid timeInForce."),
-    ({**LIMIT, "quantity": "-1"}, {}, 400, -1100, "Illegal characters found in parameter 'quantity'."),
+    ({**LIMIT, "quantity": "-1"}, {}, 400, -1100,
+     r"Illegal characters found in parameter 'quantity'; legal range is '^([0-9]{1,20})(\.[0-9]{1,20})?$'."),
     ({**LIMIT, "quantity": "0.000000001"}, {}, 400, -1111, "Parameter 'quantity' has too much precision."),
     ({**LIMIT, "quantity": "0.000001"}, {}, 400, -1013, "Filter failure: LOT_SIZE"),
     ({**LIMIT, "quantity": "100"}, {}, 400, -2010, "Account has insufficient balance for requested action."),
-    ({**LIMIT, "newClientOrderId": "x" * 37}, {}, 400, -1100, "Illegal characters found in parameter 'newClientOrderId'."),
+    ({**LIMIT, "newClientOrderId": "x" * 37}, {}, 400, -1100,
+     "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."),
     ({"symbol": "BTCUSDT"}, {}, 400, -1102, "Mandatory parameter 'side' was not sent, was empty/null, or malformed."),
 ])  # fmt: skip
 def test_refused_orders(
