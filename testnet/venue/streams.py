@@ -5,30 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
 from aiohttp import WSCloseCode, web
 
-from stormdesk.testnet.venue import events, messages
+from stormdesk.testnet.venue import events, market_requests, messages
 from stormdesk.testnet.venue.book import Book
+from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.exchange import Exchange, Happening
 from stormdesk.testnet.venue.faults.model import Document
 from stormdesk.testnet.venue.faults.weather import Weather
+from stormdesk.testnet.venue.market_requests import BadRequestError, MarketRequest
 from stormdesk.testnet.venue.record import HOUSE
 from stormdesk.testnet.venue.rules import Rules
 from stormdesk.testnet.venue.sockets import Client, text_of
 from stormdesk.testnet.venue.users import Users
 
 SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @ticker, @miniTicker, @kline_1m
-
-
-class MarketRequest(msgspec.Struct):
-    """A request on a market stream."""
-
-    method: str
-    id: int | str | None = None
-    params: list[str | bool] = []
 
 
 class Hub:
@@ -143,21 +136,30 @@ class Hub:
         await asyncio.gather(*(client.close(WSCloseCode.GOING_AWAY, "shutdown") for client in clients))
 
     async def market(self, request: web.Request) -> web.WebSocketResponse:
-        """/ws, /ws/<stream>[/<stream>...], /ws/<n>, /stream?streams=a/b"""
+        """/ws, /ws/<stream>[/<stream>...], /ws/<n>, /stream?streams=a/b. Raises ApiError for a stream that is not there."""
         wrapped = request.path == "/stream"
-        names = request.query.get("streams", "") if wrapped else request.path.removeprefix("/ws").lstrip("/")
+        path = request.query.get("streams", "") if wrapped else request.path.removeprefix("/ws").lstrip("/")
+        names = [] if path.isdigit() and not wrapped else [name for name in path.split("/") if name]
         client = Client(request, self._rules, self.dropped, per_s=self._rules.messages_per_s, wrapped=wrapped)
-        self._follow(client, [name for name in names.split("/") if name])
+        if refusal := self._follow(client, names):
+            raise ApiError(400, 2, refusal)
         return await self.serve(client, self._answer)
 
-    def _follow(self, client: Client, names: Iterable[str]) -> None:
-        """Listen to market streams and to the accounts of listen keys; what is neither is ignored, as at Binance."""
+    def _follow(self, client: Client, names: Sequence[str]) -> str:
+        """Listen to market streams and to the accounts of listen keys: to all of these names, or to none and say why."""
+        market = {name for name in names if market_requests.is_stream(name, self._exchange.symbols)}
         for name in names:
-            if "@" not in name:
-                self._users.follow(client, name)
-            elif len(client.streams) < self._rules.streams:
+            if name not in market and not self._users.is_key(name):
+                return market_requests.unknown_stream(name)
+        if len(client.streams | market) > self._rules.streams:
+            return "Invalid request: too many parameters"
+        for name in names:
+            if name in market:
                 client.streams.add(name)
                 self._market[name].add(client)
+            else:
+                self._users.follow(client, name)
+        return ""
 
     def _unfollow(self, client: Client, names: Iterable[str]) -> None:
         for name in names:
@@ -168,33 +170,26 @@ class Hub:
 
     def _answer(self, client: Client, text: str) -> None:
         try:
-            asked = msgspec.json.decode(text, type=MarketRequest)
-        except msgspec.ValidationError as error:
-            client.send(text_of({"error": {"code": 2, "msg": f"Invalid request: {error}"}}))
-            return
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            client.send(text_of({"error": {"code": 3, "msg": f"Invalid JSON: {error}"}}))
-            return
-        names = [name for name in asked.params if isinstance(name, str)]
-        result: object = None
+            asked = market_requests.read(text)
+            result = self._result(client, asked)
+        except BadRequestError as error:
+            client.send(text_of({"error": {"code": error.code, "msg": error.msg}, "id": error.request_id}))
+        else:
+            client.send(text_of({"result": result, "id": asked.request_id}))
+
+    def _result(self, client: Client, asked: MarketRequest) -> object:
+        """Do what a market request asks for. Raises BadRequestError."""
         match asked.method:
             case "SUBSCRIBE":
-                if len(client.streams | set(names)) > self._rules.streams:
-                    self._refuse(client, asked, "too many parameters")
-                    return
-                self._follow(client, names)
+                if refusal := self._follow(client, asked.params):
+                    raise BadRequestError(2, refusal, asked.request_id)
             case "UNSUBSCRIBE":
-                self._unfollow(client, set(names) & client.streams)
+                self._unfollow(client, set(asked.params) & client.streams)
+                self._users.unfollow(client, set(asked.params))
             case "LIST_SUBSCRIPTIONS":
-                result = sorted(client.streams)
-            case "SET_PROPERTY" if asked.params[:1] == ["combined"] and isinstance(asked.params[-1], bool):
-                client.wrapped = asked.params[-1]
-            case "GET_PROPERTY" if asked.params == ["combined"]:
-                result = client.wrapped
-            case _:
-                self._refuse(client, asked, f"unknown variant {asked.method[:40]}")
-                return
-        client.send(text_of({"result": result, "id": asked.id}))
-
-    def _refuse(self, client: Client, asked: MarketRequest, why: str) -> None:
-        client.send(text_of({"error": {"code": 2, "msg": f"Invalid request: {why}"}, "id": asked.id}))
+                return sorted(client.streams)
+            case "SET_PROPERTY":
+                client.wrapped = asked.params[1]
+            case "GET_PROPERTY":
+                return client.wrapped
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from stormdesk.testnet.venue import errors
@@ -67,7 +67,9 @@ class Users:
     # -- the WebSocket API ---------------------------------------------------------------------------------------
 
     def subscribe(self, client: Client, account: str) -> int:
-        """The number of the new subscription, counted for each connection."""
+        """The number of the new subscription, counted for each connection. Raises ApiError -2035: there is one already."""
+        if any(one.client is client and not one.listen_key for one in self._told[account]):
+            raise ApiError(*errors.SUBSCRIBED)
         number = self._numbers[client]
         self._numbers[client] += 1
         self._told[account].add(Subscription(client, number))
@@ -118,7 +120,7 @@ class Users:
     def open_key(self, account: str, _: Params) -> Mapping[str, str]:
         """POST userDataStream: the account's listen key, from now on valid for its whole life."""
         now = time.monotonic()
-        key = next((key for key, (owner, _) in self._keys.items() if owner == account), secrets.token_hex(32))
+        key = next((key for key, (owner, _) in self._keys.items() if owner == account), secrets.token_hex(30))
         self._keys[key] = (account, now + self._life_s)
         return {"listenKey": key}
 
@@ -132,12 +134,19 @@ class Users:
         self._expire(self._own(account, params), time.time())
         return {}
 
-    def follow(self, client: Client, name: str) -> bool:
-        """Tell a client what happens to the account of a listen key. False when it is none."""
-        if name not in self._keys:
-            return False
-        self._told[self._keys[name][0]].add(Subscription(client, listen_key=name))
-        return True
+    def is_key(self, name: str) -> bool:
+        """Whether that is a listen key whose life is not over."""
+        return self._keys.get(name, ("", 0.0))[1] > time.monotonic()
+
+    def follow(self, client: Client, key: str) -> None:
+        """Tell a client what happens to the account of a listen key."""
+        self._told[self._keys[key][0]].add(Subscription(client, listen_key=key))
+
+    def unfollow(self, client: Client, keys: Collection[str]) -> None:
+        """Tell a client no more of these listen keys; what is none is left alone."""
+        for subscriptions in self._told.values():
+            ended = [one for one in subscriptions if one.client is client and one.listen_key in keys]
+            subscriptions.difference_update(ended)
 
     def expire(self, now: float) -> None:
         """End the listen keys whose time is over."""

@@ -166,7 +166,9 @@ def test_market_streams(tmp_path: Path) -> None:
 def test_too_many_streams_messages_and_connections(tmp_path: Path) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         socket = await client.ws_connect("/ws")
-        await socket.send_json({"method": "SUBSCRIBE", "params": ["a@trade", "b@trade", "c@trade"], "id": 1})
+        await socket.send_json(
+            {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "btcusdt@depth", "ethusdt@trade"], "id": 1}
+        )
         assert (await socket.receive_json())["error"]["code"] == 2
         for number in range(6):
             await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": number})
