@@ -103,7 +103,7 @@ def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[Topolog
             home.make(record.name)
             home.write_record(record)
             stack, material = _stack(record, topology)
-            _announce(record, stack, lab.prepare(record, stack), say)
+            _announce(record, stack, lab.prepare(record, stack, say), say)
             order = lab.order(record, stack, material)
             inventory = program.inventory(record, deploy.inventory_hosts(order))
             spec = deploy.spec_of(order)
@@ -125,7 +125,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
         try:
             home.write_record(record)
             stack, material = program.of(record)
-            _announce(record, stack, backends.named(record.backend).prepare(record, stack), say)
+            _announce(record, stack, backends.named(record.backend).prepare(record, stack, say), say)
         except BaseException:
             home.forget(record.name)  # nothing was made yet
             raise

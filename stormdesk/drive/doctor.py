@@ -135,14 +135,14 @@ def _layer() -> Finding:
     try:
         return Finding("layer", True, f"package layer {layer.require()}")
     except (StormdeskError, OSError) as error:
-        return Finding("layer", False, str(error).split(". Type")[0], "script/demo")
+        return Finding("layer", False, str(error).split(". Type")[0], layer.MAKE)
 
 
 def _kafka() -> Finding:
     try:
         return Finding("kafka", True, f"package layer {layer.require(with_kafka=True)}")
-    except (StormdeskError, OSError):
-        return Finding("kafka", None, "absent (only for --topology full)", layer.MAKE_KAFKA)
+    except (StormdeskError, OSError) as error:
+        return Finding("kafka", None, f"{str(error).split('. Type')[0]} (only for --topology full)", layer.MAKE_KAFKA)
 
 
 def _space() -> Finding:

@@ -112,13 +112,13 @@ def test_a_host_that_restarts_is_the_same_host(up: Up) -> None:
 
 
 def test_what_is_chosen_for_an_environment(up: Up) -> None:
-    chosen = choices.choose(up.engine.engine, up.topology)
+    chosen = choices.choose(up.engine.engine, up.topology, print)
     assert (chosen.image, chosen.net, chosen.abilities) == (up.site.image, 77, up.site.abilities)
     assert len(set(chosen.ports.values())) == len(up.topology.hosts)
     kept = msgspec.json.decode(msgspec.json.encode(chosen), type=choices.Choices)
     assert kept == chosen
     with pytest.raises(RefusedError, match="swarm init"):
-        choices.choose(up.engine.engine, up.topology, in_swarm=True)
+        choices.choose(up.engine.engine, up.topology, print, in_swarm=True)
 
 
 def test_removal_does_not_mind_what_is_gone_already(up: Up) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ layer=$1 cache=$2 name=$3
 mkdir "$cache/ext4"
 mount -n -o loop,ro "$layer" "$cache/ext4"
 archive=$cache/$(basename "$layer" .ext4).tar
+cp "$layer.json" "$archive.json"
 tar -cf "$archive" --xattrs '--xattrs-include=*' --numeric-owner -C "$cache/ext4" upper
 umount "$cache/ext4"
 mount --bind /dev/null /dev/loop-control
@@ -83,18 +85,27 @@ def test_the_second_run_starts_at_once_and_without_network(lab_home: str) -> Non
 def test_a_missing_layer_without_network_is_one_line(lab_home: str, tmp_path: Path) -> None:
     done = sh(". script/lib.sh; make_layer", "unshare", "--net", STORMDESK_CACHE=str(tmp_path))
     assert done.returncode == 3
-    assert "Is there a network? Then type: script/demo" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert re.fullmatch(
+        r"package layer is missing: E: .* Is there a network\? Then type: .*\.lab\.layer\n", done.stderr
+    )
     assert [p.name for p in tmp_path.glob("layer-*")] == []
 
 
-def test_up_never_makes_the_layer(lab_home: str, tmp_path: Path) -> None:
+def test_up_makes_the_layer_and_where_it_cannot_says_why(lab_home: str, tmp_path: Path) -> None:
     up = "from stormdesk.infra import environment; environment.up('nolayer', 'core', 'lab', 'direct', 60, print)"
-    command = [sys.executable, "-c", up]
+    command = ["unshare", "--net", sys.executable, "-c", up]
     environment = os.environ | {"STORMDESK_CACHE": str(tmp_path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    assert "RefusedError: the lab's package layer is missing" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert "RefusedError: package layer is missing: E: " in done.stderr
+    assert f"package layer is missing: {len(layer.PACKAGES)} packages by apt into {tmp_path}/" in done.stdout
+    assert list(tmp_path.glob("layer-*")) == []
+    assert_gone("nolayer", lab_home, 0)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(lab_home: str) -> None:
+    done = sh(". script/lib.sh; make_layer", STORMDESK_CACHE="/proc/sys")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "Set STORMDESK_CACHE to a folder with 1 GiB free" in done.stderr
 
 
 def test_without_loop_devices_volumes_are_tmpfs_and_the_host_says_so(lab_home: str, tmp_path: Path) -> None:

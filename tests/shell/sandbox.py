@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from stormdesk.errors import StormdeskError
+from stormdesk.errors import RefusedError, StormdeskError
 from stormdesk.infra.backends.lab import layer
 from stormdesk.model import Completed
 
@@ -76,8 +76,11 @@ exec cat >/dev/null  # until the test lets go of the other end, or dies
 
 def package_layer() -> str:
     """The lab's package layer, or "" where there is none; it has busybox, iptables and supervisord."""
-    image = layer.path()
-    return str(image) if image.suffix == ".ext4" and image.exists() else ""
+    try:
+        image = layer.require()
+    except RefusedError:
+        return ""
+    return str(image) if image.suffix == ".ext4" else ""
 
 
 def require(*tools: str) -> None:

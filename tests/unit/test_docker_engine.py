@@ -46,7 +46,7 @@ def test_a_stack_with_kafka_is_refused_before_anything_is_looked_for() -> None:
     with pytest.raises(
         RefusedError, match=r"containers have no Kafka, which full needs\. Use --backend lab, or --topology core"
     ):
-        backend.prepare(record, stacks.full(stacks.Credentials(api_key="", api_secret="")))
+        backend.prepare(record, stacks.full(stacks.Credentials(api_key="", api_secret="")), print)
 
 
 def test_a_failure_has_the_engines_own_words(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_failure_has_the_engines_own_words(tmp_path: Path) -> None:
 
 def test_a_missing_image_says_how_to_build_it(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=rf"Type: {image.COMMAND}$"):
-        image.require(client(tmp_path, "true"))
+        image.ensure(client(tmp_path, "true"), print)
 
 
 def test_subnets_that_the_engine_uses_are_left_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio", "time", "os", "shutil", "tempfile"}
 # What reaches I/O by another name: our own I/O rooms, and modules that only exist to do it.
 ACTING = ("acting", "deeds", "control")  # of the venue's faults: these carry out what the others decide
-PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports")
+PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
 IO_ROOMS = ("stormdesk.drive", "stormdesk.front", *(f"stormdesk.infra.{name}" for name in OTHER_INFRA))
 IO_ROOMS_OF_OTHERS = {"importlib", "ctypes", "multiprocessing", "concurrent", "secrets", "uuid", "urllib", "http"}

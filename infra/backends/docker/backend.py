@@ -21,7 +21,7 @@ READY_S = 120.0
 PLUGIN, PLUGIN_VERSION = "pulumi-resource-docker", "5.0.0"
 
 
-def prepare(record: Record, topology: Topology) -> Sequence[str]:
+def prepare(record: Record, topology: Topology, say: Callable[[str], None]) -> Sequence[str]:
     """Refuse where it cannot work, choose what is kept with the environment; what the engine cannot give, a line each."""
     if topology.has(Kind.KAFKA):
         raise RefusedError(
@@ -33,7 +33,7 @@ def prepare(record: Record, topology: Topology) -> Sequence[str]:
             f"the Pulumi engine has no plugin for Docker. Type: {pulumi.path} plugin install resource docker {PLUGIN_VERSION}"
         )
     found = engine.find()
-    chosen = choices.choose(found, topology, in_swarm=record.backend == "swarm")
+    chosen = choices.choose(found, topology, say, in_swarm=record.backend == "swarm")
     home.write(home.directory(record.name) / "choices.json", msgspec.json.encode(chosen).decode())
     return plan.shortcomings(chosen.abilities)
 

@@ -16,6 +16,7 @@ from stormdesk.infra.backends.docker.engine import Engine
 from stormdesk.infra.backends.docker.plan import LOOPBACK, Abilities, Site
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL, Node
 from stormdesk.infra.keys import KeyPair
+from stormdesk.infra.making import Say
 from stormdesk.infra.topology import Topology
 
 
@@ -56,9 +57,9 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def choose(engine: Engine, topology: Topology, *, in_swarm: bool = False) -> Choices:
+def choose(engine: Engine, topology: Topology, say: Say, *, in_swarm: bool = False) -> Choices:
     """Look at the engine and choose. RefusedError: no image, no free subnets, no swarm; with what to type."""
-    built = image.require(engine)
+    built = image.ensure(engine, say)
     return Choices(
         image=built,
         net=engines.free_net(engine),

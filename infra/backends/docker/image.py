@@ -47,11 +47,17 @@ def dependencies(base: str) -> str:
     return f"stormdesk-dependencies:{key(base)}"
 
 
-def require(engine: Engine) -> str:
-    """The image that fits the project as it is now, or RefusedError that says how to get it."""
+def ensure(engine: Engine, say: Say) -> str:
+    """The image that fits the project as it is now. When only the project has changed, it is built first, without a network.
+
+    RefusedError says how to get it: also its packages are missing, or have changed.
+    """
     for base in (BASE, BUILT_BASE):
         if _there(engine, tag(base)):
             return tag(base)
+    for base in (BASE, BUILT_BASE):
+        if _there(engine, dependencies(base)):
+            return build(engine, base, say)
     raise RefusedError(f"this engine does not have the image of a host ({tag(BASE)}). Type: {COMMAND}")
 
 

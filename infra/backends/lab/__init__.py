@@ -1,6 +1,6 @@
 """The embedded lab: hosts made of Linux namespaces on this machine.
 
-layer.py     the packages that hosts need, installed once into an image of their own
+layer.py     the packages that hosts need, installed into an image of their own, again when they change here
 spec.py      what `up` hands to the lab: plain data, pure
 files.py     the files of each host: sshd, supervisord, the services; pure
 network.py   the `ip -batch` lines; pure

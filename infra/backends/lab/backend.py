@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from stormdesk.infra import home, ready
-from stormdesk.infra.backends.lab import control, deploy, records
+from stormdesk.infra.backends.lab import control, deploy, layer, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
 from stormdesk.infra.topology import Kind, Topology
@@ -14,14 +14,20 @@ from stormdesk.inventory import Inventory, InventoryHost
 READY_S = 60.0
 
 
-def prepare(record: Record, topology: Topology) -> Sequence[str]:  # noqa: ARG001  what other backends need
-    """Refuse where a lab cannot run; what this machine cannot give to one, a line each."""
-    control.require(with_kafka=topology.has(Kind.KAFKA))
+def prepare(
+    record: Record,  # noqa: ARG001  what other backends need
+    topology: Topology,
+    say: Callable[[str], None],
+) -> Sequence[str]:
+    """Make the package layer if none fits; what this machine cannot give to a lab, a line each. Refuse where none can run."""
+    control.require()
+    layer.ensure(say, with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
 
 
 def order(record: Record, topology: Topology, material: Material) -> deploy.Order:
-    """What a lab is made from."""
+    """What a lab is made from. One that runs keeps the package layer that it has."""
+    chosen = layer.path if records.running(record.name) else layer.require
     return deploy.Order(
         name=record.name,
         topology=topology,
@@ -30,7 +36,7 @@ def order(record: Record, topology: Topology, material: Material) -> deploy.Orde
         expires_at=record.expires_at,
         login=material.login,
         host_keys=material.host_keys,
-        layer=control.require(with_kafka=topology.has(Kind.KAFKA)),
+        layer=chosen(with_kafka=topology.has(Kind.KAFKA)),
     )
 
 

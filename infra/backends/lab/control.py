@@ -24,15 +24,15 @@ import msgspec
 import stormdesk
 from stormdesk.drive.signals import whole
 from stormdesk.errors import HostError, RefusedError
-from stormdesk.infra.backends.lab import cgroup, enter, kernel, layer, processes, records, volume
+from stormdesk.infra.backends.lab import cgroup, enter, kernel, processes, records, volume
 from stormdesk.infra.backends.lab.spec import LabSpec
 
 TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
 START_S, STOP_S = 30.0, 10.0
 
 
-def require(*, with_kafka: bool = False) -> Path:
-    """Refuse, in one line, where a lab cannot run; returns the package layer's image."""
+def require() -> None:
+    """Refuse, in one line, where a lab cannot run, whatever its package layer."""
     if sys.platform != "linux":
         raise RefusedError("the lab needs Linux (namespaces); use --backend static with your own hosts")
     if os.geteuid() != 0:
@@ -40,7 +40,6 @@ def require(*, with_kafka: bool = False) -> Path:
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
         raise RefusedError(f"the lab needs {', '.join(missing)}. Type: apt-get install {' '.join(missing)}")
-    return layer.require(with_kafka=with_kafka)
 
 
 def python_paths() -> tuple[str, list[str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from stormdesk.errors import RefusedError
 from stormdesk.infra.topology import Service
 
-PACKAGES = ("default-jre-headless", "maven")  # a JRE of 17 or newer
+PACKAGES, TOOLS = ("default-jre-headless",), ("maven",)  # a JRE of 17 or newer for hosts; what only making them takes
 JARS = Path(__file__).with_name("kafka-jars.txt")
 FOLDER = "/usr/share/stormdesk/kafka"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"

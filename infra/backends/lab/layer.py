@@ -1,26 +1,32 @@
 """The package layer: what hosts need and this machine may lack, installed by apt into an image of its own.
 
 apt runs in a chroot on an overlay of the machine's root, in namespaces of its own; nothing is installed, started or
-enabled on the machine. The image lies in /var/cache/stormdesk (STORMDESK_CACHE moves it) under a name made of the
-machine's package state and our list, so it is made again when either changes; else it needs no network.
+enabled on the machine. The image lies in /var/cache/stormdesk (STORMDESK_CACHE moves it) under a name made of what we
+ask for; beside it lies which packages that needs, by their versions here and in the image (infra/packages.py). It fits
+as long as those are the same, whatever else is installed, upgraded or removed; else it is made again, which takes the
+network. Labs that run keep the image that they were started with: it goes with the last of them.
 
-`python -m stormdesk.infra.backends.lab.layer` makes it when it is missing; with the word `kafka` the one that also
-has a JRE and Kafka, which only a stack with Kafka needs.
+`python -m stormdesk.infra.backends.lab.layer` makes it when none fits, as `env.up` does; with the word `kafka` the one
+that also has a JRE and Kafka, which only a stack with Kafka needs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from stormdesk.errors import RefusedError
-from stormdesk.infra import making
+from stormdesk.infra import making, packages
 from stormdesk.infra.backends.lab import kafka, kernel, volume
 from stormdesk.infra.backends.lab.files import POSTGRES_TEMPLATE
 from stormdesk.infra.making import Say
@@ -39,10 +45,11 @@ PACKAGES = (
     ),
     *("procps", "python3", "redis-server", "strace", "stress-ng", "sudo", "supervisor"),
 )
-RECIPE = "1"  # to be raised when the steps below change what ends up in the image
-IMAGE_MIB = 4096
+RECIPE = "2"  # to be raised when the steps below change what ends up in the image
+IMAGE_MIB, BUILD_S = 4096, 1800.0
 MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings may lie, mirrors among them
 DPKG_STATUS = "/var/lib/dpkg/status"
+UNUSED_DAYS = 30.0  # images that nobody used for so long are removed; other versions of the project have their own
 
 # Runs in the chroot, after apt. Accounts have no passwords; the machine's people have no hashes in a host.
 FINISH = f"""
@@ -62,7 +69,8 @@ rm -f /usr/sbin/policy-rc.d
 """
 
 
-MAKE_KAFKA = f"{sys.executable} -m stormdesk.infra.backends.lab.layer kafka"
+MAKE = f"{sys.executable} -m stormdesk.infra.backends.lab.layer"
+MAKE_KAFKA = f"{MAKE} kafka"
 
 
 def cache() -> Path:
@@ -71,42 +79,72 @@ def cache() -> Path:
 
 
 def path(*, with_kafka: bool = False) -> Path:
-    """The image that fits this machine as it is now, whether it exists or not."""
-    if not os.path.exists(DPKG_STATUS):
-        raise RefusedError(
-            "the lab's hosts are made of Debian packages and this machine has no dpkg. Use Debian or Ubuntu"
-        )
-    state = hashlib.sha256(Path(DPKG_STATUS).read_bytes())
-    state.update(f"{RECIPE} {' '.join(PACKAGES)}".encode())
+    """The image of what we ask for, whether it exists and fits or not."""
+    asked = hashlib.sha256(f"{RECIPE} {' '.join(PACKAGES)} {FINISH}".encode())
     if with_kafka:
-        state.update(f"{' '.join(kafka.PACKAGES)} {kafka.pins()}".encode())
-    name = f"layer-{'kafka-' if with_kafka else ''}{state.hexdigest()[:16]}"
+        asked.update(f"{' '.join((*kafka.PACKAGES, *kafka.TOOLS))} {kafka.pins()}".encode())
+    name = f"layer-{'kafka-' if with_kafka else ''}{asked.hexdigest()[:16]}"
     return cache() / f"{name}.{'ext4' if volume.loops_available() else 'tar'}"
 
 
 def require(*, with_kafka: bool = False) -> Path:
-    """The image, or RefusedError that says how to get it."""
+    """The image, or RefusedError that says why there is none that fits and how to get it."""
     image = path(with_kafka=with_kafka)
-    if image.exists():
-        return image
-    if with_kafka:
-        raise RefusedError(f"the lab's package layer with Kafka is missing ({image}). Type: {MAKE_KAFKA}")
-    raise RefusedError(
-        f"the lab's package layer is missing or the machine's packages changed ({image}). Type: script/demo"
-    )
+    if why := _unfit(image):
+        what = "package layer with Kafka" if with_kafka else "package layer"
+        raise RefusedError(f"the lab's {what} {why} ({image}). Type: {MAKE_KAFKA if with_kafka else MAKE}")
+    return image
 
 
 def ensure(say: Say, *, with_kafka: bool = False) -> Path:
-    """Make the image if it is missing; takes the network and about half a minute then."""
-    cache().mkdir(mode=0o755, parents=True, exist_ok=True)
-    with open(cache() / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        image = path(with_kafka=with_kafka)
-        if not image.exists():
-            _make(image, say)
-            for old in set(cache().glob("layer-*")) - {path(), path(with_kafka=True)}:
-                old.unlink()
+    """The image; made first, and said so, when there is none that fits. Takes the network and about half a minute then.
+
+    RefusedError, in one line: it could not be made.
+    """
+    image = path(with_kafka=with_kafka)
+    try:
+        if _unfit(image):
+            cache().mkdir(mode=0o755, parents=True, exist_ok=True)
+            with open(cache() / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if why := _unfit(image):
+                    _make(image, why, say)
+                    _remove_unused()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RefusedError(f"package layer: {error}. Set STORMDESK_CACHE to a folder with 1 GiB free") from error
+    with contextlib.suppress(OSError):  # a cache that is read-only
+        os.utime(image)
     return image
+
+
+def _unfit(image: Path) -> str:
+    """ "" when the image is there and fits this machine as it is now, else what is wrong with it."""
+    beside = _made_of(image)
+    if not (image.exists() and beside.exists()):
+        return "is missing"
+    changed = packages.changes(msgspec.json.decode(beside.read_bytes(), type=packages.Made), _status())
+    return f"must be made again: {packages.told(changed)}" if changed else ""
+
+
+def _made_of(image: Path) -> Path:
+    """Beside an image: the packages that it needs."""
+    return image.with_name(f"{image.name}.json")
+
+
+def _status(root: str = "") -> str:
+    try:
+        return Path(f"{root}{DPKG_STATUS}").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise RefusedError(
+            "the lab's hosts are made of Debian packages and this machine has no dpkg. Use Debian or Ubuntu"
+        ) from error
+
+
+def _remove_unused() -> None:
+    for image in {*cache().glob("layer-*")} - {*cache().glob("layer-*.json")}:
+        if image.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:
+            _made_of(image).unlink(missing_ok=True)
+            image.unlink()
 
 
 def mount(image: str, target: str) -> str:
@@ -122,23 +160,30 @@ def mount(image: str, target: str) -> str:
 _TAR = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
 
 
-def _make(image: Path, say: Say) -> None:
+def _make(image: Path, why: str, say: Say) -> None:
     log = cache() / "build.log"
     what = f"{len(PACKAGES)} packages by apt" + (", Kafka by Maven" if _is_with_kafka(image) else "")
-    say(f"package layer: {what} into {image} (log: {log})")
+    say(f"package layer {why}: {what} into {image} (log: {log})")
     command = [sys.executable, "-P", "-m", __spec__.name, "--build", str(image)]
     inside = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private"]
     with log.open("wb") as out:
         done = subprocess.run(
-            [*inside, *command], stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False, timeout=1800
+            [*inside, *command], stdout=out, stderr=out, stdin=subprocess.DEVNULL, check=False, timeout=BUILD_S
         )
-    (cache() / "build").rmdir()
+    with contextlib.suppress(FileNotFoundError):
+        (cache() / "build").rmdir()
     if done.returncode != 0:
         image.with_suffix(".new").unlink(missing_ok=True)
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        again = MAKE_KAFKA if _is_with_kafka(image) else "script/demo"
-        raise RefusedError(f"package layer: {last[0]}   (all of it: {log}). Is there a network? Then type: {again}")
+        again = MAKE_KAFKA if _is_with_kafka(image) else MAKE
+        said = _last_words(log.read_text(errors="replace"))
+        raise RefusedError(f"package layer {why}: {said}   (all of it: {log}). Is there a network? Then type: {again}")
     say(f"package layer: ready, {image.stat().st_blocks >> 11} MiB")
+
+
+def _last_words(text: str) -> str:
+    """Why a build failed: apt's first error, else its last line."""
+    lines = text.strip().splitlines() or ["no output"]
+    return next((line for line in lines if line.startswith("E: ")), lines[-1])
 
 
 def _build(image: Path) -> None:
@@ -154,11 +199,21 @@ def _build(image: Path) -> None:
         volume.mount(str(work), f"{spot}/layer", "discard")
     for name in ("upper", "work"):
         (spot / "layer" / name).mkdir()
-    _install(str(spot / "root"), str(spot / "layer"), with_kafka=_is_with_kafka(image))
+    machine = _status()  # what changes on it from now on is looked at the next time
+    root, with_kafka = str(spot / "root"), _is_with_kafka(image)
+    _install(root, str(spot / "layer"), with_kafka=with_kafka)
+    made = packages.made(machine, _status(root), (*PACKAGES, *(kafka.PACKAGES if with_kafka else ())))
+    kernel.unmount(root)
+    # Of the machine's libraries hosts see its own list; the layer's own are found without one, being in the usual folders.
+    (spot / "layer/upper/etc/ld.so.cache").unlink(missing_ok=True)
     if image.suffix == ".tar":
         subprocess.run(["tar", "-cf", str(work), *_TAR, "-C", f"{spot}/layer", "upper"], check=True, timeout=300)
     os.sync()
+    beside = _made_of(image)
+    beside.unlink(missing_ok=True)  # it never stands beside an image that it is not of
     work.rename(image)
+    (new := beside.with_suffix(".new")).write_bytes(msgspec.json.encode(made))
+    new.rename(beside)
 
 
 def _is_with_kafka(image: Path) -> bool:
@@ -191,7 +246,7 @@ def _install(root: str, layer: str, *, with_kafka: bool) -> None:
         "-o",
         "APT::Sandbox::User=root",
     )
-    run("apt-get", *options, "install", *PACKAGES, *(kafka.PACKAGES if with_kafka else ()))
+    run("apt-get", *options, "install", *PACKAGES, *((*kafka.PACKAGES, *kafka.TOOLS) if with_kafka else ()))
     run("sh", "-c", FINISH)
     if with_kafka:
         Path(f"{root}/run/pom.xml").write_text(kafka.pom(kafka.FOLDER))
