@@ -62,6 +62,18 @@ def test_a_missing_image_says_how_to_build_it(tmp_path: Path) -> None:
         image.ensure(client(tmp_path, "true"), print)
 
 
+def test_case_C55_an_image_is_built_again_when_only_the_project_has_changed(tmp_path: Path) -> None:
+    known = f"{image.dependencies(image.BUILT_BASE)}"
+    log = tmp_path / "log"
+    said: list[str] = []
+    engine = client(tmp_path, f'case "$*" in "image ls --quiet {known}") echo id ;; build*) echo "$*" >>{log} ;; esac')
+    assert image.ensure(engine, said.append) == image.tag(image.BUILT_BASE)
+    assert said == [f"image {image.tag(image.BUILT_BASE)}: building on {image.BUILT_BASE}"]
+    (built,) = log.read_text().splitlines()  # its packages are there: no apt, no network
+    assert "project.Dockerfile" in built
+    assert f"BASE={known}" in built
+
+
 def test_subnets_that_the_engine_uses_are_left_alone(tmp_path: Path) -> None:
     used = '[{"Config": [{"Subnet": "10.77.0.0/24"}, {"Subnet": "10.79.2.0/24"}, {"Subnet": "fd78:0:0:1::/64"}]}]'
     engine = client(tmp_path, f"case $2 in ls) echo one two ;; inspect) echo '{used}' ;; esac")
