@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,19 +14,19 @@ from stormdesk.inventory import Inventory, InventoryHost
 def ssh_config(inventory: Inventory, known_hosts: str) -> str:
     """For `ssh -F`: strict host keys from the file `known_hosts`, key login only."""
     blocks = [f"# stormdesk environment {inventory.environment}, until {inventory.expires_at or 'it is taken down'}\n"]
-    return "\n".join([*blocks, *(_block(host, known_hosts) for _, host in sorted(inventory.hosts.items()))])
+    return "\n".join([*blocks, *(_block(host, known_hosts) for host in _usable(inventory))])
 
 
 def known_hosts(inventory: Inventory) -> str:
     """The host keys, under the names that `ssh_config` uses and under the addresses."""
-    return "".join(f"{h.name},{_bracketed(h)} {h.host_key}\n" for _, h in sorted(inventory.hosts.items()))
+    return "".join(f"{h.name},{_bracketed(h)} {h.host_key}\n" for h in _usable(inventory))
 
 
 def ansible(inventory: Inventory, config: str) -> str:
     """An Ansible inventory (YAML, written as JSON), one group a role; `config` is the ssh_config file."""
     arguments = f"-F {json.dumps(config)}"
     roles: dict[str, dict[str, object]] = {}
-    for host in inventory.hosts.values():
+    for host in _usable(inventory):
         roles.setdefault(host.role.replace("-", "_"), {})[host.name] = {
             "ansible_host": host.name,
             "ansible_user": host.user,
@@ -40,6 +41,10 @@ def ansible(inventory: Inventory, config: str) -> str:
         }
     }
     return json.dumps(document, indent=1) + "\n"
+
+
+def _usable(inventory: Inventory) -> Sequence[InventoryHost]:
+    return [inventory.host(name) for name in sorted(inventory.hosts) if name not in inventory.unusable]
 
 
 def _block(host: InventoryHost, known: str) -> str:

@@ -50,16 +50,20 @@ def status(inventory: Inventory) -> Sequence[HostStatus]:
     """Each host's state, and which of its services listen."""
     with Pool(inventory, dialing.dialer(inventory)) as pool:
         heard = pool.each(inventory.hosts, lambda host: listening(pool, host))
-    return [_status(host, heard[host.name]) for host in inventory.hosts.values()]
+        ways = pool.each(inventory.hosts, inventory.host)
+    return [_status(host, ways[name], heard[name]) for name, host in inventory.hosts.items()]
 
 
-def _status(host: InventoryHost, ports: set[int] | StormdeskError) -> HostStatus:
+def _status(host: InventoryHost, way: InventoryHost | StormdeskError, ports: set[int] | StormdeskError) -> HostStatus:
+    if isinstance(way, StormdeskError):  # nobody knows how to reach it
+        state = f"unusable: {way}"
+        return HostStatus(name=host.name, role=host.role, address="", state=state, boots=None, ssh=False, services={})
     reached = not isinstance(ports, TransportError)
     heard = ports if isinstance(ports, set) else None
     return HostStatus(
         name=host.name,
         role=host.role,
-        address=host.target,
+        address=way.target,
         state="up" if reached else "unreachable",
         boots=None,
         ssh=reached,

@@ -24,7 +24,7 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """One host, as `env.status` shows it. `state`: up, off, starting, failed, unreachable.
+    """One host, as `env.status` shows it. `state`: up, off, starting, failed, unreachable, or `unusable: ` and why.
 
     `boots` counts its starts, None where nobody does; `services` are those of which it is known whether they listen.
     """

@@ -1,171 +1,199 @@
-"""Ansible inventories, read: INI, YAML, JSON, and what `ansible-inventory --list` prints. Pure.
+"""Ansible's own word on its inventories, read: what `ansible-inventory --list` and `ansible-config dump` print. Pure.
 
-Each host becomes the ssh command that Ansible would use for it; stormdesk/inventories.py says how it goes on from there.
+Ansible reads Ansible (drive/ansible_cli.py). Each host becomes the ssh command that Ansible would use for it;
+stormdesk/inventories.py says how it goes on from there.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from stormdesk.errors import UsageError
-from stormdesk.inventories import FIELDS, ROLE, Listing, Named, decoded, fields, listing, mapping, split
+from stormdesk.inventories import FIELDS, ROLE, Listing, Named, Reveal, Way, decoded, fields, listing, mapping, split
 from stormdesk.values import shown
 
+UNSAFE, VAULT = "__ansible_unsafe", "__ansible_vault"
+BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
+SETTINGS = ("remote_user", "port", "private_key_file", "ssh_args", "ssh_common_args", "ssh_extra_args")
+MAX_DEPTH = 200  # groups in groups
+ENVIRONMENT, EXPIRES_AT = "stormdesk_environment", "stormdesk_expires_at"
 
-def parse(text: str, origin: str) -> Listing:
-    """The hosts of an Ansible inventory: INI, YAML, JSON, or what `ansible-inventory --list` prints."""
-    groups, variables = _ansible_groups(text, origin)
-    places = _places(groups)
+Values = Mapping[str, Any]
+
+
+def is_listing(text: str) -> bool:
+    """Is it what `ansible-inventory --list` has printed?"""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get("_meta"), dict) and "hostvars" in document["_meta"]
+
+
+def parse(text: str, origin: str, settings: Values, reveal: Reveal) -> Listing:
+    """The hosts that `ansible-inventory --list` prints; what is wrong with one of them is its own `why`.
+
+    `settings` are those of SETTINGS that Ansible's configuration has, `reveal` decrypts what a vault's password is needed
+    for. Raises UsageError for what is no listing, has no host that can be used, or does not name its environment.
+    """
+    document = mapping(decoded(text, origin), "the inventory", origin)
+    variables = mapping(mapping(document.pop("_meta", None), "_meta", origin).get("hostvars"), "hostvars", origin)
     hosts: list[Named] = []
     environment = expires_at = ""
-    for name, path in sorted(places.items()):
-        values: dict[str, Any] = {}
-        for group in path:
-            values |= groups[group].variables
-        values |= variables.get(name, {})
-        for group in path:
-            values |= groups[group].hosts.get(name, {})
-        hosts.append(_ansible_host(name, values, path, origin))
-        environment = environment or str(values.get("stormdesk_environment", ""))
-        if environment != values.get("stormdesk_environment", environment):
-            raise UsageError(f"{origin}: {name} is of environment {values['stormdesk_environment']}, not {environment}")
-        expires_at = expires_at or str(values.get("stormdesk_expires_at", ""))
-    way = "the variable stormdesk_environment, for all hosts"
-    return listing(hosts, environment, expires_at, origin, way)
+    for name, groups in sorted(_places(document, variables, origin).items()):
+        where = f"{origin}: host {shown(name)}"
+        try:
+            values = mapping(variables.get(name), name, origin)
+            own = _text(values, where, (ENVIRONMENT,), reveal)
+            expires_at = expires_at or _text(values, where, (EXPIRES_AT,), reveal)
+            hosts.append(_host(name, values, groups, settings, where, reveal))
+        except UsageError as error:
+            own = ""
+            hosts.append(Named(name=name, about={"role": _role(groups)}, why=str(error)))
+        environment = environment or own
+        if own and environment != own:
+            raise UsageError(f"{origin}: {shown(name)} is of environment {shown(own)}, not {shown(environment)}")
+    return listing(hosts, environment, expires_at, origin, f"the variable {ENVIRONMENT}, for all hosts")
 
 
-@dataclass
-class _Group:
-    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    variables: dict[str, Any] = field(default_factory=dict)
-    children: list[str] = field(default_factory=list)
+def configured(text: str) -> Values:
+    """Those of SETTINGS that `ansible-config dump --only-changed -t connection --format json` names. Raises UsageError."""
+    plugins = _dicts(decoded(text, "ansible-config dump"))
+    options = [option for plugin in plugins for option in _dicts(plugin.get("ssh"))]
+    return {name: option.get("value") for option in options if (name := str(option.get("name"))) in SETTINGS}
 
 
-def _ansible_groups(text: str, origin: str) -> tuple[dict[str, _Group], Mapping[str, dict[str, Any]]]:
-    """Groups by name, and variables of hosts that stand apart from them (`_meta`)."""
-    import yaml  # only who reads such a file pays for it
-
-    document: object = None
-    try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if origin.endswith((".yaml", ".yml", ".json")):
-            raise UsageError(f"{origin}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):  # as Ansible does: what is no YAML mapping is INI
-        return _ini(text, origin), {}
-    groups: dict[str, _Group] = {}
-    document = mapping(document, "the inventory", origin)
-    meta = mapping(document.pop("_meta", None), "_meta", origin)
-    for name, body in document.items():
-        _nested(str(name), body, groups, origin)
-    hostvars = mapping(meta.get("hostvars"), "hostvars", origin)
-    return groups, {str(name): mapping(found, str(name), origin) for name, found in hostvars.items()}
+def _dicts(value: object) -> Sequence[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _nested(name: str, body: object, groups: dict[str, _Group], origin: str) -> None:
-    body = mapping(body, f"group {name}", origin)
-    group = groups.setdefault(name, _Group())
-    for pattern, values in _listed(body.get("hosts"), f"hosts of {name}", origin).items():
-        for host in _expanded(pattern):
-            group.hosts.setdefault(host, {}).update(mapping(values, host, origin))
-    group.variables |= mapping(body.get("vars"), f"vars of {name}", origin)
-    for child, inner in _listed(body.get("children"), f"children of {name}", origin).items():
-        group.children.append(child)
-        _nested(child, inner, groups, origin)
+def _host(name: str, values: Values, groups: Sequence[str], settings: Values, where: str, reveal: Reveal) -> Named:
+    _way(name, values, settings, where, _hidden)  # what is wrong is said now, and what is encrypted stays so
+    own: dict[str, object] = {}
+    for key in FIELDS:
+        value = _opened(raw := values.get(f"stormdesk_{key}"), f"{where}: stormdesk_{key}", reveal)
+        if "{{" in json.dumps(raw):
+            raise _template(where, f"stormdesk_{key}", value)
+        if value is not None:
+            own[key] = decoded(value, where) if isinstance(value, str) and key != "role" else value
+    way = partial(_way, name, values, settings, where, reveal)
+    return Named(name=name, way=way, about={"role": _role(groups), **fields(own, where)})
 
 
-def _listed(value: object, what: str, origin: str) -> dict[str, Any]:
-    return dict.fromkeys(map(str, value)) if isinstance(value, list) else mapping(value, what, origin)
+def _way(name: str, values: Values, settings: Values, where: str, reveal: Reveal) -> Way:
+    """How Ansible would call ssh for a host: its options in Ansible's order, since ssh takes the first of each."""
 
+    def value(*keys: str, setting: str = "") -> str:
+        return _text(values, where, keys, reveal) or _text(settings, "Ansible's configuration", (setting,), reveal)
 
-def _ini(text: str, origin: str) -> dict[str, _Group]:
-    groups: dict[str, _Group] = {}
-    name, kind = "ungrouped", ""
-    for number, line in enumerate(text.splitlines(), 1):
-        where, plain = f"{origin}:{number}", line.strip()
-        if not plain or plain[0] in "#;":
-            continue
-        if found := re.fullmatch(r"\[([^\]:]+)(?::(\w+))?\]", plain):
-            name, kind = found[1], found[2] or ""
-            if kind not in ("", "vars", "children"):
-                raise UsageError(f"{where}: [{name}:{kind}]: there is [{name}], [{name}:vars] and [{name}:children]")
-            groups.setdefault(name, _Group())
-            continue
-        group = groups.setdefault(name, _Group())
-        if kind == "vars":
-            key, _, value = plain.partition("=")
-            group.variables[key.strip()] = (
-                " ".join(split(value, where)) if value.strip()[:1] in "'\"" else value.strip()
-            )
-        elif kind == "children":
-            group.children.append(plain)
-            groups.setdefault(plain, _Group())
-        else:
-            first, *pairs = split(plain, where)
-            values = dict(pair.partition("=")[::2] for pair in pairs)
-            for host in _expanded(first):
-                group.hosts.setdefault(host, {}).update(values)
-    return groups
-
-
-def _expanded(pattern: str) -> Iterator[str]:
-    """`web[01:03]` is web01, web02, web03; `db-[a:c]` three letters; `[0:8:2]` takes each second."""
-    found = re.search(r"\[(\w+):(\w+)(?::(\d+))?\]", pattern)
-    if not found:
-        yield pattern
-        return
-    low, high, step = found[1], found[2], int(found[3] or 1) or 1
-    if low.isdigit() and high.isdigit():
-        texts = [str(n).zfill(len(low)) for n in range(int(low), min(int(high), int(low) + 9999) + 1, step)]
-    else:
-        texts = [chr(n) for n in range(ord(low[0]), ord(high[0]) + 1, step)]
-    for text in texts:
-        yield from _expanded(pattern[: found.start()] + text + pattern[found.end() :])
-
-
-def _places(groups: Mapping[str, _Group]) -> dict[str, list[str]]:
-    """For each host its groups, the outermost first: what a later one says counts more."""
-    depth = dict.fromkeys(groups, 1) | {"all": 0}
-    for _ in groups:
-        for name, group in groups.items():
-            for child in group.children:
-                depth[child] = max(depth[child], depth[name] + 1)
-                if depth[child] > len(groups) + 1:
-                    raise UsageError(f"group {child} is its own child")
-    within: dict[str, set[str]] = {}
-    for name, group in groups.items():
-        for host in group.hosts:
-            within.setdefault(host, set()).add(name)
-    for above in within.values():
-        for _ in groups:
-            above |= {name for name, group in groups.items() if name == "all" or above & set(group.children)}
-    return {host: sorted(above, key=lambda name: (depth[name], name)) for host, above in within.items()}
-
-
-def _ansible_host(name: str, values: Mapping[str, Any], path: Sequence[str], origin: str) -> Named:
-    where = f"{origin}: host {shown(name)}"
-    if (connection := str(values.get("ansible_connection", "ssh"))) not in ("ssh", "smart", "paramiko"):
+    if (connection := value("ansible_connection") or "ssh") not in BY_SSH:
         raise UsageError(f"{where}: ansible_connection {shown(connection)}: only hosts that are reached by ssh")
-
-    def value(*keys: str) -> str:
-        text = next((str(values[key]) for key in keys if values.get(key) not in (None, "")), "")
-        if "{{" in text:
-            raise UsageError(f"{where}: {keys[0]} {shown(text)}: a template, which only Ansible can fill in")
-        return text
-
-    words = split(value("ansible_ssh_args"), where)
-    if port := value("ansible_port", "ansible_ssh_port"):
+    words = split(value("ansible_ssh_args", setting="ssh_args"), where)
+    if port := value("ansible_port", "ansible_ssh_port", setting="port"):
         words += ["-o", f"Port={port}"]
-    if key := value("ansible_ssh_private_key_file", "ansible_private_key_file"):
+    if key := value("ansible_ssh_private_key_file", "ansible_private_key_file", setting="private_key_file"):
         words += ["-o", f'IdentityFile="{key}"']
-    if user := value("ansible_user", "ansible_ssh_user"):
+    if user := value("ansible_user", "ansible_ssh_user", setting="remote_user"):
         words += ["-o", f"User={user}"]
-    words += split(value("ansible_ssh_common_args"), where) + split(value("ansible_ssh_extra_args"), where)
-    own = {name: values[f"stormdesk_{name}"] for name in FIELDS if f"stormdesk_{name}" in values}
-    own = {key: decoded(text, where) if isinstance(text, str) and key != "role" else text for key, text in own.items()}
-    groups = [group for group in path if group not in ("all", "ungrouped")]
-    about = {"role": groups[-1] if groups else ROLE, **fields(own, where)}
-    return Named(name=name, target=value("ansible_host", "ansible_ssh_host") or name, words=tuple(words), about=about)
+    for which in ("ssh_common_args", "ssh_extra_args"):
+        words += split(value(f"ansible_{which}", setting=which), where)
+    return Way(target=value("ansible_host", "ansible_ssh_host") or name, words=tuple(words))
+
+
+def _text(values: Values, where: str, keys: Sequence[str], reveal: Reveal) -> str:
+    """The first of these variables that is set, as text. UsageError: it is a template, or no text."""
+    for key in keys:
+        value = _opened(values.get(key), f"{where}: {key}", reveal)
+        if value in (None, ""):
+            continue
+        if isinstance(value, dict | list):
+            raise UsageError(f"{where}: {key} {shown(json.dumps(value))}: expected a text or a number")
+        if isinstance(values[key], str) and ("{{" in value or "{%" in value):
+            raise _template(where, key, value)
+        return str(value)
+    return ""
+
+
+def _opened(value: Any, where: str, reveal: Reveal) -> Any:
+    try:
+        return _plain(value, reveal)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _plain(value: Any, reveal: Reveal) -> Any:
+    """A value without the wrappers that Ansible puts around what is unsafe or encrypted."""
+    if isinstance(value, list):
+        return [_plain(item, reveal) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {UNSAFE}:
+        return value[UNSAFE]
+    if set(value) == {VAULT}:
+        return reveal(str(value[VAULT]))
+    return {key: _plain(item, reveal) for key, item in value.items()}
+
+
+def _template(where: str, key: str, value: object) -> UsageError:
+    return UsageError(
+        f"{where}: {key} {shown(str(value))}: a template, which ansible-inventory does not fill in. Give it a plain value"
+    )
+
+
+def _hidden(_: str) -> str:
+    """In the place of what is encrypted, while nobody needs it."""
+    return ""
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------
+
+
+def _places(groups: Values, variables: Values, origin: str) -> dict[str, list[str]]:
+    """For each host its groups but `all` and `ungrouped`, the innermost last."""
+    members: dict[str, list[str]] = {}
+    above: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        body = mapping(group, f"group {shown(name)}", origin)
+        members[name] = _names(body.get("hosts"), f"hosts of {shown(name)}", origin)
+        for child in _names(body.get("children"), f"children of {shown(name)}", origin):
+            above.setdefault(child, []).append(name)
+    depths: dict[str, int] = {}
+    for name in members:
+        _depth(name, above, depths, ())
+    within: dict[str, set[str]] = {name: set() for name in variables}
+    for name, hosts in members.items():
+        lineage = _lineage(name, above) - {"all", "ungrouped"}
+        for host in hosts:
+            within.setdefault(host, set()).update(lineage)
+    return {host: sorted(found, key=lambda name: (depths.get(name, 0), name)) for host, found in within.items()}
+
+
+def _depth(name: str, above: Mapping[str, Sequence[str]], depths: dict[str, int], below: tuple[str, ...]) -> int:
+    if name in below or len(below) > MAX_DEPTH:
+        raise UsageError(f"group {shown(name)} is its own child, or more than {MAX_DEPTH} groups deep")
+    if name not in depths:
+        depths[name] = max((_depth(up, above, depths, (*below, name)) + 1 for up in above.get(name, ())), default=0)
+    return depths[name]
+
+
+def _lineage(name: str, above: Mapping[str, Sequence[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        if (one := todo.pop()) not in found:
+            found.add(one)
+            todo += above.get(one, ())
+    return found
+
+
+def _names(value: object, what: str, origin: str) -> list[str]:
+    if value is not None and not isinstance(value, list | dict):
+        raise UsageError(f"{origin}: {what}: expected a list of names, not {shown(str(value))}")
+    return [str(name) for name in value or ()]
+
+
+def _role(groups: Sequence[str]) -> str:
+    return groups[-1] if groups else ROLE

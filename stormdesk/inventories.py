@@ -1,7 +1,8 @@
-"""Inventories of other tools, read: Ansible (INI, YAML, JSON) and ssh_config. Pure.
+"""Inventories of other tools, read: what they have in common, and ssh_config. Pure; Ansible's are in ansible.py.
 
 What is found here is how the other tool would call ssh; what that call then means, `ssh -G` says (drive/sources.py),
-so that nobody's options are read in two ways. What an inventory document has and the other tool has not (networks,
+so that nobody's options are read in two ways. A host that cannot be used stays in its listing with the reason: it matters
+only to who asks for that host. What an inventory document has and the other tool has not (networks,
 services, paths ...) stands in Ansible variables `stormdesk_<field>`, in an ssh_config in a comment of the Host block:
 `# stormdesk {"role": "trader", "paths": {"data": "/var/lib/trading"}}`.
 """
@@ -15,26 +16,44 @@ import hmac
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 from stormdesk.errors import UsageError
+from stormdesk.inventory import ABOUT
 from stormdesk.values import shown
 
-FIELDS = ("role", "networks", "services", "paths", "shares_kernel")
+FIELDS = ABOUT
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+REVOKED, AUTHORITY = "@revoked", "@cert-authority"
 ROLE = "host"  # of hosts that nobody gave one
+
+
+@dataclass(frozen=True)
+class Way:
+    """What one would type: `ssh <words> -- <target>`."""
+
+    target: str
+    words: tuple[str, ...] = ()
+
+
+Reveal = Callable[[str], str]  # from what is encrypted to what it says; raises UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A host that `ssh <words> -- <target>` would log in to; `about` holds those of FIELDS that are known."""
+    """A host that a file names; `about` holds those of FIELDS that are known.
+
+    `way` says how ssh would be called for it, when it is asked for, and may raise UsageError; `why` is the reason why it
+    cannot be used, "" for none.
+    """
 
     name: str
-    target: str
-    words: tuple[str, ...] = ()
+    way: Callable[[], Way] | None = None
     about: Mapping[str, object] = field(default_factory=dict)
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +69,45 @@ def ssh_config(text: str, origin: str, path: str) -> Listing:
     """The hosts of an ssh_config: each name of a Host line that is no pattern. `path` is what `ssh -F` gets."""
     environment = expires_at = ""
     names: dict[str, dict[str, object]] = {}
+    whys: dict[str, str] = {}
     block: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         if found := re.match(r"\s*#\s*stormdesk environment ([^\s,]+)(?:, until (\S+Z)\s*$)?", line):
             environment, expires_at = found[1], found[2] or ""
         elif found := re.match(r"\s*#\s*stormdesk (\{.*\})\s*$", line):
-            about = fields(decoded(found[1], f"{origin}:{number}"), f"{origin}:{number}")
+            try:
+                about = fields(decoded(found[1], f"{origin}:{number}"), f"{origin}:{number}")
+            except UsageError as error:
+                whys |= dict.fromkeys(block, str(error))
+                continue
             for name in block:
                 names[name] |= about
         elif found := re.match(r"\s*(host|match)(?:\s*=\s*|\s+)(.*)$", line, re.IGNORECASE):
-            words = split(found[2], f"{origin}:{number}") if found[1].lower() == "host" else []
+            words = _hosts(found[2]) if found[1].lower() == "host" else []
             block = [word for word in words if not re.search(r"[*?!]", word)]
             names |= {name: {} for name in block if name not in names}
-    hosts = [Named(name=n, target=n, words=("-F", path), about={"role": ROLE, **about}) for n, about in names.items()]
+    hosts = [
+        Named(name=name, way=partial(Way, name, ("-F", path)), about={"role": ROLE, **about}, why=whys.get(name, ""))
+        for name, about in names.items()
+    ]
     way = "the comment line: # stormdesk environment NAME"
     return listing(hosts, environment, expires_at, origin, way)
+
+
+def _hosts(text: str) -> list[str]:
+    """The words of a Host line. A quote that is left open names nobody here: ssh itself says what it thinks of it."""
+    try:
+        return shlex.split(text, comments=True)
+    except ValueError:
+        return text.split()
 
 
 def listing(hosts: Sequence[Named], environment: str, expires_at: str, origin: str, way: str) -> Listing:
     """The listing, if it can be one; `way` is how such a file names its environment. Raises UsageError."""
     if not hosts:
         raise UsageError(f"{origin}: no host in it")
+    if all(host.why for host in hosts):
+        raise UsageError(hosts[0].why)
     if not environment:
         raise UsageError(
             f"{origin}: it does not say which environment this is (the name in /etc/stormdesk.target on the hosts). Add {way}"
@@ -79,9 +116,9 @@ def listing(hosts: Sequence[Named], environment: str, expires_at: str, origin: s
 
 
 def split(text: str, where: str) -> list[str]:
-    """Words as a shell parts them, up to a comment. Raises UsageError."""
+    """Words as a shell parts them. Raises UsageError."""
     try:
-        return shlex.split(text, comments=True)
+        return shlex.split(text)
     except ValueError as error:
         raise UsageError(f"{where}: {shown(text)}: {error}") from error
 
@@ -99,7 +136,7 @@ def decoded(text: str, where: str) -> Any:
     """The JSON in a text. Raises UsageError."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: {shown(text)}: not JSON: {error}") from error
 
 
@@ -123,28 +160,63 @@ def options(text: str) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def key_name(found: Mapping[str, Sequence[str]]) -> str:
-    """Under which name known_hosts has the host's key."""
-    host, port = found["hostname"][0], found["port"][0]
-    alias = found.get("hostkeyalias", [""])[0]
-    return alias or (host if port == "22" else f"[{host}]:{port}")
+def sole(found: Mapping[str, Sequence[str]], option: str) -> str:
+    """The value of an option that `ssh -G` always prints. Raises UsageError when it has not."""
+    if not found.get(option, [""])[0]:
+        raise UsageError(f"`ssh -G` names no {option}")
+    return found[option][0]
 
 
-def host_key(name: str, known_hosts: Iterable[str]) -> str:
-    """`<type> <base64>` of a host, the first of KEY_TYPES that is known and not revoked; "" when there is none."""
-    keys: dict[str, list[str]] = {}
-    revoked: set[str] = set()
-    for line in (line for text in known_hosts for line in text.splitlines()):
-        marker, rest = re.match(r"\s*(@\S+)?\s*(.*)", line).groups()  # type: ignore[union-attr]  # it matches any line
-        words = rest.split()
-        if len(words) < 3 or rest.startswith("#") or not _is_for(words[0], name):
-            continue
-        if marker == "@revoked":
-            revoked.add(words[2])
-        elif not marker:
-            keys.setdefault(words[1], []).append(words[2])
-    good = ((kind, key) for kind in KEY_TYPES for key in keys.get(kind, ()) if key not in revoked)
-    return " ".join(next(good, ()))
+def port(found: Mapping[str, Sequence[str]]) -> int:
+    """The port. Raises UsageError."""
+    text = sole(found, "port")
+    if not re.fullmatch("[0-9]{1,5}", text):
+        raise UsageError(f"`ssh -G` names the port {shown(text)}")
+    return int(text)
+
+
+def key_names(found: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Under which names known_hosts may have the host's key, as ssh looks for it: the first that is there counts."""
+    host, number = sole(found, "hostname"), port(found)
+    if alias := found.get("hostkeyalias", [""])[0]:
+        return [alias]
+    return [host] if number == 22 else [f"[{host}]:{number}", host]
+
+
+@lru_cache(maxsize=64)  # hosts share their files
+def known_lines(text: str) -> Sequence[tuple[str, str, str, str]]:
+    """The lines of a known_hosts file that say something: marker or "", patterns, key type, key."""
+    found = [re.match(r"\s*(@\S+)?\s*([^#\s]\S*)\s+(\S+)\s+(\S+)", line) for line in text.splitlines()]
+    return [(line[1] or "", line[2], line[3], line[4]) for line in found if line]
+
+
+def host_key(name: str, known_hosts: Iterable[str], *others: str) -> str:
+    """`<type> <base64>` of a host, the first of KEY_TYPES that is known and not revoked; "" when there is none.
+
+    `others` are names to go by when nothing is known of the first; what is revoked for any of them is.
+    """
+    names = (name, *others)
+    lines = [line for text in known_hosts for line in known_lines(text) if any(_is_for(line[1], one) for one in names)]
+    revoked = {key for marker, _, _, key in lines if marker == REVOKED}
+    for one in names:
+        keys = [(kind, key) for marker, patterns, kind, key in lines if not marker and _is_for(patterns, one)]
+        good = sorted(
+            (KEY_TYPES.index(kind), kind, key) for kind, key in keys if kind in KEY_TYPES and key not in revoked
+        )
+        if keys:
+            return " ".join(good[0][1:]) if good else ""
+    return ""
+
+
+def why_no_key(names: Sequence[str], known_hosts: Iterable[str]) -> str:
+    """What known_hosts has of a host without a usable key, in a few words; "" when it has nothing."""
+    lines = [line for text in known_hosts for line in known_lines(text) if any(_is_for(line[1], one) for one in names)]
+    markers, kinds = {line[0] for line in lines}, sorted({line[2] for line in lines})
+    if AUTHORITY in markers:
+        return f" but a line {AUTHORITY}, which Stormdesk does not go by"
+    if REVOKED in markers:
+        return " but one that is revoked"
+    return f" but one of type {', '.join(map(shown, kinds))}, which Stormdesk does not take" if lines else ""
 
 
 def _is_for(patterns: str, name: str) -> bool:

@@ -5,16 +5,21 @@ The same document comes from a lab, from Pulumi outputs, from Ansible or from an
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from stormdesk.errors import UsageError
 from stormdesk.values import shown
 
 VERSION = 1
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"  # of hosts and roles
+ABOUT = ("role", "networks", "services", "paths", "shares_kernel")  # what a host is; the rest is how it is reached
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,16 +65,23 @@ class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return f"{self.user}@{self.address}:{self.port}"
 
 
-class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All hosts of one environment. `expires_at` is an RFC 3339 instant in UTC, or "" for never."""
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """All hosts of one environment. `expires_at` is an RFC 3339 instant in UTC, or "" for never.
+
+    `hosts` says what each of them is; how it is reached is only certain of what `host()` gives. `unusable` has, by name,
+    why a host cannot be used: it matters only to who asks for that host.
+    """
 
     version: int
     environment: str
     expires_at: str = ""
     hosts: Mapping[str, InventoryHost]
+    unusable: Mapping[str, str] = {}
 
     def host(self, name: str) -> InventoryHost:
-        """The host of that name, or a UsageError that suggests the nearest one."""
+        """The host of that name. UsageError: it cannot be used, or there is none, and then it suggests the nearest."""
+        if name in self.unusable:
+            raise UsageError(self.unusable[name])
         if name in self.hosts:
             return self.hosts[name]
         near = sorted(difflib.get_close_matches(name, self.hosts, 2, 0.5))
@@ -89,29 +101,75 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return [h for _, h in sorted(self.hosts.items()) if h.role == role]
 
 
+class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    version: int
+    environment: str
+    expires_at: str = ""
+    hosts: dict[str, Any]
+
+
 def parse(text: bytes | str, origin: str) -> Inventory:
-    """Read an inventory document (JSON). `origin` names the file in errors."""
+    """Read an inventory document (JSON). `origin` names the file in errors.
+
+    Raises UsageError, also when there are hosts and none can be used.
+    """
     try:
-        inventory = msgspec.json.decode(text, type=Inventory)
-    except msgspec.DecodeError as error:
+        document = msgspec.json.decode(text, type=_Document)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"{origin}: not an inventory: {error}") from error
-    if inventory.version != VERSION:
-        raise UsageError(f"{origin}: inventory version {inventory.version}: this Stormdesk reads version {VERSION}")
-    for what, text in (("environment", inventory.environment), ("expires_at", inventory.expires_at)):
+    if document.version != VERSION:
+        raise UsageError(f"{origin}: inventory version {document.version}: this Stormdesk reads version {VERSION}")
+    return collect(document.environment, document.expires_at, document.hosts, origin)
+
+
+def collect(environment: str, expires_at: str, entries: Mapping[str, object], origin: str) -> Inventory:
+    """An inventory of hosts by name, each as the document has it. Raises UsageError when there are some and none can be used."""
+    for what, text in (("environment", environment), ("expires_at", expires_at)):
         if not text.isprintable():
             raise UsageError(f"{origin}: {what} {shown(text)}: must be one line")
-    for name, host in inventory.hosts.items():
-        if name != host.name:
-            raise UsageError(f"{origin}: host '{shown(name)}' calls itself '{shown(host.name)}'")
-        _check(host, origin)
-    return inventory
+    hosts: dict[str, InventoryHost] = {}
+    unusable: dict[str, str] = {}
+    for name, entry in entries.items():
+        try:
+            hosts[name] = entry_of(name, entry, origin)
+        except UsageError as error:
+            known = shown(name)
+            hosts[known], unusable[known] = outline(known, entry), str(error)
+    if unusable and len(unusable) == len(hosts):
+        raise UsageError(next(iter(unusable.values())))
+    return Inventory(version=VERSION, environment=environment, expires_at=expires_at, hosts=hosts, unusable=unusable)
+
+
+def entry_of(name: str, entry: object, origin: str) -> InventoryHost:
+    """One host of the document. Raises UsageError."""
+    try:
+        host = msgspec.convert(entry, InventoryHost)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UsageError(f"{origin}: host '{shown(name)}': {error}") from error
+    if name != host.name:
+        raise UsageError(f"{origin}: host '{shown(name)}' calls itself '{shown(host.name)}'")
+    _check(host, origin)
+    return host
+
+
+def outline(name: str, entry: object) -> InventoryHost:
+    """What can be said of a host without the way to it: whatever of `entry` is as it should be."""
+    about: dict[str, Any] = {"role": "host"}
+    for item in fields(InventoryHost):
+        value = entry.get(item.name) if isinstance(entry, Mapping) else None
+        if item.name in ABOUT and value is not None:
+            with contextlib.suppress(msgspec.ValidationError, RecursionError):
+                about[item.name] = msgspec.convert(value, item.type)
+    if not re.fullmatch(NAME, about["role"]):
+        about["role"] = "host"
+    return InventoryHost(name=name, address="", host_key="", identity_file="", **about)
 
 
 def _check(host: InventoryHost, origin: str) -> None:
     """Everything that ends up in a command, a file for ssh or a line on a terminal means one thing there and no other."""
     for what, text, pattern, rule in (
-        ("name", host.name, r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "1..63 of letters, digits, . _ - (e.g. trader-a)"),
-        ("role", host.role, r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "1..63 of letters, digits, . _ - (e.g. trader)"),
+        ("name", host.name, NAME, "1..63 of letters, digits, . _ - (e.g. trader-a)"),
+        ("role", host.role, NAME, "1..63 of letters, digits, . _ - (e.g. trader)"),
         ("address", host.address, r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}", "a name or an IP address without a zone"),
         ("user", host.user, r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a user name, e.g. root"),
         ("host_key", host.host_key, r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?", "<type> <base64>, as in known_hosts"),
@@ -126,5 +184,11 @@ def _check(host: InventoryHost, origin: str) -> None:
 
 
 def render(inventory: Inventory) -> bytes:
-    """Write the document, indented, keys in a fixed order."""
-    return msgspec.json.format(msgspec.json.encode(inventory, order="deterministic"), indent=1) + b"\n"
+    """Write the document, indented, keys in a fixed order; hosts that cannot be used are left out."""
+    document = _Document(
+        version=inventory.version,
+        environment=inventory.environment,
+        expires_at=inventory.expires_at,
+        hosts={name: inventory.host(name) for name in inventory.hosts if name not in inventory.unusable},
+    )
+    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=1) + b"\n"

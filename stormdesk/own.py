@@ -78,7 +78,9 @@ def inventory(*, environment: str, hosts: Sequence[Document], expires_at: str = 
         named[name] = entry
     document = {"version": documents.VERSION, "environment": environment, "expires_at": expires_at}
     known = {name: entry for name, entry in named.items() if _plain(entry)}
-    documents.parse(msgspec.json.encode({**document, "hosts": known}), OUTPUT)
+    found = documents.parse(msgspec.json.encode({**document, "hosts": known}), OUTPUT)
+    if found.unusable:
+        raise UsageError(next(iter(found.unusable.values())))
     return {**document, "hosts": named}
 
 

@@ -170,12 +170,11 @@ def _hosts(env: str, inventory: str) -> Inventory:
     return sources.read(inventory)
 
 
-def _with_files(env: str, inventory: str) -> tuple[Inventory, Path]:
-    """The hosts, and the folder of the files that ssh reads of them."""
+def _files(found: Inventory, inventory: str) -> Path:
+    """The folder of the files that ssh reads of these hosts."""
     from stormdesk.infra import home
 
-    found = _hosts(env, inventory)
-    return found, home.noted(found) if inventory else home.directory(found.environment)
+    return home.noted(found) if inventory else home.directory(found.environment)
 
 
 def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
@@ -187,11 +186,15 @@ def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
 
 
 def exported(env: str, inventory: str, format_: str) -> str:
-    """The hosts in the words of another tool."""
+    """The hosts in the words of another tool. Those that cannot be used are left out, with a line on stderr."""
+    from stormdesk.drive import sources
     from stormdesk.infra import access
 
     write = access.writer(format_)
-    return write(*_with_files(env, inventory))
+    found = sources.whole(_hosts(env, inventory))
+    for why in found.unusable.values():
+        print(f"left out: {why}", file=sys.stderr)
+    return write(found, _files(found, inventory))
 
 
 def drifted(env: str, mend: bool, as_json: bool) -> int:
@@ -218,8 +221,13 @@ def one_environment(name: str) -> str:
 
 def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
     """The one host that `--host` names, after the folder of the files that ssh reads of it. Raises UsageError."""
-    found, folder = _with_files(env, inventory)
+    from stormdesk.drive import sources
+
+    found = _hosts(env, inventory)
     chosen = front_chaos.choose_hosts([host] if host else [], found, Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
-    return folder, chosen[0]
+    alone = sources.whole(found, chosen) if inventory else found
+    if chosen[0] in alone.unusable:
+        raise UsageError(alone.unusable[chosen[0]])
+    return _files(alone, inventory), chosen[0]

@@ -15,7 +15,7 @@ from stormdesk.drive.record import Record, load, runs_folder
 from stormdesk.drive.scripts import host_scripts
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
-from stormdesk.errors import ExitCode, StormdeskError, UsageError
+from stormdesk.errors import ExitCode, StormdeskError, TransportError, UsageError
 from stormdesk.inventory import Inventory
 from stormdesk.probe import HostRecord, HostStatus
 
@@ -48,7 +48,8 @@ def status(inventory: Inventory, dialer: Dialer) -> Report:
     document: dict[str, Any] = {"environment": inventory.environment, "hosts": {}}
     for host, answer in answers.items():
         if isinstance(answer, StormdeskError):
-            lines.append(f"{host:<10} does not answer: {answer}")
+            what = "does not answer" if isinstance(answer, TransportError) else "is left out"
+            lines.append(f"{host:<10} {what}: {answer}")
             document["hosts"][host] = {"error": str(answer)}
             code = ExitCode.DIRTY
             continue

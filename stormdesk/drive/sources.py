@@ -7,31 +7,62 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import glob
-import json
 import os
+import pwd
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from stormdesk import ansible, inventories, own
+from stormdesk import inventories, tokens
 from stormdesk import inventory as documents
-from stormdesk.drive import patience
+from stormdesk.drive import ansible_cli, patience, pulumi_outputs
 from stormdesk.drive.asking import each
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra import fdpass
-from stormdesk.inventories import Listing, Named
-from stormdesk.inventory import Inventory
+from stormdesk.inventories import Listing, Named, Way
+from stormdesk.inventory import Inventory, InventoryHost
 from stormdesk.shell import words
-from stormdesk.values import printable
+from stormdesk.tokens import Facts
+from stormdesk.values import printable, shown
 
 SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
-STACK_S = 60.0  # for the engine to read a stack's outputs, maybe from afar
+NO_TERMINAL = "Pseudo-terminal will not be allocated because stdin is not a terminal."
+# In the place of the way to a host, while what else is said of it is looked at.
+NOWHERE = {"address": "unknown", "host_key": "unknown unknown", "identity_file": "unknown"}
 MAX_INCLUDES, MAX_DEPTH = 64, 8
+
+
+class Found(Inventory, frozen=True, kw_only=True):
+    """Hosts as another tool names them. How one is reached, ssh is asked when `host()` is: 10 ms for each host that somebody needs."""
+
+    reach: Callable[[str], InventoryHost]
+
+    def host(self, name: str) -> InventoryHost:  # type: ignore[explicit-override]  # from 3.12
+        """The host of that name, as ssh would reach it. Raises UsageError or RefusedError."""
+        return self.reach(super().host(name).name)
+
+
+class _Once:
+    """Asks once for each host, whatever the answer."""
+
+    def __init__(self, ask: Callable[[str], InventoryHost]) -> None:
+        self._ask = ask
+        self._answers: dict[str, InventoryHost | StormdeskError] = {}
+
+    def __call__(self, name: str) -> InventoryHost:
+        if name not in self._answers:
+            self._answers |= each([name], self._ask)
+        answer = self._answers[name]
+        if isinstance(answer, StormdeskError):
+            raise type(answer)(str(answer))
+        return answer
 
 
 def read(source: str) -> Inventory:
@@ -39,48 +70,31 @@ def read(source: str) -> Inventory:
     kind, colon, rest = source.partition(":")
     match kind if colon else "":
         case "ansible":
-            return _resolved(ansible.parse(_text(rest, source), rest), rest)
+            return _found(ansible_cli.read(rest), rest)
         case "ssh-config":
             path = os.path.abspath(os.path.expanduser(rest))
-            return _resolved(inventories.ssh_config(_included(_text(rest, source), rest), rest, path), rest)
+            return _found(inventories.ssh_config(_included(_text(rest, source), rest), rest, path), rest)
         case "pulumi":
-            return _of_stack(*_project(rest))
+            return pulumi_outputs.read(rest)
         case _:
             return documents.parse(_text(source, source), source)
 
 
-def _project(rest: str) -> tuple[str, str]:
-    """`[FOLDER#]STACK`: the Pulumi project's folder, this one where none is given, and the stack."""
-    folder, _, stack = rest.rpartition("#")
-    if not stack:
-        raise UsageError("--inventory pulumi:STACK: which stack? For example: pulumi:staging, or pulumi:infra#staging")
-    return folder or ".", stack
+def whole(inventory: Inventory, names: Collection[str] = ()) -> Inventory:
+    """The inventory with the ways to all of its hosts, or to those of `names` alone, as a document can have it.
 
-
-def _of_stack(folder: str, stack: str) -> Inventory:
-    """The stack's output `stormdesk_inventory`, secret or not: it stays in memory."""
-    from stormdesk.infra import pulumi_cli
-
-    engine = pulumi_cli.require()
-    origin = f"pulumi:{stack}"
-    command = ["stack", "output", "--json", "--show-secrets", "--non-interactive"]
-    argv = [str(engine.path), *command, "--cwd", folder, "--stack", stack]
-    try:
-        done = subprocess.run(
-            argv, env={**os.environ, **engine.environ()}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=patience.scaled(STACK_S), check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        waited = f"{patience.scaled(STACK_S):g} s. {patience.hint()}"
-        raise RefusedError(f"{origin}: no answer from the Pulumi engine within {waited}") from error
-    if done.returncode != 0:
-        raise UsageError(f"{origin}: the Pulumi engine says: {printable(' '.join(done.stderr.split())[:300])}")
-    outputs = json.loads(done.stdout)
-    if own.OUTPUT not in outputs:
-        known = ", ".join(map(printable, sorted(outputs))) or "none"
-        raise UsageError(f"{origin}: no output {own.OUTPUT} (there is: {known}). Make it by: from stormdesk import own")
-    found = outputs[own.OUTPUT]
-    return documents.parse(found if isinstance(found, str) else json.dumps(found), origin)
+    Hosts that cannot be used are in `unusable`, with the reason.
+    """
+    answers = each(names or inventory.hosts, inventory.host)
+    unusable = {name: str(answer) for name, answer in answers.items() if isinstance(answer, StormdeskError)}
+    hosts = {n: inventory.hosts[n] if isinstance(answer, StormdeskError) else answer for n, answer in answers.items()}
+    return Inventory(
+        version=documents.VERSION,
+        environment=inventory.environment,
+        expires_at=inventory.expires_at,
+        hosts=hosts,
+        unusable=unusable,
+    )
 
 
 def _text(path: str, source: str) -> str:
@@ -106,62 +120,117 @@ def _included(text: str, origin: str, depth: int = 0) -> str:
     return "\n".join(lines)
 
 
-def _resolved(listing: Listing, origin: str) -> Inventory:
-    """Ask ssh what it would do for each host, and find the host keys."""
-    named = {host.name: host for host in listing.hosts}
-    hosts = {}
-    for name, found in each(named, lambda name: _host(named[name], origin)).items():
-        if isinstance(found, StormdeskError):
-            raise found
-        hosts[name] = found
-    document = {
-        "version": documents.VERSION,
-        "environment": listing.environment,
-        "expires_at": listing.expires_at,
-        "hosts": hosts,
-    }
-    return documents.parse(msgspec.json.encode(document), origin)
+def _found(listing: Listing, origin: str) -> Found:
+    """What is known of the hosts before ssh is asked about any of them."""
+    known = {host.name: host for host in listing.hosts}
+    stated = documents.collect(
+        listing.environment,
+        listing.expires_at,
+        {name: {**host.about, "name": name, **NOWHERE} for name, host in known.items()},
+        origin,
+    )
+    whys = {shown(host.name): host.why for host in listing.hosts if host.why}
+    return Found(
+        version=documents.VERSION,
+        environment=stated.environment,
+        expires_at=stated.expires_at,
+        hosts={name: documents.outline(name, {**msgspec.to_builtins(host)}) for name, host in stated.hosts.items()},
+        unusable={**stated.unusable, **whys},
+        reach=_Once(lambda name: _host(known[name], origin)),
+    )
 
 
-def _host(named: Named, origin: str) -> Mapping[str, object]:
-    found = inventories.options(_ssh(named, origin))
-    known = [path for key in ("userknownhostsfile", "globalknownhostsfile") for path in _files(found.get(key, ()))]
-    where = inventories.key_name(found)
-    key = inventories.host_key(where, [Path(path).read_text(errors="replace") for path in known])
-    if not key:
-        raise RefusedError(
-            f"{named.name}: no host key of {where} in {', '.join(known) or 'any known_hosts file'}, and nothing is trusted on "
-            f"first use. Log in once by ssh and compare the key, then type it again. Nothing was changed"
-        )
-    return {
-        **named.about,
-        "name": named.name,
-        "address": found["hostname"][0],
-        "port": int(found["port"][0]),
-        "user": found["user"][0],
-        "host_key": key,
-        "identity_file": _identity(named, found),
-        "proxy_command": _proxy(named, found),
-    }
+def _host(named: Named, origin: str) -> InventoryHost:
+    assert named.way is not None  # a host without one is unusable
+    way = named.way()
+    found = inventories.options(_ssh(named.name, way, origin))
+    try:
+        facts = _facts(found)
+        names = inventories.key_names(found)
+        known, where = _known_hosts(found, facts, names[0])
+        key = inventories.host_key(names[0], known, *names[1:])
+        if not key:
+            raise RefusedError(
+                f"{named.name}: no host key of {' or '.join(names)} in {where}{inventories.why_no_key(names, known)}, and "
+                "nothing is trusted on first use. Log in once by ssh and compare the key, then type it again. Nothing was changed"
+            )
+        entry = {
+            **named.about,
+            "name": named.name,
+            "address": inventories.sole(found, "hostname"),
+            "port": inventories.port(found),
+            "user": inventories.sole(found, "user"),
+            "host_key": key,
+            "identity_file": _identity(found, facts),
+            "proxy_command": _proxy(way, found, facts),
+        }
+    except UsageError as error:
+        raise UsageError(f"{origin}: host {printable(named.name[:60])}: {error}") from error
+    return documents.entry_of(named.name, entry, origin)
 
 
-def _ssh(named: Named, origin: str) -> str:
-    argv = ("ssh", "-G", *named.words, "--", named.target)
+def _facts(found: Mapping[str, Sequence[str]]) -> Facts:
+    """What ssh's words are filled in from; the answer to ASK is in ControlPath."""
+    jump = found.get("proxyjump", [""])[0]
+    told = tokens.told(found.get("controlpath", [""])[0], jump)
+
+    def home_of(user: str) -> str:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(user).pw_dir if user else told["d"]
+        return ""
+
+    return Facts(told, os.environ, home_of)
+
+
+def _known_hosts(found: Mapping[str, Sequence[str]], facts: Facts, name: str) -> tuple[Sequence[str], str]:
+    """What the known_hosts files say, and a KnownHostsCommand; after it, in words, where that is from."""
+    texts, places = [], []
+    for path in (path for key in ("userknownhostsfile", "globalknownhostsfile") for path in _files(found.get(key, ()))):
+        try:
+            texts.append(Path(path).read_text(encoding="utf-8", errors="replace"))
+            places.append(path)
+        except OSError as error:
+            places.append(f"{path} ({error.strerror})")
+    command = found.get("knownhostscommand", ["none"])[0]
+    if command != "none":
+        texts.append(_command_says(command, facts, name))
+        places.append("the answer of KnownHostsCommand")
+    return texts, ", ".join(places) or "any known_hosts file"
+
+
+def _command_says(command: str, facts: Facts, name: str) -> str:
+    """What KnownHostsCommand prints of a host before it is connected to, as ssh would call it. Raises UsageError."""
+    nothing_yet = dict.fromkeys("fKt", "NONE")
+    filled = replace(facts, tokens={**facts.tokens, **nothing_yet, "H": name, "I": "ORDER"})
+    argv = [tokens.filled(word, filled) for word in inventories.split(command, "KnownHostsCommand")]
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=patience.scaled(SSH_S), check=False,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise UsageError(f"KnownHostsCommand {shown(command)}: {printable(str(error))}") from error
+
+
+def _ssh(name: str, way: Way, origin: str) -> str:
+    argv = ("ssh", "-G", "-o", tokens.ASK, *way.words, "--", way.target)
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience.scaled(SSH_S), check=False
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=patience.scaled(SSH_S), check=False,
         )
+    except ValueError as error:
+        raise UsageError(f"{origin}: host {printable(name[:60])}: {shown(words(way.words))}: {error}") from error
     except OSError as error:
         raise RefusedError(
             f"{origin}: only ssh itself can read this, and it is not here. Type: apt-get install openssh-client"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise RefusedError(
-            f"{origin}: {words(argv)}: no answer within {patience.scaled(SSH_S):g} s. {patience.hint()}"
-        ) from error
+        waited = f"{patience.scaled(SSH_S):g} s. {patience.hint()}"
+        raise RefusedError(f"{origin}: host {printable(name[:60])}: no answer of ssh -G within {waited}") from error
     if done.returncode != 0:
-        said = printable(" ".join(done.stderr.split())[:200])
-        raise UsageError(f"{origin}: host {printable(named.name[:60])}: ssh says: {said}")
+        said = printable(" ".join(done.stderr.replace(NO_TERMINAL, "").split())[:200])
+        raise UsageError(f"{origin}: host {printable(name[:60])}: ssh says: {said or f'exit code {done.returncode}'}")
     return done.stdout
 
 
@@ -183,30 +252,30 @@ def _home(path: str) -> str:
     return os.path.expanduser(path)
 
 
-def _identity(named: Named, found: Mapping[str, Sequence[str]]) -> str:
+def _identity(found: Mapping[str, Sequence[str]], facts: Facts) -> str:
     """The first key file that is there, as ssh would try them."""
-    tokens = {"%%": "%", "%d": os.path.expanduser("~"), "%h": found["hostname"][0], "%r": found["user"][0]}
-    typed = map(_home, found.get("identityfile", ()))
-    paths = [os.path.abspath(re.sub("%[%dhr]", lambda token: tokens[token[0]], path)) for path in typed]
+    typed = [path for path in found.get("identityfile", ()) if path.lower() != "none"]
+    paths = [os.path.abspath(tokens.path(path, facts)) for path in typed]
     for path in paths:
         if os.path.isfile(path):
             return path
     raise UsageError(
-        f"{named.name}: no key to log in with: there is no {', '.join(paths[:3]) or 'IdentityFile'}. Name one: IdentityFile"
+        f"no key to log in with: there is no {', '.join(paths[:3]) or 'IdentityFile'}. Name one: IdentityFile"
     )
 
 
-def _proxy(named: Named, found: Mapping[str, Sequence[str]]) -> str:
+def _proxy(way: Way, found: Mapping[str, Sequence[str]], facts: Facts) -> str:
     """The ProxyCommand, as one that passes back a connected socket."""
     command = found.get("proxycommand", ["none"])[0]
     if jump := found.get("proxyjump", [""])[0]:
         *before, last = jump.split(",")
-        config = [word for pair in zip(named.words, named.words[1:], strict=False) if pair[0] == "-F" for word in pair]
+        config = [word for pair in zip(way.words, way.words[1:], strict=False) if pair[0] == "-F" for word in pair]
         hops = ["-J", ",".join(before)] if before else []
         far = last if "://" in last else f"ssh://{last}"
         command = words(("ssh", *config, *hops, "-W", "[%h]:%p", "--", far))
     if command == "none" or not command:
         return ""
+    command = tokens.proxy(command, facts.tokens)
     if found.get("proxyusefdpass", ["no"])[0] == "yes":
         return command
     return fdpass.wrapped(command, sys.executable)

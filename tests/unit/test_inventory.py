@@ -112,3 +112,37 @@ def test_what_stands_in_a_comment_for_ssh_is_one_line(what: str) -> None:
     text = json.dumps({**json.loads(document()), what: "demo\nProxyCommand x"})
     with pytest.raises(UsageError, match=f"hosts.json: {what} .*must be one line"):
         inventory.parse(text, "hosts.json")
+
+
+BAD: list[Any] = [
+    5, None, [], "x", {}, {**HOST, "port": "22"}, {**HOST, "name": "other"}, {**HOST, "address": "a b"}, {**HOST, "nope": 1},
+    {**HOST, "role": "a\nb"}, {**HOST, "services": {"x": 5}}, {**HOST, "name": "bad", "host_key": ""},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[str(number) for number in range(len(BAD))])
+def test_case_C51_a_host_that_is_wrong_matters_only_when_it_is_asked_for(bad: Any) -> None:
+    text = json.dumps({"version": 1, "environment": "demo", "hosts": {"bad": bad, "trader-a": HOST}})
+    found = inventory.parse(text, "hosts.json")
+    assert found.host("trader-a").role == "trader"
+    with pytest.raises(UsageError, match=r"^hosts\.json: host 'bad'") as caught:
+        found.host("bad")
+    assert str(caught.value).isprintable()
+    assert sorted(found.hosts) == ["bad", "trader-a"]
+    assert found.hosts["bad"].role.isprintable()
+    assert list(inventory.parse(inventory.render(found), "again").hosts) == ["trader-a"]
+
+
+def test_case_C51_of_a_host_that_is_wrong_it_is_still_known_what_it_is() -> None:
+    services = {"trader": {"user": "trading", "ports": {"http": 8000}}}
+    hosts = {"bad": {**HOST, "name": "bad", "port": 0, "services": services}, "trader-a": HOST}
+    found = inventory.parse(json.dumps({"version": 1, "environment": "demo", "hosts": hosts}), "x")
+    assert [host.name for host in found.role("trader")] == ["bad", "trader-a"]
+    assert found.hosts["bad"].services["trader"].ports == {"http": 8000}
+
+
+def test_case_C51_a_name_that_is_wrong_is_shown_harmlessly() -> None:
+    hosts = {"a\x1b[31m": {**HOST, "name": "a\x1b[31m"}, "trader-a": HOST}
+    found = inventory.parse(json.dumps({"version": 1, "environment": "demo", "hosts": hosts}), "x")
+    assert all(name.isprintable() for name in found.hosts)
+    assert len(found.unusable) == 1
