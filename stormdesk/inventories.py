@@ -83,7 +83,7 @@ def ssh_config(text: str, origin: str, path: str) -> Listing:
             for name in block:
                 names[name] |= about
         elif found := re.match(r"\s*(host|match)(?:\s*=\s*|\s+)(.*)$", line, re.IGNORECASE):
-            words = _hosts(found[2]) if found[1].lower() == "host" else []
+            words = arguments(found[2]) if found[1].lower() == "host" else []
             block = [word for word in words if not re.search(r"[*?!]", word)]
             names |= {name: {} for name in block if name not in names}
     hosts = [
@@ -94,8 +94,8 @@ def ssh_config(text: str, origin: str, path: str) -> Listing:
     return listing(hosts, environment, expires_at, origin, way)
 
 
-def _hosts(text: str) -> list[str]:
-    """The words of a Host line. A quote that is left open names nobody here: ssh itself says what it thinks of it."""
+def arguments(text: str) -> list[str]:
+    """The words of a Host or Include line, up to a comment. Of a quote that is left open, ssh itself says what it thinks."""
     try:
         return shlex.split(text, comments=True)
     except ValueError:

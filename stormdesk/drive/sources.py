@@ -73,7 +73,7 @@ def read(source: str) -> Inventory:
             return _found(ansible_cli.read(rest), rest)
         case "ssh-config":
             path = os.path.abspath(os.path.expanduser(rest))
-            return _found(inventories.ssh_config(_included(_text(rest, source), rest), rest, path), rest)
+            return _found(inventories.ssh_config(_included(_text(rest, source, "replace")), rest, path), rest)
         case "pulumi":
             return pulumi_outputs.read(rest)
         case _:
@@ -97,9 +97,9 @@ def whole(inventory: Inventory, names: Collection[str] = ()) -> Inventory:
     )
 
 
-def _text(path: str, source: str) -> str:
+def _text(path: str, source: str, errors: str = "strict") -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8", errors=errors)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageError(
@@ -107,16 +107,16 @@ def _text(path: str, source: str) -> str:
         ) from error
 
 
-def _included(text: str, origin: str, depth: int = 0) -> str:
+def _included(text: str, depth: int = 0) -> str:
     """The text with the files that its Include lines name, as ssh finds them; ssh itself says what is in them."""
     lines = []
     for line in text.splitlines():
         lines.append(line)
         include = re.match(r"\s*include(?:\s*=\s*|\s+)(.*)", line, re.IGNORECASE)
-        for name in inventories.split(include[1], origin) if include and depth < MAX_DEPTH else ():
+        for name in inventories.arguments(include[1]) if include and depth < MAX_DEPTH else ():
             pattern = os.path.join(_home("~/.ssh"), _home(name))
             found = [path for path in sorted(glob.glob(pattern))[:MAX_INCLUDES] if os.path.isfile(path)]
-            lines += [_included(_text(path, path), path, depth + 1) for path in found]
+            lines += [_included(_text(path, path, "replace"), depth + 1) for path in found]
     return "\n".join(lines)
 
 
@@ -193,23 +193,26 @@ def _known_hosts(found: Mapping[str, Sequence[str]], facts: Facts, name: str) ->
             places.append(f"{path} ({error.strerror})")
     command = found.get("knownhostscommand", ["none"])[0]
     if command != "none":
-        texts.append(_command_says(command, facts, name))
-        places.append("the answer of KnownHostsCommand")
+        try:
+            texts.append(_command_says(command, facts, name))
+            places.append("the answer of KnownHostsCommand")
+        except (OSError, subprocess.TimeoutExpired, ValueError) as error:  # ssh goes on without it, too
+            places.append(f"KnownHostsCommand ({printable(str(error))})")
     return texts, ", ".join(places) or "any known_hosts file"
 
 
 def _command_says(command: str, facts: Facts, name: str) -> str:
-    """What KnownHostsCommand prints of a host before it is connected to, as ssh would call it. Raises UsageError."""
+    """What KnownHostsCommand prints of a host before it is connected to, as ssh would call it.
+
+    Raises UsageError, and what running a process raises.
+    """
     nothing_yet = dict.fromkeys("fKt", "NONE")
     filled = replace(facts, tokens={**facts.tokens, **nothing_yet, "H": name, "I": "ORDER"})
     argv = [tokens.filled(word, filled) for word in inventories.split(command, "KnownHostsCommand")]
-    try:
-        return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=patience.scaled(SSH_S), check=False,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise UsageError(f"KnownHostsCommand {shown(command)}: {printable(str(error))}") from error
+    return subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        timeout=patience.scaled(SSH_S), check=False,
+    ).stdout  # fmt: skip
 
 
 def _ssh(name: str, way: Way, origin: str) -> str:
