@@ -56,17 +56,20 @@ def _block(host: InventoryHost, known: str) -> str:
         "UserKnownHostsFile": _path(known),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
-        "IdentityFile": _path(host.identity_file),
-        "IdentitiesOnly": "yes",
+        "IdentitiesOnly": "yes" if host.identities_only or host.identity_file else "no",
         "PasswordAuthentication": "no",
         "LogLevel": "ERROR",
         "ServerAliveInterval": "15",  # a session ends some time after its host went away, but outlives a short cut
         "ServerAliveCountMax": "8",
     }
+    if host.identity_agent:
+        options["IdentityAgent"] = _path(host.identity_agent)
     if host.proxy_command:
         options |= {"ProxyCommand": host.proxy_command, "ProxyUseFdpass": "yes"}
     about = f"  # stormdesk {json.dumps(_about(host), sort_keys=True)}\n"
-    return f"Host {host.name}\n{about}" + "".join(f"  {key} {value}\n" for key, value in options.items())
+    files = [f"  IdentityFile {_path(path)}\n" for path in (host.identity_file, *host.more_identity_files) if path]
+    files += [f"  CertificateFile {_path(path)}\n" for path in host.certificate_files]
+    return f"Host {host.name}\n{about}" + "".join([*(f"  {key} {value}\n" for key, value in options.items()), *files])
 
 
 def _about(host: InventoryHost) -> dict[str, object]:

@@ -213,7 +213,7 @@ def why_no_key(names: Sequence[str], known_hosts: Iterable[str]) -> str:
     lines = [line for text in known_hosts for line in known_lines(text) if any(_is_for(line[1], one) for one in names)]
     markers, kinds = {line[0] for line in lines}, sorted({line[2] for line in lines})
     if AUTHORITY in markers:
-        return f" but a line {AUTHORITY}, which Stormdesk does not go by"
+        return f" but a line {AUTHORITY}, which Stormdesk cannot verify: add the host's own key"
     if REVOKED in markers:
         return " but one that is revoked"
     return f" but one of type {', '.join(map(shown, kinds))}, which Stormdesk does not take" if lines else ""

@@ -43,7 +43,8 @@ class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One host. `address` and `port` are where sshd answers; `host_key` is `<type> <base64>`.
 
     `paths` are the directories that belong to trading (faults on files stay inside them); `shares_kernel` says that
-    the host shares the controller's kernel, so kernel-wide faults are refused on it.
+    the host shares the controller's kernel, so kernel-wide faults are refused on it. The keys to log in with are OpenSSH's
+    IdentityFile (the first may be "": the ssh-agent's keys alone), CertificateFile, IdentityAgent and IdentitiesOnly.
     """
 
     name: str
@@ -53,6 +54,10 @@ class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     user: str = "root"
     host_key: str
     identity_file: str
+    more_identity_files: tuple[str, ...] = ()
+    certificate_files: tuple[str, ...] = ()
+    identity_agent: str = ""
+    identities_only: bool = False
     proxy_command: str = ""
     networks: Mapping[str, Link] = {}
     services: Mapping[str, ServiceEntry] = {}
@@ -173,7 +178,10 @@ def _check(host: InventoryHost, origin: str) -> None:
         ("address", host.address, r"[A-Za-z0-9:][A-Za-z0-9.:_-]{0,252}", "a name or an IP address without a zone"),
         ("user", host.user, r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "a user name, e.g. root"),
         ("host_key", host.host_key, r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?", "<type> <base64>, as in known_hosts"),
-        ("identity_file", host.identity_file, r".+", "the path of a private key"),
+        ("identity_file", host.identity_file, r".*", "the path of a private key, or nothing for the ssh-agent's"),
+        *(("more_identity_files", path, r".+", "paths of private keys") for path in host.more_identity_files),
+        *(("certificate_files", path, r".+", "paths of certificates") for path in host.certificate_files),
+        ("identity_agent", host.identity_agent, r".*", "none, SSH_AUTH_SOCK, $NAME or the path of a socket"),
     ):
         if not re.fullmatch(pattern, text) or not text.isprintable():
             raise UsageError(f"{origin}: host '{shown(host.name)}': {what} {shown(text)}: must be {rule}")

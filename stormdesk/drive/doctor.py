@@ -195,7 +195,7 @@ def _host(name: str, env: str, source: str) -> Finding:
             took_ms = 1000 * (time.monotonic() - began)
             marker = pool.run(name, ("cat", "/etc/stormdesk.target"), DEADLINE_S)
     except StormdeskError as error:
-        return Finding("ssh", False, f"{host.target} with {host.identity_file}: {error}", "invoke env.status")
+        return Finding("ssh", False, f"{host.target}: {error}", "invoke env.status")
     if not marker.ok:
         text = f"{host.target} answers in {took_ms:.0f} ms, but has no /etc/stormdesk.target: it is no target"
         return Finding("ssh", False, text, "write the marker there, if faults are really meant for this host")

@@ -24,6 +24,7 @@ from stormdesk import inventories, tokens
 from stormdesk import inventory as documents
 from stormdesk.drive import ansible_cli, patience, pulumi_outputs
 from stormdesk.drive.asking import each
+from stormdesk.drive.transports.agent import where as socket_of
 from stormdesk.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra import fdpass
 from stormdesk.inventories import Listing, Named, Way
@@ -161,7 +162,7 @@ def _host(named: Named, origin: str) -> InventoryHost:
             "port": inventories.port(found),
             "user": inventories.sole(found, "user"),
             "host_key": key,
-            "identity_file": _identity(found, facts),
+            **_identities(found, facts),
             "proxy_command": _proxy(way, found, facts),
         }
     except UsageError as error:
@@ -255,16 +256,32 @@ def _home(path: str) -> str:
     return os.path.expanduser(path)
 
 
-def _identity(found: Mapping[str, Sequence[str]], facts: Facts) -> str:
-    """The first key file that is there, as ssh would try them."""
-    typed = [path for path in found.get("identityfile", ()) if path.lower() != "none"]
-    paths = [os.path.abspath(tokens.path(path, facts)) for path in typed]
-    for path in paths:
-        if os.path.isfile(path):
-            return path
-    raise UsageError(
-        f"no key to log in with: there is no {', '.join(paths[:3]) or 'IdentityFile'}. Name one: IdentityFile"
-    )
+def _identities(found: Mapping[str, Sequence[str]], facts: Facts) -> Mapping[str, object]:
+    """What ssh would log in with: the key files that are there (or their public halves alone), certificates, the agent."""
+
+    def paths(option: str) -> list[str]:
+        typed = [path for path in found.get(option, ()) if path.lower() != "none"]
+        return [os.path.abspath(tokens.path(path, facts)) for path in typed]
+
+    agent = found.get("identityagent", [""])[0]
+    if "/" in agent:
+        (agent,) = paths("identityagent")
+    asked = bool(socket_of(agent, os.environ))
+    wanted = paths("identityfile")
+    files = [path for path in wanted if os.path.exists(path) or (asked and os.path.exists(f"{path}.pub"))]
+    only = found.get("identitiesonly", ["no"])[0] == "yes"
+    if not files and (only or not asked):
+        raise UsageError(
+            f"no key to log in with: there is no {', '.join(wanted[:3]) or 'IdentityFile'}, and no ssh-agent to ask. "
+            "Name one: IdentityFile"
+        )
+    return {
+        "identity_file": files[0] if files else "",
+        "more_identity_files": files[1:],
+        "certificate_files": paths("certificatefile"),
+        "identity_agent": agent,
+        "identities_only": only,
+    }
 
 
 def _proxy(way: Way, found: Mapping[str, Sequence[str]], facts: Facts) -> str:

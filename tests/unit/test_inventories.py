@@ -182,3 +182,43 @@ def test_of_hosts_that_are_no_environment_the_files_of_the_last_fifty_are_kept(
     folders = list((tmp_path / "inventories").iterdir())
     assert len(folders) == home.KEPT_INVENTORIES
     assert newest in folders
+
+
+def test_case_C53_what_ssh_would_log_in_with_comes_from_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several keys, certificates, the agent: as `ssh -G` says them."""
+    for name in ("one", "two", "cert"):
+        (folder / name).write_text("x")
+    (folder / "token.pub").write_text("ssh-ed25519 AAAA")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    text = (
+        f'# stormdesk environment staging\nHost *\n  UserKnownHostsFile "{folder}/known"\n  HostKeyAlias h\n'
+        f'Host a\n  IdentityFile "{folder}/one"\n  IdentityFile "{folder}/none"\n  IdentityFile "{folder}/two"\n'
+        f'  IdentityFile "{folder}/token"\n  CertificateFile "{folder}/cert"\n  IdentitiesOnly yes\n'
+        f"  IdentityAgent ~/agent\n"
+        f'Host b\n  IdentityFile "{folder}/none"\n'
+        f'Host c\n  IdentityFile "{folder}/one"\n  IdentityAgent none\n'
+        f'Host d\n  IdentityFile "{folder}/none"\n  IdentityAgent $MINE\n'
+    )
+    monkeypatch.setenv("MINE", "/run/mine")
+    (folder / "known").write_text(
+        "h ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n"
+    )
+    (folder / "config").write_text(text)
+    hosts = sources.read(f"ssh-config:{folder}/config")
+    a, b, c, d = map(hosts.host, "abcd")
+    assert (a.identity_file, a.more_identity_files) == (f"{folder}/one", (f"{folder}/two", f"{folder}/token"))
+    assert (a.certificate_files, a.identities_only) == ((f"{folder}/cert",), True)
+    assert a.identity_agent == str(Path("~/agent").expanduser())
+    assert (b.identity_file, b.identity_agent) == ("", "")
+    assert (c.identity_file, c.identity_agent) == (f"{folder}/one", "none")
+    assert (d.identity_file, d.identity_agent) == ("", "$MINE")
+
+
+def test_case_C53_a_host_that_is_known_by_a_certificate_alone_is_said(folder: Path) -> None:
+    (folder / "known").write_text("@cert-authority *.example.com ssh-ed25519 AAAA\n")
+    (folder / "id").write_text("x")
+    (folder / "config").write_text(
+        f'# stormdesk environment s\nHost a.example.com\n  IdentityFile "{folder}/id"\n  UserKnownHostsFile "{folder}/known"\n'
+    )
+    with pytest.raises(RefusedError, match=r"a line @cert-authority, which Stormdesk cannot verify: add the host's own key"):
+        sources.read(f"ssh-config:{folder}/config").host("a.example.com")

@@ -12,14 +12,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
-import os
+import re
 import secrets
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import paramiko
@@ -27,9 +26,11 @@ import paramiko
 from stormdesk.drive import patience
 from stormdesk.drive.signals import safe_point, whole
 from stormdesk.drive.transports import noshell
+from stormdesk.drive.transports.identities import Identities
 from stormdesk.errors import ConnectFailed, ConnectionLost, DeadlineExceeded, HostKeyMismatch, UsageError
 from stormdesk.inventory import InventoryHost
 from stormdesk.model import Completed
+from stormdesk.values import printable
 
 Dialer = Callable[[InventoryHost, float], socket.socket]
 
@@ -81,20 +82,6 @@ class QuickSocket:
         return getattr(self._sock, name)
 
 
-def private_key(path: str) -> paramiko.PKey:
-    """The key in a file, parsed once for as long as the file is the same. Raises UsageError if there is none."""
-    try:
-        found = os.stat(path)
-        return _parsed(path, (found.st_ino, found.st_mtime_ns))
-    except (OSError, paramiko.SSHException, ValueError) as error:
-        raise UsageError(f"cannot read the SSH key {path}: {error}") from error
-
-
-@cache
-def _parsed(path: str, _version: tuple[int, int]) -> paramiko.PKey:
-    return paramiko.PKey.from_path(path)
-
-
 def _transport(host: InventoryHost, sock: socket.socket) -> paramiko.Transport:
     transport = paramiko.Transport(QuickSocket(sock))  # type: ignore[arg-type]
     options = transport.get_security_options()
@@ -134,7 +121,8 @@ def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: flo
         sock.close()
         raise
     # Every wait of the handshake ends: a host that accepts and then says nothing is no better than one that refuses.
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = _left(until)
+    transport.banner_timeout = transport.handshake_timeout = _left(until)
+    transport.auth_timeout = _left(until) + LOOK_S  # then its own end has been said, which is no refusal of a key
     try:
         _bounded(lambda: transport.start_client(timeout=_left(until)), transport, until)
         given = transport.get_remote_server_key()
@@ -142,8 +130,7 @@ def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: flo
             raise HostKeyMismatch(
                 f"{host.name} at {host.target} shows another host key than the inventory's: refused, nothing was sent"
             )
-        key = private_key(host.identity_file)
-        _bounded(lambda: transport.auth_publickey(host.user, key), transport, until)
+        _log_in(host, transport, until)
     except BaseException:
         transport.close()
         raise
@@ -179,6 +166,59 @@ def _bounded(act: Callable[[], object], transport: paramiko.Transport, until: fl
         raise failed[0]
 
 
+def _log_in(host: InventoryHost, transport: paramiko.Transport, until: float) -> None:
+    """Show the host one key after the other until it takes one. Raises UsageError when there is none."""
+    identities = Identities(host)
+    tried: list[str] = []
+    for identity in identities:
+        try:
+            more = _authenticated(transport, host, identity.key, until)
+        except paramiko.BadAuthenticationType as error:
+            raise ConnectFailed(
+                _refusal(host, tried, f"it takes {' or '.join(error.allowed_types)}, and no keys")
+            ) from error
+        except paramiko.AuthenticationException as error:
+            tried.append(identity.name)
+            if transport.is_active():
+                continue
+            raise ConnectFailed(_refusal(host, tried, f"it hung up{_banner(transport)} ({error})")) from error
+        if not more:
+            return
+        tried.append(identity.name)
+        if "publickey" not in more:
+            raise ConnectFailed(
+                _refusal(
+                    host, [], f"after the key {identity.name} it wants {' or '.join(more)} (AuthenticationMethods)"
+                )
+            )
+    if not tried:
+        raise identities.none()
+    raise ConnectFailed(
+        _refusal(host, tried, "; ".join(["Authentication failed", *identities.problems]) + _banner(transport))
+    )
+
+
+def _authenticated(
+    transport: paramiko.Transport, host: InventoryHost, key: paramiko.PKey, until: float
+) -> Sequence[str]:
+    """What the host wants besides this key: nothing, mostly."""
+    more: list[str] = []
+    _bounded(lambda: more.extend(transport.auth_publickey(host.user, key)), transport, until)
+    return more
+
+
+def _refusal(host: InventoryHost, tried: Sequence[str], why: str) -> str:
+    refused = f" refuses the key{'s' * (len(tried) > 1)} {', '.join(tried)}" if tried else " does not let us in"
+    return f"{host.name} at {host.target}{refused}: {why}"
+
+
+def _banner(transport: paramiko.Transport) -> str:
+    """The last line of what sshd says to those who log in, as of an account that has expired."""
+    said = (transport.get_banner() or b"").decode("utf-8", "replace")
+    lines = [line.strip() for line in said.splitlines() if re.search(r"\w", line)]
+    return f"; it says '{printable(lines[-1][:120])}'" if lines else ""
+
+
 def connect(
     host: InventoryHost,
     dialer: Dialer,
@@ -198,10 +238,6 @@ def connect(
             return _connect_once(host, dialer, until, dial_s)
         except paramiko.BadHostKeyException as error:
             raise HostKeyMismatch(f"{host.name} at {host.target}: {error}") from error
-        except paramiko.AuthenticationException as error:
-            raise ConnectFailed(
-                f"{host.name} at {host.target} refuses the key {host.identity_file}: {error}"
-            ) from error
         except paramiko.SSHException as error:
             if "Incompatible" in str(error) and "key" in str(error):
                 raise HostKeyMismatch(
@@ -213,7 +249,7 @@ def connect(
     slow = f". {patience.hint()}" if time.monotonic() >= until else ""
     raise ConnectFailed(
         f"cannot reach {host.name} at {host.target}: {reason} after {attempt} tries in {time.monotonic() - began:.1f} s. "
-        f"Key {host.identity_file}. Try: invoke doctor --host {host.name}{slow}"
+        f"Try: invoke doctor --host {host.name}{slow}"
     )
 
 
