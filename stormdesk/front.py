@@ -211,11 +211,14 @@ def show(as_json: bool) -> Show:
 
 def outcome(act: Callable[[], Any], *, debug: bool, as_json: bool) -> int:
     """Do it, and turn whatever it raises into one line on stderr and an exit code."""
+    from stormdesk.drive import streams
     from stormdesk.drive.signals import LeaveNow, Signals
 
     try:
         with Signals():
-            return int(act() or ExitCode.HELD)
+            code = int(act() or ExitCode.HELD)
+        streams.complain()
+        return code  # a reader that went away, or a full disk behind it, changes nothing of what was done
     except Exit:
         raise
     except StormdeskError as error:
@@ -253,8 +256,9 @@ def guard() -> None:
     _GUARDED.append(namespace)
     if program.executor_class is Executor:
         program.executor_class = Typed
-    from stormdesk.drive import catalogue
+    from stormdesk.drive import catalogue, streams
 
+    streams.keep()
     for problem in catalogue.found().problems:
         print(problem, file=sys.stderr)
     words = list(program.core.unparsed)

@@ -48,3 +48,15 @@ def read(data: bytes, origin: str) -> list[Event]:
         elif number < len(lines):
             raise UsageError(f"{origin}:{number}: this line was altered or damaged; the record cannot be trusted")
     return events
+
+
+def mended(data: bytes) -> tuple[int, bytes]:
+    """How much of a record to keep, and what to put behind it, so that lines can be added.
+
+    What its writer's death or a loss of power left of a last line goes (zeros too); a whole one gets its newline.
+    """
+    start = data.rfind(b"\n") + 1
+    last = data[start:].rstrip(b"\0")
+    if last and decode(last) is not None:
+        return start + len(last), b"\n"
+    return start, b""

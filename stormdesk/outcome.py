@@ -37,6 +37,18 @@ class Outcome:
     why: str
     run_dir: str = ""
 
+    @property
+    def next(self) -> str:
+        """The one command to type after exit code 5: it heals what may be dirty, or finds out what is not known."""
+        return next_step(self.exit_code, self.residue, self.run_id)
+
+
+def next_step(exit_code: ExitCode, residue: str, run_id: str) -> str:
+    """What to type after a run that ended so; "" for nothing."""
+    if residue == "dirty" and run_id:
+        return f"invoke chaos.revert --run {run_id}"
+    return "invoke check.all" if exit_code is ExitCode.DIRTY else ""
+
 
 def conclude(
     run_id: str,
@@ -46,7 +58,6 @@ def conclude(
     stopped: str = "",
     failure: str = "",
     recovery: CheckResult | None = None,
-    run_dir: str = "",
 ) -> Outcome:
     """`stopped` says why the run ended early (a signal), `failure` what went wrong after the fault was in."""
     results = [*checks, *([recovery] if recovery else [])]
@@ -77,4 +88,4 @@ def conclude(
     reasons += [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is Verdict.UNKNOWN and not stopped]
     reasons += [f"{end.host}: no evidence that the fault bit" for end in unseen if not (failure or stopped)]
     why = "; ".join(reasons) or "hypothesis held"
-    return Outcome(run_id, ExitCode.worst(*codes), verdict, "dirty" if dirty else "clean", why, run_dir)
+    return Outcome(run_id, ExitCode.worst(*codes), verdict, "dirty" if dirty else "clean", why)

@@ -5,6 +5,7 @@ Blocking; call it in a thread from an event loop. One writer for each file.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TypeVar
@@ -31,7 +32,7 @@ def replace(path: Path, data: bytes, mode: int = 0o640) -> None:
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         try:
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -69,10 +70,14 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it, however little each write takes. Raises OSError."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        count = os.write(fd, view)
+        if not count:
+            raise OSError(errno.EIO, "nothing was written")
+        view = view[count:]
 
 
 def overwrite(path: Path, data: bytes) -> None:
@@ -80,7 +85,7 @@ def overwrite(path: Path, data: bytes) -> None:
     returns, torn when it does not: only for documents whose readers take a torn one for the worst."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        _write_all(fd, data)
+        write_all(fd, data)
         os.ftruncate(fd, len(data))
         os.fsync(fd)
     finally:

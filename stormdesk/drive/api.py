@@ -33,8 +33,8 @@ from stormdesk.drive.request import DEFAULT_RTO_S, Request, plan_digest, show_pl
 from stormdesk.drive.runner import Run
 from stormdesk.drive.sampling import Sampler
 from stormdesk.drive.show import Show
-from stormdesk.drive.signals import Interrupted, Signals
-from stormdesk.errors import ExitCode, HostError, ResidueError, UsageError
+from stormdesk.drive.signals import Interrupted, LeaveNow, Signals
+from stormdesk.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.model import CheckResult, Fault, Plan, Verdict
 from stormdesk.outcome import Outcome
 from stormdesk.pulse import STABLE_S, Recovery
@@ -131,8 +131,8 @@ class Chaos:
             run = self._run(request, signals)
             injection = Injection(run)
             found: list[CheckResult] = []
+            self._begin(run, injection)
             try:
-                run.begin()
                 until = time.monotonic() + hold_s
                 yield injection
                 if not run.plan.cuts_control:
@@ -196,15 +196,29 @@ class Chaos:
         record = Record(runs_folder() / run_id, run_id)
         return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans))
 
-    def _end(self, run: Run, found: Sequence[CheckResult]) -> Outcome:
+    def _begin(self, run: Run, injection: Injection) -> None:
+        """The fault is in, or everything is healed and this raises; HostError where a fault was in, whoever said no."""
         try:
-            outcome = run.end(found)
+            run.begin()
+        except LeaveNow:
+            run.record.close()
+            raise
+        except BaseException as error:
+            why = str(error) or type(error).__name__
+            injection.outcome = self._end(run, [], stopped=why)
+            if isinstance(error, RefusedError | UsageError | TransportError) and any(h.injected for h in run.hosts):
+                raise HostError(injection.outcome.why) from error
+            raise
+
+    def _end(self, run: Run, found: Sequence[CheckResult], stopped: str = "") -> Outcome:
+        try:
+            outcome = run.end(found, stopped)
         finally:
             run.record.close()
         self._healed_t = run.fanout.healed_t
         if outcome.residue == "dirty":
             raise ResidueError(outcome.why)
-        if not found and outcome.exit_code is not ExitCode.HELD:
+        if not (found or stopped) and outcome.exit_code is not ExitCode.HELD:
             raise HostError(outcome.why)
         return outcome
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from stormdesk.drive.pool import Pool
-from stormdesk.drive.record import runs_folder
+from stormdesk.drive.record import roomy, runs_folder, scratch
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
 from stormdesk.errors import ExitCode
@@ -24,7 +24,10 @@ def check(what: Sequence[str], inventory: Inventory, dialer: Dialer, show: Show)
     """
     from stormdesk.checks.run import run_checks  # pytest: costs more than most tasks
 
-    folder = runs_folder() / time.strftime(f"check-%Y%m%d-%H%M%S-{what[0] if len(what) == 1 else 'all'}", time.gmtime())
+    name = time.strftime(f"check-%Y%m%d-%H%M%S-{what[0] if len(what) == 1 else 'all'}", time.gmtime())
+    folder = runs_folder() / name
+    if not roomy(folder):
+        folder = scratch() / name
     junit = folder / "junit.xml"
     with Pool(inventory, dialer) as pool:
         results = run_checks(inventory, pool.run, what, folder / "cut", junit=junit)

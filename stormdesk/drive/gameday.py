@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import stormdesk
@@ -12,9 +13,10 @@ from stormdesk.drive.record import runs_folder
 from stormdesk.drive.request import Request
 from stormdesk.drive.show import Show
 from stormdesk.drive.transports.ssh import Dialer
-from stormdesk.errors import ExitCode, UsageError
+from stormdesk.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
 from stormdesk.invariants import ALWAYS
 from stormdesk.inventory import Inventory
+from stormdesk.model import Verdict
 from stormdesk.outcome import Outcome
 from stormdesk.runbook import Runbook
 
@@ -49,19 +51,28 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
     outcomes: list[Outcome] = []
     for step in book.steps:
         show.say(f"{book.title}: step {step.id}")
-        outcomes.append(
-            runner.run(
-                Request(
-                    fault=step.fault, hosts=step.hosts, hold_s=step.hold_s, ttl_s=step.ttl_s, seed=seed, rto_s=book.rto_s,
-                    argv=("gameday.run", "--runbook", path), expect=step.expect, checks=checks,
-                    runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
-                ),
-                inventory, dialer, show,
-            )
+        request = Request(
+            fault=step.fault, hosts=step.hosts, hold_s=step.hold_s, ttl_s=step.ttl_s, seed=seed, rto_s=book.rto_s,
+            argv=("gameday.run", "--runbook", path), expect=step.expect, checks=checks,
+            runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
         )  # fmt: skip
+        try:
+            outcomes.append(runner.run(request, inventory, dialer, show))
+        except (RefusedError, UsageError, TransportError) as error:
+            if not outcomes:
+                raise
+            outcomes.append(_stopped(step.id, error, show))
         if outcomes[-1].exit_code is not ExitCode.HELD:
             break
     return outcomes
+
+
+def _stopped(step: str, error: StormdeskError, show: Show) -> Outcome:
+    """A step that touched nothing, after others that did: the game day is stopped early, on clean hosts."""
+    outcome = Outcome("", ExitCode.STOPPED, Verdict.UNKNOWN, "clean", f"stopped before step {step}: {error}")
+    show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why)
+    show.result(asdict(outcome))
+    return outcome
 
 
 def report(run: str) -> str:

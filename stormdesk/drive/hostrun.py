@@ -78,6 +78,13 @@ class HostRun:
             return self.reverted_by == "watchdog" and self.lateness_ms <= MAX_LATENESS_MS
         return self.reverted_by == "controller"
 
+    @property
+    def injected(self) -> bool:
+        """May the fault have been in? What the host's record says; without one, unless the host is known to be clean."""
+        if self.host_record is not None:
+            return self.host_record.bites
+        return self.intended and self.clean is not True
+
     # ---- S1 to S5 ----------------------------------------------------------------------------------------------------
 
     def arm(self, *, inject: bool) -> None:
@@ -87,7 +94,7 @@ class HostRun:
             not_after_s=time.monotonic() + self.facts.uptime_ahead_s + patience.scaled(ARM_DEADLINE_S),
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
-        self.record.event("S1.intent", host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
+        self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
         self.intended = True
         self.armed_mono = time.monotonic()
         self._script(script, inject=inject)

@@ -172,7 +172,7 @@ def finish(
             show.phase("revert", f"{host}: {answer}", ok=False)
             code = ExitCode.DIRTY
     for host, record in runs:
-        clean, text = one_run(pool, host, record, who)
+        clean, text = one_run(pool, host, record, who, show)
         show.phase("revert", text, ok=clean)
         done.append({"host": host, "run": record.run_id, "clean": clean, "text": text})
         code = code if clean else ExitCode.DIRTY
@@ -180,7 +180,7 @@ def finish(
     return Report(code, lines, {"runs": done})
 
 
-def one_run(pool: Pool, host: str, record: HostRecord, who: str) -> tuple[bool, str]:
+def one_run(pool: Pool, host: str, record: HostRecord, who: str, show: Show) -> tuple[bool, str]:
     """Revert, verify, note it in our own record if there is one, clear."""
     ours = Record.reopen(record.run_id)
     try:
@@ -211,6 +211,8 @@ def one_run(pool: Pool, host: str, record: HostRecord, who: str) -> tuple[bool, 
         return False, f"{host}: {error}"
     finally:
         if ours:
+            if incomplete := ours.settle():
+                show.phase("record", incomplete, ok=False)
             ours.close()
 
 

@@ -20,7 +20,7 @@ from stormdesk.model import CheckResult, Verdict
 from stormdesk.pulse import Recovery
 from stormdesk.testnet import durable
 
-CUT = "outputs/cut"
+CUT, STEADY = "outputs/cut", "outputs/steady"
 AFTER = ("invariants", "residue")
 REPORTS = ("report.html", "summary.md", "scorecard.json")
 
@@ -51,7 +51,7 @@ class Proof:
         """The steady state as it is now; nothing is said or recorded."""
         from stormdesk.checks.run import run_checks
 
-        return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / "outputs" / "steady")
+        return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
     def after(
         self, hosts: Sequence[HostRun], recovery: Recovery | None, healed_t: float, rto_s: float
@@ -61,12 +61,13 @@ class Proof:
 
         began = time.monotonic()
         first = hosts[0]
+        folder = self.record.place(CUT)
         results = run_checks(
             self.pool.inventory,
             self.pool.run,
             AFTER,
-            self.record.folder / CUT,
-            junit=self.record.folder / "junit.xml",
+            folder,
+            junit=folder.parents[1] / "junit.xml",
             known=Known(
                 run_id=first.plan.run_id,
                 fault=lines.FaultWindow(
@@ -83,7 +84,7 @@ class Proof:
                 before=self._before(hosts),
             ),
         )
-        self.record.event("cut", path=CUT)
+        self.record.event("cut", path=CUT if folder.is_relative_to(self.record.folder) else str(folder))
         self.record.event("checks", checks=[asdict(result) for result in results])
         self._say("check", results, time.monotonic() - began)
         return results
@@ -103,7 +104,7 @@ class Proof:
 
     def report(self) -> str:
         """Write what people and programs read afterwards; the path of report.html."""
-        return write_reports(self.record.folder)
+        return write_reports(self.record.home)
 
     def _say(self, name: str, results: Sequence[CheckResult], took_s: float) -> None:
         bad = [result for result in results if result.verdict is not Verdict.HELD]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import msgspec
 
@@ -87,24 +87,16 @@ class Run:
 
     def go(self) -> Outcome:
         stopped = failure = ""
+        no: StormdeskError | None = None
         self._started()
         try:
             self._steady_before()
             self.fanout.inject()
             self._hold()
-        except (RefusedError, UsageError) as error:
-            # Of several hosts one said no: those that are armed already are let go.
-            if all(end.clean for end in self._heal()):
-                self.record.event(
-                    "verdict", verdict="unknown", residue="clean", exit_code=int(error.exit_code), why=str(error)
-                )
-                raise
-            failure = str(error)
+        except (RefusedError, UsageError, TransportError) as error:
+            no = error
         except LeaveNow:
             return self._leave()
-        except TransportError as error:
-            stopped = f"a lost connection: {error}"
-            self.show.phase("inject", stopped, ok=False)
         except KeyboardInterrupt as signal:
             stopped = str(signal) or "Ctrl-C"
         except StormdeskError as error:
@@ -115,26 +107,46 @@ class Run:
             raise
         try:
             ends = self._heal()
+            if no is not None:
+                stopped = self._stopped_by(no, ends)
             checks, recovery = self._prove(stopped=bool(stopped), failed=bool(failure))
         except LeaveNow:
             return self._leave()
         if self.signals.count and not stopped:
             stopped = "Ctrl-C while the hosts were healing"
         outcome = conclude(
-            self.record.run_id, ends, checks, stopped=stopped, failure=failure, recovery=recovery, run_dir=str(self.record.folder)
+            self.record.run_id, ends, checks, stopped=stopped, failure=failure, recovery=recovery
         )  # fmt: skip
         return self._finish(outcome)
 
+    def _stopped_by(self, no: StormdeskError, ends: Sequence[HostEnd]) -> str:
+        """Somebody said no, or could not be reached. Raises it where no fault was in anywhere: nothing was touched."""
+        if all(end.clean for end in ends) and not any(host.injected for host in self.hosts):
+            self.record.event("verdict", verdict="unknown", residue="clean", exit_code=int(no.exit_code), why=str(no))
+            raise no
+        stopped = f"{'a lost connection' if isinstance(no, TransportError) else 'a refusal'}: {no}"
+        self.show.phase("inject", stopped, ok=False)
+        return stopped
+
     def begin(self) -> None:
         """The fault is in, and witnessed. Whatever this raises, `end` comes next: the hosts may have heard of the run."""
-        self._started()
-        self.fanout.inject()
+        try:
+            self._started()
+            self.fanout.inject()
+        except LeaveNow:
+            self._leave()
+            raise
 
-    def end(self, checks: Sequence[CheckResult]) -> Outcome:
-        """Revert and verify; `checks` is what the caller found meanwhile. Never raises for a host: the outcome says it."""
-        ends = self._heal()
+    def end(self, checks: Sequence[CheckResult], stopped: str = "") -> Outcome:
+        """Revert and verify; `checks` is what the caller found meanwhile, `stopped` why it did not get that far. Never
+        raises for a host: the outcome says it."""
+        try:
+            ends = self._heal()
+        except LeaveNow:
+            self._leave()
+            raise
         bit = [CheckResult("witness", Verdict.HELD, end.witness) for end in ends if end.witness]
-        outcome = conclude(self.record.run_id, ends, [*bit, *checks], run_dir=str(self.record.folder))
+        outcome = conclude(self.record.run_id, ends, [*bit, *checks], stopped=stopped)
         return self._finish(outcome)
 
     # ---- the phases, in order ----------------------------------------------------------------------------------------
@@ -160,6 +172,7 @@ class Run:
             version=__version__,
         )
         self.record.write_json("plan.json", [msgspec.to_builtins(host.plan) for host in self.hosts])
+        self.record.require()
 
     def _steady_before(self) -> None:
         results = self.proof.steady("before")
@@ -212,30 +225,36 @@ class Run:
             exit_code=int(outcome.exit_code),
             why=outcome.why,
         )
+        incomplete = self.record.settle()
         try:
             report = self.proof.report()
-        except RefusedError as error:
+        except (StormdeskError, OSError) as error:
             report = str(error)
+        outcome = replace(outcome, run_dir=str(self.record.home))
         self.show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why, report, outcome.run_id)
-        self.show.result({**asdict(outcome), "report": report})
+        if incomplete:
+            self.show.phase("record", incomplete, ok=False)
+        self.show.result(
+            {
+                **asdict(outcome),
+                "run": outcome.next,
+                "report": report,
+                **({"incomplete": incomplete} if incomplete else {}),
+            }
+        )
         return outcome
 
     def _leave(self) -> Outcome:
         """The second signal: say when the hosts heal without us, and go."""
-        left = max((host.left_s() for host in self.hosts if host.intended and not host.cleared), default=0.0)
-        names = ", ".join(host.host for host in self.hosts if host.intended and not host.cleared)
-        why = (
-            f"left at once; {names} will heal by itself within {left:.0f} s"
-            if names
-            else "left at once; nothing was in"
+        left = [host for host in self.hosts if host.intended and not host.cleared]
+        healed = any(host.cleared for host in self.hosts)
+        why = "left at once; " + (
+            f"{', '.join(host.host for host in left)} will heal by itself within {max(host.left_s() for host in left):.0f} s"
+            if left
+            else "the hosts are healed, but nobody looked whether all is well"
+            if healed
+            else "nothing was in"
         )
         return self._finish(
-            Outcome(
-                self.record.run_id,
-                ExitCode.DIRTY,
-                Verdict.UNKNOWN,
-                "dirty" if names else "clean",
-                why,
-                str(self.record.folder),
-            )
+            Outcome(self.record.run_id, ExitCode.DIRTY, Verdict.UNKNOWN, "dirty" if left else "clean", why)
         )

@@ -22,6 +22,7 @@ from enum import Enum
 from typing import Protocol, Self, TextIO
 
 from stormdesk.errors import ExitCode
+from stormdesk.outcome import next_step
 from stormdesk.values import duration, printable
 
 NAME_WIDTH = 9  # the column of phase names, with its leading blank
@@ -136,21 +137,31 @@ class Show:
         self._live = True
 
     def verdict(self, exit_code: int, verdict: str, residue: str, why: str, report: str = "", run: str = "") -> None:
-        """Close a run: verdict first, then the state of the hosts, then what to open or to type."""
+        """Close a run: verdict first, then the state of the hosts, then what to type or to open."""
+        code = ExitCode(exit_code)
+        type_next = next_step(code, residue, run)
         if self.mode is not Mode.PEOPLE:
             level = "info" if exit_code == ExitCode.HELD else "error"
-            facts = {"exit_code": str(exit_code), "verdict": verdict, "residue": residue, "why": why, "report": report}
+            facts = {
+                "exit_code": str(exit_code),
+                "verdict": verdict,
+                "residue": residue,
+                "why": why,
+                "run": run,
+                "report": report,
+            }
             self._line(level, "verdict", facts)
             return
-        code = ExitCode(exit_code)
         word, colour = ("DIRTY", "red") if residue == "dirty" else WORDS[code]
         hosts = {"clean": "Hosts clean: verified.", "dirty": "Hosts may be dirty."}.get(residue, "Nothing was changed.")
+        if code is ExitCode.DIRTY and residue != "dirty":
+            hosts += " The verdict is unknown."
         self._print("")
         self._block(
             f" {self._paint(word, colour, 'bold')}  ", len(word) + 3, f"{why.rstrip('.')}.  {hosts}", len(word) + 3
         )
-        if residue == "dirty" and run:
-            self._print(f"   run:    invoke chaos.revert --run {run}")
+        if type_next:
+            self._print(f"   run:    {type_next}")
         if report:
             self._print(f"   report: {report}")
 
