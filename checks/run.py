@@ -38,6 +38,11 @@ class _Collector:
         self.evidence = evidence
         self.what = what
         self.results: list[CheckResult] = []
+        self.interrupt: BaseException = KeyboardInterrupt()
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """pytest ends in order, and forgets which signal it was."""
+        self.interrupt = excinfo.value
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -103,7 +108,7 @@ def run_checks(
     with _without("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         code = pytest.main(arguments, plugins=[collector])
     if code == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
+        raise collector.interrupt
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         collector.results.append(
             CheckResult("checks", Verdict.UNKNOWN, f"pytest ended with {code}, not all checks ran")

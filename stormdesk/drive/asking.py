@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from typing import TypeVar
 
-from stormdesk.drive.signals import whole
+from stormdesk.drive.signals import leave_point, safe_point, whole
+from stormdesk.drive.threads import Threads
 from stormdesk.errors import StormdeskError
 from stormdesk.model import Argv, Completed
 
@@ -16,10 +17,14 @@ T = TypeVar("T")
 
 READ_S = 15.0  # for one source of a check
 MAX_THREADS = 64
+LOOK_S = 0.1  # how often the main thread looks for a second signal
 
 
 def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | StormdeskError]:
-    """`act(name)` for all names at once; an error stands in the place of its answer."""
+    """`act(name)` for all names at once; an error stands in the place of its answer.
+
+    A first signal is raised when all of several are done; a second leaves at once, and them to themselves.
+    """
 
     def one(name: str) -> T | StormdeskError:
         try:
@@ -28,7 +33,11 @@ def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | Stormde
             return error
 
     todo = list(names)
-    if len(todo) == 1:
-        return {todo[0]: one(todo[0])}
-    with whole(), ThreadPoolExecutor(max_workers=min(MAX_THREADS, max(1, len(todo)))) as threads:
-        return dict(zip(todo, threads.map(one, todo), strict=True))
+    look = leave_point if len(todo) > 1 else safe_point
+    threads = Threads(min(MAX_THREADS, max(1, len(todo))))
+    with whole():
+        asked = {name: threads.submit(one, name) for name in todo}
+        threads.shutdown()
+        while wait(asked.values(), LOOK_S).not_done:
+            look()
+        return {name: answer.result() for name, answer in asked.items()}

@@ -20,6 +20,7 @@ from stormdesk.model import Argv, Completed
 from stormdesk.shell import words
 
 T = TypeVar("T")
+CLOSE_S = 0.1
 
 AGAIN_DIAL_S = 2.0  # one try of TCP to a host that was cut off: it sends twice, and a host that is back is seen soon
 MIN_TRY_S = 1.0  # for a try that begins just before its time is over
@@ -85,7 +86,12 @@ class Pool:
     def close(self) -> None:
         with whole():
             for name in list(self._links):
-                self.drop(name)
+                # Whoever left others behind (a second Ctrl-C) does not wait for them here either.
+                if self._locks[name].acquire(timeout=CLOSE_S):
+                    try:
+                        self._forget(name)
+                    finally:
+                        self._locks[name].release()
 
     def __enter__(self) -> Self:
         return self

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.signals import whole
+from stormdesk.drive.threads import Threads
 from stormdesk.errors import StormdeskError
 from stormdesk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
 
@@ -41,7 +42,7 @@ class Sampler:
             for service, entry in host.services.items()
             if service in ("trader", *VIEWS) and "http" in entry.ports
         }
-        self._threads = ThreadPoolExecutor(max(1, len(self._ports)))
+        self._threads = Threads(max(1, len(self._ports)))
         self._asked: dict[tuple[str, str], Future[Any]] = {}
         self._last: dict[str, Answer] = {}  # of each trader
 

@@ -2,7 +2,8 @@
 
 A signal becomes an exception in the main thread, wherever that is. Inside threading, concurrent.futures or paramiko it
 would leave a lock taken for ever, and a process that cannot end. So whoever works with threads does it in `whole()`: there
-a signal waits for the end of the section, or for a `safe_point()` in it. Sections have deadlines.
+a signal waits for the end of the section, or for a `safe_point()` in it; the second also for a `leave_point()`. Sections
+have deadlines. Threads of ours end with the process (drive/threads.py): who leaves waits for none.
 """
 
 from __future__ import annotations
@@ -52,6 +53,12 @@ def safe_point() -> None:
     if _Sections.waiting is not None and threading.current_thread() is threading.main_thread():
         waiting, _Sections.waiting = _Sections.waiting, None
         raise waiting
+
+
+def leave_point() -> None:
+    """Where the main thread only waits for others, within `whole()`: raise a second signal. The first waits with it."""
+    if isinstance(_Sections.waiting, LeaveNow):
+        safe_point()
 
 
 class Signals:

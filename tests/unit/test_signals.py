@@ -8,9 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
+import pytest
+
+from stormdesk.checks.run import run_checks
 from stormdesk.drive.asking import each
 from stormdesk.drive.signals import Interrupted, LeaveNow, Signals, safe_point, whole
+from stormdesk.errors import ConnectFailed
+from tests.e2e.invoking import inventory
 
 # A process that samples three traders, gets a signal at the n-th step of it, and ends as every process does: by joining
 # its threads. A step is one instruction of Python, in whatever library.
@@ -162,3 +169,77 @@ def test_what_runs_on_several_hosts_is_done_before_the_signal_is_raised() -> Non
 
     assert ends(lambda _: each("abc", act)) is Interrupted
     assert sorted(done) == ["a", "b", "c"]
+
+
+# A process that waits for hosts that say nothing, as every command does, gets two signals, and must be gone.
+LEAVES = """
+import os, signal, sys, threading, time
+from stormdesk.drive.asking import each
+from stormdesk.drive.signals import Interrupted, LeaveNow, Signals
+names, first, second = int(sys.argv[1]), *(signal.Signals[word] for word in sys.argv[2:4])
+def hang(name):
+    time.sleep(600)
+def both():
+    time.sleep(0.3); os.kill(os.getpid(), first)
+    time.sleep(0.3); os.kill(os.getpid(), second)
+with Signals() as signals:
+    if sys.argv[4] == "shielded":
+        signals.shield()
+    threading.Thread(target=both, daemon=True).start()
+    try:
+        each(range(names), hang)
+    except LeaveNow as left:
+        print("left", left, flush=True)
+    except Interrupted as stopped:
+        print("stopped", stopped, flush=True)
+"""
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("first", "second"), [("SIGINT", "SIGINT"), ("SIGTERM", "SIGTERM"), ("SIGHUP", "SIGHUP"), ("SIGINT", "SIGTERM")]
+)
+@pytest.mark.parametrize("shielded", ["shielded", "open"])  # while hosts are healed, and before
+def test_case_C36_a_second_signal_leaves_any_number_of_hosts_and_the_process_ends(
+    hosts: int, first: str, second: str, shielded: str
+) -> None:
+    words = [sys.executable, "-c", LEAVES, str(hosts), first, second, shielded]
+    began = time.monotonic()
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    wanted = f"stopped {first}" if (hosts, shielded) == (1, "open") else f"left {second}"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{wanted}\n", "")
+    assert time.monotonic() - began < 30  # on a busy machine; the hosts would take 600
+
+
+def test_case_C36_checks_hand_the_second_signal_on(tmp_path: Path) -> None:
+    """pytest makes an interrupt of any of them."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "test_own.py").write_text(
+        "import signal\n"
+        "def test_it():\n"
+        "    try:\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "    finally:\n"
+        "        signal.raise_signal(signal.SIGTERM)\n"
+    )
+    with Signals(), pytest.raises(LeaveNow):
+        run_checks(inventory(1, "none"), silent, ["steady"], tmp_path / "cut", own=[own])
+
+
+def silent(*_: object) -> NoReturn:
+    raise ConnectFailed("nobody")
+
+
+def test_case_C36_a_failure_in_one_of_many_is_raised_when_all_are_done() -> None:
+    done = []
+
+    def act(name: str) -> None:
+        time.sleep(0.1)
+        if name == "a":
+            raise ZeroDivisionError
+        done.append(name)
+
+    with pytest.raises(ZeroDivisionError):
+        each("abc", act)
+    assert sorted(done) == ["b", "c"]
