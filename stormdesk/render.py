@@ -62,13 +62,19 @@ def inject(scripts: HostScripts, run_id: str) -> str:
     return _whole(_record(scripts, run_id) + _INJECT + _PRINT)
 
 
-def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float) -> str:
-    """S7 and S8: revert and verify, trying for `patience_s`; prints the record and, if not verified, both fingerprints."""
+def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_after_s: float = 0.0) -> str:
+    """S7 and S8: revert and verify, trying for `patience_s`; prints the record and, if not verified, both fingerprints.
+
+    A host that knows nothing of the run prints `gone`. Up to `not_after_s` seconds after its boot an arming may be on its
+    way to it: from then on it refuses that, or prints `unfenced` when it could not see to it.
+    """
     body = (
         _record(scripts, run_id)
         # After a restart without a boot hook only the durable record is left.
         + 'durable=$sd_durable/$SD_RUN\n[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable"\n'
-        + 'sd_read && [ -n "$sd_state" ] || { sd_discard; echo "gone"; exit 0; }\ncode=\n'
+        + 'if ! sd_read || [ -z "$sd_state" ]; then\n'
+        + f"  if sd_keep_out {round(not_after_s + 1) * 100 if not_after_s else 0}; then echo gone; else echo unfenced; fi\n"
+        + "  exit 0\nfi\ncode=\n"
         + f'sh "$rec/revert.sh" "$rec" {words((who,))} {round(patience_s * 10)} || code=$?\n'
         + _PRINT.replace('[ -z "$code" ] || exit "$code"\n', "")
         + '[ -n "$code" ] || exit 0\n. "$rec/plan.sh"\ncat "$rec/before" "$rec/space" | sd_by_kind | sd_own_part | sed "s/^/before /"\n'
@@ -79,13 +85,13 @@ def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float) -> st
 
 def clear(scripts: HostScripts, run_id: str) -> str:
     """S9: end the watchdogs and remove the record, only after a verified revert."""
-    body = _record(scripts, run_id) + '[ -d "$rec" ] || exit 0\nsh "$rec/clear.sh" "$rec"\n'
+    body = _record(scripts, run_id) + '[ -d "$rec" ] && [ ! -e "$rec/fenced" ] || exit 0\nsh "$rec/clear.sh" "$rec"\n'
     return _whole(body)
 
 
-def status(scripts: HostScripts) -> str:
-    """What is on the host, without changing anything."""
-    return _whole(scripts["lib.sh"] + scripts["status.sh"])
+def status(scripts: HostScripts, *, sweep: bool = False) -> str:
+    """What is on the host, without changing anything; with `sweep`, fences that are past their time go."""
+    return _whole(scripts["lib.sh"] + ("sd_find_base && sd_sweep\n" if sweep else "") + scripts["status.sh"])
 
 
 def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:

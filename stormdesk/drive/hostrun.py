@@ -51,6 +51,7 @@ class HostRun:
     clean: bool | None = None
     diff: tuple[str, ...] = ()
     cleared: bool = False
+    _not_after_s: float = 0.0  # by the host's time since boot: when it refuses our arming
     _offset_t: float = 0.0  # our wall clock minus the host's time since boot
 
     @property
@@ -89,15 +90,20 @@ class HostRun:
 
     def arm(self, *, inject: bool) -> None:
         """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done."""
+        self._not_after_s = self._uptime_s() + patience.scaled(ARM_DEADLINE_S)
         script = render.arm(
             host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.no_boot_hook,
-            not_after_s=time.monotonic() + self.facts.uptime_ahead_s + patience.scaled(ARM_DEADLINE_S),
+            not_after_s=self._not_after_s,
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
         self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
         self.intended = True
         self.armed_mono = time.monotonic()
         self._script(script, inject=inject)
+
+    def _uptime_s(self) -> float:
+        """The host's time since boot, as far as we know it."""
+        return time.monotonic() + self.facts.uptime_ahead_s
 
     def inject(self) -> None:
         """S4-S5 of a host that is armed."""
@@ -176,11 +182,17 @@ class HostRun:
         """S7 and S8, on a new connection if the old one is gone. Raises ResidueError or TransportError."""
         self.record.event("S7.revert", host=self.host, by="watchdog" if self.plan.cuts_control else who)
         patience_s = REVERT_PATIENCE_S + self.plan.heal_s
-        script = render.revert(host_scripts(), self.plan.run_id, who, patience_s)
+        not_after_s = self._not_after_s or self._uptime_s() + patience.scaled(ARM_DEADLINE_S)
+        script = render.revert(host_scripts(), self.plan.run_id, who, patience_s, not_after_s)
         if self.plan.cuts_control:
             self.pool.drop(self.host)
             self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
         done = self._twice(script, patience_s + SCRIPT_MARGIN_S)
+        if done.stdout.strip() == "unfenced":
+            raise ResidueError(
+                f"DIRTY {self.host}: it knows nothing of {self.plan.run_id} yet, and cannot keep it out: no room on its tmpfs. "
+                f"Run in {patience.scaled(ARM_DEADLINE_S):g} s: invoke chaos.status"
+            )
         if done.stdout.strip() == "gone":
             self._gone()
             return
@@ -216,7 +228,8 @@ class HostRun:
             return self.pool.script(self.host, script, deadline_s)
 
     def _gone(self) -> None:
-        """The host knows nothing of the run: it never heard of it, or it restarted, or somebody removed the record."""
+        """The host knows nothing of the run: it never heard of it, or it restarted, or somebody removed the record. An arming
+        that is still on its way is refused by now."""
         done = self.pool.run(self.host, ("cat", "/proc/sys/kernel/random/boot_id"), SCRIPT_MARGIN_S)
         restarted = done.stdout.strip() != self.facts.identity.boot_id
         never = self.host_record is None

@@ -39,7 +39,10 @@ for found in /run/stormdesk/r-* /dev/shm/stormdesk/r-*; do
   [ "${found##*/}" != "$own" ] && watched "$found" && active="$active ${found##*/}"
 done
 for dir in /run /dev/shm /var/lib; do
-  for found in "$dir"/stormdesk/r-*; do [ ! -e "$found" ] || theirs "${found##*/}" || echo "record $found"; done
+  for found in "$dir"/stormdesk/r-*; do
+    # What only keeps a late arming out goes by itself.
+    [ ! -e "$found" ] || theirs "${found##*/}" || { [ -e "$found/fenced" ] && [ ! -e "$found/record" ]; } || echo "record $found"
+  done
   for found in "$dir"/stormdesk/lock.*; do
     [ ! -L "$found" ] || theirs "$(readlink "$found")" || echo "lock $found"
   done

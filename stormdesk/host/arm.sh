@@ -12,7 +12,7 @@ refuse() {
     read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
   done
   sd_release
-  rm -rf "${rec:?}"
+  [ -e "$rec/fenced" ] || rm -rf "${rec:?}"
   rmdir "$sd_base" 2>/dev/null
   exit 10
 }
@@ -51,6 +51,7 @@ if [ -n "$SD_PERSISTENT" ]; then
   : >"$sd_durable/$SD_RUN/complete"
   sync "$sd_durable/$SD_RUN" 2>/dev/null || sync
 fi
+[ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
 # Every descriptor but 0-2 stays behind: a child that holds the channel's would keep the connection open.
 setsid sh "$rec/watchdog.sh" "$rec" a b </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
 waited=0
@@ -62,4 +63,5 @@ while :; do
   [ "$waited" -lt 60 ] || refuse "the watchdog did not come up within 3 s"
   sleep 0.05
 done
+[ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
 sd_write ACKED "a=${a%% *} b=${b%% *} oom=${a##* }"

@@ -23,6 +23,7 @@ done
 # The last run that ends takes the folder away with it: it may go between the two.
 sd_try=0
 until mkdir -p "$sd_base" && mkdir "$sd_base/$SD_RUN" 2>/dev/null; do
+  [ ! -e "$sd_base/$SD_RUN/fenced" ] || sd_refuse "fenced: the controller gave run $SD_RUN up before this came"
   [ ! -e "$sd_base/$SD_RUN" ] || sd_refuse "run $SD_RUN is already on this host"
   sd_try=$((sd_try + 1))
   [ "$sd_try" -lt 10 ] || sd_refuse "cannot write below $sd_base"

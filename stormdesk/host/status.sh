@@ -1,4 +1,5 @@
-# Print every record on this host, the locks and the lever; after lib.sh, in the open shell. Changes nothing.
+# Print every record on this host, the locks and the lever; after lib.sh, in the open shell. Changes nothing. What only keeps
+# a late arming out is no record.
 sd_find_base || { echo "base none"; exit 0; }
 sd_now
 echo "base $sd_base"
@@ -7,6 +8,7 @@ echo "now $sd_now"
 for rec in "$sd_base"/r-*/ "$sd_durable"/r-*/; do
   rec=${rec%/}
   [ -d "$rec" ] || continue
+  [ ! -e "$rec/fenced" ] || [ -e "$rec/record" ] || continue
   case $rec in "$sd_durable"/*) [ ! -d "$sd_base/${rec##*/}" ] || continue ;; esac
   echo "run ${rec##*/} ${rec%/*}"
   for letter in a b; do

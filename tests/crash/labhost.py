@@ -170,7 +170,11 @@ class LabHost:
         for name in RECORDS:
             path = self.path(name)
             if path.is_dir():
-                yield from (f"record {name}/{file.relative_to(path)}" for file in sorted(path.rglob("*")))
+                kept_out = [file.parent for file in path.glob("*/fenced") if not (file.parent / "record").exists()]
+                files = [file for file in sorted(path.rglob("*")) if not {file, file.parent} & {*kept_out}]
+                yield from (f"record {name}/{file.relative_to(path)}" for file in files)
+                if kept_out and not files:
+                    continue  # it keeps a late arming out, and goes by itself
             if path.exists():
                 yield f"record {name}"
         for _, line, _, _ in self.processes():

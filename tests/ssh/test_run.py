@@ -14,12 +14,12 @@ from stormdesk.drive import hostrun, prepare
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record
-from stormdesk.errors import RefusedError, ResidueError, TransportError, UsageError
+from stormdesk.errors import ConnectionLost, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
 from stormdesk.inventory import Link, ServiceEntry
-from stormdesk.model import Fault, Plan, Site, Step
+from stormdesk.model import Completed, Fault, Plan, Site, Step
 from stormdesk.safety import Allow
 from stormdesk.values import Duration
 from tests.shell.rig import picture, same
@@ -232,3 +232,28 @@ def test_facts_are_read_in_one_round_trip_and_change_nothing(desk: Desk) -> None
     site = Site(RUN, desk.pool.inventory.host("sandbox"), desk.pool.inventory, 5.0)
     assert desk.trips(lambda: prepare.read_facts(desk.pool, DiskFull(), site)) == (1, 1)
     same(before, desk.server.box)
+
+
+def test_case_C34_a_script_that_lay_in_a_buffer_finds_its_run_fenced(desk: Desk) -> None:
+    """The link hangs while the host has the script and has not begun: the host says "gone", and means it."""
+    before = picture(desk.server.box)
+    run = desk.run(DiskFull())
+    sent: list[str] = []
+    script = desk.pool.script
+
+    def lost(host: str, text: str, deadline_s: float) -> Completed:
+        if "plan.sh" in text and not sent:
+            sent.append(text)
+            raise ConnectionLost("sandbox: the connection was lost")
+        return script(host, text, deadline_s)
+
+    desk.pool.script = lost  # type: ignore[method-assign]
+    with pytest.raises(TransportError):
+        run.arm(inject=True)
+    assert run.heal() is None
+    assert (run.clean, run.injected) == (True, False)
+    late = desk.server.box.script(sent[0])
+    assert late.code == 10
+    assert "fenced" in late.stdout
+    assert desk.server.box.sh("ls -A /var/lib/trading") == ""
+    same(before, desk.server.box, 25)

@@ -1,0 +1,97 @@
+"""A revert that finds nothing keeps out what may still be on its way: no arming, no inject of that run acts on this host any more."""
+
+from __future__ import annotations
+
+import time
+
+from stormdesk import probe, render
+from stormdesk.faults.disk_full import DiskFull
+from stormdesk.model import Completed
+from tests.shell.rig import Rig, beside, picture, same, uptime_s
+from tests.shell.sandbox import eventually
+
+REC = "/run/stormdesk/r-20261121-0312-k3f9"
+
+
+def give_up(host: Rig, for_s: float) -> Completed:
+    """Revert, when an arming may come for so many seconds."""
+    return host.sandbox.script(render.revert(host.scripts, host.run_id, "controller", 3, uptime_s() + for_s))
+
+
+@beside
+def test_case_C34_a_late_arming_and_inject_are_refused(host: Rig) -> None:
+    before = picture(host.sandbox)
+    script = host.arm_script(host.plan(DiskFull()))
+    assert give_up(host, 4).stdout == "gone\n"
+    late = host.sandbox.script(script)
+    assert (late.code, probe.refusal(late.stdout)) == (
+        10,
+        f"fenced: the controller gave run {host.run_id} up before this came",
+    )
+    assert not host.inject().ok
+    again = host.sandbox.script(script)
+    assert again.code == 10
+    assert host.status().empty  # it is no record, no lock, no run
+    assert host.clear().ok
+    assert give_up(host, 4).stdout == "gone\n"
+    assert host.sandbox.script(script).code == 10
+    same(before, host.sandbox, 15)  # it goes by itself
+
+
+@beside
+def test_case_C34_it_goes_by_itself_and_not_before_its_time(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert give_up(host, 3).stdout == "gone\n"
+    time.sleep(2)
+    assert host.sandbox.script(f"test -e {REC}/fenced").ok
+    assert host.sandbox.script(render.status(host.scripts, sweep=True)).ok
+    assert host.sandbox.script(f"test -e {REC}/fenced").ok
+    same(before, host.sandbox, 10)
+
+
+@beside
+def test_case_C34_what_did_not_go_by_itself_is_swept(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert give_up(host, 60).stdout == "gone\n"
+    host.sandbox.sh(f"pkill -f '^sleep 6'; sleep 0.2; mkdir -p {REC}; echo 1 >{REC}/fenced")
+    assert probe.status(host.sandbox.script(render.status(host.scripts, sweep=True)).stdout).empty
+    same(before, host.sandbox)
+
+
+@beside
+def test_case_C34_an_arming_that_is_at_work_is_refused_too(host: Rig) -> None:
+    """It has made its folder and no more, when the revert comes."""
+    before = picture(host.sandbox)
+    slow = host.arm_script(host.plan(DiskFull())).replace('sh "$rec/arm.sh"', 'sleep 1; sh "$rec/arm.sh"', 1)
+    assert slow.count("sleep 1; sh ") == 1
+    process = host.sandbox.start(slow)
+    eventually(f"test -d {REC}", host.sandbox, 5)
+    assert give_up(host, 6).stdout == "gone\n"
+    out = process.communicate(timeout=20)[0].decode()
+    assert process.returncode != 0, out
+    assert not host.sandbox.script("ls -A /var/lib/trading | grep -q stormdesk").ok
+    assert host.status().empty
+    same(before, host.sandbox, 20)
+
+
+@beside
+def test_case_C34_a_run_that_is_there_is_reverted_as_ever(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert host.arm(host.plan(DiskFull())).ok
+    assert give_up(host, 30).code == 0
+    assert host.record().state == "REVERTED"
+    assert host.clear().ok
+    same(before, host.sandbox)
+
+
+@beside
+def test_case_C34_nothing_is_kept_out_when_nothing_can_come(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert give_up(host, -5).stdout == "gone\n"
+    same(before, host.sandbox)
+    assert host.revert().stdout == "gone\n"
+    same(before, host.sandbox)
+    assert host.arm(host.plan(DiskFull())).ok
+    assert host.revert().ok
+    assert host.clear().ok
+    same(before, host.sandbox)
