@@ -240,13 +240,17 @@ def revert(
     return presenter.report(operate.revert(*reach(env, inventory), run, host, all_, presenter))
 
 
-@command(effect="finish what dead controllers and reboots left", help={**WHERE, **JSON})
-def recover(_: Context, env: str = "", inventory: str = "", json: bool = False) -> int:
+@command(
+    effect="finish what dead controllers and reboots left",
+    hint="[--all]",
+    help={**WHERE, **JSON, "all_": "also what is armed, guarded and before its deadline: somebody else's run"},
+)
+def recover(_: Context, all_: bool = False, env: str = "", inventory: str = "", json: bool = False) -> int:
     """Finish what a dead controller left."""
     from stormdesk.drive import operate
 
     presenter = show(json)
-    return presenter.report(operate.recover(*reach(env, inventory), presenter))
+    return presenter.report(operate.recover(*reach(env, inventory), all_, presenter))
 
 
 @command(

@@ -14,8 +14,9 @@ from stormdesk.drive.prepare import controller_identity
 from stormdesk.drive.record import Record, load, runs_folder
 from stormdesk.drive.scripts import host_scripts
 from stormdesk.drive.show import Show
+from stormdesk.drive.signals import LeaveNow, Signals
 from stormdesk.drive.transports.ssh import Dialer
-from stormdesk.errors import ExitCode, StormdeskError, TransportError, UsageError
+from stormdesk.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.inventory import Inventory
 from stormdesk.probe import HostRecord, HostStatus
 
@@ -68,11 +69,12 @@ def status(inventory: Inventory, dialer: Dialer) -> Report:
     return Report(code, tuple(lines), document)
 
 
-def ask(pool: Pool, hosts: Sequence[str] = ()) -> Mapping[str, HostStatus | StormdeskError]:
-    """The status of each host (all by default), or why it has none."""
+def ask(pool: Pool, hosts: Sequence[str] = (), *, sweep: bool = False) -> Mapping[str, HostStatus | StormdeskError]:
+    """The status of each host (all by default), or why it has none. `sweep`: fences that are past their time go."""
+    script = render.status(host_scripts(), sweep=sweep)
 
     def one(host: str) -> HostStatus:
-        return probe.status(pool.script(host, render.status(host_scripts()), DEADLINE_S).stdout)
+        return probe.status(pool.script(host, script, DEADLINE_S).stdout)
 
     return pool.each(hosts or sorted(pool.inventory.hosts), one)
 
@@ -137,20 +139,35 @@ def revert(
         return finish(pool, answers, wanted, "controller", show)
 
 
-def recover(inventory: Inventory, dialer: Dialer, show: Show) -> Report:
+def recover(inventory: Inventory, dialer: Dialer, everything: bool, show: Show) -> Report:
     """Finish what a dead controller or a reboot left: revert what is in, collect who reverted what, clear the records.
 
-    Runs whose controller is alive on this machine are left alone.
+    Left alone, unless `everything`: runs whose controller is alive on this machine, and those of which this machine knows
+    nothing, as long as their host guards them and their deadline has not come: somebody else's controller may be alive.
     """
     with Pool(inventory, dialer) as pool:
-        answers = ask(pool)
-        mine = [(host, record) for host, record in found(answers) if not controller_alive(record.run_id)]
+        answers = ask(pool, sweep=True)
+        left = {} if everything else {
+            (host, record.run_id): why for host, record in found(answers) if (why := owned(record, answers[host]))
+        }  # fmt: skip
+        mine = [(host, record) for host, record in found(answers) if (host, record.run_id) not in left]
         report = finish(pool, answers, mine, "recover", show)
-    for line in sorted(
-        f"left alone: {r.run_id} on {h}, its controller is alive" for h, r in set(found(answers)) - set(mine)
-    ):
-        show.say(line)
-    return report
+    lines = [
+        f"left alone: {run} on {host}, {why}.   invoke chaos.recover --all ends it now"
+        for (host, run), why in left.items()
+    ]
+    lines = lines or list(report.lines)
+    return Report(report.exit_code, tuple(lines), {**report.document, "left_alone": [list(key) for key in left]})
+
+
+def owned(record: HostRecord, status: HostStatus | StormdeskError) -> str:
+    """Why a run is somebody's who still looks after it; "" when it is nobody's."""
+    alive = controller_alive(record.run_id)
+    if alive or alive is False or not isinstance(status, HostStatus):
+        return "its controller is alive" if alive else ""
+    if record.state == "REVERTED" or stuck(record, status) or not record.watchdogs:
+        return ""
+    return f"which is armed and guarded; it heals by itself in {describe(record, status)['left_s']:.0f} s"
 
 
 def found(answers: Mapping[str, HostStatus | StormdeskError]) -> list[tuple[str, HostRecord]]:
@@ -171,18 +188,66 @@ def finish(
         if isinstance(answer, StormdeskError):
             show.phase("revert", f"{host}: {answer}", ok=False)
             code = ExitCode.DIRTY
-    for host, record in runs:
-        clean, text = one_run(pool, host, record, who, show)
-        show.phase("revert", text, ok=clean)
-        done.append({"host": host, "run": record.run_id, "clean": clean, "text": text})
-        code = code if clean else ExitCode.DIRTY
+    by_host = {host: [record for name, record in runs if name == host] for host, _ in runs}
+
+    def one(host: str) -> list[Ended]:
+        return [one_run(pool, host, record, who) for record in by_host[host]]
+
+    with Signals() as signals:
+        signals.shield()  # whoever asked for a revert wants it whole
+        try:
+            answered = pool.each(by_host, one)
+        except LeaveNow as left:
+            raise ResidueError(_unfinished(by_host, answers)) from left
+    for host, ends in answered.items():
+        for end in [Ended(host, "", False, str(ends))] if isinstance(ends, StormdeskError) else ends:
+            show.phase("revert", end.text, ok=end.clean)
+            if end.incomplete:
+                show.phase("record", end.incomplete, ok=False)
+            done.append({"host": host, "run": end.run, "clean": end.clean, "text": end.text})
+            code = code if end.clean else ExitCode.DIRTY
+    if signals.count:
+        code = ExitCode.worst(code, ExitCode.STOPPED)
     lines = () if runs or code else ("nothing to revert: no host knows of a run",)
     return Report(code, lines, {"runs": done})
 
 
-def one_run(pool: Pool, host: str, record: HostRecord, who: str, show: Show) -> tuple[bool, str]:
+@dataclass(frozen=True)
+class Ended:
+    """What came of one run on one host; `incomplete` is what could not be written of it."""
+
+    host: str
+    run: str
+    clean: bool
+    text: str
+    incomplete: str = ""
+
+
+def _unfinished(runs: Mapping[str, Sequence[HostRecord]], answers: Mapping[str, HostStatus | StormdeskError]) -> str:
+    """What to say when one leaves in the middle: when the hosts heal by themselves."""
+    left = [
+        f"{record.run_id} on {host} within {describe(record, status)['left_s']:.0f} s"
+        for host, records in runs.items()
+        if isinstance(status := answers[host], HostStatus)
+        for record in records
+        if record.watchdogs
+    ]
+    heals = f"; by itself heals {', '.join(left)}" if left else ""
+    return f"left at once; hosts may be dirty{heals}.   invoke chaos.revert --all"
+
+
+def one_run(pool: Pool, host: str, record: HostRecord, who: str) -> Ended:
     """Revert, verify, note it in our own record if there is one, clear."""
     ours = Record.reopen(record.run_id)
+    clean, text = _one_run(pool, host, record, who, ours)
+    incomplete = ""
+    if ours:
+        incomplete = ours.settle()
+        ours.close()
+    return Ended(host, record.run_id, clean, text, incomplete)
+
+
+def _one_run(pool: Pool, host: str, record: HostRecord, who: str, ours: Record | None) -> tuple[bool, str]:
     try:
         answer = pool.script(
             host, render.revert(host_scripts(), record.run_id, who, PATIENCE_S), PATIENCE_S + DEADLINE_S
@@ -209,23 +274,18 @@ def one_run(pool: Pool, host: str, record: HostRecord, who: str, show: Show) -> 
         )
     except StormdeskError as error:
         return False, f"{host}: {error}"
-    finally:
-        if ours:
-            if incomplete := ours.settle():
-                show.phase("record", incomplete, ok=False)
-            ours.close()
 
 
-def controller_alive(run_id: str) -> bool:
-    """Is the process that started this run still at it, on this machine?"""
+def controller_alive(run_id: str) -> bool | None:
+    """Is the process that started this run still at it? None when this machine's records do not tell."""
     try:
         started = next((e for e in load(runs_folder() / run_id) if e["event"] == "run.started"), None)
     except UsageError:
-        return False
+        return None
     here = controller_identity()
     who = started["controller"] if started else {}
     if who.get("boot_id") != here.boot_id or who.get("pid_namespace") != here.pid_namespace:
-        return False
+        return None
     pid = int(who["pid"])
     return pid != os.getpid() and who.get("start") == process_start(pid)
 
