@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
+import random
 import re
 import secrets
 import select
@@ -19,9 +20,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import paramiko
+from paramiko.kex_curve25519 import KexCurve25519
+from paramiko.ssh_exception import IncompatiblePeer
 
 from stormdesk.drive import patience
 from stormdesk.drive.signals import safe_point, whole
@@ -37,15 +40,27 @@ Dialer = Callable[[InventoryHost, float], socket.socket]
 CONNECT_TIMEOUT_S = 30.0  # for a connection, from TCP to log-in and with all its tries; and again for its shell
 DIAL_S = 5.0  # of which for one try of TCP, or of the ProxyCommand
 TRIES = 3
+BUSY_TRIES = 10  # where sshd hangs up before it says a word, as it does when too many log in at once (MaxStartups)
 KEEPALIVE_S = 5
 # One pipe tells of both streams, and paramiko changes it under a lock for each: when both move at once, it may miss one.
 LOOK_S = 0.1
 
-# Fast and safe first; CBC, SHA-1 and Diffie-Hellman groups are never offered (and with them Terrapin, CVE-2023-48795,
-# has nothing to work on: only CTR and GCM ciphers with plain MACs are left).
-_KEX = ("curve25519-sha256@libssh.org", "curve25519-sha256", "ecdh-sha2-nistp256")
-_CIPHERS = ("aes128-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-_MACS = ("hmac-sha2-256", "hmac-sha2-512")
+# Safe and fast first. CBC, ChaCha20, SHA-1 and small Diffie-Hellman groups are never offered. Terrapin (CVE-2023-48795)
+# has nothing to work on: GCM has no use for a MAC, CTR with a plain MAC is not affected, and CTR with encrypt-then-MAC is
+# used only where both sides have agreed on strict key exchange (_no_terrapin), as every sshd since 9.6 and its backports do.
+_KEX = (
+    *("curve25519-sha256", "curve25519-sha256@libssh.org", "mlkem768x25519-sha256"),
+    *("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group16-sha512"),
+)
+_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+_ETM = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
+_MACS = ("hmac-sha2-256", "hmac-sha2-512", *_ETM)
+# What paramiko says when there is nothing in common -> the option of sshd_config, and some of what it may have.
+_NEEDED = {
+    "kex": ("KexAlgorithms", "curve25519-sha256, ecdh-sha2-nistp256 or diffie-hellman-group16-sha512"),
+    "cipher": ("Ciphers", "aes256-gcm@openssh.com or aes256-ctr"),
+    "mac": ("MACs", "hmac-sha2-256-etm@openssh.com or hmac-sha2-256, also where a cipher needs none"),
+}
 _SIGNED_BY = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a host key's type -> algorithms, where the names differ
 
 # paramiko's threads log tracebacks, and our errors say it in one line. Ours alone: a project may log its own connections.
@@ -82,12 +97,23 @@ class QuickSocket:
         return getattr(self._sock, name)
 
 
-def _transport(host: InventoryHost, sock: socket.socket) -> paramiko.Transport:
-    transport = paramiko.Transport(QuickSocket(sock))  # type: ignore[arg-type]
+_EXCHANGES = {
+    "curve25519-sha256": KexCurve25519,
+    **paramiko.Transport._kex_info,  # type: ignore[attr-defined]  # noqa: SLF001 -- there is no other way to add a name
+}
+
+
+class _Transport(paramiko.Transport):
+    """paramiko's, which knows curve25519 by the name that it had before RFC 8731 alone."""
+
+    _kex_info: ClassVar = _EXCHANGES
+
+
+def _transport(host: InventoryHost, sock: socket.socket) -> _Transport:
+    transport = _Transport(QuickSocket(sock))  # type: ignore[arg-type]
     options = transport.get_security_options()
-    options.kex = [name for name in _KEX if name in options.kex]
-    options.ciphers = [name for name in _CIPHERS if name in options.ciphers]
-    options.digests = [name for name in _MACS if name in options.digests]
+    options.kex = [name for name in _KEX if name in _EXCHANGES]  # ML-KEM needs a newer cryptography
+    options.ciphers, options.digests = list(_CIPHERS), list(_MACS)
     kind = _host_key(host)[0]
     try:
         options.key_types = list(_SIGNED_BY.get(kind, (kind,)))
@@ -125,6 +151,7 @@ def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: flo
     transport.auth_timeout = _left(until) + LOOK_S  # then its own end has been said, which is no refusal of a key
     try:
         _bounded(lambda: transport.start_client(timeout=_left(until)), transport, until)
+        _no_terrapin(host, transport)
         given = transport.get_remote_server_key()
         if (given.get_name(), given.asbytes()) != expected:
             raise HostKeyMismatch(
@@ -135,6 +162,30 @@ def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: flo
         transport.close()
         raise
     return transport
+
+
+def _no_terrapin(host: InventoryHost, transport: _Transport) -> None:
+    """Raises ConnectFailed where encrypt-then-MAC was agreed on with an sshd that knows no strict key exchange."""
+    ways = ((transport.local_cipher, transport.local_mac), (transport.remote_cipher, transport.remote_mac))  # type: ignore[attr-defined]
+    strict = transport.agreed_on_strict_kex  # type: ignore[attr-defined]
+    if not strict and any("gcm" not in cipher and mac in _ETM for cipher, mac in ways):
+        raise ConnectFailed(
+            f"{host.name} at {host.target}: its sshd is open to Terrapin (CVE-2023-48795) with the MACs that it allows. Upgrade it, "
+            f"or allow aes256-gcm@openssh.com (Ciphers) or hmac-sha2-256 (MACs) there"
+        )
+
+
+def _incompatible(host: InventoryHost, error: IncompatiblePeer) -> ConnectFailed:
+    """What sshd must allow."""
+    if "host key" in str(error):
+        kind = host.host_key.split()[0]
+        return HostKeyMismatch(
+            f"{host.name} at {host.target} has no {kind} host key, or must not show it (HostKeyAlgorithms). Name one that it "
+            f"shows as host_key in the inventory: ssh-keyscan lists them. {error}"
+        )
+    option, needed = next((what for word, what in _NEEDED.items() if word in str(error)), ("", ""))
+    hint = f"sshd there must allow {needed} ({option})" if option else str(error)
+    return ConnectFailed(f"{host.name} at {host.target}: no algorithm in common: {hint}")
 
 
 def _left(until: float) -> float:
@@ -228,22 +279,23 @@ def connect(
 ) -> paramiko.Transport:
     """An authenticated connection, within `timeout_s`. Raises ConnectFailed (after `tries`) or HostKeyMismatch (at once)."""
     began = time.monotonic()
-    until, attempt, reason = began + timeout_s, 0, ""
-    while attempt < tries and (attempt == 0 or time.monotonic() < until):
+    until, attempt, busy, reason = began + timeout_s, 0, False, ""
+    while attempt < tries or (busy and tries > 1 and attempt < BUSY_TRIES):
         safe_point()
         if attempt:
-            time.sleep(min(0.3 * 2**attempt, _left(until)))
+            time.sleep(min(random.uniform(0.3, 0.8) if busy else 0.3 * 2**attempt, _left(until)))
+            if time.monotonic() >= until:
+                break
         attempt += 1
         try:
             return _connect_once(host, dialer, until, dial_s)
         except paramiko.BadHostKeyException as error:
             raise HostKeyMismatch(f"{host.name} at {host.target}: {error}") from error
+        except IncompatiblePeer as error:
+            raise _incompatible(host, error) from error
         except paramiko.SSHException as error:
-            if "Incompatible" in str(error) and "key" in str(error):
-                raise HostKeyMismatch(
-                    f"{host.name} at {host.target} has no {host.host_key.split()[0]} host key: {error}"
-                ) from error
             reason = str(error)
+            busy = "protocol banner" in reason
         except (OSError, EOFError) as error:
             reason = str(error) or type(error).__name__
     slow = f". {patience.hint()}" if time.monotonic() >= until else ""
@@ -304,6 +356,9 @@ class Shell:
             select.select([self._channel], [], [], min(_left(until), LOOK_S))
 
     def _no_shell(self, said: bytes | bytearray) -> str:
+        self._channel.status_event.wait(
+            10 * LOOK_S if self._channel.eof_received else 0
+        )  # it may come after the last word
         code = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
         return noshell.sentence(self.host, bytes(said).decode("utf-8", "replace"), code)
 
