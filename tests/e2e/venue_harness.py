@@ -21,6 +21,7 @@ from tests.e2e.stack_harness import eventually, free_port
 
 KEY, SECRET = "test-key", "test-secret"
 MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.001"}
+UNSIGNED = ("time", "depth", "exchangeInfo", "userDataStream")
 RESTING = {**MARKET, "type": "LIMIT", "timeInForce": "GTC", "price": "30000.00"}
 Document = dict[str, Any]
 
@@ -86,9 +87,12 @@ class VenueProcess:
     def request(
         self, method: str, path: str, params: Mapping[str, str] | None = None, timeout_s: float = 5.0
     ) -> tuple[int, Any, Mapping[str, str]]:
-        """Status, document and headers of a signed request. Raises what the connection raises."""
-        query = urlencode({**(params or {}), "timestamp": int(time.time() * 1000)})
-        target = f"/api/v3/{path}?{query}&signature={sign(SECRET, query)}"
+        """Status, document and headers of a request, signed where that is asked for. Raises what the connection raises."""
+        query = urlencode(params or {})
+        if path not in UNSIGNED:
+            query = urlencode({**(params or {}), "timestamp": int(time.time() * 1000)})
+            query += f"&signature={sign(SECRET, query)}"
+        target = f"/api/v3/{path}?{query}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, target, headers={"X-MBX-APIKEY": KEY})
