@@ -71,6 +71,14 @@ def check_fill_and_balance() -> None:
     assert held["USDT"] == Decimal(before["USDT"]["free"]) - sum(Decimal(line["quote_qty"]) for line in lines)
 
 
+def check_a_market_order_by_cost() -> None:
+    bought = exchange.create_market_buy_order_with_cost(SYMBOL, 600)
+    sold = exchange.create_market_sell_order_with_cost(SYMBOL, 500)
+    assert bought["status"] == sold["status"] == "closed"
+    assert 599 < bought["cost"] <= 600
+    assert 499 < sold["cost"] <= 500
+
+
 def check_a_limit_order_is_filled_later() -> None:
     best = exchange.fetch_order_book(SYMBOL, 5)["bids"][0][0]
     placed = exchange.create_order(SYMBOL, "limit", "sell", 0.001, round(best + 0.5, 2), {"newClientOrderId": "later"})
