@@ -1,13 +1,19 @@
-"""How `python -m` of a module that makes something runs: it says what it does, and an error is one line and its exit code."""
+"""What modules that make something into the cache share: how `python -m` of one runs (it says what it does, and an error is
+one line and its exit code), and how long things are kept. Other versions of the project have things of their own there."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from stormdesk.errors import StormdeskError
 
 Say = Callable[[str], None]
+UNUSED_S = 30 * 86400.0
 
 
 def run(make: Callable[[Say], object]) -> int:
@@ -18,3 +24,18 @@ def run(make: Callable[[Say], object]) -> int:
         print(error, file=sys.stderr)
         return int(error.exit_code)
     return 0
+
+
+def in_use(*paths: Path) -> None:
+    """Note that something was just used."""
+    with contextlib.suppress(OSError):  # the cache may be read-only
+        for path in paths:
+            os.utime(path)
+
+
+def remove_unused(folder: Path, pattern: str) -> None:
+    """Remove the files that nobody used for 30 days. What is mounted stays until it is let go of."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            if path.is_file() and path.stat().st_mtime < time.time() - UNUSED_S:
+                path.unlink()

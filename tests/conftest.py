@@ -6,18 +6,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import pytest
 
 from stormdesk.drive.pool import Pool
-from stormdesk.errors import RefusedError
 from stormdesk.infra import environment, existing, pulumi_cli
 from stormdesk.infra.backends.lab import control, layer
 from stormdesk.infra.dialing import dialer
 from stormdesk.testnet.resilience import Overrides
+from tests import skips
+from tests.skips import got, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks
 
-T = TypeVar("T")
 # Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
 FORGETFUL: Overrides = {"guard": {"verify_s": 15}}
 BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the venue many times
@@ -57,11 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests had to say: how often repeated ones ran, which test found which mutant."""
+    """Print what tests had to say (how often repeated ones ran, which test found which mutant), and what was skipped."""
     reports = [report for group in terminalreporter.stats.values() for report in group]
     said = {pair for report in reports for pair in getattr(report, "user_properties", ()) if pair[0] in TOPICS}
     for topic, line in sorted(said):
         terminalreporter.write_line(f"{topic}: {line}")
+    skips.summary(terminalreporter)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -93,14 +93,6 @@ def timers(request: pytest.FixtureRequest) -> Callable[[Overrides], Overrides]:
         return SHORTENED[request.path.name]
 
     return overrides
-
-
-def got(require: Callable[[], T]) -> T:
-    """What `require` finds. Where there is none the test skips; where CI is set it fails, for there one must be got."""
-    try:
-        return require()
-    except RefusedError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from stormdesk.infra.backends.lab import layer
 from tests.docker import engines
 from tests.docker.engines import Dockerd
+from tests.skips import got
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +24,7 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layer.cache().mkdir(parents=True, exist_ok=True)
     with open(layer.cache() / "image.lock", "a") as lock:  # one worker builds
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            return engines.dependencies(tmp_path_factory.mktemp("build"))
-        except RuntimeError as error:
-            pytest.skip(str(error))
+        return got(lambda: engines.dependencies(tmp_path_factory.mktemp("build")))
 
 
 @pytest.fixture(scope="module")

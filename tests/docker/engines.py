@@ -17,12 +17,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from stormdesk.errors import RefusedError
+from stormdesk.infra import making
+from stormdesk.infra import packages as debian
 from stormdesk.infra.backends.docker import image
 from stormdesk.infra.backends.docker.engine import Engine
 from stormdesk.infra.backends.lab import layer
 
 NEEDED = ("docker", "dockerd", "containerd", "runc", "iptables", "debootstrap")
 PACKAGES = ("docker.io", "debootstrap", "iptables")
+MADE_OF = "packages.json"  # beside what was unpacked: the packages that it needs
 START_S, DATA_SIZE = 60.0, "8g"
 
 # Not `dpkg -x`, which puts a directory in the place of a link such as lib -> usr/lib.
@@ -89,24 +95,35 @@ def dockerd(folder: Path, *options: str, network: str = "own") -> Iterator[Docke
 
 
 def packages() -> Path | None:
-    """Where the engine's packages are unpacked; None: PATH has it all. Takes the network the first time."""
+    """Where the engine's packages are unpacked; None: PATH has it all. Takes the network when none fit this machine.
+
+    RefusedError: they cannot be got.
+    """
     if all(shutil.which(name) for name in NEEDED):
         return None
-    state = hashlib.sha256(Path(layer.DPKG_STATUS).read_bytes() + " ".join(PACKAGES).encode()).hexdigest()[:16]
-    root = layer.cache() / f"engine-{state}"
-    if not root.exists():
-        work = root.with_suffix(f".{os.getpid()}")
-        try:
-            _unpack(work)
-            with contextlib.suppress(FileExistsError, OSError):  # another worker was faster
-                (work / "root").rename(root)
-        finally:
-            shutil.rmtree(work)
+    machine = Path(layer.DPKG_STATUS).read_text(errors="replace")
+    name = f"engine-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:16]}"
+    for made in layer.cache().glob(f"{name}-*/{MADE_OF}"):
+        if not debian.changes(msgspec.json.decode(made.read_bytes(), type=debian.Made), machine):
+            return made.parent
+    work = layer.cache() / f"{name}.{os.getpid()}"
+    try:
+        document = msgspec.json.encode(debian.made(machine, machine + _unpack(work), PACKAGES))
+        (work / "root" / MADE_OF).write_bytes(document)
+        root = layer.cache() / f"{name}-{hashlib.sha256(document).hexdigest()[:16]}"
+        with contextlib.suppress(OSError):  # another worker was faster
+            (work / "root").rename(root)
+    except subprocess.CalledProcessError as error:
+        said = next((line for line in error.stderr.splitlines() if line.startswith("E: ")), str(error))
+        raise RefusedError(f"no Docker engine on PATH, and no packages of one: {said}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return root
 
 
-def _unpack(work: Path) -> None:
-    """Download the packages and what they need and the machine lacks; unpack them, install nothing."""
+def _unpack(work: Path) -> str:
+    """Download the packages and what they need and the machine lacks; unpack them, install nothing. What they say of
+    themselves, as dpkg's status file would have it."""
     for name in ("archives/partial", "lists/partial", "root/usr/bin", "root/usr/sbin", "root/usr/lib"):
         (work / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib"):
@@ -114,13 +131,17 @@ def _unpack(work: Path) -> None:
     places = {"Dir::Cache::archives": f"{work}/archives", "Dir::State::lists": f"{work}/lists"}
     places |= {"Dir::Cache::pkgcache": "", "Dir::Cache::srcpkgcache": "", "APT::Sandbox::User": "root"}
     apt = ["apt-get", "-q", "-y", *(word for key, value in places.items() for word in ("-o", f"{key}={value}"))]
-    subprocess.run([*apt, "update"], check=True, capture_output=True, timeout=300)
-    get = [*apt, "--no-install-recommends", "--download-only", "install", *PACKAGES]
-    subprocess.run(get, check=True, capture_output=True, timeout=300)
+    _quietly(*apt, "update", seconds=300)
+    _quietly(*apt, "--no-install-recommends", "--download-only", "install", *PACKAGES, seconds=300)
+    said = ""
     for package in (work / "archives").glob("*.deb"):
-        subprocess.run(
-            ["sh", "-euc", UNPACK, "sh", package, work / "root"], check=True, capture_output=True, timeout=60
-        )
+        _quietly("sh", "-euc", UNPACK, "sh", str(package), str(work / "root"))
+        said += f"\n{_quietly('dpkg-deb', '--field', str(package)).rstrip()}\nStatus: install ok installed\n"
+    return said
+
+
+def _quietly(*argv: str, seconds: float = 60) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=seconds).stdout
 
 
 def dependencies(folder: Path) -> Path:
@@ -137,9 +158,8 @@ def dependencies(folder: Path) -> Path:
             work = saved.with_suffix(f".{os.getpid()}")
             it.engine.run("image", "save", "--output", str(work), image.dependencies(base), seconds=300)
             work.rename(saved)
-        for old in layer.cache().glob("image-*"):
-            if old != saved:
-                old.unlink()
+        making.remove_unused(layer.cache(), "image-*")
+    making.in_use(saved)
     return saved
 
 
@@ -150,12 +170,12 @@ def load(engine: Engine, saved: Path) -> str:
 
 
 def _wait(starter: subprocess.Popen[bytes], engine: Engine, folder: Path) -> int:
-    """Wait until the engine answers; its pid. RuntimeError has its last words when it ends instead."""
+    """Wait until the engine answers; its pid. RefusedError has its last words when it ends instead."""
     deadline = time.monotonic() + START_S
     while True:
         if starter.poll() is not None or time.monotonic() > deadline:
             said = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
-            raise RuntimeError(f"the Docker engine did not start here: {' '.join(said)}")
+            raise RefusedError(f"the Docker engine did not start here: {' '.join(said)}")
         done = subprocess.run([engine.command, "version"], env=dict(engine.environ), capture_output=True, check=False)
         if done.returncode == 0:
             return int(Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text().split()[0])

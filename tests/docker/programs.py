@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from pulumi import automation
 
 from stormdesk.infra import pulumi_cli
 from stormdesk.infra.backends.docker.engine import Engine
+from tests.skips import cannot
 
 PLUGIN = "pulumi-resource-docker"
 
@@ -20,7 +20,7 @@ def stack(
 ) -> automation.Stack:
     """A stack whose state is in `folder` and whose plugin works on `docker`. Skips where there is no plugin."""
     if shutil.which(PLUGIN) is None:
-        pytest.skip(f"no {PLUGIN} on PATH")
+        cannot(f"no {PLUGIN} on PATH, and no registry has it")
     (folder / "state").mkdir()
     environ = {
         **engine.environ(),

@@ -18,11 +18,13 @@ from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL
 from tests.docker.engines import Dockerd
 from tests.e2e.invoking import ROOT
+from tests.skips import cannot
 
 pytestmark = pytest.mark.lab
 
 NAME = "contained"
 Invoke = Callable[..., subprocess.CompletedProcess[str]]
+NO_PLUGIN = "no Docker plugin of Pulumi, which is in no registry. Type: pulumi plugin install resource docker"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def invoke(own_engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Inv
 @pytest.fixture(scope="module")
 def made(invoke: Invoke, engine: pulumi_cli.Engine, own_engine: Dockerd) -> Iterator[str]:
     if not engine.has_plugin("docker"):
-        pytest.skip(f"no Docker plugin of Pulumi. Type: {engine.path} plugin install resource docker")
+        cannot(NO_PLUGIN)
     done = invoke("env.up", "--name", NAME, "--backend", "docker", "--ttl", "1h")
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
@@ -58,7 +60,7 @@ def made(invoke: Invoke, engine: pulumi_cli.Engine, own_engine: Dockerd) -> Iter
 
 def test_without_the_plugin_it_says_what_to_type(invoke: Invoke, engine: pulumi_cli.Engine) -> None:
     if engine.has_plugin("docker"):
-        pytest.skip("the plugin is there")
+        cannot("the plugin is there")
     done = invoke("env.up", "--name", NAME, "--backend", "docker")
     assert done.returncode == 3
     assert "plugin install resource docker" in done.stderr
@@ -98,7 +100,7 @@ def test_down_works_after_a_container_was_removed_and_twice(made: str, invoke: I
 
 def test_the_same_on_a_swarm(invoke: Invoke, engine: pulumi_cli.Engine, own_engine: Dockerd) -> None:
     if not engine.has_plugin("docker"):
-        pytest.skip(f"no Docker plugin of Pulumi. Type: {engine.path} plugin install resource docker")
+        cannot(NO_PLUGIN)
     run = own_engine.engine.run
     refused = invoke("env.up", "--name", NAME, "--backend", "swarm")
     assert (refused.returncode, "docker swarm init" in refused.stderr) == (3, True)

@@ -24,6 +24,7 @@ from tests.docker import engines, programs, stand
 from tests.docker.engines import Dockerd
 from tests.docker.stand import SshConfig, invoke
 from tests.e2e.stack_harness import eventually
+from tests.skips import cannot
 
 pytestmark = pytest.mark.lab
 
@@ -59,7 +60,7 @@ def pair(dependencies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 "swarm", "join", "--token", token, "--advertise-addr", NODES[1].address, f"{NODES[0].address}:2377"
             )
         except HostError as error:
-            pytest.skip(f"no swarm on this kernel: {error}")
+            cannot(f"no swarm on this kernel: {error}")
         for it, node in zip((a, b), NODES, strict=True):
             name = it.engine.run("info", "--format", "{{.Swarm.NodeID}}").strip()
             a.engine.run("node", "update", "--label-add", f"{swarm.NODE_LABEL}={node.label}", name)

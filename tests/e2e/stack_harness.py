@@ -26,11 +26,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from stormdesk.errors import RefusedError
 from stormdesk.infra.backends.lab import layer, processes
 from stormdesk.testnet import durable
 from stormdesk.testnet.resilience import Overrides, Resilience, load
 from tests.e2e.stack_disk import Disk
+from tests.skips import cannot, got
 
 ROOT = os.geteuid() == 0
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups") if ROOT else ()
@@ -430,12 +430,11 @@ def program(pattern: str, spot: Path, prefix: tuple[str, ...] = ()) -> list[str]
     here = [on_path] if on_path else sorted(str(path) for path in Path("/").glob(pattern.lstrip("/")))
     if here:
         return [*prefix, here[-1]]
-    try:
-        image = str(layer.require())
-    except RefusedError as error:
-        pytest.skip(f"no {Path(pattern).name} on this machine, and {error}")
-    if not ROOT or not image.endswith(".ext4"):
-        pytest.skip(f"no {Path(pattern).name} on this machine, and its package layer needs root and loop devices")
+    if not ROOT:
+        pytest.skip(f"no {Path(pattern).name} on this machine, and the package layer needs root")
+    image = str(got(lambda: layer.ensure(print)))
+    if not image.endswith(".ext4"):
+        cannot(f"it has no {Path(pattern).name} and no loop devices, which the package layer needs here")
     spot.mkdir(exist_ok=True)
     script = FROM_LAYER.replace("$PREFIX", " ".join(prefix))
     return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", image, str(spot), pattern]

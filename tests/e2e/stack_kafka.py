@@ -3,14 +3,12 @@ that ends with the broker. Skips the test where there is no such layer."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from stormdesk.errors import RefusedError
 from stormdesk.infra.backends.lab import kafka, layer
 from stormdesk.infra.topology import Kind, Service
 from tests.e2e.stack_harness import ROOT, Stack, answers, eventually, free_port
+from tests.skips import cannot, got
 
 IN_LAYER = """
 set -e
@@ -25,12 +23,11 @@ exec chroot "$2/root" /bin/sh /etc/trading/kafka.sh "$3/kafka" "$3/kafka.pid"
 
 def broker(stack: Stack) -> None:
     """Start it, or start it again with the data that it has, and wait until it answers."""
-    try:
-        image = str(layer.require(with_kafka=True))
-    except RefusedError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
-    if not ROOT or not image.endswith(".ext4"):
-        pytest.skip("Kafka's layer needs root and loop devices")
+    if not ROOT:
+        pytest.skip("Kafka's layer needs root")
+    image = str(got(lambda: layer.ensure(print, with_kafka=True)))
+    if not image.endswith(".ext4"):
+        cannot("it has no loop devices, which Kafka's layer needs here")
     port = stack.port.setdefault("kafka", free_port())
     stack.bus = f"kafka://127.0.0.1:{port}"
     files = stack.home / "kafka-files"

@@ -22,6 +22,7 @@ from stormdesk.infra import access, ca, dialing, existing, home
 from stormdesk.infra.backends.lab import cgroup
 from stormdesk.infra.status import HostStatus
 from stormdesk.inventory import Inventory
+from tests.skips import CANNOT
 
 pytestmark = pytest.mark.lab
 Run = Callable[[str, str], subprocess.CompletedProcess[str]]
@@ -195,7 +196,7 @@ def test_the_machine_sees_nothing_of_the_lab(lab: str) -> None:
     assert not re.search(r"^(mgmt|market|core|p\d+\.\d+\.\d+)\b", links, re.MULTILINE)
 
 
-@pytest.mark.skipif(cgroup.version() == "none", reason="this machine gives no cgroups")
+@pytest.mark.skipif(cgroup.version() == "none", reason=f"{CANNOT}it gives no cgroups")
 def test_memory_and_processes_of_a_host_are_limited(run: Run) -> None:
     hog = run("ops", "python3 -c 'x = b\"1\" * (1500 << 20)'; echo $?")
     assert hog.stdout.strip() == "137", hog

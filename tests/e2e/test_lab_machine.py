@@ -16,6 +16,7 @@ import pytest
 from stormdesk.infra.backends.lab import layer
 from tests.e2e.lab_traces import assert_gone
 from tests.e2e.stack_harness import home_for_nobody
+from tests.skips import cannot
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,7 @@ def test_without_loop_devices_volumes_are_tmpfs_and_the_host_says_so(lab_home: s
     name = f"noloop-{os.getpid()}"
     image = layer.require()
     if image.suffix != ".ext4":
-        pytest.skip("this machine has no loop devices: every test here runs without them")
+        cannot("it has no loop devices: every test here runs without them")
     command = ["unshare", "--mount", "sh", "-c", WITHOUT_LOOPS, "sh", str(image), str(tmp_path), name, sys.executable]
     environment = os.environ | {"STORMDESK_CACHE": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -25,6 +25,7 @@ from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_disk import Disk
 from tests.e2e.stack_harness import ROOT, Stack, eventually, shortened
 from tests.e2e.test_stack_trades import assert_exact, read_cut
+from tests.skips import cannot
 
 pytestmark = pytest.mark.skipif(not ROOT, reason="a disk for one process needs root")
 
@@ -254,7 +255,7 @@ def test_scenario_S1_13_the_ledger_has_a_line_of_a_later_version(stack: Stack) -
 def test_scenario_S1_14_the_folder_disappears(stack: Stack, disk: Disk, how: str) -> None:
     """Orders are refused with the reason and nothing reaches the venue; the ledger comes back whole, on its own disk."""
     if how == "unmounted" and not disk.loop:
-        pytest.skip("a tmpfs is gone when it is unmounted")
+        cannot("it has no loop devices, and a tmpfs is gone when it is unmounted")
     stack.trading(more=3)
     data, away = str(disk.mounted / "data"), str(disk.mounted / "away")
     before = stack.ledger_path().read_bytes()

@@ -6,6 +6,7 @@ the machine, and everything goes away with the sandbox's first process.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -74,11 +75,13 @@ exec cat >/dev/null  # until the test lets go of the other end, or dies
 """
 
 
+@functools.cache
 def package_layer() -> str:
-    """The lab's package layer, or "" where there is none; it has busybox, iptables and supervisord."""
+    """The lab's package layer, or "" where there is none and none can be made; it has busybox, iptables and supervisord."""
     try:
-        image = layer.require()
-    except RefusedError:
+        image = layer.ensure(print)
+    except RefusedError as error:
+        print(error)
         return ""
     return str(image) if image.suffix == ".ext4" else ""
 
@@ -86,7 +89,7 @@ def package_layer() -> str:
 def require(*tools: str) -> None:
     """Skip, with the reason, where neither this machine nor the package layer has a tool."""
     if missing := [tool for tool in tools if not package_layer() and not shutil.which(tool)]:
-        pytest.skip(f"no {', '.join(missing)} here and no package layer ({layer.path()}). Type: script/test")
+        pytest.skip(f"no {', '.join(missing)} here and no package layer ({layer.path()}). Type: {layer.MAKE}")
 
 
 class Sandbox:

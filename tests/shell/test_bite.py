@@ -23,6 +23,7 @@ from stormdesk.model import Fault, Plan
 from stormdesk.values import Duration, Percent, Signal, Size
 from tests.shell.rig import CONFIRMED, Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually, require
+from tests.skips import cannot
 
 REVERTED = [*CONFIRMED, "REVERTING", "REVERTED"]
 TRY_TO_WRITE = "setpriv --reuid nobody --regid nogroup --clear-groups dd if=/dev/zero bs=4096 count=1 conv=fsync >>{}"
@@ -38,7 +39,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Rig]:
 def disk_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     shell, disk = request.param
     if disk == "ext4" and not volume.loops_available():
-        pytest.skip("no loop devices on this machine")
+        cannot("it has no loop devices")
     with rig(shell, tmp_path / "image" if disk == "ext4" else None) as one:
         yield one
 

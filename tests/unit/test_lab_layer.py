@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import RefusedError
+from stormdesk.infra import making
 from stormdesk.infra.backends.lab import layer
 
 STATUS = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
@@ -30,7 +31,8 @@ def status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def put(image: Path, made: object, days_old: float = 0.0) -> Path:
     image.touch()
     image.with_name(f"{image.name}.json").write_text(json.dumps(made))
-    os.utime(image, (time.time() - days_old * DAY,) * 2)
+    for path in (image, image.with_name(f"{image.name}.json")):
+        os.utime(path, (time.time() - days_old * DAY,) * 2)
     return image
 
 
@@ -67,7 +69,7 @@ def test_layers_of_other_versions_stay_while_they_are_used(status: Path) -> None
     for name, days in (("layer-theirs", 29.0), ("layer-kafka-theirs", 1.0), ("layer-old", 31.0)):
         put(layer.cache() / f"{name}.ext4", {}, days)
     (layer.cache() / "layer-of-the-first-edition.ext4").touch()
-    layer._remove_unused()
+    making.remove_unused(layer.cache(), "layer-*")
     left = sorted(path.name.partition(".")[0] for path in layer.cache().glob("*.ext4"))
     assert left == ["layer-kafka-theirs", "layer-of-the-first-edition", "layer-theirs"]
     assert not (layer.cache() / "layer-old.ext4.json").exists()

@@ -19,7 +19,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -49,7 +48,6 @@ RECIPE = "2"  # to be raised when the steps below change what ends up in the ima
 IMAGE_MIB, BUILD_S = 4096, 1800.0
 MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings may lie, mirrors among them
 DPKG_STATUS = "/var/lib/dpkg/status"
-UNUSED_DAYS = 30.0  # images that nobody used for so long are removed; other versions of the project have their own
 
 # Runs in the chroot, after apt. Accounts have no passwords; the machine's people have no hashes in a host.
 FINISH = f"""
@@ -109,11 +107,10 @@ def ensure(say: Say, *, with_kafka: bool = False) -> Path:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if why := _unfit(image):
                     _make(image, why, say)
-                    _remove_unused()
+                    making.remove_unused(cache(), "layer-*")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RefusedError(f"package layer: {error}. Set STORMDESK_CACHE to a folder with 1 GiB free") from error
-    with contextlib.suppress(OSError):  # a cache that is read-only
-        os.utime(image)
+    making.in_use(image, _made_of(image))
     return image
 
 
@@ -138,13 +135,6 @@ def _status(root: str = "") -> str:
         raise RefusedError(
             "the lab's hosts are made of Debian packages and this machine has no dpkg. Use Debian or Ubuntu"
         ) from error
-
-
-def _remove_unused() -> None:
-    for image in {*cache().glob("layer-*")} - {*cache().glob("layer-*.json")}:
-        if image.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:
-            _made_of(image).unlink(missing_ok=True)
-            image.unlink()
 
 
 def mount(image: str, target: str) -> str:
