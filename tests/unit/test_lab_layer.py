@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from stormdesk.errors import RefusedError
-from stormdesk.infra import making
-from stormdesk.infra.backends.lab import layer
+from stormdesk.infra import making, stacks
+from stormdesk.infra.backends.lab import backend, layer, records
+from stormdesk.infra.home import Material, Record
+from stormdesk.infra.keys import KeyPair
 
 STATUS = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n"
 DAY = 86400.0
@@ -58,10 +60,25 @@ def test_half_a_layer_is_none(status: Path, left: str) -> None:
 
 
 def test_without_dpkg_one_line_says_what_is_needed(status: Path) -> None:
-    put(layer.path(), {})
     status.unlink()
-    with pytest.raises(RefusedError, match="Use Debian or Ubuntu"):
-        layer.require()
+    for ask in (layer.require, lambda: layer.ensure(print)):
+        with pytest.raises(
+            RefusedError, match=r"^the lab's hosts are made of Debian packages .* Use Debian or Ubuntu$"
+        ):
+            ask()
+
+
+def test_case_C55_a_lab_that_runs_needs_no_layer_that_fits(status: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its drift is mended with the hosts that it has, whatever was installed since."""
+    record = Record(
+        name="x", owner="me", backend="lab", engine="pulumi", topology="core", ttl_s=60.0, expires_at="2026-01-01T00:00:00Z"
+    )  # fmt: skip
+    credentials = stacks.Credentials(api_key="", api_secret="")
+    material = Material(login=KeyPair(private="", public=""), host_keys={}, credentials=credentials)
+    with pytest.raises(RefusedError, match="is missing"):
+        backend.order(record, stacks.core(credentials), material)
+    monkeypatch.setattr(records, "running", lambda name: 7)
+    assert backend.order(record, stacks.core(credentials), material).layer == layer.path()
 
 
 def test_layers_of_other_versions_stay_while_they_are_used(status: Path) -> None:

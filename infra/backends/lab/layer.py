@@ -116,10 +116,10 @@ def ensure(say: Say, *, with_kafka: bool = False) -> Path:
 
 def _unfit(image: Path) -> str:
     """ "" when the image is there and fits this machine as it is now, else what is wrong with it."""
-    beside = _made_of(image)
+    machine, beside = _status(), _made_of(image)
     if not (image.exists() and beside.exists()):
         return "is missing"
-    changed = packages.changes(msgspec.json.decode(beside.read_bytes(), type=packages.Made), _status())
+    changed = packages.changes(msgspec.json.decode(beside.read_bytes(), type=packages.Made), machine)
     return f"must be made again: {packages.told(changed)}" if changed else ""
 
 
