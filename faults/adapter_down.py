@@ -47,6 +47,7 @@ class AdapterDown:
             return Unsupported(
                 f"{name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
             )
+        peer, no_peer = _peer(site, name)
         own = {words[0].split("/")[0] for words in (*now.addresses, *now.addresses6)}
         cuts = bool(own & {site.host.address, facts.control})
         undo: list[Argv] = [("ip", "link", "set", "dev", name, "up")]
@@ -70,7 +71,8 @@ class AdapterDown:
             touches=("link", "addr", "route4", "route6"),
             rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
             cuts_control=cuts,
-            peer_witness=_peer(site, name),
+            peer_witness=peer,
+            no_peer=no_peer,
         )
 
     def _interface(self, site: Site) -> str:
@@ -86,12 +88,21 @@ class AdapterDown:
         return links[self.network].interface
 
 
-def _peer(site: Site, interface: str) -> PeerWitness | None:
-    """Another host on the same network, which must no longer get an answer from this address; not by way of the control link."""
+def _peer(site: Site, interface: str) -> tuple[PeerWitness | None, str]:
+    """Another host on the same network, which must no longer get an answer from this address (not by way of the control
+    link); or why there is none. A host that the run cuts off as well could tell nothing, nor could this one by another name."""
     for network, link in sorted(site.host.networks.items()):
         if link.interface != interface:
             continue
-        for name, other in sorted(site.inventory.hosts.items()):
-            if name != site.host.name and network in other.networks:
-                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", link.address.split("/")[0]), 1)
-    return None
+        at = link.address.partition("/")[0]
+        others = {
+            name: other.networks[network].address.partition("/")[0]
+            for name, other in sorted(site.inventory.hosts.items())
+            if name != site.host.name and network in other.networks
+        }
+        for name, address in others.items():
+            if name not in site.chosen and address != at:
+                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", at), 1), ""
+        if others:
+            return None, f"no peer: the run cuts off every other host on {network}"
+    return None, ""

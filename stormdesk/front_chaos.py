@@ -13,7 +13,7 @@ from stormdesk.errors import ExitCode, UsageError
 from stormdesk.inventory import Inventory
 from stormdesk.model import MAX_TTL_S, Fault
 from stormdesk.safety import Allow
-from stormdesk.values import Duration, Hold, HostCount, Seed, Share, Value, duration, shown
+from stormdesk.values import Duration, FaultCount, Hold, HostCount, Seed, Share, Value, duration, shown
 
 HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 TARGETS: Mapping[str, tuple[object, str]] = {
@@ -32,6 +32,7 @@ COMMON: Mapping[str, tuple[object, str]] = {
     "allow_irreversible": (False, "allow what nothing can undo"),
     "allow_role_share": (None, "allow this part of a role at once; default 33"),
     "allow_hosts": (None, "allow this many hosts at once; default 10"),
+    "allow_faults": (None, "allow this many faults at once on a host; default 3"),
     "allow_unsteady": (False, "inject although the steady state does not hold"),
     "allow_no_boot_hook": (False, "allow what survives a reboot on a host that would not revert it then"),
 }
@@ -40,7 +41,9 @@ VENUE: Mapping[str, tuple[object, str]] = {
     "rto": (Duration("150s"), "how long the stack may take to trade again; a breaker that opened takes 120s of it"),
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
-KINDS: Mapping[str, type[Value]] = {"ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount}
+KINDS: Mapping[str, type[Value]] = {
+    "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
+}  # fmt: skip
 
 
 Flags = Mapping[str, tuple[object, str]]

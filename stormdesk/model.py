@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
+from stormdesk.clocks import UNMEASURED, Ahead
 from stormdesk.errors import UsageError
 from stormdesk.inventory import Inventory, InventoryHost
 
@@ -79,17 +80,18 @@ class HostFacts:
     active: int  # runs that are in on this host right now
     answers: Mapping[str, Completed] = field(default_factory=dict)
     control: str = ""  # the host's own address that our connection came in at, "" where it is not known
-    uptime_ahead_s: float = 0.0  # the host's time since boot, less the controller's monotonic clock
+    ahead: Ahead = UNMEASURED  # the host's time since boot, compared with the controller's monotonic clock
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where and for how long: everything a fault may know besides the host's facts."""
+    """Where and for how long: everything a fault may know besides the host's facts. `chosen` are all hosts of the run."""
 
     run_id: str
     host: InventoryHost
     inventory: Inventory
     hold_s: float
+    chosen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ class Plan:
     cuts_control: bool = False
     irreversible: bool = False
     peer_witness: PeerWitness | None = None
+    no_peer: str = ""  # why no peer can witness what one should
     heal_s: float = 0.0  # how long the undo may have to wait for somebody else before it acts
     restarts: tuple[tuple[str, int, int], ...] = ()  # services that it makes restart: at least, at most so often
     rto_from: str = "lift"  # when the recovery clock starts: "lift" for outages, "inject" for kills

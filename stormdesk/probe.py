@@ -118,6 +118,12 @@ def uptime_cs(text: str) -> int:
     return _int(said.replace(".", "", 1)) if "." in said else 100 * _int(said)
 
 
+def witnesses(text: str) -> Mapping[int, tuple[int, str]]:
+    """Exit code and stderr of each command of `render.witnesses`, by its number."""
+    found = [rest.split(" ", 2) for kind, rest in _lines(text) if kind == "witness"]
+    return {_int(number): (_int(code), "".join(why).strip()) for number, code, *why in found}
+
+
 def refusal(text: str) -> str:
     """The host's own words after `refused`, or ""."""
     return next((rest for kind, rest in _lines(text) if kind == "refused"), "")

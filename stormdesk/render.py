@@ -7,9 +7,10 @@ command runs, and no command can eat the rest of it from stdin.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stormdesk.model import Argv, HostFacts, Plan
+from stormdesk.safety import MAX_FAULTS
 from stormdesk.shell import assignments, here_document, plan_script, words
 
 HostScripts = Mapping[str, str]  # file name -> text of stormdesk/host/<name>
@@ -22,11 +23,21 @@ def _whole(body: str) -> str:
 
 
 def arm(
-    scripts: HostScripts, plan: Plan, facts: HostFacts, *, inject: bool, allow_no_boot_hook: bool, not_after_s: float
+    scripts: HostScripts,
+    plan: Plan,
+    facts: HostFacts,
+    *,
+    inject: bool,
+    allow_no_boot_hook: bool,
+    not_after_s: float,
+    spare_s: float = 0.0,
+    most_faults: int = MAX_FAULTS,
 ) -> str:
     """S1-S3, and S4-S5 in the same round trip with `inject`. Ends by printing the record.
 
     The host refuses it when it is not any more as `facts` say, or more than `not_after_s` seconds after its own boot.
+    `spare_s` is how long the inject may take to come; the deadline is that much later until it says which one holds.
+    The host also refuses it when `most_faults` are in already.
     """
     values = {
         "SD_RUN": plan.run_id,
@@ -34,13 +45,13 @@ def arm(
         "SD_BOOT_ID": facts.identity.boot_id,
         "SD_NOT_AFTER": str(round(not_after_s)),
     }
-    hook = assignments({"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else ""})
+    allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
     parts = [assignments(values), scripts["guard.sh"]]
     parts += [here_document(name, scripts[name]) for name in _ON_HOST]
-    parts.append(here_document("plan.sh", plan_script(plan) + hook))
-    parts.append(f'sh "$rec/arm.sh" "$rec" {round(plan.ttl_s * 100)} || exit\n')
+    parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
+    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.ttl_s + spare_s) * 100)} || exit\n')
     if inject:
-        parts.append(_INJECT_DETACHED if plan.cuts_control else _INJECT)
+        parts.append(_inject(cuts=plan.cuts_control))
     parts.append(_PRINT)
     return _whole("".join(parts))
 
@@ -49,17 +60,36 @@ _PRINT = (
     'read -r sd_up _ </proc/uptime\necho "uptime $sd_up"\necho "run $SD_RUN ${rec%/*}"\nsd_strip="s/ *$//; /^$/d; s/^/line /"\n'
     'sed "$sd_strip" "$rec/record"\n[ -z "$code" ] || exit "$code"\n'
 )
-_INJECT = 'code=\nsetsid sh "$rec/inject.sh" "$rec" || code=$?\n'
-_INJECT_DETACHED = 'setsid sh "$rec/inject.sh" "$rec" >/dev/null 2>&1 &\n'
+
+
+def _inject(*more: str, cuts: bool) -> str:
+    """Run inject.sh; one that cuts our own link is not waited for, its answer could not come."""
+    command = f'setsid sh "$rec/inject.sh" "$rec" {words(more)}'.rstrip()
+    return f"{command} >/dev/null 2>&1 &\n" if cuts else f"code=\n{command} || code=$?\n"
 
 
 def _record(scripts: HostScripts, run_id: str) -> str:
     return scripts["lib.sh"] + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
 
 
-def inject(scripts: HostScripts, run_id: str) -> str:
-    """S4-S5 of a run that is armed, for runs on several hosts."""
-    return _whole(_record(scripts, run_id) + _INJECT + _PRINT)
+def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None) -> str:
+    """S4-S5 of a run that is armed, its record below `base`: at the instant `at_cs` of the host's time since boot in
+    centiseconds, or at once when that is over. `until_cs` is its deadline from then on, if that is the earlier one.
+    """
+    data = assignments({"SD_RUN": run_id, "sd_base": base}) + "rec=$sd_base/$SD_RUN\n"
+    gone = '[ -d "$rec" ] || { echo "refused this host has no record of $SD_RUN"; exit 11; }\n'
+    instants = (str(at_cs), "" if until_cs is None else str(until_cs))
+    return _whole(data + gone + _inject(*instants, cuts=cuts) + _PRINT)
+
+
+def witnesses(commands: Sequence[Argv]) -> str:
+    """Run commands at once; a line for each: `witness <its number> <exit code> <what it said on stderr>`."""
+    body = [
+        f"{{ sd_said=$({words(argv)} 2>&1 >/dev/null); sd_code=$?\n"
+        f'  printf "witness {number} %s %.200s\\n" "$sd_code" "$(printf %s "$sd_said" | tr "\\n" " ")"; }} &\n'
+        for number, argv in enumerate(commands)
+    ]
+    return _whole("".join(body) + "wait\n")
 
 
 def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_after_s: float = 0.0) -> str:

@@ -29,8 +29,25 @@ class Allow:
     irreversible: bool = False
     role_share: int | None = None  # percent
     hosts: int | None = None
+    faults: int | None = None  # at once on one host
     unsteady: bool = False
     no_boot_hook: bool = False
+
+    @property
+    def most_hosts(self) -> int:
+        return MAX_HOSTS if self.hosts is None else self.hosts
+
+    @property
+    def most_faults(self) -> int:
+        return MAX_FAULTS if self.faults is None else self.faults
+
+    @property
+    def share(self) -> int:
+        """Percent of a role."""
+        return ROLE_SHARE if self.role_share is None else self.role_share
+
+
+NOTHING_MORE = Allow()
 
 
 def check_path(flag: str, path: str) -> str:
@@ -116,7 +133,8 @@ def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:
         raise RefusedError(
             f"{plan.fault} survives a reboot and nothing on {plan.host} runs /etc/stormdesk/boot at start.   --allow-no-boot-hook"
         )
-    if active >= MAX_FAULTS:
+    if active >= allow.most_faults:  # the host counts again when it is armed, under its own lock
         raise RefusedError(
-            f"{active} faults are in already on {plan.host}: at most {MAX_FAULTS}.   invoke chaos.status"
+            f"{active} faults are in already on {plan.host}: at most {allow.most_faults} at once. "
+            f"Wait, or: --allow-faults {active + 1}.   invoke chaos.status lists them"
         )

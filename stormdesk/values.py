@@ -225,6 +225,13 @@ class HostCount(Count):
     HIGH = 1000
 
 
+class FaultCount(Count):
+    """A number of faults."""
+
+    EXAMPLE = "4"
+    HIGH = 100
+
+
 def duration(seconds: float) -> str:
     """`90.0` -> `90s`, `0.5` -> `500ms`, `7200.0` -> `2h`: the largest unit that needs no fraction."""
     if seconds < 1:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from stormdesk.clocks import spread_s
+from stormdesk.drive import peers
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record
 from stormdesk.drive.show import Show
-from stormdesk.errors import HostError, StormdeskError, TransportError
+from stormdesk.errors import StormdeskError
 from stormdesk.outcome import HostEnd
+
+START_S = 0.3  # from the last acknowledgement to the common instant: long enough for every host to have heard of it
+START_PER_HOST_S = 0.01
+REPLY_S = 0.5  # an injector that cuts our link waits for its reply to leave
 
 
 class Fanout:
@@ -22,20 +28,25 @@ class Fanout:
         self._pool = pool
         self._record = record
         self._show = show
+        self._spread_noted = False
 
     def inject(self) -> None:
-        """One round trip for one host. Several: all acknowledgements first, then all injects."""
-        began = time.monotonic()
+        """One round trip for one host. Several: all acknowledgements first, then all injects at one instant."""
+        began = at = time.monotonic()
         if len(self.hosts) == 1:
             self.hosts[0].arm(inject=True)
         else:
             self._each(lambda host: host.arm(inject=False))
-            self._each(HostRun.inject)
+            at = time.monotonic() + START_S + START_PER_HOST_S * len(self.hosts)
+            self._each(lambda host: host.inject(at))
         took = time.monotonic() - began
         for host in self.hosts:
             text = f"{host.evidence}" if host.evidence else "armed and sent; the host itself is the witness"
             self._show.phase("inject", f"{host.host}: {text}", took, ok=True)
-            self._peer_witness(host)
+        self._note_spread()
+        if any(host.plan.cuts_control for host in self.hosts):
+            time.sleep(max(0.0, at - time.monotonic()) + REPLY_S)
+        peers.witness(self.hosts, self._pool, self._record, self._show)
 
     def heal(self) -> list[HostEnd]:
         """Revert and verify on all hosts that may have heard of the run, at once. Never raises for a host: its end says it."""
@@ -43,6 +54,7 @@ class Fanout:
         ends = []
         named = {host.host: host for host in self.hosts if host.intended}
         errors = self._pool.each(named, lambda name: named[name].heal()) if named else {}
+        self._note_spread()
         self.healed_t = max((host.lifted_t for host in named.values()), default=0.0) or time.time()
         for name, host in named.items():
             error = errors[name]
@@ -72,26 +84,13 @@ class Fanout:
             if isinstance(answer, StormdeskError):
                 raise answer
 
-    def _peer_witness(self, host: HostRun) -> None:
-        peer = host.plan.peer_witness
-        if peer is None:
+    def _note_spread(self) -> None:
+        """How far apart the injects were, once every host has said when its own was."""
+        instants = [host.injected_mono for host in self.hosts]
+        if len(instants) < 2 or self._spread_noted or not all(instants):
             return
-        if host.plan.cuts_control:
-            time.sleep(0.5)  # the injector waits for its reply to leave
-        try:
-            done = self._pool.run(peer.host, peer.argv, 5)
-            code, why = done.code, done.stderr.strip()
-        except TransportError as error:
-            code, why = None, str(error)
-        if code not in (0, peer.code):  # out of reach, or its own network is broken: it cannot tell
-            self._record.event("witness.peer", host=peer.host, argv=list(peer.argv), code=code, why=why)
-            return
-        seen = code == peer.code
-        self._record.event("witness.peer", host=peer.host, argv=list(peer.argv), code=code, agrees=seen)
-        self._show.phase(
-            "witness",
-            f"{peer.host} {'gets no answer' if seen else 'STILL GETS AN ANSWER'} ({' '.join(peer.argv)})",
-            ok=seen,
-        )
-        if not seen:
-            raise HostError(f"{peer.host} still reaches {host.host}: the fault does not bite from the other side")
+        self._spread_noted = True
+        spread_ms = round(1000 * spread_s(instants))
+        uncertain_ms = round(1000 * max(host.ahead.uncertain_s for host in self.hosts))
+        self._record.event("S4.spread", hosts=len(instants), spread_ms=spread_ms, uncertain_ms=uncertain_ms)
+        self._show.phase("inject", f"{len(instants)} hosts within {spread_ms} ms (known to {uncertain_ms} ms)")

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 
 from stormdesk import probe, render
+from stormdesk.clocks import UNMEASURED, Ahead
 from stormdesk.drive import patience
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record
@@ -22,10 +23,12 @@ from stormdesk.drive.scripts import host_scripts
 from stormdesk.errors import HostError, RefusedError, ResidueError, StormdeskError, TransportError
 from stormdesk.model import Completed, HostFacts, Plan
 from stormdesk.probe import HostRecord
+from stormdesk.safety import NOTHING_MORE, Allow
 
 ARM_DEADLINE_S = 15.0
 REVERT_PATIENCE_S = 10.0
 SCRIPT_MARGIN_S = 10.0
+SPARE_S = 20.0  # from the arming of a host to its inject, where others are armed or asked meanwhile
 RECONNECT_S = 20.0  # past the deadline, how long to wait for a host that its fault cut off
 MAX_LATENESS_MS = 3000  # of a planned watchdog revert
 
@@ -41,9 +44,11 @@ class HostRun:
     facts: HostFacts
     pool: Pool
     record: Record
-    no_boot_hook: bool = False
+    allow: Allow = NOTHING_MORE
     intended: bool = False
     armed_mono: float = 0.0
+    due_mono: float = 0.0  # when its watchdog reverts
+    ahead: Ahead = UNMEASURED
     injected_t: float = 0.0  # by the controller's wall clock, from the host's own record
     lifted_t: float = 0.0
     evidence: str = ""
@@ -89,33 +94,46 @@ class HostRun:
     # ---- S1 to S5 ----------------------------------------------------------------------------------------------------
 
     def arm(self, *, inject: bool) -> None:
-        """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done."""
+        """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done.
+
+        Without, the deadline is SPARE_S later until `inject` brings it forward.
+        """
+        spare_s = 0.0 if inject else patience.scaled(SPARE_S)
         self._not_after_s = self._uptime_s() + patience.scaled(ARM_DEADLINE_S)
         script = render.arm(
-            host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.no_boot_hook,
-            not_after_s=self._not_after_s,
+            host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.allow.no_boot_hook,
+            not_after_s=self._not_after_s, spare_s=spare_s, most_faults=self.allow.most_faults,
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
         self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
         self.intended = True
         self.armed_mono = time.monotonic()
+        self.due_mono = self.armed_mono + self.plan.ttl_s + spare_s
         self._script(script, inject=inject)
 
     def _uptime_s(self) -> float:
-        """The host's time since boot, as far as we know it."""
-        return time.monotonic() + self.facts.uptime_ahead_s
+        """The host's time since boot, as far as we know it: not later than it is."""
+        return time.monotonic() + self.facts.ahead.low
 
-    def inject(self) -> None:
-        """S4-S5 of a host that is armed."""
-        self._script(render.inject(host_scripts(), self.plan.run_id), inject=True)
+    def inject(self, at: float) -> None:
+        """S4-S5 of a host that is armed, at the instant `at` (monotonic); its deadline is the plan's `ttl_s` later."""
+        assert self.host_record is not None
+        at_cs = round(100 * (at + self.ahead.s))
+        script = render.inject(
+            self.host_record.base, self.plan.run_id, cuts=self.plan.cuts_control,
+            at_cs=at_cs, until_cs=at_cs + round(100 * self.plan.ttl_s),
+        )  # fmt: skip
+        self.due_mono = min(self.due_mono, at + self.plan.ttl_s)
+        self._script(script, inject=True)
 
     def _script(self, script: str, *, inject: bool) -> None:
+        sent = time.monotonic()
         done = self.pool.script(self.host, script, ARM_DEADLINE_S)
         if done.code == REFUSED:
             self.intended = False
             raise RefusedError(f"{self.host}: {probe.refusal(done.stdout)}")
         known = self.host_record
-        self._take(done.stdout)
+        self._take(done.stdout, sent)
         if known is None:
             self._armed_events()
         if not inject or self.plan.cuts_control:
@@ -129,12 +147,14 @@ class HostRun:
                 f"{self.host}: {self.plan.fault} did not bite: {last.state + ' ' + last.text if last else done.stderr[-200:]}"
             )
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str, sent: float) -> None:
         found = {record.run_id: record for record in probe.records(text)}
         if self.plan.run_id not in found:
             raise HostError(f"{self.host}: no record of {self.plan.run_id} in its answer: {text[-200:]!r}")
         self.host_record = found[self.plan.run_id]
-        self._offset_t = time.time() - probe.uptime_cs(text) / 100
+        received = time.monotonic()
+        self.ahead = self.facts.ahead.narrowed(Ahead.seen(probe.uptime_cs(text) / 100, sent, received))
+        self._offset_t = time.time() - received - self.ahead.s
         self.injected_t = self._at("INJECTING") or self.injected_t
         self.lifted_t = self._at("REVERTING") or self.lifted_t
 
@@ -172,11 +192,17 @@ class HostRun:
             self.evidence = confirmed.text
             self.record.event("S5.confirmed", host=self.host, host_t=self._at("CONFIRMED"), witness=confirmed.text)
 
+    @property
+    def injected_mono(self) -> float:
+        """When it was injected, by our monotonic clock; 0 if that is not known (yet)."""
+        line = self.host_record.at("INJECTING") if self.host_record else None
+        return line.uptime_cs / 100 - self.ahead.s if line else 0.0
+
     # ---- S7 to S9 ----------------------------------------------------------------------------------------------------
 
     def left_s(self) -> float:
         """Seconds until the host's watchdog reverts by itself."""
-        return max(0.0, self.armed_mono + self.plan.ttl_s - time.monotonic())
+        return max(0.0, self.due_mono - time.monotonic())
 
     def revert(self, who: str = "controller") -> None:
         """S7 and S8, on a new connection if the old one is gone. Raises ResidueError or TransportError."""
@@ -187,6 +213,7 @@ class HostRun:
         if self.plan.cuts_control:
             self.pool.drop(self.host)
             self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
+        sent = time.monotonic()
         done = self._twice(script, patience_s + SCRIPT_MARGIN_S)
         if done.stdout.strip() == "unfenced":
             raise ResidueError(
@@ -196,7 +223,7 @@ class HostRun:
         if done.stdout.strip() == "gone":
             self._gone()
             return
-        self._take(done.stdout)
+        self._take(done.stdout, sent)
         if self.plan.cuts_control and not self.evidence:
             self._injected_events()
         self.diff = probe.fingerprint_diff(done.stdout)

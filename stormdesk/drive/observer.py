@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -32,8 +32,8 @@ class Observer:
         self._last: Pulse | None = None
         self._samples: list[Mapping[str, Any]] = []
 
-    def sample(self, phase: str, without: str = "") -> str:
-        """Take the pulse, keep it, and say it in a few words; `without` names a host that is known to be cut off."""
+    def sample(self, phase: str, without: Collection[str] = ()) -> str:
+        """Take the pulse, keep it, and say it in a few words; `without` are hosts that are known to be cut off."""
         sample = self._sampler.read(without)
         now = sample.pulse
         seen = {"phase": phase, "metrics": now.metrics() if now else None, "health": sample.health}

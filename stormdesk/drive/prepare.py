@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stormdesk import probe, render, safety
+from stormdesk.clocks import Ahead
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.scripts import host_scripts
 from stormdesk.errors import HostError, RefusedError, StormdeskError, UsageError
@@ -49,11 +50,12 @@ def controller_identity() -> Identity:
 def read_facts(pool: Pool, fault: Fault, site: Site) -> HostFacts:
     """One round trip. Raises TransportError, HostError, or UsageError for parameters that name nothing on this host."""
     probes = fault.probes(site)
+    sent = time.monotonic()
     done = pool.script(site.host.name, render.facts(host_scripts(), probes, TOOLS), FACTS_DEADLINE_S)
     if done.code != 0:
         raise HostError(f"{site.host.name}: could not read it: {done.stderr.strip()[-200:]}")
-    ahead = probe.uptime_cs(done.stdout) / 100 - time.monotonic()
-    return replace(probe.facts(site.host.name, done.stdout, probes), uptime_ahead_s=ahead)
+    ahead = Ahead.seen(probe.uptime_cs(done.stdout) / 100, sent, time.monotonic())
+    return replace(probe.facts(site.host.name, done.stdout, probes), ahead=ahead)
 
 
 def prepare(
@@ -68,7 +70,8 @@ def prepare(
     """Plans for all hosts, or the first reason why not (UsageError, RefusedError, TransportError)."""
     if not hosts:
         raise UsageError("--host matches no host.   invoke env.status lists them")
-    sites = {host.name: Site(run_id, host, pool.inventory, hold_s) for host in hosts}
+    chosen = frozenset(host.name for host in hosts)
+    sites = {host.name: Site(run_id, host, pool.inventory, hold_s, chosen) for host in hosts}
     # What can be said without a connection is said without one.
     for site in sites.values():
         fault.probes(site)

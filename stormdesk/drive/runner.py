@@ -76,7 +76,7 @@ class Run:
         self.show = show
         self.signals = signals
         self.plan_hash = plan_hash
-        self.hosts = [HostRun(p.plan, p.facts, pool, record, request.allow.no_boot_hook) for p in prepared]
+        self.hosts = [HostRun(p.plan, p.facts, pool, record, request.allow) for p in prepared]
         self.fanout = Fanout(self.hosts, pool, record, show)
         self.proof = Proof(pool, record, show)
         self.observer = Observer(pool, record, show, self.proof)
@@ -186,13 +186,13 @@ class Run:
 
     def _hold(self) -> None:
         hold_s = self.request.hold_s
-        cut = self.plan.host if self.plan.cuts_control else ""
+        cut = {host.host for host in self.hosts if host.plan.cuts_control}
         began, began_t = time.monotonic(), time.time()
         for host in self.hosts:
             self.record.event("S6.hold", host=host.host, hold_s=hold_s)
         if self.plan.rto_from == "inject":
             self.observer.clock_from(self.hosts[0].injected_t or began_t)
-        until = began + hold_s if not self.plan.cuts_control else self.hosts[0].armed_mono + self.plan.ttl_s
+        until = max((host.due_mono for host in self.hosts if host.host in cut), default=began + hold_s)
         while (left := until - time.monotonic()) > 0:
             text = self.observer.sample("hold", cut)
             self.show.progress("hold", hold_s - left, hold_s, f"{max(0, left):.0f} s left   {text}")

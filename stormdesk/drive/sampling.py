@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -46,8 +47,8 @@ class Sampler:
         self._asked: dict[tuple[str, str], Future[Any]] = {}
         self._last: dict[str, Answer] = {}  # of each trader
 
-    def read(self, without: str = "") -> Sample:
-        """One reading, in at most PATIENCE_S; `without` names a host that is known to be cut off and is not asked."""
+    def read(self, without: Collection[str] = ()) -> Sample:
+        """One reading, in at most PATIENCE_S; `without` are hosts that are known to be cut off and are not asked."""
         with whole():
             found = self._ask(without)
         answers = {host: said for (host, _), said in found.items() if isinstance(said, Answer)}
@@ -60,9 +61,9 @@ class Sampler:
         t = time.time()
         return Sample(t, pulse(t, answers.values(), silent) if answers else None, health)
 
-    def _ask(self, without: str) -> dict[tuple[str, str], Any]:
+    def _ask(self, without: Collection[str]) -> dict[tuple[str, str], Any]:
         self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}  # late ones are stale
-        wanted = [key for key in self._ports if key[0] != without and key not in self._asked]
+        wanted = [key for key in self._ports if key[0] not in without and key not in self._asked]
         fresh = {
             key: self._threads.submit(partial(self._trader if key[1] == "trader" else self._view, *key))
             for key in wanted

@@ -17,11 +17,43 @@ refuse() {
   exit 10
 }
 
+# -n: the name of a run is that of its record beside the lock; it must never be followed.
 lock_all() {
   printf '%s\n' "$SD_RESOURCES" | while IFS= read -r resource; do
     sd_lock_path "$resource"
-    # -n: the name of a run is that of its record beside the lock; it must never be followed.
     ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
+  done
+}
+
+# One of the places that this run may have, each a lock: however many arm at once, no more of them come in. Those that were
+# allowed to be more count as well.
+place() {
+  number=1
+  while [ "$number" -le "$SD_MOST_FAULTS" ]; do
+    ln -sn "$SD_RUN" "$sd_base/lock.fault.$number" 2>/dev/null && break
+    number=$((number + 1))
+  done
+  taken=$(for lock in "$sd_base"/lock.fault.*; do [ ! -L "$lock" ] || readlink "$lock"; done)
+  [ "$number" -le "$SD_MOST_FAULTS" ] && [ "$(printf '%s\n' "$taken" | grep -c .)" -le "$SD_MOST_FAULTS" ] && return
+  echo "$(printf '%s\n' "$taken" | grep -vcxF "$SD_RUN") faults are in already: at most $SD_MOST_FAULTS at once"
+  return 1
+}
+
+# Whoever died while arming acts no more, and holds what it had taken. The one-shot claim makes sure that only one of us
+# clears that away, and that nobody can inject it.
+discard_dead() {
+  for other in "$sd_base"/r-*/; do
+    other=${other%/}
+    [ "$other" != "$rec" ] && read -r armer 2>/dev/null <"$other/armer" && ! sd_alive "$armer" || continue
+    (
+      rec=$other SD_RUN=${other##*/}
+      sd_read
+      case $sd_state in '' | INTENT) ;; *) exit ;; esac
+      for letter in a b; do read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && exit; done
+      # Its watchdog may be about to say that it lives.
+      grep -qsF "$rec/watchdog.sh" /proc/[0-9]*/cmdline && exit
+      ln -s fenced "$rec/go" 2>/dev/null && sd_discard
+    )
   done
 }
 
@@ -31,7 +63,12 @@ done
 [ -z "$SD_PERSISTENT" ] || sd_boot_hook_possible || [ "$SD_NO_BOOT_HOOK" = allowed ] ||
   refuse "nothing on this host runs /etc/stormdesk/boot at start, and $SD_FAULT survives a reboot   (--allow-no-boot-hook)"
 said=$(plan_recheck 2>&1) || refuse "$said"
-said=$(lock_all) || refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
+sd_start $$
+printf '%s\n' "$$.$sd_start" >"$rec/armer"
+said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } ||
+  refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
+said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } ||
+  refuse "$said. Wait, or: --allow-faults $((SD_MOST_FAULTS + 1))"
 sd_put ''
 printf '%-63s\n' '' >"$rec/watch.a"
 printf '%-63s\n' '' >"$rec/watch.b"

@@ -1,5 +1,6 @@
-# sh inject.sh <record>: S4 INJECT and S5 CONFIRM on the host. Runs in a session of its own, so that the fence can end it
-# with all its children. Refuses (11) unless the watchdog's acknowledgement is on the host and the claim is still free.
+# sh inject.sh <record> [<instant> [<deadline>]]: S4 INJECT and S5 CONFIRM on the host, at an instant of its own time since
+# boot, with the deadline of the arming or an earlier one (both in centiseconds). Runs in a session of its own, so that the
+# fence can end it with all its children. Refuses (11) unless the watchdog's acknowledgement is on the host and the claim is still free.
 rec=$1
 trap '' PIPE HUP
 . "$rec/lib.sh"
@@ -13,6 +14,12 @@ refuse() {
 
 # The reply to the arming must leave before the link goes.
 [ -z "$SD_CUTS" ] || sleep 0.3
+sd_now
+while [ "$sd_now" -lt "${2:-0}" ]; do
+  sd_left=$(($2 - sd_now))
+  sleep "$((sd_left / 100)).$(printf '%02d' $((sd_left % 100)))"
+  sd_now
+done
 [ ! -e "$sd_base/halt" ] || refuse "halted"
 sd_read
 [ "$sd_state" = ACKED ] || refuse "not armed and acknowledged: the record says ${sd_state:-nothing}"
@@ -20,12 +27,15 @@ sd_value a; a=$sd_value
 sd_value b
 sd_alive "$a" || sd_alive "$sd_value" || refuse "the watchdog is gone"
 sd_value deadline
+deadline=$sd_value
+# A deadline is never put off: a watchdog may have read it already.
+[ "${3:-$deadline}" -ge "$deadline" ] || deadline=$3
 sd_now
-[ $((sd_value - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
+[ $((deadline - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
 sd_start $$
 ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
 sd_now
-sd_write INJECTING "injected_at=$sd_now"
+sd_write INJECTING "injected_at=$sd_now deadline=$deadline"
 step=1
 while [ "$step" -le "$SD_STEPS" ]; do
   said=$("plan_do_$step" 2>&1) || {

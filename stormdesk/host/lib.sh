@@ -291,9 +291,7 @@ sd_discard() {
 
 # The locks and the durable record of a run that never came as far as INTENT.
 sd_let_go() {
-  for sd_lock in "$sd_base"/lock.*; do
-    [ "$(readlink "$sd_lock" 2>/dev/null)" != "${rec##*/}" ] || rm -f "$sd_lock"
-  done
+  sd_unlock
   [ ! -d "$sd_durable" ] || { rm -rf "${sd_durable:?}/${SD_RUN:?}"; sd_boot_hook_remove; }
 }
 
@@ -336,15 +334,19 @@ sd_sweep() {
 
 # Let go of what the run holds on this host besides its record.
 sd_release() {
-  printf '%s\n' "$SD_RESOURCES" | while IFS= read -r sd_resource; do
-    sd_lock_path "$sd_resource"
-    [ "$(readlink "$sd_lock" 2>/dev/null)" = "$SD_RUN" ] && rm -f "$sd_lock"
-  done
+  sd_unlock
   if [ -n "$SD_PERSISTENT" ]; then
     rm -rf "${sd_durable:?}/${SD_RUN:?}"
     sd_boot_hook_remove
   fi
   return 0
+}
+
+# Remove this run's locks, or only those whose names begin with $1.
+sd_unlock() {
+  for sd_lock in "$sd_base/lock.$1"*; do
+    [ "$(readlink "$sd_lock" 2>/dev/null)" != "${rec##*/}" ] || rm -f "$sd_lock"
+  done
 }
 
 # Set $sd_lock: the lock's path for resource $1; the name is the resource with everything but letters and digits replaced.

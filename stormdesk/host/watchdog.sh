@@ -33,18 +33,20 @@ mine=$$.$sd_start
 read -r other 2>/dev/null <"$rec/watch.$me" && sd_alive "${other%% *}" && exit 0
 printf '%-63s\n' "$mine $oom" 1<>"$rec/watch.$me"
 sd_read
-sd_value deadline
-deadline=$sd_value
 [ "$me" = a ] && [ "$sd_state" = INTENT ] && sd_write ARMED "oom=$oom"
-# The second one waits, so that the two do not fire together; it still fires when the first hangs.
-[ "$me" = a ] || deadline=$((deadline + 200))
 while :; do
   [ -f "$rec/record" ] || orphaned
   sd_read
   # Whoever reverted may have died before it let go.
   [ "$sd_state" != REVERTED ] || { sd_release; exit 0; }
+  # The inject may have brought the deadline forward. The second one waits, so that the two do not fire together; it still
+  # fires when the first hangs.
+  sd_value deadline
+  [ -z "$sd_value" ] || deadline=$sd_value
+  due=$deadline
+  [ "$me" = a ] || due=$((deadline + 200))
   sd_now
-  if [ "$sd_now" -ge "$deadline" ]; then
+  if [ "$sd_now" -ge "$due" ]; then
     (sd_revert watchdog 600) && exit 0
   fi
   read -r other <"$rec/watch.$peer"

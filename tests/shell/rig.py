@@ -17,6 +17,7 @@ from stormdesk.drive.scripts import host_scripts
 from stormdesk.inventory import VERSION, Inventory, InventoryHost, Link, ServiceEntry
 from stormdesk.model import Completed, Fault, HostFacts, Plan, Site
 from stormdesk.probe import HostRecord, HostStatus
+from stormdesk.safety import MAX_FAULTS
 from tests.shell.sandbox import SHELLS, Sandbox
 
 HOST = InventoryHost(
@@ -104,17 +105,24 @@ class Rig:
         return self.sandbox.script(self.arm_script(plan, inject=inject, no_boot_hook=no_boot_hook))
 
     def arm_script(
-        self, plan: Plan, *, inject: bool = True, no_boot_hook: bool = False, not_after_s: float | None = None
+        self,
+        plan: Plan,
+        *,
+        inject: bool = True,
+        no_boot_hook: bool = False,
+        not_after_s: float | None = None,
+        most_faults: int = MAX_FAULTS,
     ) -> str:
         """What arms, and injects; good for a minute by default."""
         assert self.known is not None
         limit = uptime_s() + 60 if not_after_s is None else not_after_s
         return render.arm(
-            self.scripts, plan, self.known, inject=inject, allow_no_boot_hook=no_boot_hook, not_after_s=limit
-        )
+            self.scripts, plan, self.known, inject=inject, allow_no_boot_hook=no_boot_hook, not_after_s=limit,
+            most_faults=most_faults,
+        )  # fmt: skip
 
     def inject(self) -> Completed:
-        return self.sandbox.script(render.inject(self.scripts, self.run_id))
+        return self.sandbox.script(render.inject("/run/stormdesk", self.run_id, cuts=False))
 
     def revert(self, who: str = "controller", patience_s: float = 3.0) -> Completed:
         return self.sandbox.script(render.revert(self.scripts, self.run_id, who, patience_s))

@@ -1,0 +1,43 @@
+"""A host's clock as the controller sees it. Pure; the wall clock of neither is ever used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TICK_S = 0.01  # /proc/uptime shows hundredths
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """How many seconds a host's time since boot is ahead of the controller's monotonic clock: between `low` and `high`."""
+
+    low: float = 0.0
+    high: float = 0.0
+
+    @classmethod
+    def seen(cls, uptime_s: float, sent: float, received: float) -> Ahead:
+        """The host read `uptime_s` at some time between the question and its answer, which are monotonic seconds."""
+        return cls(uptime_s - received, uptime_s + TICK_S - sent)
+
+    def narrowed(self, newer: Ahead) -> Ahead:
+        """What both say. They may contradict each other when a clock drifted or stood still meanwhile; then the newer is right."""
+        low, high = max(self.low, newer.low), min(self.high, newer.high)
+        return Ahead(low, high) if low <= high else newer
+
+    @property
+    def s(self) -> float:
+        """The middle."""
+        return (self.low + self.high) / 2
+
+    @property
+    def uncertain_s(self) -> float:
+        """At most this far from the truth."""
+        return (self.high - self.low) / 2
+
+
+UNMEASURED = Ahead()
+
+
+def spread_s(instants: list[float]) -> float:
+    """Seconds from the first to the last."""
+    return max(instants) - min(instants) if instants else 0.0
