@@ -150,8 +150,8 @@ SINGLE: list[tuple[dict[str, str], Expected]] = [
      (-1104, "Not all sent parameters were read; read '7' parameter(s) but was sent '8'.")),
     (of("MARKET", computeCommissionRates="true"),
      (-1104, "Not all sent parameters were read; read '6' parameter(s) but was sent '7'.")),
-    (of("MARKET", **{f"x{n}": "1" for n in range(17)}),
-     (-1101, "Too many parameters; expected '21' and received '23'.")),
+    (of("MARKET", **{f"x{n}": "1" for n in range(18)}),
+     (-1101, "Too many parameters; expected '21' and received '24'.")),
     # filters
     (of("LIMIT", price="50000.001"), (-1013, "Filter failure: PRICE_FILTER")),
     (of("LIMIT", price="1000000.01"), (-1013, "Filter failure: PRICE_FILTER")),
