@@ -33,7 +33,7 @@ class Bench(Stack):
         self.sql("create database trading", database="postgres")
         for name in ("venue", "feeder", "trader-a", *(["trader-b"] if standby else [])):
             self.start(name)
-        self.trading(deadline_s=60)
+        self.trading(deadline_s=120)
 
     def _spawn(self, name: str, argv: list[str], cwd: Path | None = None) -> None:
         super()._spawn(name, ["env", f"PYTHONPATH={self.root}", *argv], self.root)

@@ -1,5 +1,6 @@
 """What a stack is put through before all judges look at it. The same with a planted bug and without; nothing here knows
-which. A situation waits for what a healthy stack does, but goes on when a bug keeps it from happening."""
+which. A situation waits for what it needs (orders, struck messages, trades), never a time that is long enough on a quick
+machine; and it goes on when a bug keeps a healthy stack's work from happening."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from redis import Redis
@@ -19,6 +21,9 @@ from tests.e2e.stack_harness import eventually, get, post
 from tests.mutants.bench import Bench
 
 ORDERS = 14  # above the floors of all judges
+MISSED = 5  # trades that a dead feeder cannot see
+FAULT_S = 60.0  # a fault of the venue ends by then, also when it strikes nobody
+GRACE_S, STILL_S = 1.0, 8.0  # a stop counts after the grace; for so long nothing may happen then
 TRADERS = ("trader-a", "trader-b")
 Situation = Callable[[Bench], cuts.Cut]
 
@@ -32,10 +37,12 @@ def wait(check: Callable[[], object], deadline_s: float) -> bool:
     return True
 
 
-def goes_on(stack: Bench, more: int = ORDERS, which: str = "a", deadline_s: float = 45.0) -> None:
-    """Wait until that many more orders are accepted, or no longer."""
-    goal = stack.count("accepted", which) + more
-    wait(lambda: stack.count("accepted", which) >= goal, deadline_s)
+def goes_on(stack: Bench, more: int = ORDERS, which: str = "a", stopped_s: float = 45.0) -> None:
+    """Wait until that many more orders are accepted, however slowly; or until none was for `stopped_s`."""
+    seen = stack.count("accepted", which)
+    goal = seen + more
+    while seen < goal and wait(lambda: stack.count("accepted", which) > seen, stopped_s):  # noqa: B023  called at once
+        seen = stack.count("accepted", which)
 
 
 def cut_of(stack: Bench, *traders: str, **meta: Any) -> cuts.Cut:
@@ -43,10 +50,18 @@ def cut_of(stack: Bench, *traders: str, **meta: Any) -> cuts.Cut:
     return stack_cut.settled_cut(stack, *(traders or TRADERS[:1]), asked=stack_cut.ASKED, **meta)
 
 
-def venue_fault(stack: Bench, name: str, for_s: float, **params: object) -> None:
-    """Put a fault into the venue; it ends by itself."""
-    status, said = post(stack.url("control", "faults"), {"name": name, "for_s": for_s, "seed": 1, "params": params})
-    assert status == 201, said
+@contextmanager
+def venue_fault(stack: Bench, name: str, hits: int, **params: str) -> Iterator[None]:
+    """A fault of the venue, in for as long as the block takes and until it has struck `hits` times."""
+    fault = stack.fault(name, FAULT_S, **params)
+    yield
+    wait(lambda: stack.hits(fault) >= hits, FAULT_S)
+    stack.fault_over(fault)
+
+
+def trades_at_the_venue(stack: Bench) -> int:
+    """How many trades the venue's journal has, whosever they are."""
+    return sum(line["kind"] == "TRADE" for line in stack.journal())
 
 
 def trades(stack: Bench) -> cuts.Cut:
@@ -59,11 +74,12 @@ def trades(stack: Bench) -> cuts.Cut:
 
 
 def lost_answers(stack: Bench) -> cuts.Cut:
-    """For two seconds the venue takes every order and its answer is lost."""
+    """The venue takes some orders and its answers are lost."""
     stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}}
     stack.up()
     goes_on(stack)
-    venue_fault(stack, "drop-response", 2.0, share="100")
+    with venue_fault(stack, "drop-response", 3, share="100"):
+        pass
     wait(lambda: stack.count("unknown") > 0, 30)
     wait(lambda: not stack.trader("drain")["unknown"], 30)
     goes_on(stack, 3)
@@ -71,11 +87,13 @@ def lost_answers(stack: Bench) -> cuts.Cut:
 
 
 def told_twice(stack: Bench) -> cuts.Cut:
-    """The venue tells every execution two times. As above, its own reconciliation would stop it."""
+    """The venue tells every execution two times. As above, its own reconciliation would stop it: what all judges need to
+    judge is there before."""
     stack.resilience = {**stack.resilience, "reconcile": {"interval_s": 3600}}
     stack.up()
-    venue_fault(stack, "duplicate-report", 20.0, share="100")
-    goes_on(stack, 2 * ORDERS)
+    goes_on(stack)
+    with venue_fault(stack, "duplicate-report", 5, share="100"):
+        goes_on(stack)
     return cut_of(stack)
 
 
@@ -83,8 +101,8 @@ def rate_limit(stack: Bench) -> cuts.Cut:
     """The venue answers 429 and wants two seconds of silence, again and again."""
     stack.up()
     goes_on(stack)
-    venue_fault(stack, "rate-limit", 6.0, share="30", retry_after="2s")
-    time.sleep(6.5)  # as long as the fault is in
+    with venue_fault(stack, "rate-limit", 4, share="30", retry_after="2s"):
+        pass
     goes_on(stack, 3)
     return cut_of(stack)
 
@@ -95,8 +113,9 @@ def kill_switch(stack: Bench) -> cuts.Cut:
     stack.up()
     goes_on(stack)
     post(stack.url("a", "execution/kill-switch/activate"), {"reason": "planted", "by": "a test"})
-    time.sleep(3.0)  # the grace, and as long again for what must not happen
-    return cut_of(stack, grace_s=1.0)
+    time.sleep(GRACE_S)
+    goes_on(stack, 3, stopped_s=STILL_S)  # which must not happen
+    return cut_of(stack, grace_s=GRACE_S)
 
 
 def two_leaders(stack: Bench) -> cuts.Cut:
@@ -107,7 +126,8 @@ def two_leaders(stack: Bench) -> cuts.Cut:
     stack.pause("trader-a")
     wait(lambda: stack.count("accepted", "b") >= 3, 60)
     stack.resume("trader-a")
-    goes_on(stack, ORDERS, "b", 20)
+    wait(lambda: not stack.trader("health")["leader"]["is_leader"], 30)
+    goes_on(stack, ORDERS, "b")
     return cut_of(stack, *TRADERS)
 
 
@@ -116,7 +136,7 @@ def handover(stack: Bench) -> cuts.Cut:
     stack.up(standby=True)
     goes_on(stack)
     stack.kill("trader-a", signal.SIGTERM)
-    wait(lambda: stack.count("accepted", "b") >= ORDERS, 60)
+    goes_on(stack, ORDERS, "b", 60)
     return cut_of(stack, *TRADERS)
 
 
@@ -131,7 +151,7 @@ def lost_redis(stack: Bench) -> cuts.Cut:
     back = time.time()
     ready = wait(lambda: stack.trader("ready")["ready"], 27)
     recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": 25.0}
-    goes_on(stack, 3, deadline_s=5)
+    goes_on(stack, 3, stopped_s=10)
     return cut_of(stack, recovery=recovery, processes_before={"processes": before})
 
 
@@ -140,7 +160,8 @@ def dead_feeder(stack: Bench) -> cuts.Cut:
     stack.up()
     goes_on(stack)
     stack.kill("feeder")
-    goes_on(stack, 8, deadline_s=5)
+    goal = trades_at_the_venue(stack) + MISSED
+    wait(lambda: trades_at_the_venue(stack) >= goal, 30)
     stack.start("feeder")
     wait(lambda: stack.trader("ready")["ready"], 45)
     goes_on(stack)
@@ -150,9 +171,9 @@ def dead_feeder(stack: Bench) -> cuts.Cut:
 def skipped_depth(stack: Bench) -> cuts.Cut:
     """The venue leaves out every third depth message."""
     stack.up()
-    venue_fault(stack, "skip-depth", 4.0, share="30")
-    goes_on(stack, 3 * ORDERS)
-    wait(lambda: not get(stack.url("control", "faults"))["active"], 30)
+    with venue_fault(stack, "skip-depth", 10, share="30"):
+        goes_on(stack)
+    goes_on(stack, 2 * ORDERS)
     wait(lambda: not get(stack.url("feeder", "gaps"))["open"], 30)
     return cut_of(stack)
 
@@ -180,7 +201,7 @@ def corrupt_ledger(stack: Bench) -> cuts.Cut:
     lines[number] = b"\xff" * len(lines[number])
     path.write_bytes(b"\n".join(lines))
     stack.start("trader-a")
-    stack.trading(more=ORDERS)
+    stack.trading(more=ORDERS, deadline_s=90)
     return cut_of(stack)
 
 
@@ -191,7 +212,7 @@ def power_cut(stack: Bench) -> cuts.Cut:
     goes_on(stack)
     disk.run("sync", "-f", str(disk.mounted))
     goes_on(stack)
-    stack.quiet()
+    stack.quiet(deadline_s=60)
     shutil.copy(stack.home / "disk.ext4", stack.home / "medium.ext4")
     files = stack_cut.read_files(stack, "trader-a", asked=stack_cut.ASKED)
     script = 'mount -n -t ext4 -o loop "$1" /mnt && cat /mnt/data/ledger.jsonl'
