@@ -21,6 +21,7 @@ from tests.e2e.stack_harness import eventually, get, post
 from tests.mutants.bench import Bench
 
 ORDERS = 14  # above the floors of all judges
+SILENCES = 3  # each is over, but for the last one, when the next one begins
 MISSED = 5  # trades that a dead feeder cannot see
 FAULT_S = 60.0  # a fault of the venue ends by then, also when it strikes nobody
 GRACE_S, STILL_S = 1.0, 8.0  # a stop counts after the grace; for so long nothing may happen then
@@ -64,6 +65,15 @@ def trades_at_the_venue(stack: Bench) -> int:
     return sum(line["kind"] == "TRADE" for line in stack.journal())
 
 
+def silences(stack: Bench) -> int:
+    """How often the venue asked for silence when none was to be kept."""
+    count, until = 0, 0.0
+    for line in stack.journal():
+        if line["kind"] == "THROTTLED" and line["t"] >= until:
+            count, until = count + 1, line["until"]
+    return count
+
+
 def trades(stack: Bench) -> cuts.Cut:
     """It trades, and nothing happens to it. Its own reconciliation would stop a trader with a bug before there is enough
     to judge."""
@@ -98,11 +108,11 @@ def told_twice(stack: Bench) -> cuts.Cut:
 
 
 def rate_limit(stack: Bench) -> cuts.Cut:
-    """The venue answers 429 and wants two seconds of silence, again and again."""
+    """The venue answers 429 and wants four seconds of silence, again and again."""
     stack.up()
     goes_on(stack)
-    with venue_fault(stack, "rate-limit", 4, share="30", retry_after="2s"):
-        pass
+    with venue_fault(stack, "rate-limit", 1, share="30", retry_after="4s"):
+        wait(lambda: silences(stack) >= SILENCES, FAULT_S)
     goes_on(stack, 3)
     return cut_of(stack)
 
