@@ -70,6 +70,9 @@ class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return f"{self.user}@{self.address}:{self.port}"
 
 
+_KINDS = {item.name: item.type for item in fields(InventoryHost) if item.name in ABOUT}
+
+
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All hosts of one environment. `expires_at` is an RFC 3339 instant in UTC, or "" for never.
 
@@ -160,11 +163,11 @@ def entry_of(name: str, entry: object, origin: str) -> InventoryHost:
 def outline(name: str, entry: object) -> InventoryHost:
     """What can be said of a host without the way to it: whatever of `entry` is as it should be."""
     about: dict[str, Any] = {"role": "host"}
-    for item in fields(InventoryHost):
-        value = entry.get(item.name) if isinstance(entry, Mapping) else None
-        if item.name in ABOUT and value is not None:
+    for key, kind in _KINDS.items():
+        value = entry.get(key) if isinstance(entry, Mapping) else None
+        if value is not None:
             with contextlib.suppress(msgspec.ValidationError, RecursionError):
-                about[item.name] = msgspec.convert(value, item.type)
+                about[key] = msgspec.convert(value, kind)
     if not re.fullmatch(NAME, about["role"]):
         about["role"] = "host"
     return InventoryHost(name=name, address="", host_key="", identity_file="", **about)
