@@ -51,10 +51,11 @@ def run(verb: str, name: str, seconds: float, say: Say) -> Any:
 def locks(name: str) -> list[Mapping[str, Any]]:
     """Who holds the lock of the environment's local state: the engine's own lock files (pid, username, hostname, timestamp)."""
     folder = home.directory(name) / "pulumi/state"
-    found = []
+    found: list[Mapping[str, Any]] = []
     for path in folder.glob(".pulumi/locks/**/*.json"):
         with contextlib.suppress(OSError, ValueError):
-            found.append(json.loads(path.read_text()))
+            lock = json.loads(path.read_text())
+            found += [lock] if isinstance(lock, dict) and isinstance(lock.get("pid", 0), int) else []
     return found
 
 

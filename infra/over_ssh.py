@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from stormdesk.drive.pool import Pool
@@ -11,6 +12,7 @@ from stormdesk.infra.ready import Questions
 from stormdesk.infra.status import HostStatus
 from stormdesk.infra.topology import Service, Topology
 from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.values import shown
 
 ASK_S = 5.0
 
@@ -43,7 +45,10 @@ def listening(pool: Pool, host: str) -> set[int]:
     done = pool.run(host, ("ss", "-Hltn"), ASK_S)
     if done.code != 0:
         raise HostError(f"{host}: ss -Hltn: {done.stderr.strip()}")
-    return {int(line.split()[3].rpartition(":")[2]) for line in done.stdout.splitlines()}
+    ports = [re.fullmatch(r"\S+\s+\S+\s+\S+\s+\S*:([0-9]{1,5})\s.*", line) for line in done.stdout.splitlines()]
+    if None in ports:
+        raise HostError(f"{host}: ss -Hltn prints what is no list of ports: {shown(done.stdout)}")
+    return {int(port[1]) for port in ports if port}
 
 
 def status(inventory: Inventory) -> Sequence[HostStatus]:

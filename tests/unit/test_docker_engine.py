@@ -81,3 +81,15 @@ def test_subnets_that_the_engine_uses_are_left_alone(tmp_path: Path) -> None:
     every = "".join(f'{{"Subnet": "10.{net}.0.0/24"}},' for net in range(10, 100))
     with pytest.raises(RefusedError, match=r"env\.reap"):
         engines.free_net(client(tmp_path, f"case $2 in ls) echo one ;; inspect) echo '[{every}{{}}]' ;; esac"))
+
+
+@pytest.mark.parametrize("said", ["warning: no swap", "{", "\\377", "[1"])
+def test_case_C54_an_engine_that_does_not_answer_in_json_is_one_line(tmp_path: Path, said: str) -> None:
+    with pytest.raises(HostError, match="docker version --format: expected JSON, not: ") as caught:
+        client(tmp_path, f"printf '{said}\\n'").json("version", "--format", "json")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(("said", "found"), [("", None), ("null", None), ("[]", []), ('{"a": 1}', {"a": 1})])
+def test_an_answer_in_json(tmp_path: Path, said: str, found: object) -> None:
+    assert client(tmp_path, f"printf '%s' '{said}'").json("version") == found

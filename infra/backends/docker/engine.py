@@ -17,6 +17,7 @@ from stormdesk.infra.backends.docker import argv, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Container, Segment
 from stormdesk.infra.backends.docker.swarm import Service
 from stormdesk.infra.rewriting import NETS
+from stormdesk.values import shown
 
 DEADLINE_S = 60.0
 BUILD_S = 1800.0
@@ -52,11 +53,15 @@ class Engine:
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
             raise HostError(f"docker {' '.join(words[:2])}: {said[-1]}")
-        return done.stdout.decode()
+        return done.stdout.decode(errors="replace")
 
     def json(self, *words: str) -> Any:
-        """One command of the client whose output is JSON."""
-        return json.loads(self.run(*words) or "null")
+        """One command of the client whose output is JSON. HostError repeats what is not."""
+        said = self.run(*words)
+        try:
+            return json.loads(said or "null")
+        except ValueError as error:
+            raise HostError(f"docker {' '.join(words[:2])}: expected JSON, not: {shown(said)}") from error
 
 
 def find() -> Engine:
