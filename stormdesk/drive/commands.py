@@ -227,7 +227,5 @@ def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
     chosen = front_chaos.choose_hosts([host] if host else [], found, Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
-    alone = sources.whole(found, chosen) if inventory else found
-    if chosen[0] in alone.unusable:
-        raise UsageError(alone.unusable[chosen[0]])
-    return _files(alone, inventory), chosen[0]
+    found.host(chosen[0])  # says why, where it cannot be used
+    return _files(sources.whole(found, chosen) if inventory else found, inventory), chosen[0]
