@@ -62,9 +62,12 @@ def test_the_tasks_of_an_environment_take_an_inventory(lab: str, tmp_path: Path,
     again = tmp_path / "again"
     again.write_text(invoke(tmp_path, "env.export", *there, "--format", "ssh-config").stdout)
     assert sources.whole(sources.read(f"ssh-config:{again}")) == existing.load(lab)
-    (known,) = (tmp_path / "state/inventories").glob("*/known_hosts")
-    assert known.stat().st_mode & 0o777 == 0o600
-    assert str(known) in again.read_text()
+    known = list(
+        (tmp_path / "state/inventories").glob("*/known_hosts")
+    )  # of one host for env.exec, of all for env.export
+    assert {path.stat().st_mode & 0o777 for path in known} == {0o600}
+    assert [str(path) in again.read_text() for path in known].count(True) == 1
+    assert sorted(len(path.read_text().splitlines()) for path in known) == [1, len(existing.load(lab).hosts)]
 
 
 def test_the_status_of_hosts_that_are_no_environment(lab: str, tmp_path: Path) -> None:
