@@ -64,6 +64,9 @@ class Identity:
     pid_namespace: str
 
 
+UNKNOWN_MACHINE = Identity("", "")
+
+
 @dataclass(frozen=True)
 class HostFacts:
     """What one round trip of reading found. `answers` holds one Completed per probe the fault asked for."""

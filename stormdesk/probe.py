@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from stormdesk.errors import HostError
-from stormdesk.model import Argv, Completed, HostFacts, Identity
+from stormdesk.model import UNKNOWN_MACHINE, Argv, Completed, HostFacts, Identity
 from stormdesk.render import decode_probe
 
 
@@ -59,6 +59,11 @@ class HostRecord:
         return self.at("INJECTING") is not None
 
     @property
+    def holds(self) -> bool:
+        """Does it hold the host: acknowledged, and not verified as reverted? What was not yet will ask who is there itself."""
+        return self.at("ACKED") is not None and self.state != "REVERTED"
+
+    @property
     def lateness_ms(self) -> int:
         """Milliseconds past the deadline at which the revert was verified; 0 when before it."""
         return 10 * _int(self.value("late_cs") or "0")
@@ -72,6 +77,7 @@ class HostStatus:
     halt: str
     records: tuple[HostRecord, ...]
     locks: Mapping[str, str]
+    identity: Identity = UNKNOWN_MACHINE
 
     @property
     def empty(self) -> bool:
@@ -135,7 +141,8 @@ def status(text: str) -> HostStatus:
     if "base" not in values:
         raise HostError(f"unreadable status: {text[:80]!r}")
     locks = {name: run for kind, rest in _lines(text) if kind == "lock" for name, _, run in [rest.partition(" ")]}
-    return HostStatus(_int(values.get("now", "0")), values.get("halt", ""), records(text), locks)
+    identity = Identity(values.get("boot_id", ""), values.get("pid_namespace", ""))
+    return HostStatus(_int(values.get("now", "0")), values.get("halt", ""), records(text), locks, identity)
 
 
 def facts(host: str, text: str, probes: Mapping[str, Argv]) -> HostFacts:

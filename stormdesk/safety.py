@@ -7,17 +7,18 @@ controller's own host; at most a third of a role, 10 hosts, 3 faults; a fault no
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stormdesk.errors import RefusedError, UsageError
-from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.inventory import Inventory
 from stormdesk.model import HostFacts, Identity, Plan
 from stormdesk.values import shown
 
 MAX_HOSTS = 10
 MAX_FAULTS = 3
 ROLE_SHARE = 33  # percent
+MOST_NAMED = 3  # hosts of others in a refusal
 MAX_PATH = 1024  # shorter than PATH_MAX: names are added to it
 PROTECTED_PATHS = ("/boot", "/etc", "/usr", "/proc", "/sys", "/dev", "/bin", "/sbin", "/lib")
 
@@ -103,26 +104,108 @@ def check_host(facts: HostFacts, inventory: Inventory, controller: Identity) -> 
         raise RefusedError(f"{host} is halted: no faults until it is lifted. {say}.   invoke chaos.halt --lift")
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A run of somebody that holds a host. `waiting`: armed, and not in yet."""
+
+    run_id: str
+    waiting: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A host of the environment as it was just found: which machine it is, and who holds it. `identity` None: it did not
+    answer, so it may be held by anybody."""
+
+    identity: Identity | None = None
+    claims: tuple[Claim, ...] = ()
+
+
+def same_machine(seen: Mapping[str, Seen]) -> Mapping[str, str]:
+    """By host, the first name of the machine that it is; hosts that did not answer are machines of their own."""
+    first: dict[Identity, str] = {}
+    named = {}
+    for name in sorted(seen):
+        identity = seen[name].identity
+        named[name] = name if identity is None else first.setdefault(identity, name)
+    return named
+
+
+def rivals(chosen: Collection[str], inventory: Inventory, allow: Allow) -> frozenset[str]:
+    """The other hosts that must be asked who holds them before a run on `chosen` may be in: those that its limits count."""
+    keys = {inventory.hosts[name].host_key for name in chosen}
+    # One machine may have two names, and a role by each.
+    maybe = [host for host in inventory.hosts.values() if host.host_key in keys]
+    asked = {host.name for host in maybe}
+    if allow.share < 100:
+        roles = {host.role for host in maybe}
+        asked |= {host.name for host in inventory.hosts.values() if host.role in roles}
+    if len(inventory.hosts) > allow.most_hosts:
+        asked |= set(inventory.hosts)
+    return frozenset(asked - set(chosen))
+
+
 def check_spread(
-    chosen: Sequence[InventoryHost], inventory: Inventory, ephemeral: Collection[str], allow: Allow
+    chosen: Sequence[str],
+    inventory: Inventory,
+    ephemeral: Collection[str],
+    allow: Allow,
+    seen: Mapping[str, Seen],
 ) -> None:
-    """Are these too many hosts at once? `ephemeral` names hosts whose marker says so. Raises RefusedError."""
-    limit = allow.hosts if allow.hosts is not None else MAX_HOSTS
-    if len(chosen) > limit:
-        raise RefusedError(f"{len(chosen)} hosts at once: at most {limit}.   --allow-hosts {len(chosen)}")
-    for role in sorted({host.role for host in chosen}):
-        hit = [host for host in chosen if host.role == role]
-        all_of_role = inventory.role(role)
-        share = allow.role_share if allow.role_share is not None else ROLE_SHARE
-        if len(hit) == 1:
-            # One at a time is the normal case; the last of its role only where the whole environment is made to be broken.
-            if len(all_of_role) > 1 or hit[0].name in ephemeral or share >= 100:
-                continue
-            raise RefusedError(f"{hit[0].name} is the only {role} and is not ephemeral.   --allow-role-share 100")
-        if 100 * len(hit) > share * len(all_of_role):
+    """Are these too many hosts at once, together with those that others hold? Machines are counted, not names. `ephemeral`
+    names hosts whose marker says so; `seen` is what `chosen` and their rivals are. Raises RefusedError."""
+    machine = {**{name: name for name in inventory.hosts}, **same_machine(seen)}
+    mine: dict[str, str] = {}
+    for name in chosen:
+        if mine.setdefault(machine[name], name) != name:
             raise RefusedError(
-                f"{len(hit)} of {len(all_of_role)} hosts of role {role} at once: at most {share} %.   --allow-role-share 100"
+                f"{mine[machine[name]]} and {name} are one machine by two names: name one of them. Nothing was changed"
             )
+    held = _held_by_others(machine, mine, seen)
+    if len(mine) + len(held) > allow.most_hosts:
+        raise RefusedError(
+            f"{len(mine) + len(held)} hosts at once{_who(held)}: at most {allow.most_hosts}. "
+            f"{_wait(held)}--allow-hosts {len(mine) + len(held)}"
+        )
+    roles = {host.role for host in inventory.hosts.values() if machine[host.name] in mine}
+    for role in sorted(roles):
+        of_role = {machine[host.name] for host in inventory.role(role)}
+        hit = sorted(of_role & set(mine))
+        taken = {name: why for name, why in held.items() if name in of_role}
+        if len(hit) + len(taken) == 1:
+            # One at a time is the normal case; the last of its role only where the whole environment is made to be broken.
+            name = mine[hit[0]]
+            if len(of_role) > 1 or name in ephemeral or allow.share >= 100:
+                continue
+            raise RefusedError(f"{name} is the only {role} and is not ephemeral.   --allow-role-share 100")
+        if 100 * (len(hit) + len(taken)) > allow.share * len(of_role):
+            raise RefusedError(
+                f"{len(hit) + len(taken)} of {len(of_role)} hosts of role {role} at once{_who(taken)}: "
+                f"at most {allow.share} %. {_wait(taken)}--allow-role-share 100"
+            )
+
+
+def _held_by_others(machine: Mapping[str, str], mine: Collection[str], seen: Mapping[str, Seen]) -> Mapping[str, str]:
+    """By machine, who else has it or may have it."""
+    held: dict[str, str] = {}
+    for name, found in sorted(seen.items()):
+        if machine[name] in mine:
+            continue
+        if found.identity is None:
+            held.setdefault(machine[name], f"{name} does not answer and counts as taken")
+        elif found.claims:
+            held.setdefault(machine[name], f"run {found.claims[0].run_id} is on {name}")
+    return held
+
+
+def _who(held: Mapping[str, str]) -> str:
+    some = list(held.values())
+    more = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
+    return f" ({'; '.join(some[:MOST_NAMED])}{more})" if some else ""
+
+
+def _wait(held: Mapping[str, str]) -> str:
+    return "Wait, or: " if held else "  "
 
 
 def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from stormdesk.clocks import spread_s
 from stormdesk.drive import peers
+from stormdesk.drive.blast import Blast
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.record import Record
@@ -22,8 +23,9 @@ REPLY_S = 0.5  # an injector that cuts our link waits for its reply to leave
 class Fanout:
     """The hosts of a run. `healed_t` (seconds since 1970) is when the last of them began to undo; 0 until then."""
 
-    def __init__(self, hosts: Sequence[HostRun], pool: Pool, record: Record, show: Show) -> None:
+    def __init__(self, hosts: Sequence[HostRun], blast: Blast, pool: Pool, record: Record, show: Show) -> None:
         self.hosts = hosts
+        self._blast = blast
         self.healed_t = 0.0
         self._pool = pool
         self._record = record
@@ -31,13 +33,17 @@ class Fanout:
         self._spread_noted = False
 
     def inject(self) -> None:
-        """One round trip for one host. Several: all acknowledgements first, then all injects at one instant."""
+        """One round trip for one host, if no other host counts. Else all acknowledgements first, then a look at who holds the
+        others, then all injects at one instant. Raises RefusedError when others leave no room for the run."""
         began = at = time.monotonic()
-        if len(self.hosts) == 1:
+        if len(self.hosts) == 1 and not self._blast.rivals:
             self.hosts[0].arm(inject=True)
         else:
             self._each(lambda host: host.arm(inject=False))
-            at = time.monotonic() + START_S + START_PER_HOST_S * len(self.hosts)
+            self._blast.confirm()
+            at = time.monotonic()
+            if len(self.hosts) > 1:
+                at += START_S + START_PER_HOST_S * len(self.hosts)
             self._each(lambda host: host.inject(at))
         took = time.monotonic() - began
         for host in self.hosts:

@@ -54,6 +54,11 @@ class Pool:
         done = self.script(host, f"({words(argv)}) </dev/null", deadline_s)
         return Completed(argv, done.code, done.stdout, done.stderr)
 
+    def connected(self, host: str) -> bool:
+        """Is there a connection that works, as far as is known?"""
+        link = self._links.get(host)
+        return link is not None and not link.shell.broken and link.transport.is_active()
+
     def drop(self, host: str) -> None:
         """Forget the connection: after a fault that cut it, a new one comes back sooner than the old."""
         with whole(), self._locks[host]:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from stormdesk import probe, render, safety
 from stormdesk.clocks import Ahead
+from stormdesk.drive.blast import Blast, ask
 from stormdesk.drive.pool import Pool
 from stormdesk.drive.scripts import host_scripts
 from stormdesk.errors import HostError, RefusedError, StormdeskError, UsageError
 from stormdesk.inventory import InventoryHost
 from stormdesk.model import Fault, HostFacts, Identity, Plan, Site, Unsupported, ttl
+from stormdesk.probe import HostStatus
 
 FACTS_DEADLINE_S = 10.0
 TOOLS = (
@@ -78,15 +80,23 @@ def prepare(
     if not fault.may_cut_control:
         ttl(hold_s, ttl_s, cuts_control=False)
     controller = controller_identity()
-    found: list[HostFacts] = []
-    for answer in pool.each(sites, lambda name: read_facts(pool, fault, sites[name])).values():
-        if isinstance(answer, StormdeskError):
+    asked = safety.rivals(chosen, pool.inventory, allow)
+    answers = pool.each(
+        [*sites, *sorted(asked)],
+        lambda name: read_facts(pool, fault, sites[name]) if name in sites else ask(pool, name),
+    )
+    found: dict[str, HostFacts] = {}
+    rivals: dict[str, HostStatus | StormdeskError] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, HostFacts):
+            safety.check_host(answer, pool.inventory, controller)
+            found[name] = answer
+        elif name in sites and isinstance(answer, StormdeskError):
             raise answer
-        safety.check_host(answer, pool.inventory, controller)
-        found.append(answer)
-    ephemeral = {facts.host for facts in found if facts.marker and facts.marker.get("ephemeral") is True}
-    safety.check_spread(hosts, pool.inventory, ephemeral, allow)
-    return [_plan(fault, facts, sites[facts.host], ttl_s, allow) for facts in found]
+        else:
+            rivals[name] = answer
+    Blast(pool, run_id, found, allow).check(rivals)
+    return [_plan(fault, facts, sites[name], ttl_s, allow) for name, facts in found.items()]
 
 
 def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow: safety.Allow) -> Prepared:

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 import msgspec
 
 from stormdesk import __version__
+from stormdesk.drive.blast import Blast
 from stormdesk.drive.fanout import Fanout
 from stormdesk.drive.hostrun import HostRun
 from stormdesk.drive.observer import SAMPLE_S, Observer
@@ -77,7 +78,8 @@ class Run:
         self.signals = signals
         self.plan_hash = plan_hash
         self.hosts = [HostRun(p.plan, p.facts, pool, record, request.allow) for p in prepared]
-        self.fanout = Fanout(self.hosts, pool, record, show)
+        blast = Blast(pool, record.run_id, {p.plan.host: p.facts for p in prepared}, request.allow)
+        self.fanout = Fanout(self.hosts, blast, pool, record, show)
         self.proof = Proof(pool, record, show)
         self.observer = Observer(pool, record, show, self.proof)
 

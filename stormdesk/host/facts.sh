@@ -3,8 +3,7 @@ SD_RUN=facts
 echo "uid $(id -u)"
 read -r sd_up _ </proc/uptime
 echo "uptime $sd_up"
-echo "boot_id $(cat /proc/sys/kernel/random/boot_id)"
-echo "pid_namespace $(readlink /proc/self/ns/pid)"
+sd_identity
 # The address that this very connection came in at: the inventory may name the host in another way.
 IFS=' ' read -r _ _ sd_at _ <<END
 $SSH_CONNECTION

@@ -49,6 +49,12 @@ sd_gone() {
   done
 }
 
+# Print which kernel and which pid namespace this host is: two names with the same are one machine.
+sd_identity() {
+  echo "boot_id $(cat /proc/sys/kernel/random/boot_id)"
+  echo "pid_namespace $(readlink /proc/self/ns/pid)"
+}
+
 # ---- the record -----------------------------------------------------------------------------------------------------
 
 # Set $sd_base: where records live. Only a tmpfs will do: no fault on a disk can fill it. (guard.sh has the same loop.)

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from stormdesk import safety
 from stormdesk.errors import RefusedError, UsageError
 from stormdesk.inventory import VERSION, Inventory, InventoryHost
 from stormdesk.model import HostFacts, Identity, Plan
-from stormdesk.safety import Allow
+from stormdesk.safety import Allow, Claim, Seen
 
 CONTROLLER = Identity("boot-1", "pid:[1]")
 FACTS = HostFacts(
@@ -118,14 +119,117 @@ def test_any_other_host_is_refused(changes: Mapping[str, Any], says: str) -> Non
 )
 def test_the_spread_of_a_fault(roles: dict[str, int], chosen: int, ephemeral: bool, allow: Allow, refusal: str) -> None:
     known = hosts(**roles)
-    picked = list(known.hosts.values())[:chosen]
-    names = {host.name for host in picked} if ephemeral else set()
+    picked = list(known.hosts)[:chosen]
+    names = set(picked) if ephemeral else set()
     if not refusal:
-        safety.check_spread(picked, known, names, allow)
+        safety.check_spread(picked, known, names, allow, {})
         return
     with pytest.raises(RefusedError) as caught:
-        safety.check_spread(picked, known, names, allow)
+        safety.check_spread(picked, known, names, allow, {})
     assert refusal in str(caught.value)
+
+
+# ---- together with others, by machine -----------------------------------------------------------------------------------
+
+BUSY = (Claim("r-9"),)
+
+
+def seen(*names: str, claims: tuple[Claim, ...] = ()) -> dict[str, Seen]:
+    return {name: Seen(Identity(f"boot-{name}", "pid:[1]"), claims) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("roles", "chosen", "found", "allow", "refusal"),
+    [
+        ({"trader": 2}, ["trader-0"], seen("trader-1"), Allow(), ""),
+        (
+            {"trader": 2},
+            ["trader-0"],
+            seen("trader-1", claims=BUSY),
+            Allow(),
+            "2 of 2 hosts of role trader at once (run r-9 is on trader-1): at most 33 %. Wait, or: --allow-role-share 100",
+        ),
+        ({"trader": 2}, ["trader-0"], seen("trader-1", claims=BUSY), Allow(role_share=100), ""),
+        ({"trader": 2}, ["trader-0"], seen("trader-0", claims=BUSY), Allow(), ""),  # a second fault on the same host
+        ({"trader": 2}, ["trader-0"], {"trader-1": Seen()}, Allow(), "trader-1 does not answer and counts as taken"),
+        ({"trader": 7}, ["trader-0"], seen("trader-1", claims=BUSY), Allow(), ""),
+        ({"trader": 7}, ["trader-0"], seen("trader-1", "trader-2", claims=BUSY), Allow(), "3 of 7 hosts"),
+        ({"trader": 2, "ops": 1}, ["ops-0"], seen("trader-1", claims=BUSY), Allow(), ""),  # another role
+        (
+            {"node": 48},
+            ["node-0"],
+            seen(*(f"node-{n}" for n in range(1, 11)), claims=BUSY),
+            Allow(),
+            "run r-9 is on node-1; run r-9 is on node-10; run r-9 is on node-2 and 7 more): at most 10. Wait, or: --allow-hosts 11",
+        ),
+        ({"node": 48}, ["node-0"], seen(*(f"node-{n}" for n in range(1, 10)), claims=BUSY), Allow(), ""),
+        ({"node": 48}, ["node-0"], seen(*(f"node-{n}" for n in range(1, 11)), claims=BUSY), Allow(hosts=11), ""),
+    ],
+)
+def test_case_C37_runs_of_others_count(
+    roles: dict[str, int], chosen: list[str], found: dict[str, Seen], allow: Allow, refusal: str
+) -> None:
+    everybody = {**seen(*chosen), **found}
+    if not refusal:
+        safety.check_spread(chosen, hosts(**roles), chosen, allow, everybody)
+        return
+    with pytest.raises(RefusedError) as caught:
+        safety.check_spread(chosen, hosts(**roles), chosen, allow, everybody)
+    assert refusal in str(caught.value)
+
+
+ONE = Seen(Identity("boot-1", "pid:[7]"))
+BESIDE_IT = Seen(Identity("boot-1", "pid:[8]"))  # another container on the same kernel
+HELD = Seen(ONE.identity, BUSY)
+
+
+@pytest.mark.parametrize(
+    ("roles", "chosen", "found", "refusal"),
+    [
+        ({"trader": 9}, ["trader-0", "trader-1"], {"trader-0": ONE, "trader-1": ONE}, "are one machine by two names"),
+        ({"trader": 9}, ["trader-0", "trader-1"], {"trader-0": ONE, "trader-1": BESIDE_IT}, ""),
+        ({"trader": 9, "ops": 1}, ["trader-0", "ops-0"], {"trader-0": ONE, "ops-0": ONE}, "are one machine by two names"),
+        # Seven names, six machines: two of them are more than a third.
+        ({"trader": 7}, ["trader-0", "trader-2"], {"trader-0": ONE, "trader-1": ONE, **seen("trader-2")}, "2 of 6 hosts"),
+        # Held under both its names, it counts once.
+        ({"trader": 8}, ["trader-2"], {"trader-0": HELD, "trader-1": HELD, **seen("trader-2")}, ""),
+        # Two names, one machine: it is the only trader.
+        ({"trader": 2}, ["trader-0"], {"trader-0": ONE, "trader-1": ONE}, "trader-0 is the only trader"),
+        # Taken as ops, it is the trader all the same.
+        ({"trader": 2, "ops": 2}, ["ops-0"], {"ops-0": ONE, "trader-0": ONE, **seen("trader-1", claims=BUSY)}, "2 of 2 hosts of role"),
+    ],
+)  # fmt: skip
+def test_case_C37_machines_are_counted_and_not_names(
+    roles: dict[str, int], chosen: list[str], found: dict[str, Seen], refusal: str
+) -> None:
+    if not refusal:
+        safety.check_spread(chosen, hosts(**roles), (), Allow(), found)
+        return
+    with pytest.raises(RefusedError) as caught:
+        safety.check_spread(chosen, hosts(**roles), (), Allow(), found)
+    assert refusal in str(caught.value)
+
+
+def test_case_C37_only_hosts_that_a_limit_counts_are_asked() -> None:
+    """A host that is alone in its role, in an environment of no more hosts than may be taken, needs no question."""
+    few = hosts(trader=2, ops=1)
+    few = Inventory(version=VERSION, environment="demo", hosts={n: unlike(h) for n, h in few.hosts.items()})
+    assert safety.rivals(["ops-0"], few, Allow()) == set()
+    assert safety.rivals(["trader-0"], few, Allow()) == {"trader-1"}
+    assert safety.rivals(["trader-0"], few, Allow(role_share=100)) == set()
+    assert safety.rivals(["ops-0"], few, Allow(hosts=2)) == {"trader-0", "trader-1"}
+    twice = {**few.hosts, "trader-9": known_as(few.hosts["ops-0"], "trader-9", "trader")}
+    known = Inventory(version=VERSION, environment="demo", hosts=twice)
+    assert safety.rivals(["ops-0"], known, Allow()) == {"trader-0", "trader-1", "trader-9"}  # by its host key
+
+
+def unlike(host: InventoryHost) -> InventoryHost:
+    """The same with a host key of its own."""
+    return msgspec.structs.replace(host, host_key=f"ssh-ed25519 {host.name.replace('-', '')}")
+
+
+def known_as(host: InventoryHost, name: str, role: str) -> InventoryHost:
+    return msgspec.structs.replace(host, name=name, role=role)
 
 
 # ---- plans ----------------------------------------------------------------------------------------------------------
@@ -142,6 +246,8 @@ def test_the_spread_of_a_fault(roles: dict[str, int], chosen: int, ephemeral: bo
         ({"persistent": True}, False, 0, Allow(no_boot_hook=True), ""),
         ({}, False, 2, Allow(), ""),
         ({}, False, 3, Allow(), "3 faults are in already on trader-0: at most 3"),
+        ({}, False, 3, Allow(faults=4), ""),
+        ({}, False, 4, Allow(faults=4), "--allow-faults 5"),
     ],
 )
 def test_the_guards_of_a_plan(
