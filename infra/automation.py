@@ -58,7 +58,6 @@ def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
 def up(record: Record) -> Any:
     """Create or change what the program declares; returns the inventory document."""
     topology, material = program.of(record)
-    program.identity(record, material)
     stack = open_stack(record, lambda: program.run(record, topology, material))
     _set_free(stack, record.name)
     done = stack.up(color="never", on_output=_log(record.name), suppress_outputs=True)

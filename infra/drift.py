@@ -15,6 +15,7 @@ def find(name: str | None, mend: bool, say: Say) -> Mapping[str, Sequence[str]]:
     environment.reap_expired(say)
     name = existing.load(name).environment
     record = home.read_record(name)
+    # What `pulumi up` made has its state elsewhere: as a lab, it is asked itself.
     through = record is not None and record.engine == "pulumi"
     found = _differences(name, through, say)
     if found and mend:

@@ -76,6 +76,10 @@ def unlock(name: str, say: Say) -> None:
     RefusedError: its holder is alive.
     """
     home.check_name(name)
+    record = home.read_record(name)
+    if record is not None and record.engine == home.CLI:
+        say(f"environment {name}: its state is in your own Pulumi backend. Type: pulumi cancel --stack {name}")
+        return
     held = locks(name)
     if not held:
         say(f"environment {name}: nobody holds its state")

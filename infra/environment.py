@@ -107,7 +107,7 @@ def _direct(record: Record, topology: str | Topology, say: Say) -> tuple[Topolog
             order = lab.order(record, stack, material)
             inventory = program.inventory(record, deploy.inventory_hosts(order))
             spec = deploy.spec_of(order)
-            deploy.start(spec, lock, record.expires_at, lambda: home.write_state(inventory, material.login))
+            deploy.start(spec, lock, record.expires_at, lambda: home.write_state(inventory))
         except BaseException:
             control.sweep(record.name, str(home.directory(record.name)))
             raise
@@ -119,12 +119,12 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
         raise UsageError("a topology that has no name cannot go through Pulumi: use the direct engine")
     with _alone(record.name):
         _refuse_running(record.name)
-        if home.read_record(record.name):
+        if home.read_record(record.name) or home.flaw(record.name):
             down(record.name, say)
             home.make(record.name)
         try:
             home.write_record(record)
-            stack, material = program.of(record)
+            stack, _ = program.of(record, home.material)
             _announce(record, stack, backends.named(record.backend).prepare(record, stack, say), say)
         except BaseException:
             home.forget(record.name)  # nothing was made yet
@@ -132,7 +132,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
         try:
             document = engine.run("up", record.name, engine.UP_S, say)
             inventory = documents.parse(json.dumps(document).encode(), own.OUTPUT)
-            home.write_state(inventory, material.login)
+            home.write_state(inventory)
         except BaseException:
             with contextlib.suppress(StormdeskError):
                 down(record.name, say)
@@ -142,7 +142,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
 
 def _stack(record: Record, topology: str | Topology) -> tuple[Topology, Material]:
     if isinstance(topology, str):
-        return program.of(record)
+        return program.of(record, home.material)
     return topology, home.material(record.name, [host.name for host in topology.hosts])
 
 
@@ -155,9 +155,12 @@ def _announce(record: Record, stack: Topology, notes: Sequence[str], say: Say) -
 
 
 def listing(say: Say) -> Sequence[Environment]:
-    """All environments, without those that are over."""
+    """All environments, without those that are over. What cannot be read is named."""
     reap_expired(say)
-    return existing.environments()
+    found = existing.environments()
+    for line in existing.flaws():
+        say(line)
+    return found
 
 
 def down(name: str, say: Say, wait_s: float = 15.0) -> None:
@@ -175,6 +178,10 @@ def down(name: str, say: Say, wait_s: float = 15.0) -> None:
         _destroy(name, say)
     left = backend.remove(name, wait_s)
     home.forget(name)
+    if record is not None and record.engine == home.CLI:
+        say(
+            "it was made by `pulumi up`, whose stack still has it: the next `pulumi up` makes it again, `pulumi destroy` forgets it"
+        )
     say(
         f"environment {name}: down"
         if was_running
@@ -196,11 +203,14 @@ def _destroy(name: str, say: Say) -> None:
 def reap(say: Say) -> Sequence[str]:
     """Remove what environments that are not running have left: here, in /run, and on a Docker engine. Returns their names.
 
-    One that another command is just working on is left to it.
+    One that another command is just working on is left to it, and one whose record cannot be read to `down`.
     """
     gone = list(reap_expired(say))
     _need_root()
+    for line in existing.flaws():
+        say(line)
     left = {e.name for e in existing.environments() if e.state == "gone"} | records.names() | cgroup.labs()
+    left -= {name for name in left if NAME.fullmatch(name) and home.flaw(name)}
     for name in sorted(n for n in left - set(processes.labs()) if NAME.fullmatch(n)):
         try:
             down(name, say, wait_s=0.0)
@@ -228,6 +238,11 @@ def _check(name: str, with_engine: str, ttl_s: float) -> None:
     home.check_name(name)
     if with_engine not in ENGINES:
         raise UsageError(f"no engine '{with_engine}'. There is: {', '.join(ENGINES)}.")
+    check_ttl(ttl_s)
+
+
+def check_ttl(ttl_s: float) -> None:
+    """UsageError unless an environment can live for so long."""
     if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
         raise UsageError(
             f"ttl {ttl_s:.0f}s: allowed is {MIN_TTL_S:.0f}s to {MAX_TTL_S / 86400:.0f}d. For example: --ttl 2h"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from stormdesk import inventory as documents
 from stormdesk.errors import RefusedError, UsageError
@@ -15,10 +16,36 @@ from stormdesk.inventory import Inventory
 
 
 def environments() -> Sequence[Environment]:
-    """All environments of this home, and all labs that run on this machine whatever their home."""
+    """All environments of this home, and all labs that run on this machine whatever their home.
+
+    One whose files cannot be read is there too, as far as it is known; see `flaws`.
+    """
     labs = processes.labs()
-    names = {d.name for d in home.envs().iterdir() if NAME.fullmatch(d.name)} if home.envs().is_dir() else set()
+    names = {path.name for path in _entries() if _is_one(path)}
     return [_environment(name, name in names) for name in sorted(names | set(labs))]
+
+
+def flaws() -> Sequence[str]:
+    """What lies among the environments and cannot be read: what, why, and what to type; a line each."""
+    lines = []
+    for path in _entries():
+        if not NAME.fullmatch(path.name) or not path.is_dir():
+            lines.append(f"{path}: no environment. Remove it, or move it elsewhere")
+        elif why := home.flaw(path.name) or _known(path.name)[1]:
+            lines.append(f"environment {path.name}: {why}. Type: invoke env.down --env {path.name}")
+    return lines
+
+
+def _entries() -> Sequence[Path]:
+    return sorted(home.envs().iterdir()) if home.envs().is_dir() else ()
+
+
+def _is_one(path: Path) -> bool:
+    """Is this an environment's folder, with something of it inside? Pulumi's state of a stack alone is none."""
+    if not NAME.fullmatch(path.name) or not path.is_dir():
+        return False
+    inside = [it for it in path.iterdir() if it.name != "pulumi"]
+    return any(not it.is_dir() or any(it.iterdir()) for it in inside)
 
 
 def load(name: str | None) -> Inventory:
@@ -28,6 +55,11 @@ def load(name: str | None) -> Inventory:
     """
     name = name or os.environ.get("STORMDESK_ENV") or _only()
     path = home.directory(name) / "inventory.json"
+    if not path.exists() and home.read_record(name):
+        raise RefusedError(
+            f"environment {name} is not complete: what makes it has not ended, or was stopped. "
+            f"Type what makes it again, or: invoke env.down --env {name}"
+        )
     if not path.exists():
         known = ", ".join(e.name for e in environments()) or "none"
         raise UsageError(f"no environment '{name}' (there is: {known}). Type: invoke env.up --name {name}")
@@ -43,8 +75,7 @@ def status(inventory: Inventory) -> Sequence[HostStatus]:
 
 
 def _environment(name: str, ours: bool) -> Environment:
-    path = home.directory(name) / "inventory.json"
-    known = documents.parse(path.read_bytes(), str(path)) if path.exists() else None
+    known, _ = _known(name)
     record = home.read_record(name)
     running = backends.of(record).running(name)
     return Environment(
@@ -56,6 +87,15 @@ def _environment(name: str, ours: bool) -> Environment:
         expires_at=record.expires_at if record else known.expires_at if known else "",
         hosts=len(known.hosts) if known else 0,
     )
+
+
+def _known(name: str) -> tuple[Inventory | None, str]:
+    """The inventory of an environment, None where there is none that can be read; and why it cannot, "" where it can."""
+    path = home.directory(name) / "inventory.json"
+    try:
+        return (documents.parse(path.read_bytes(), "its inventory.json"), "") if path.exists() else (None, "")
+    except (OSError, UsageError) as error:
+        return None, str(error)
 
 
 def _only() -> str:

@@ -1,8 +1,8 @@
 """The local state of environments: `.stormdesk/envs/<name>/` (0700; STORMDESK_HOME moves it).
 
 environment.json (what it is), material.json (its keys), ca/ (its certificate authority), inventory.json, ssh_config,
-known_hosts, id_ed25519; volumes/ of a lab and pulumi/ of an environment that Pulumi made. All of it ends with the
-environment. Beside it, `inventories/`: what ssh reads of hosts that an `--inventory` named.
+known_hosts, id_ed25519; volumes/ of a lab and pulumi/ of an environment that `env.up` made by Pulumi. All of it ends with
+the environment. Beside it, `inventories/`: what ssh reads of hosts that an `--inventory` named.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import msgspec
 
 from stormdesk import inventory as documents
 from stormdesk.errors import UsageError
-from stormdesk.infra import ca, exports, keys
+from stormdesk.infra import backends, ca, exports, keys
 from stormdesk.infra.ca import Certificate
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
 from stormdesk.infra.topology import NAME
 from stormdesk.inventory import Inventory
 from stormdesk.testnet import durable
+from stormdesk.values import printable
 
+CLI = "pulumi-cli"  # the engine of an environment that `pulumi up` made: its state is in the user's own Pulumi backend
+KNOWN_ENGINES = ("direct", "pulumi", CLI)
 KEPT_INVENTORIES = 50  # of hosts that are no environment; those that were not used for longest go
 
 
@@ -55,6 +58,13 @@ class Material(msgspec.Struct, frozen=True, kw_only=True):
     host_keys: Mapping[str, KeyPair]
     credentials: Credentials
     authority: Certificate | None = None  # an environment of an older version has none
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What an environment's folder is made from."""
+
+    record: Record
+    material: Material
 
 
 def home() -> Path:
@@ -99,6 +109,16 @@ def forget(name: str) -> None:
         envs().rmdir()
 
 
+def clear(folder: Path) -> None:
+    """Remove an environment's folder, but leave Pulumi's state of it, `pulumi/`, to whoever works with that."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name != "pulumi":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for empty in (folder, folder.parent):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
+
+
 def owner() -> str:
     """Who makes environments here: user@machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
@@ -117,42 +137,94 @@ def seconds_left(expires_at: str) -> float:
 
 def write_record(record: Record) -> None:
     """Write environment.json."""
-    write(directory(record.name) / "environment.json", msgspec.json.format(msgspec.json.encode(record)).decode() + "\n")
+    _write_record(directory(record.name), record)
 
 
 def read_record(name: str) -> Record | None:
-    """environment.json, or None where there is none that can be read."""
+    """environment.json, or None where there is none that can be used."""
+    return record_in(directory(name))
+
+
+def record_in(folder: Path) -> Record | None:
+    """The record of the environment whose folder this is, or None where there is none that can be used."""
+    found = _record(folder)
+    return found if isinstance(found, Record) else None
+
+
+def flaw(name: str) -> str:
+    """Why environment.json cannot be used, in one line; "" where it can, and where there is none."""
+    found = _record(directory(name))
+    return f"its environment.json cannot be used: {printable(found)}" if isinstance(found, str) else ""
+
+
+def _record(folder: Path) -> Record | str | None:
     try:
-        return msgspec.json.decode((directory(name) / "environment.json").read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+        record = msgspec.json.decode((folder / "environment.json").read_bytes(), type=Record)
+        seconds_left(record.expires_at)
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
+        return " ".join(str(error).split())
+    if record.name != folder.name:
+        return f"it is of '{record.name}'"
+    if record.backend not in backends.MODULES:
+        return f"no backend '{record.backend}'"
+    if record.engine not in KNOWN_ENGINES:
+        return f"no engine '{record.engine}'"
+    return record
 
 
 def material(name: str, hosts: Sequence[str]) -> Material:
-    """The environment's keys: those that are there, and new ones for what has none."""
+    """The environment's keys, written down: those that are there, and new ones for what has none. Raises UsageError."""
+    made = draft(name, hosts)
+    _write_material(directory(name), made)
+    return made
+
+
+def draft(name: str, hosts: Sequence[str]) -> Material:
+    """The environment's keys: those that are there, and new ones for what has none. Nothing is written.
+
+    UsageError: those that are there cannot be read.
+    """
     path = directory(name) / "material.json"
     if path.exists():
-        old = msgspec.json.decode(path.read_bytes(), type=Material)
+        try:
+            old = msgspec.json.decode(path.read_bytes(), type=Material)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: {error}. Type: invoke env.down --env {name}") from error
     else:
         authority = ca.make()
         old = Material(
             login=keys.generate(), host_keys={}, credentials=keys.credentials(authority), authority=authority
         )
     host_keys = {host: old.host_keys.get(host) or keys.generate() for host in hosts}
-    new = msgspec.structs.replace(old, host_keys=host_keys)
-    if new != old or not path.exists():
-        write(path, msgspec.json.encode(new).decode())
-    if new.authority:
-        (directory(name) / "ca").mkdir(mode=0o700, exist_ok=True)
-        write(directory(name) / "ca" / "ca.pem", new.authority.certificate)
-        write(directory(name) / "ca" / "ca.key", new.authority.key)
-    return new
+    return msgspec.structs.replace(old, host_keys=host_keys)
 
 
-def write_state(inventory: Inventory, login: KeyPair) -> None:
-    """Write the files that people and tools reach the hosts by."""
+def keep(folder: Path, kept: Kept) -> None:
+    """Write what an environment is, and its keys, into its folder, which is made where it is missing."""
+    for path in (folder, folder / "volumes"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_record(folder, kept.record)
+    _write_material(folder, kept.material)
+
+
+def _write_record(folder: Path, record: Record) -> None:
+    write(folder / "environment.json", msgspec.json.format(msgspec.json.encode(record)).decode() + "\n")
+
+
+def _write_material(folder: Path, material: Material) -> None:
+    write(folder / "material.json", msgspec.json.encode(material).decode())
+    write(folder / "id_ed25519", material.login.private)
+    if material.authority:
+        (folder / "ca").mkdir(mode=0o700, exist_ok=True)
+        write(folder / "ca" / "ca.pem", material.authority.certificate)
+        write(folder / "ca" / "ca.key", material.authority.key)
+
+
+def write_state(inventory: Inventory) -> None:
+    """Write the files that people and tools reach the hosts by. An environment that has them is complete."""
     made = directory(inventory.environment)
-    write(made / "id_ed25519", login.private)
     _write_ssh(made, inventory)
     write(made / "inventory.json", documents.render(inventory).decode())
 

@@ -1,12 +1,12 @@
 """The Pulumi program of an environment: its topology as resources, and the output `stormdesk_inventory`.
 
-The same values whoever runs it: `python -m stormdesk.infra.automation` for `invoke env.*`, `infra/__main__.py` for `pulumi up`.
+The same values whoever runs it: `python -m stormdesk.infra.automation` for `invoke env.*`, `project.py` for `pulumi up`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 
@@ -21,7 +21,12 @@ from stormdesk.own import OUTPUT
 def run(record: Record, topology: Topology, material: Material) -> None:
     """Declare everything, and export the inventory document."""
     hosts = backends.named(record.backend).declare(record, topology, material)
-    pulumi.export(OUTPUT, json.loads(documents.render(inventory(record, hosts))))
+    export(inventory(record, hosts))
+
+
+def export(document: Inventory) -> None:
+    """Make the inventory document the stack's output."""
+    pulumi.export(OUTPUT, json.loads(documents.render(document)))
 
 
 def inventory(record: Record, hosts: Mapping[str, InventoryHost]) -> Inventory:
@@ -31,14 +36,9 @@ def inventory(record: Record, hosts: Mapping[str, InventoryHost]) -> Inventory:
     )
 
 
-def of(record: Record) -> tuple[Topology, Material]:
-    """The topology and the keys of an environment, which are made the first time they are asked for."""
+def of(record: Record, keys: Callable[[str, Sequence[str]], Material] = home.draft) -> tuple[Topology, Material]:
+    """The topology and the keys of an environment: by home.material, or by home.draft, which writes nothing."""
     bare = stacks.named(record.topology, stacks.Credentials(api_key="", api_secret=""))
-    material = home.material(record.name, [host.name for host in bare.hosts])
+    material = keys(record.name, [host.name for host in bare.hosts])
     stack = stacks.named(record.topology, material.credentials)
     return stacks.with_resilience(stack, record.resilience), material
-
-
-def identity(record: Record, material: Material) -> None:
-    """Write the key that the inventory names, for those who run the program without `invoke env.up`."""
-    home.write(home.directory(record.name) / "id_ed25519", material.login.private)

@@ -45,7 +45,7 @@ def declare(record: Record, topology: Topology, material: Material) -> Mapping[s
     from stormdesk.infra.backends.lab import declared
 
     wanted = order(record, topology, material)
-    declared.declare(wanted)
+    declared.declare(wanted, home.Kept(record=record, material=material))
     return deploy.inventory_hosts(wanted)
 
 

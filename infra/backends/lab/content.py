@@ -46,6 +46,11 @@ def put_service(service: ServiceSpec) -> None:
     _supervisor("start", service.name, check=False)  # one that was new is running already
 
 
+def put_files(files: Sequence[FileSpec]) -> None:
+    """Write files of a host that runs."""
+    arrival.lay_out((), files)
+
+
 def drop_service(service: ServiceSpec) -> None:
     """Stop a service and remove its files."""
     _wait_for_supervisord()

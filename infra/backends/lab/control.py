@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,18 @@ def require() -> None:
 
 def python_paths() -> tuple[str, list[str]]:
     """The interpreter that runs services on hosts, and the directories it needs there besides /usr."""
-    package = Path(stormdesk.__file__).parent
-    needed = {sys.base_prefix, sys.prefix, str(package), str((package / "testnet").resolve())}
+    packages = {Path(stormdesk.__file__).parent, *_installed()}
+    needed = {sys.base_prefix, sys.prefix, *map(str, packages), *(str((it / "testnet").resolve()) for it in packages)}
     binds = sorted(path for path in needed if not path.startswith("/usr"))
     inner = {p for p in binds for outer in binds if p != outer and p.startswith(outer + "/")}
     return sys.executable, [path for path in binds if path not in inner]
+
+
+def _installed() -> Sequence[Path]:
+    """Where the interpreter finds this package when it does not look into the current folder, as a Pulumi program does."""
+    places = [place for place in sys.path if Path(place).absolute() != Path.cwd()]
+    found = PathFinder.find_spec(stormdesk.__name__, places)
+    return [Path(found.origin).parent] if found and found.origin else []
 
 
 def start(spec: LabSpec, lock: int, commit: Callable[[int], None]) -> int:

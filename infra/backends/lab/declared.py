@@ -2,13 +2,17 @@
 
 Dynamic resources: Pulumi keeps what was declared, and calls the functions of `parts.py` to make, read, change and remove
 it. `drift` is an output of each: what `read` found different from the declaration; as long as it is not empty, the next
-`up` brings the part back. Descriptions travel as JSON text, and as secrets, for some hold keys.
+`up` brings the part back. A part that is not there at all is made again by any `up`, for a lab ends by itself.
+Descriptions travel as JSON text, and as secrets, for some hold keys.
+
+The environment's folder belongs to the lab: it is written when the lab starts, and goes with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,6 +20,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 from typing_extensions import override
 
+from stormdesk.errors import RefusedError
 from stormdesk.infra import home
 from stormdesk.infra.backends.lab import control, deploy, parts, records
 from stormdesk.infra.backends.lab.deploy import Order
@@ -29,51 +34,107 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Kind(Generic[T]):
     """How parts of one kind are made (or changed), compared and removed; each gets the inputs and the description.
 
-    A change of a `replaced_by` input makes a new part, one of an `updated_by` input changes it. `in_lab`: it goes with its lab.
+    A change of a `replaced_by` input makes a new part, one of an `updated_by` input changes it. `in_lab`: it goes with its
+    lab. `there` is a quick look whether it exists, `new` what makes one that the stack does not know yet, where not `put`.
     """
 
     spec: type[T]
     put: Callable[[Props, T], None]
+    there: Callable[[Props, T], bool]
     look: Callable[[Props, T], Sequence[str]]
     drop: Callable[[Props, T], None]
+    new: Callable[[Props, T], None] | None = None
     replaced_by: Sequence[str] = ("lab", "host")
     updated_by: Sequence[str] = ("spec",)
     in_lab: bool = True
 
 
-def _start_lab(props: Props, spec: LabSpec) -> None:
+def _new_lab(props: Props, spec: LabSpec) -> None:
+    """Start a lab that the stack does not know. One that runs already is only taken over from a `pulumi up` that was killed."""
     with records.locked(spec.name, 15.0) as lock:
-        control.sweep(spec.name, spec.home, keep_home=True)
-        started = msgspec.structs.replace(spec, ttl_s=home.seconds_left(props["expires_at"]))
-        deploy.start(started, lock, props["expires_at"], lambda: None)
+        killed = _engine(props) == home.CLI and not Path(spec.home, "inventory.json").exists()
+        if records.running(spec.name) and not (killed and _ours(props, spec)):
+            raise RefusedError(
+                f"environment {spec.name} is already up, and is not this stack's. "
+                f"Type: invoke env.down --env {spec.name}, or give this stack another name"
+            )
+        _settle_lab(props, spec, lock)
 
 
-def _stop_lab(_: Props, spec: LabSpec) -> None:
+def _put_lab(props: Props, spec: LabSpec) -> None:
+    with records.locked(spec.name, 15.0) as lock:
+        _settle_lab(props, spec, lock)
+
+
+def _settle_lab(props: Props, spec: LabSpec, lock: int) -> None:
+    """Start a lab, or have the one that runs live until another time; and write the environment's folder."""
+    seconds = home.seconds_left(props["expires_at"])
+    kept = msgspec.json.decode(props["kept"], type=home.Kept)
+    if records.running(spec.name):
+        control.ask(spec.name, {"do": "live", "seconds": seconds})
+        deploy.note_expiry(spec.name, props["expires_at"])
+        home.keep(Path(spec.home), kept)
+        return
+    control.sweep(spec.name, spec.home, keep_home=True)
+    try:
+        home.keep(Path(spec.home), kept)
+        deploy.start(msgspec.structs.replace(spec, ttl_s=seconds), lock, props["expires_at"], lambda: None)
+    except BaseException:
+        home.clear(Path(spec.home))
+        raise
+
+
+def _stop_lab(props: Props, spec: LabSpec) -> None:
     with records.locked(spec.name, 15.0):
-        control.stop(records.running(spec.name))
-        control.sweep(spec.name, spec.home, keep_home=True)
+        if _ours(props, spec):
+            control.stop(records.running(spec.name))
+            control.sweep(spec.name, spec.home, keep_home=True)
+            home.clear(Path(spec.home))
+
+
+def _ours(props: Props, spec: LabSpec) -> bool:
+    """Is what carries the lab's name of this stack? Its own may be over, and another command may have used the name since."""
+    known = records.read(spec.name)
+    if known is not None and known.home != spec.home and records.running(spec.name):
+        return False
+    return _engine_of(spec) in ("", _engine(props))
+
+
+def _engine(props: Props) -> str:
+    """The engine of the environment that is declared."""
+    return msgspec.json.decode(props["kept"], type=home.Kept).record.engine if props.get("kept") else "pulumi"
+
+
+def _engine_of(spec: LabSpec) -> str:
+    """The engine of the environment whose folder is there now; "" where there is none."""
+    record = home.record_in(Path(spec.home))
+    return record.engine if record else ""
 
 
 KINDS: Mapping[str, Kind[Any]] = {
     # Which package layer and folders a lab shows was settled when it started: a change of `spec` is none.
     "lab": Kind(
         LabSpec,
-        _start_lab,
-        lambda props, _: [] if records.running(props["lab"]) else parts.GONE,
+        _put_lab,
+        lambda props, spec: bool(records.running(props["lab"])) and _ours(props, spec),
+        lambda props, spec: [] if records.running(props["lab"]) and _ours(props, spec) else parts.GONE,
         _stop_lab,
-        replaced_by=("lab", "expires_at", "home"),
-        updated_by=(),
+        _new_lab,
+        replaced_by=("lab", "home"),
+        updated_by=("expires_at", "kept"),
         in_lab=False,
     ),
     "network": Kind(
         BridgeSpec,
         lambda props, spec: parts.put_network(props["lab"], spec),
+        lambda props, spec: parts.has_network(props["lab"], spec.name),
         lambda props, spec: parts.drift_of_network(props["lab"], spec),
         lambda props, spec: parts.drop_network(props["lab"], spec.name),
     ),
     "volume": Kind(
         VolumeSpec,
         lambda _, spec: parts.put_volume(spec),
+        lambda _, spec: parts.drift_of_volume(spec) != parts.GONE,
         lambda _, spec: parts.drift_of_volume(spec),
         lambda _, spec: parts.drop_volume(spec),
         replaced_by=("lab", "host", "spec"),
@@ -82,12 +143,14 @@ KINDS: Mapping[str, Kind[Any]] = {
     "host": Kind(
         HostSpec,
         lambda props, spec: parts.put_host(props["lab"], spec),
+        lambda props, spec: parts.has_host(props["lab"], spec.name),
         lambda props, spec: parts.drift_of_host(props["lab"], spec),
         lambda props, spec: parts.drop_host(props["lab"], spec.name),
     ),
     "service": Kind(
         ServiceSpec,
         lambda props, spec: parts.put_service(props["lab"], props["host"], spec),
+        lambda props, spec: parts.has_service(props["lab"], props["host"], spec.name),
         lambda props, spec: parts.drift_of_service(props["lab"], props["host"], spec.name),
         lambda props, spec: parts.drop_service(props["lab"], props["host"], spec.name),
     ),
@@ -95,26 +158,30 @@ KINDS: Mapping[str, Kind[Any]] = {
 
 
 class Part(ResourceProvider):
-    """What the engine calls, in a process of its own. Inputs: kind, lab, part, spec (JSON), and for some host."""
+    """What the engine calls, in a process of its own. Inputs: kind, lab, part, spec (JSON), host for what is on one, and
+    for the lab itself home, expires_at and kept (JSON: what the environment's folder is made from)."""
 
     @override
     def create(self, props: Props) -> CreateResult:
         kind, spec = _of(props)
-        kind.put(props, spec)
+        (kind.new or kind.put)(props, spec)
         return CreateResult(f"{props['lab']}/{props['part']}", {**props, "drift": []})
 
     @override
     def read(self, id_: str, props: Props) -> ReadResult:
         kind, spec = _of(props)
         found = list(kind.look(props, spec))
-        return ReadResult("", {}) if found == parts.GONE else ReadResult(id_, {**props, "drift": found})
+        # A lab that is gone stays in the state: only so a destroy comes to its folder.
+        gone = found == parts.GONE and kind.spec is not LabSpec
+        return ReadResult("", {}) if gone else ReadResult(id_, {**props, "drift": found})
 
     @override
     def diff(self, _id: str, old: Props, new: Props) -> DiffResult:
-        kind = KINDS[new["kind"]]
+        kind, spec = _of(new)
         changed = {key for key in (*kind.replaced_by, *kind.updated_by) if old.get(key) != new.get(key)}
         replaced = sorted(changed & set(kind.replaced_by))
-        return DiffResult(bool(changed or old.get("drift")), replaced, [], delete_before_replace=True)
+        differs = bool(changed or old.get("drift")) or not kind.there(new, spec)
+        return DiffResult(differs, replaced, [], delete_before_replace=True)
 
     @override
     def update(self, _id: str, _old: Props, new: Props) -> UpdateResult:
@@ -140,33 +207,45 @@ class Declared(Resource, module="stormdesk", name="Part"):
     drift: pulumi.Output[list[str]]
 
 
-def declare(order: Order) -> None:
-    """Declare a lab with all its parts."""
+def declare(order: Order, kept: home.Kept) -> Sequence[Declared]:
+    """Declare a lab with all its parts, which are returned. The environment's folder is made from `kept`."""
     spec = deploy.spec_of(order)
     empty = msgspec.structs.replace(spec, bridges=[], hosts=[], ttl_s=0.0)
-    lab = _part("lab", order.name, "lab", empty, [], None, expires_at=order.expires_at, home=spec.home)
+    folder = pulumi.Output.secret(msgspec.json.encode(kept).decode())
+    lab = _part("lab", order.name, "lab", empty, [], None, expires_at=order.expires_at, home=spec.home, kept=folder)
     networks = {b.name: _part("network", order.name, f"network-{b.name}", b, [lab], lab) for b in spec.bridges}
     last: dict[str, Declared] = {}
+    made = [lab, *networks.values()]
     for host in spec.hosts:
         needs = [lab, *(networks[link.bridge] for link in host.links)]
         if host.volume:
             needs.append(_part("volume", order.name, f"volume-{host.name}", host.volume, [lab], lab, host=host.name))
+            made.append(needs[-1])
         bare = msgspec.structs.replace(host, services=())
-        made = _part("host", order.name, f"host-{host.name}", bare, needs, lab)
+        on = _part("host", order.name, f"host-{host.name}", bare, needs, lab)
+        made.append(on)
         for service in host.services:
             # In the stack's order: of two traders, the first one leads.
             before = [last[service.name]] if service.name in last else []
             name = f"{service.name}-on-{host.name}"
-            last[service.name] = _part("service", order.name, name, service, [made, *before], made, host=host.name)
+            last[service.name] = _part("service", order.name, name, service, [on, *before], on, host=host.name)
+            made.append(last[service.name])
+    return made
 
 
 def _part(
-    kind: str, lab: str, part: str, spec: msgspec.Struct, needs: list[Declared], goes_with: Declared | None, **more: str
+    kind: str,
+    lab: str,
+    part: str,
+    spec: msgspec.Struct,
+    needs: list[Declared],
+    goes_with: Declared | None,
+    **more: pulumi.Input[str],
 ) -> Declared:
     """`goes_with`: the part whose end is this one's as well, so that nobody takes this one away first."""
     text = pulumi.Output.secret(msgspec.json.encode(spec).decode())
     props: Props = {"kind": kind, "lab": lab, "part": part, "spec": text, "drift": None, **more}
     opts = pulumi.ResourceOptions(
-        depends_on=needs, deleted_with=goes_with, additional_secret_outputs=["spec"], delete_before_replace=True
+        depends_on=needs, deleted_with=goes_with, additional_secret_outputs=["spec", "kept"], delete_before_replace=True
     )
     return Declared(Part(), part, props, opts)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from stormdesk.infra.backends.lab import cgroup, control, files, processes, records, spec, volume
 from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
@@ -57,6 +59,12 @@ def start(lab: spec.LabSpec, lock: int, expires_at: str, commit: Callable[[], No
         )
 
     return control.start(lab, lock, record)
+
+
+def note_expiry(name: str, expires_at: str) -> None:
+    """Write down that a running lab lives until another time."""
+    if known := records.read(name):
+        records.write(msgspec.structs.replace(known, expires_at=expires_at))
 
 
 def inventory_hosts(order: Order) -> Mapping[str, InventoryHost]:

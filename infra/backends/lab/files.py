@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stormdesk.infra.backends.lab import kafka
-from stormdesk.infra.backends.lab.spec import Content, DirectorySpec, FileSpec, ServiceSpec
+from stormdesk.infra.backends.lab.spec import MARKER, Content, DirectorySpec, FileSpec, ServiceSpec
 from stormdesk.infra.topology import Host, Kind, Service, Topology
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -130,7 +130,7 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         FileSpec(path="/etc/ssh/sshd_config", text=SSHD),
         FileSpec(path="/etc/ssh/authorized_keys", text=site.authorized_key + "\n"),
         FileSpec(path="/etc/ssh/ssh_host_ed25519_key", text=site.host_keys[host.name], mode=0o600),
-        FileSpec(path="/etc/stormdesk.target", text=json.dumps(marker) + "\n"),
+        FileSpec(path=MARKER, text=json.dumps(marker) + "\n"),
         FileSpec(path="/etc/stormdesk/lab.json", text=json.dumps(site.facts[host.name]) + "\n"),
     ]
     directories = [

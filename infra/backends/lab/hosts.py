@@ -20,7 +20,7 @@ from itertools import count
 import msgspec
 
 from stormdesk.infra.backends.lab import cgroup, content, host, kernel, network, volume
-from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec, ServiceSpec
+from stormdesk.infra.backends.lab.spec import MARKER, HostSpec, LabSpec, ServiceSpec
 
 Done = Callable[[str], None]
 
@@ -53,7 +53,10 @@ class Hosts:
         self.numbers = count(1)
 
     def put(self, spec: HostSpec, done: Done) -> None:
-        """Make a host, or make the one of that name as `spec` says. Its services stay as they are; all else needs a restart."""
+        """Make a host, or make the one of that name as `spec` says.
+
+        Its services stay as they are. Its marker is written anew while it runs; all else needs a restart.
+        """
         it = self.all.get(spec.name)
         if it is None:
             it = self.all[spec.name] = Running(spec, next(self.numbers))
@@ -64,10 +67,12 @@ class Hosts:
             return
         cgroup.create(self.lab.name, spec)
         known = msgspec.structs.replace(it.spec, services=spec.services)
-        restart = it.state != "up" or known != spec
         it.spec = msgspec.structs.replace(spec, services=it.spec.services)
-        if not restart:
+        if it.state == "up" and known == spec:
             done("")
+            return
+        if it.state == "up" and _unmarked(known) == _unmarked(spec):
+            self._enter(it, lambda: content.put_files([file for file in spec.files if file.path == MARKER]), done)
             return
 
         def again() -> None:
@@ -238,6 +243,11 @@ class Hosts:
             self._start(it)
         elif it.state != "failed":
             self._settle(it, "off", f"host {it.spec.name} ended" if it.waiting else "")
+
+
+def _unmarked(spec: HostSpec) -> HostSpec:
+    """A host but for its marker, which says until when its lab lives, and which is read each time that it matters."""
+    return msgspec.structs.replace(spec, files=[file for file in spec.files if file.path != MARKER])
 
 
 def run_ip(lines: Iterable[str]) -> None:

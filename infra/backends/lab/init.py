@@ -161,6 +161,9 @@ class Lab:
                 self.hosts.put_service(host, msgspec.convert(it, ServiceSpec), done)
             case {"do": "drop-service", "host": host, "name": name}:
                 self.hosts.drop_service(host, name, done)
+            case {"do": "live", "seconds": seconds}:
+                self.ends = time.clock_gettime(time.CLOCK_BOOTTIME) + float(seconds)
+                done("")
             case _:
                 done(f"unknown request: {request.get('do')}")
 

@@ -75,6 +75,21 @@ def drop_service(lab: str, host: str, name: str) -> None:
     control.ask(lab, {"do": "drop-service", "host": host, "name": name}, 90.0)
 
 
+def has_network(lab: str, name: str) -> bool:
+    """Does the lab know a network of that name?"""
+    return any(network.name == name for network in _known(lab).bridges)
+
+
+def has_host(lab: str, name: str) -> bool:
+    """Does the lab know a host of that name, up or not?"""
+    return any(host.name == name for host in _known(lab).hosts)
+
+
+def has_service(lab: str, host: str, name: str) -> bool:
+    """Has a host of the lab a service of that name, running or not?"""
+    return any(it.name == host and any(s.name == name for s in it.services) for it in _known(lab).hosts)
+
+
 def drift_of_network(lab: str, bridge: BridgeSpec) -> Sequence[str]:
     """What is not as declared about a network."""
     fabric = _fabric(lab)
@@ -138,6 +153,13 @@ def mend(lab: str, drifted: Mapping[str, Sequence[str]]) -> None:
 def document(lab: str) -> LabSpec:
     """A lab's document as it is now, asked of its lab init."""
     return msgspec.convert(control.ask(lab, {"do": "spec"}), LabSpec)
+
+
+def _known(lab: str) -> LabSpec:
+    """A lab's document; an empty one where no lab runs."""
+    if records.running(lab):
+        return document(lab)
+    return LabSpec(name=lab, ttl_s=0, home="", run_dir="", layer="", binds=(), bridges=(), hosts=())
 
 
 def _fabric(lab: str) -> drift.Seen | None:

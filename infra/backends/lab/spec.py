@@ -9,6 +9,8 @@ import msgspec
 
 from stormdesk.infra.topology import Host, Topology
 
+MARKER = "/etc/stormdesk.target"  # whose target a host is, and until when
+
 
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A file that a host has from its first start on. `owner` is a user of the host (and its group)."""
