@@ -1,0 +1,329 @@
+"""A controller in trouble, on a real lab: no room for its record, a host that says no, a second signal, somebody else's run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stormdesk.drive import gameday, runner
+from stormdesk.drive.api import Chaos
+from stormdesk.drive.hostrun import HostRun
+from stormdesk.drive.record import load
+from stormdesk.drive.request import Request
+from stormdesk.drive.show import Mode, Show
+from stormdesk.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
+from stormdesk.faults.disk_full import DiskFull
+from stormdesk.infra import dialing, existing
+from stormdesk.safety import Allow
+from tests.e2e.invoking import ROOT
+from tests.e2e.test_runs import Desk, eventually
+
+pytestmark = pytest.mark.lab
+
+TWO = "ops,trader-b"
+QUICK = ("--allow-unsteady", "--percent", "60")
+
+
+@pytest.fixture(scope="module")
+def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
+    with desk.pool:
+        yield desk
+    assert desk.records() == {}
+
+
+@pytest.fixture(autouse=True)
+def tidy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("STORMDESK_RUNS", str(desk.runs))
+    yield
+    left = [process for process in desk.started if process.poll() is None]
+    for process in left:
+        process.kill()
+        process.communicate()
+    desk.started.clear()
+    if left or desk.records():
+        desk.invoke("chaos.halt")
+        desk.invoke("chaos.halt", "--lift")
+
+
+def filled(desk: Desk, host: str) -> str:
+    return desk.sh(host, "ls -A /var/lib/trading | grep stormdesk")
+
+
+# ---- C30 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(desk: Desk, tmp_path: Path) -> Iterator[Path]:
+    """runs/ on a file system of 2 MiB."""
+    before, desk.runs = desk.runs, tmp_path
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path], check=True, timeout=10)
+    try:
+        yield tmp_path
+    finally:
+        desk.runs = before
+        subprocess.run(["umount", "-l", tmp_path], check=True, timeout=10)
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def test_case_C30_a_run_whose_disk_fills_up_heals_and_ends_with_its_true_verdict(desk: Desk, small: Path) -> None:
+    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "5s", *QUICK)
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    fill(small)
+    done = desk.end(process, 0)
+    assert (done["verdict"], done["residue"]) == ("held", "clean")
+    assert "is incomplete: No space left on device" in done["incomplete"]
+    assert load(Path(done["run_dir"]))[-1]["event"] == "verdict"
+    assert Path(done["report"]).is_file()
+    assert desk.records() == {}
+
+
+def test_case_C30_a_run_whose_folder_goes_and_whose_reader_too(desk: Desk, small: Path) -> None:
+    """runs/ becomes read-only and standard output is a full disk: the exit code is the run's."""
+    with open("/dev/full", "w") as full:
+        env = {**os.environ, "STORMDESK_RUNS": str(small), "STORMDESK_ENV": desk.name}
+        words = ["chaos.disk-full", "--host", "ops", "--for", "5s", *QUICK, "--json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "invoke", *words], cwd=ROOT, env=env, stdout=full, stderr=full
+        )
+    run = desk.run_started_by(process)
+    desk.reached(run, "S6.hold")
+    (small / run).rename(small / "gone")
+    (small / run).write_text("a file")
+    assert process.wait(60) == 0
+    assert desk.records() == {}
+    assert filled(desk, "ops") == ""
+
+
+@pytest.mark.parametrize("task", ["chaos.disk-full", "gameday"])
+def test_case_C30_a_run_without_room_for_its_record_is_refused(desk: Desk, small: Path, task: str) -> None:
+    fill(small)
+    words = (
+        ("chaos.disk-full", "--host", "ops", "--for", "5s")
+        if task != "gameday"
+        else ("gameday.run", "--runbook", "disk-full-trader")
+    )
+    refused = desk.invoke(*words, code=3)
+    assert "No space left on device" in refused["stderr"]
+    assert len(refused["error"].splitlines()) == 1
+    assert filled(desk, "ops") == ""
+
+
+def test_case_C30_revert_recover_and_checks_work_without_room(desk: Desk, small: Path) -> None:
+    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "120s", *QUICK)
+    desk.reached(desk.run_started_by(process), "S6.hold")
+    process.kill()
+    process.communicate()
+    fill(small)
+    assert "Traceback" not in desk.invoke("check.steady")["stderr"]
+    done = desk.invoke("chaos.recover")
+    assert [found["clean"] for found in done["runs"]] == [True]
+    assert filled(desk, "ops") == ""
+
+
+# ---- C33 --------------------------------------------------------------------------------------------------------------
+
+
+def request(desk: Desk, hosts: str = TWO) -> Request:
+    return Request(DiskFull(), tuple(hosts.split(",")), 3.0, allow=Allow(unsteady=True, role_share=100))  # type: ignore[arg-type]
+
+
+def run(desk: Desk, hosts: str = TWO) -> Any:
+    inventory = existing.load(desk.name)
+    return runner.run(request(desk, hosts), inventory, dialing.dialer(inventory), Show(Mode.LINES, sys.stderr))
+
+
+def spoil(desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
+    """The second host says no, for a reason of its own, when its turn comes."""
+    act = getattr(HostRun, step)
+
+    def spoiled(self: HostRun, **values: Any) -> None:
+        if self.host == "trader-b":
+            eventually(lambda: step == "arm" or filled(desk, "ops"), 20)  # the first has the fault in
+            if how == "lost":
+                raise ConnectionLost("trader-b: the connection was lost")
+            desk.sh("trader-b", "mkdir -p /run/stormdesk; echo enough >/run/stormdesk/halt")
+        act(self, **values)
+
+    monkeypatch.setattr(HostRun, step, spoiled)
+
+
+@pytest.fixture
+def lever(desk: Desk) -> Iterator[None]:
+    yield
+    desk.invoke("chaos.halt", "--lift")
+
+
+@pytest.mark.usefixtures("lever")
+@pytest.mark.parametrize("how", ["halted", "lost"])
+def test_case_C33_a_no_after_another_host_was_injected_is_stopped_early(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    spoil(desk, monkeypatch, "inject", how)
+    outcome = run(desk)
+    assert (outcome.exit_code, outcome.residue) == (ExitCode.STOPPED, "clean")
+    assert how in outcome.why
+    assert (filled(desk, "ops"), filled(desk, "trader-b")) == ("", "")
+
+
+@pytest.mark.usefixtures("lever")
+@pytest.mark.parametrize(("how", "error"), [("halted", RefusedError), ("lost", TransportError)])
+def test_case_C33_a_no_before_any_host_was_injected_touched_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str, error: type[Exception]
+) -> None:
+    spoil(desk, monkeypatch, "arm", how)
+    with pytest.raises(error, match=how) as caught:
+        run(desk)
+    assert caught.value.exit_code == ExitCode.REFUSED  # type: ignore[attr-defined]
+    assert desk.records() == {}
+
+
+@pytest.mark.usefixtures("lever")
+def test_case_C33_in_a_test_of_ones_own_it_is_no_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(desk, monkeypatch, "inject", "halted")
+    with Chaos(env=desk.name) as chaos:
+        allow = Allow(role_share=100)  # type: ignore[arg-type]
+        with pytest.raises(HostError, match="halted"), chaos.inject("disk-full", host=TWO, hold_s=3, allow=allow):
+            pytest.fail("the body does not run")
+    assert (filled(desk, "ops"), filled(desk, "trader-b")) == ("", "")
+
+
+def test_case_C33_a_game_day_whose_second_step_is_refused_is_stopped_early(desk: Desk, tmp_path: Path) -> None:
+    book = tmp_path / "two.md"
+    book.write_text(
+        "# two\n```yaml\ntitle: Two\nrto_s: 60\nsteps:\n"
+        "  - {id: first, fault: disk-full, host: ops, for: 3s, percent: 60%}\n"
+        "  - {id: second, fault: disk-full, host: ops, for: 3s, path: /etc}\n```\n"
+    )
+    inventory = existing.load(desk.name)
+    show = Show(Mode.LINES, sys.stderr)
+    outcomes = gameday.run(str(book), inventory, dialing.dialer(inventory), show, 0)
+    assert [outcome.exit_code for outcome in outcomes] == [ExitCode.HELD, ExitCode.STOPPED], outcomes
+    assert "second" in outcomes[1].why
+
+
+# ---- C35 --------------------------------------------------------------------------------------------------------------
+
+
+def test_case_C35_recover_leaves_a_living_run_of_somebody_else_alone(desk: Desk, tmp_path: Path) -> None:
+    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "100s", *QUICK)
+    run_id = desk.run_started_by(process)
+    desk.reached(run_id, "S6.hold")
+    here, desk.runs = desk.runs, tmp_path  # another folder, as on another machine
+    try:
+        done = desk.invoke("chaos.recover")
+        assert (done["runs"], done["left_alone"]) == ([], [["ops", run_id]])
+        people = subprocess.run(
+            [sys.executable, "-m", "invoke", "chaos.recover"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+            env={**os.environ, "STORMDESK_RUNS": str(tmp_path), "STORMDESK_ENV": desk.name},
+        ).stdout  # fmt: skip
+        assert people.count(run_id) == 1
+        assert "heals by itself in" in people
+        assert "chaos.recover --all" in people
+        assert filled(desk, "ops")
+        done = desk.invoke("chaos.recover", "--all")
+        assert [(found["run"], found["clean"]) for found in done["runs"]] == [(run_id, True)]
+        assert filled(desk, "ops") == ""
+    finally:
+        desk.runs = here
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+def test_case_C35_recover_finishes_what_a_controller_left_that_is_known_to_be_dead(desk: Desk) -> None:
+    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "100s", *QUICK)
+    run_id = desk.run_started_by(process)
+    desk.reached(run_id, "S6.hold")
+    process.kill()
+    process.communicate()
+    done = desk.invoke("chaos.recover")
+    assert [(found["run"], found["clean"]) for found in done["runs"]] == [(run_id, True)]
+    assert filled(desk, "ops") == ""
+
+
+def test_case_C35_recover_finishes_what_nobody_guards(desk: Desk, tmp_path: Path) -> None:
+    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "100s", *QUICK)
+    desk.reached(desk.run_started_by(process), "S6.hold")
+    process.kill()
+    process.communicate()
+    desk.sh("ops", "pkill -KILL -f watchdog.sh; sleep 0.3; pkill -KILL -f watchdog.sh; true")
+    here, desk.runs = desk.runs, tmp_path
+    try:
+        assert [found["clean"] for found in desk.invoke("chaos.recover")["runs"]] == [True]
+    finally:
+        desk.runs = here
+    assert filled(desk, "ops") == ""
+
+
+# ---- C36 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
+def test_case_C36_a_second_signal_leaves_two_hosts_at_once(
+    desk: Desk, first: signal.Signals, second: signal.Signals
+) -> None:
+    words = ("--host", TWO, "--network", "mgmt", "--for", "20s", "--allow-unsteady", "--allow-role-share", "100")
+    process = desk.start("chaos.adapter-down", *words)
+    run_id = desk.run_started_by(process)
+    desk.reached(run_id, "S6.hold")
+    process.send_signal(first)
+    desk.reached(run_id, "S7.revert")
+    began = time.monotonic()
+    process.send_signal(second)
+    done = desk.end(process, 5, within_s=15)
+    assert time.monotonic() - began < 10  # the hosts need twenty seconds
+    assert "ops, trader-b will heal by itself within" in done["why"]
+    assert done["next"] == f"invoke chaos.revert --run {run_id}"
+    for host in TWO.split(","):
+        desk.pool.drop(host)
+        desk.pool.reconnect(host, 40)
+    eventually(lambda: {r["state"] for found in desk.records().values() for r in found} == {"REVERTED"}, 20)
+    desk.invoke("chaos.recover")
+
+
+HANGS = "/usr/local/sbin/iptables-save"  # comes first in the PATH of the host's scripts
+
+
+def test_case_C36_a_revert_of_two_hosts_is_left_at_once_too(desk: Desk) -> None:
+    """Both hosts hang while they look whether they are clean: the first signal waits for them, the second does not."""
+    words = ("--host", TWO, "--for", "90s", *QUICK, "--allow-role-share", "100")
+    process = desk.start("chaos.disk-full", *words)
+    run_id = desk.run_started_by(process)
+    desk.reached(run_id, "S6.hold")
+    for host in TWO.split(","):
+        desk.sh(host, f"printf '#!/bin/sh\\nexec sleep 33\\n' >{HANGS}; chmod 755 {HANGS}")
+    try:
+        revert = desk.start("chaos.revert", "--all")
+        for host in TWO.split(","):
+            eventually(lambda host=host: desk.sh(host, "pgrep -f '^sleep 33' || true"), 60)
+        revert.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert revert.poll() is None  # a revert is not cut in two
+        began = time.monotonic()
+        revert.send_signal(signal.SIGTERM)
+        out, err = revert.communicate(timeout=20)
+        assert (revert.returncode, time.monotonic() - began < 15) == (5, True), (out, err)
+        assert f"{run_id} on ops within" in json.loads(out)["error"]
+        assert "Traceback" not in err
+    finally:
+        for host in TWO.split(","):
+            desk.sh(host, f"rm -f {HANGS}; pkill -f '^sleep 33'; true")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=90)
+    desk.invoke("chaos.recover", "--all")
