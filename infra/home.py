@@ -97,9 +97,13 @@ def directory(name: str) -> Path:
 def make(name: str) -> Path:
     """Make an environment's directory, for its owner alone."""
     made = directory(name)
-    for path in (home(), envs(), made, made / "volumes"):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(made)
     return made
+
+
+def _make(folder: Path) -> None:
+    for path in (folder.parent.parent, folder.parent, folder, folder / "volumes"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def forget(name: str) -> None:
@@ -203,8 +207,7 @@ def draft(name: str, hosts: Sequence[str]) -> Material:
 
 def keep(folder: Path, kept: Kept) -> None:
     """Write what an environment is, and its keys, into its folder, which is made where it is missing."""
-    for path in (folder, folder / "volumes"):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(folder)
     _write_record(folder, kept.record)
     _write_material(folder, kept.material)
 

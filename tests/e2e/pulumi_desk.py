@@ -44,6 +44,7 @@ class Desk:
         self.environ = {
             **os.environ,
             "HOME": str(home),
+            "PULUMI_HOME": str(home / ".pulumi"),
             "PATH": f"{tools}:{os.environ['PATH']}",
             "PULUMI_CONFIG_PASSPHRASE": "of the tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -163,6 +163,13 @@ def test_keys_that_cannot_be_read_are_one_line(kept: Path) -> None:
         home.draft("demo", ["ops"])
 
 
+def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "home/envs/demo"
+    home.keep(folder, home.Kept(record=RUNS, material=home.draft("demo", ["ops"])))
+    made = [folder.parent.parent, folder.parent, *folder.parent.rglob("*")]
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+
+
 def test_case_C76_a_folder_is_cleared_but_for_pulumis_own_state(kept: Path) -> None:
     (kept / "demo/pulumi").mkdir()
     home.clear(kept / "demo")
