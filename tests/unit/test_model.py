@@ -78,7 +78,7 @@ CHANGES: dict[str, Any] = {
     "resources": ("disk:/e",), "steps": (Step(("sd_fill", "/d/y"), ()),), "witness": ("true",), "rechecks": ((("true",), ""),),
     "touches": ("link",), "files": ("/etc/hosts",), "spaces": ("/d",), "persistent": True, "cuts_control": True,
     "irreversible": True, "peer_witness": PeerWitness("p", ("true",), 0), "heal_s": 1.0, "restarts": (("trader", 0, 1),),
-    "rto_from": "inject", "target": "qa root@192.0.2.1:22 ssh-ed25519 AAAA",
+    "rto_from": "inject", "target": "qa root@192.0.2.1:22 ssh-ed25519 AAAA", "no_peer": "none is left",
 }  # fmt: skip
 
 
