@@ -236,14 +236,8 @@ class Run:
         self.show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why, report, outcome.run_id)
         if incomplete:
             self.show.phase("record", incomplete, ok=False)
-        self.show.result(
-            {
-                **asdict(outcome),
-                "run": outcome.next,
-                "report": report,
-                **({"incomplete": incomplete} if incomplete else {}),
-            }
-        )
+        more = {"incomplete": incomplete} if incomplete else {}
+        self.show.result({**asdict(outcome), "next": outcome.next, "report": report, **more})
         return outcome
 
     def _leave(self) -> Outcome:

@@ -125,3 +125,22 @@ def test_sparks_start_at_zero() -> None:
     assert spark([0, 1, 2]) == "▁▄█" or spark([0, 1, 2]) == "▁▅█"
     assert spark([]) == ""
     assert spark([0, 0]) == "▁▁"
+
+
+@pytest.mark.parametrize("mode", [Mode.PEOPLE, Mode.LINES, Mode.JSON])
+@pytest.mark.parametrize(
+    ("residue", "says", "command"),
+    [
+        ("dirty", ("DIRTY", "Hosts may be dirty."), "invoke chaos.revert --run r-1"),
+        ("clean", ("UNKNOWN", "Hosts clean: verified. The verdict is unknown."), "invoke check.all"),
+    ],
+)
+def test_exit_code_5_says_which_of_the_two_and_the_one_command(
+    mode: Mode, residue: str, says: tuple[str, ...], command: str
+) -> None:
+    show, out = shown(mode)
+    show.verdict(5, "unknown", residue, "because", run="r-1")
+    assert out.getvalue().count("invoke ") == 1
+    assert command in out.getvalue()
+    for words in says if mode is Mode.PEOPLE else ():
+        assert words in out.getvalue()
