@@ -147,7 +147,7 @@ class Show:
                 "verdict": verdict,
                 "residue": residue,
                 "why": why,
-                "run": run,
+                "next": type_next,
                 "report": report,
             }
             self._line(level, "verdict", facts)
