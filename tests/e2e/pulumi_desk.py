@@ -57,7 +57,7 @@ class Desk:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """`pulumi WORDS`, started."""
         return subprocess.Popen(
-            ["pulumi", *words, "--non-interactive"],
+            ["pulumi", "--non-interactive", *words],
             cwd=self.clone, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -153,6 +154,21 @@ def test_case_C75_an_environment_of_another_home_is_left_alone(
         environment.down(stack, say)
 
 
+def test_case_C75_another_state_does_not_take_it_over(
+    desk: Desk, here: str, lab_home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, init = photo(f"{lab_home}/envs"), processes.labs()[here]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setitem(desk.environ, "PULUMI_BACKEND_URL", f"file://{tmp_path}")
+        desk.done("stack", "init", here)
+        ended = desk.pulumi("up", "--yes", "--skip-preview")
+        assert ended.code != 0
+        assert f"environment {here} is already up, and is not this stack's" in ended.text
+        desk.done("destroy", "--yes")
+    assert (photo(f"{lab_home}/envs"), processes.labs()[here]) == (before, init)
+    assert desk.changes() == {"same": ALL}
+
+
 def test_case_C73_the_ttl_of_now(desk: Desk, here: str) -> None:
     assert 3000 < home.seconds_left(record_of(here).expires_at) <= 3600
     boots = {name: state["boots"] for name, state in control.status(here).items()}
@@ -268,8 +284,12 @@ def test_case_C76_after_destroy_nothing_is_left_and_up_starts_anew(desk: Desk, s
         time.sleep(0.05)
     init = processes.labs()[stack]
     below = set(processes.descendants(up.pid)) - {init, *processes.descendants(init)}
-    os.kill(up.pid, signal.SIGKILL)
-    up.communicate(timeout=60)
+    for pid in (up.pid, *below):  # the CLI's own helpers do not all notice its end
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    up.wait(60)
+    assert up.stdout is not None
+    up.stdout.close()
     while left := [pid for pid in below if processes.start_time(pid)]:
         assert time.monotonic() < deadline + 60, left
         time.sleep(0.05)

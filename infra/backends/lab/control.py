@@ -166,7 +166,9 @@ def ask(name: str, request: Mapping[str, Any], seconds: float = 30.0) -> Any:
 
 
 def host_pids(name: str, init: int) -> Mapping[str, int]:
-    """The pid 1 of each host that runs, as this process sees it."""
+    """The pid 1 of each host that runs, as this process sees it; of no lab (`init` is 0), none."""
+    if not init:
+        return {}
     seen = processes.children(init)
     return {host: seen[state["pid"]] for host, state in status(name).items() if state["pid"] in seen}
 

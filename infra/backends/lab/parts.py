@@ -117,6 +117,8 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
 
 def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
     """Why a service is not as declared."""
+    if not has_service(lab, host, name):
+        return GONE
     seen = _look(_up(lab), host, drift.OBSERVE_SERVICES)
     return drift.of_service(name, seen) if seen is not None else ["its host is not up"]
 
