@@ -216,7 +216,7 @@ def test_case_C74_it_is_an_environment_like_any_other(desk: Desk, here: str) -> 
         ("backend", "docker", "backend 'docker': `pulumi up` makes labs"),
         ("topology", "big", "no topology 'big'"),
         ("topology", "scale:many", "no topology 'scale:many'"),
-        ("topology", "scale:0", "scale"),
+        ("topology", "scale:0", "--topology scale:0: 7 to 200 hosts"),
         ("tll", "1h", "no setting 'tll'. Did you mean ttl?"),
     ],
 )
