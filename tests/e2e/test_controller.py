@@ -64,8 +64,11 @@ def filled(desk: Desk, host: str) -> str:
 
 
 @pytest.fixture
-def small(desk: Desk, tmp_path: Path) -> Iterator[Path]:
+def small(
+    desk: Desk, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """runs/ on a file system of 2 MiB."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("elsewhere")))
     before, desk.runs = desk.runs, tmp_path
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path], check=True, timeout=10)
     try:
