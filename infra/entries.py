@@ -25,6 +25,7 @@ def entry(
         port=port,
         host_key=host_key,
         identity_file=identity_file,
+        identities_only=True,  # an agent with many keys would use up the tries that sshd allows
         proxy_command=proxy_command,
         networks={
             p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements

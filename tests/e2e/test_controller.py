@@ -156,13 +156,13 @@ def spoil(desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> N
     """The second host says no, for a reason of its own, when its turn comes."""
     act = getattr(HostRun, step)
 
-    def spoiled(self: HostRun, **values: Any) -> None:
+    def spoiled(self: HostRun, *given: Any, **values: Any) -> None:
         if self.host == "trader-b":
             eventually(lambda: step == "arm" or filled(desk, "ops"), 20)  # the first has the fault in
             if how == "lost":
                 raise ConnectionLost("trader-b: the connection was lost")
             desk.sh("trader-b", "mkdir -p /run/stormdesk; echo enough >/run/stormdesk/halt")
-        act(self, **values)
+        act(self, *given, **values)
 
     monkeypatch.setattr(HostRun, step, spoiled)
 

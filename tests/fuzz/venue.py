@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -45,6 +46,7 @@ class Listener:
         self.api, self.wrapped, self.remote, self.since_ms = api, False, "127.0.0.1", 0
         self.streams: set[str] = set()
         self.heard: list[Any] = []
+        self.request = SimpleNamespace(query={})  # of the URL that it was opened by
 
     def send(self, text: str) -> None:
         self.heard.append(msgspec.json.decode(text))
