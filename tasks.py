@@ -11,7 +11,7 @@ from dataclasses import asdict  # noqa: E402
 from invoke.collection import Collection  # noqa: E402
 from invoke.context import Context  # noqa: E402
 
-from stormdesk.drive.commands import (  # noqa: E402
+from stormdesk.cli.commands import (  # noqa: E402
     at_the_desk,
     attack,
     attack_venue,
@@ -24,9 +24,9 @@ from stormdesk.drive.commands import (  # noqa: E402
     reach,
     report_again,
 )
-from stormdesk.front import PLAN_HELP, command, fault_commands, show, venue_commands  # noqa: E402
-from stormdesk.front_chaos import TARGETS, Catalogue  # noqa: E402
-from stormdesk.values import Count, Lifetime, Percent, Seed  # noqa: E402
+from stormdesk.cli.fault_flags import TARGETS, Catalogue  # noqa: E402
+from stormdesk.cli.front import PLAN_HELP, command, fault_commands, show, venue_commands  # noqa: E402
+from stormdesk.core.values import Count, Lifetime, Percent, Seed  # noqa: E402
 
 CUT = "hold new orders for a moment, so that all sources can be read at one instant"
 TWO_HOURS, MINUTE, KILLS, SEED, ALL = Lifetime("2h"), Lifetime("60s"), Count(200), Seed(0), Percent(100)
@@ -59,7 +59,7 @@ def doctor(
     json: bool = False,
 ) -> int:
     """Check this machine and say how to fix it."""
-    from stormdesk.drive import doctor as examination
+    from stormdesk.cli import doctor as examination
 
     if install:
         return examination.install(install, plan, show(json))
@@ -74,7 +74,7 @@ def doctor(
 )
 def demo(_: Context, name: str = "demo", json: bool = False) -> int:
     """See it once: lab, full disk, proof, report."""
-    from stormdesk.drive import demo as story
+    from stormdesk.cli import demo as story
 
     return story.run(name, show(json))
 
@@ -164,7 +164,7 @@ def drift(_: Context, env: str = "", mend: bool = False, json: bool = False) -> 
 
     Exit code 1 when something differs, as after a fault that nobody took out.
     """
-    from stormdesk.drive.commands import drifted
+    from stormdesk.cli.commands import drifted
 
     return drifted(env, mend, json)
 
@@ -201,7 +201,7 @@ def reap(_: Context) -> None:
 @command(help=JSON)
 def catalog(_: Context, json: bool = False) -> None:
     """List faults: parameters, needs, undo."""
-    from stormdesk.drive import catalogue
+    from stormdesk.cli import catalogue
 
     show(json).report(Catalogue(catalogue.faults()))
 
@@ -211,7 +211,7 @@ def faults_in(_: Context, env: str = "", inventory: str = "", json: bool = False
     """Ask the hosts which faults are in.
 
     Exit code 5 when one is stuck or a host does not answer."""
-    from stormdesk.drive import operate
+    from stormdesk.run import operate
 
     return show(json).report(operate.status(*reach(env, inventory)))
 
@@ -234,7 +234,7 @@ def revert(
     """Undo faults now.
 
     Works from what the hosts themselves know, so a lost record is no obstacle."""
-    from stormdesk.drive import operate
+    from stormdesk.run import operate
 
     presenter = show(json)
     return presenter.report(operate.revert(*reach(env, inventory), run, host, all_, presenter))
@@ -247,7 +247,7 @@ def revert(
 )
 def recover(_: Context, all_: bool = False, env: str = "", inventory: str = "", json: bool = False) -> int:
     """Finish what a dead controller left."""
-    from stormdesk.drive import operate
+    from stormdesk.run import operate
 
     presenter = show(json)
     return presenter.report(operate.recover(*reach(env, inventory), all_, presenter))
@@ -260,7 +260,7 @@ def recover(_: Context, all_: bool = False, env: str = "", inventory: str = "", 
 )
 def halt(_: Context, lift: bool = False, env: str = "", inventory: str = "", json: bool = False) -> int:
     """Undo everything, refuse new faults."""
-    from stormdesk.drive import operate
+    from stormdesk.run import operate
 
     presenter = show(json)
     return presenter.report(operate.halt(*reach(env, inventory), lift, presenter))
@@ -270,7 +270,7 @@ def halt(_: Context, lift: bool = False, env: str = "", inventory: str = "", jso
 @command(name="catalog", help=JSON)
 def venue_catalog(_: Context, json: bool = False) -> None:
     """List the venue's own faults."""
-    from stormdesk.venue import venue_faults
+    from stormdesk.desk.venue_faults import venue_faults
 
     show(json).report(Catalogue(venue_faults()))
 
@@ -280,9 +280,9 @@ def venue_guest(_: Context, env: str = "", inventory: str = "", json: bool = Fal
     """Print what a bot of yours needs to trade here.
 
     The account is no part of the desk: no invariant asks for its orders."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(desk.guest, env, inventory, json)
+    return at_the_desk(operators.guest, env, inventory, json)
 
 
 # ---- check: the proof ------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def check_all(_: Context, env: str = "", inventory: str = "", json: bool = False
 @command(name="list", help=JSON)
 def runbooks(_: Context, json: bool = False) -> None:
     """List the runbooks."""
-    from stormdesk.drive import gameday
+    from stormdesk.run import gameday
 
     books = [(path, gameday.read(path)) for path in gameday.runbooks()]
     show(json).rows("runbooks", [{"runbook": p.stem, "scenario": b.scenario, "title": b.title} for p, b in books])
@@ -368,9 +368,9 @@ def stack_health(_: Context, env: str = "", inventory: str = "", json: bool = Fa
     """What the guards and the orchestrator say.
 
     Exit code 1 when something is not well, or the desk is paused; 3 when one of them does not answer."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(desk.health, env, inventory, json)
+    return at_the_desk(operators.health, env, inventory, json)
 
 
 @command(
@@ -382,9 +382,9 @@ def stack_metrics(
     _: Context, service: str = "", name: str = "", env: str = "", inventory: str = "", json: bool = False
 ) -> int:
     """Print the services' metrics."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.metrics(pool, service, name), env, inventory, json)
+    return at_the_desk(lambda pool: operators.metrics(pool, service, name), env, inventory, json)
 
 
 @command(
@@ -400,9 +400,9 @@ def stack_restart(
     """Restart a service.
 
     Each host when the one before answers again."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.restart(pool, service, host), env, inventory, json)
+    return at_the_desk(lambda pool: operators.restart(pool, service, host), env, inventory, json)
 
 
 @command(
@@ -424,9 +424,9 @@ def stack_kill_switch(
     """Stop all trading, or end that.
 
     Blocks new orders, cancels those at the venue and looks that none is open. The guard does it where a trader is dead."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.kill_switch(pool, on, off, by, reason), env, inventory, json)
+    return at_the_desk(lambda pool: operators.kill_switch(pool, on, off, by, reason), env, inventory, json)
 
 
 @command(
@@ -440,9 +440,9 @@ def stack_clear_failsafe(
     _: Context, host: list[str], by: str = "", env: str = "", inventory: str = "", json: bool = False
 ) -> int:
     """Take hosts out of FAILSAFE."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.clear_failsafe(pool, by, host), env, inventory, json)
+    return at_the_desk(lambda pool: operators.clear_failsafe(pool, by, host), env, inventory, json)
 
 
 @command(
@@ -453,9 +453,9 @@ def stack_clear_failsafe(
 )
 def stack_reset_breakers(_: Context, symbol: str = "", env: str = "", inventory: str = "", json: bool = False) -> int:
     """Close the circuit breakers."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.reset_breakers(pool, symbol), env, inventory, json)
+    return at_the_desk(lambda pool: operators.reset_breakers(pool, symbol), env, inventory, json)
 
 
 @command(
@@ -468,9 +468,9 @@ def stack_reset_repeats(
     _: Context, by: str = "", strategy: str = "", env: str = "", inventory: str = "", json: bool = False
 ) -> int:
     """Open the gate of a runaway strategy."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.reset_repeats(pool, by, strategy), env, inventory, json)
+    return at_the_desk(lambda pool: operators.reset_repeats(pool, by, strategy), env, inventory, json)
 
 
 @command(
@@ -490,9 +490,9 @@ def stack_reconcile(
     """Compare the books with the venue's.
 
     What no rule of ours explains stops trading until a person accepts it."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.reconcile(pool, accept, by), env, inventory, json)
+    return at_the_desk(lambda pool: operators.reconcile(pool, accept, by), env, inventory, json)
 
 
 @command(
@@ -505,9 +505,9 @@ def stack_pause(
     _: Context, by: str = "", reason: str = "", env: str = "", inventory: str = "", json: bool = False
 ) -> int:
     """Pause the desk until somebody resumes."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.pause(pool, by, reason), env, inventory, json)
+    return at_the_desk(lambda pool: operators.pause(pool, by, reason), env, inventory, json)
 
 
 @command(name="resume", effect="let the desk trade again", hint="--by NAME", help={**WHERE, **JSON, **BY})
@@ -515,9 +515,9 @@ def stack_resume(_: Context, by: str = "", env: str = "", inventory: str = "", j
     """Let the desk trade again.
 
     Answers every open alert. Kill switches stay as they are: stack.kill-switch --off."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.resume(pool, by), env, inventory, json)
+    return at_the_desk(lambda pool: operators.resume(pool, by), env, inventory, json)
 
 
 @command(
@@ -530,16 +530,16 @@ def stack_abort(
     _: Context, by: str = "", reason: str = "", env: str = "", inventory: str = "", json: bool = False
 ) -> int:
     """Pause and cancel everything."""
-    from stormdesk.drive import desk
+    from stormdesk.desk import operators
 
-    return at_the_desk(lambda pool: desk.abort(pool, by, reason), env, inventory, json)
+    return at_the_desk(lambda pool: operators.abort(pool, by, reason), env, inventory, json)
 
 
 # ---- dev: for those who work on Stormdesk ----------------------------------------------------------------------------
 @command(name="check", effect="run linter, type checker and the tests that need no lab")
 def dev_check(_: Context) -> int:
     """Check the code: lint, types, fast tests."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.check(show(False))
 
@@ -551,7 +551,7 @@ def dev_check(_: Context) -> int:
 )
 def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
     """Kill the controller; every host must heal."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.crashtest(kills, seed)
 
@@ -563,7 +563,7 @@ def crashtest(_: Context, kills: Count = KILLS, seed: Seed = SEED) -> int:
 )
 def fuzz(_: Context, for_: Lifetime = MINUTE) -> int:
     """Fuzz the venue's and the ledger's readers."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.fuzz(float(for_))
 
@@ -577,7 +577,7 @@ def fuzz(_: Context, for_: Lifetime = MINUTE) -> int:
 )
 def bench(_: Context, suite: str = "stack") -> int:
     """Measure; nothing is asserted."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.bench(suite)
 
@@ -590,7 +590,7 @@ def bench(_: Context, suite: str = "stack") -> int:
 )
 def contract(_: Context, full_timers: bool = False) -> int:
     """Strangers' clients trade on the venue."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.contract(full_timers=full_timers)
 
@@ -602,7 +602,7 @@ def contract(_: Context, full_timers: bool = False) -> int:
 )
 def soak(_: Context, percent: Percent = ALL) -> int:
     """Run every repeated test in full."""
-    from stormdesk.drive import develop
+    from stormdesk.cli import develop
 
     return develop.soak(percent)
 

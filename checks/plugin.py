@@ -20,16 +20,19 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from stormdesk.cut import Cut
-from stormdesk.drive import cut, settings, sources, testinfra_backend
-from stormdesk.drive.asking import Run, each
-from stormdesk.drive.cut import NOTHING, Known
-from stormdesk.drive.gather import gather
-from stormdesk.errors import StormdeskError, UsageError
-from stormdesk.invariants import JUDGES, applicable
-from stormdesk.inventory import Inventory
-from stormdesk.model import CheckResult, Verdict
-from stormdesk.steady import Vitals
+from stormdesk.cli import sources
+from stormdesk.core.errors import StormdeskError, UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence import take_cut
+from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.judges import JUDGES, applicable
+from stormdesk.evidence.steady import Vitals
+from stormdesk.evidence.take_cut import NOTHING, Known
+from stormdesk.evidence.vitals import gather
+from stormdesk.run import settings
+from stormdesk.ssh import testinfra_backend
+from stormdesk.ssh.parallel import Run, each
 
 Judged = Callable[[CheckResult], None]
 
@@ -53,15 +56,15 @@ class Evidence:
     def cut(self) -> Cut:
         """Recorded, or taken now: once for all checks of a session."""
         if self.inventory is None or self.run is None:
-            return cut.load(self.folder)
-        return cut.take(self.run, self.inventory, self.folder, self.known)
+            return take_cut.load(self.folder)
+        return take_cut.take(self.run, self.inventory, self.folder, self.known)
 
     @cached_property
     def residue(self) -> Cut:
         """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
         if self.inventory is None or self.run is None or "cut" in self.__dict__:
             return self.cut
-        return cut.residue_only(self.run, self.inventory, self.known)
+        return take_cut.residue_only(self.run, self.inventory, self.known)
 
     @cached_property
     def vitals(self) -> Mapping[str, Vitals]:
@@ -135,8 +138,8 @@ def _from_options(config: pytest.Config) -> Evidence:
 
 
 def _own_connections(inventory: Inventory, config: pytest.Config) -> Run:
-    from stormdesk.drive.pool import Pool
     from stormdesk.infra import dialing
+    from stormdesk.ssh.pool import Pool
 
     pool = Pool(inventory, dialing.dialer(inventory))
     config.add_cleanup(pool.close)

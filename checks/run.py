@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
-from stormdesk.drive import settings
-from stormdesk.drive.asking import Run
-from stormdesk.drive.cut import NOTHING, Known
-from stormdesk.drive.testinfra_backend import pooled
-from stormdesk.inventory import Inventory
-from stormdesk.model import CheckResult, Verdict
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence.take_cut import NOTHING, Known
+from stormdesk.run import settings
+from stormdesk.ssh.parallel import Run
+from stormdesk.ssh.testinfra_backend import pooled
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "steady": ("test_steady.py",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stormdesk.checks.plugin import Evidence, Judged
-from stormdesk.invariants import JUDGES
+from stormdesk.evidence.judges import JUDGES
 
 pytestmark = pytest.mark.invariant
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stormdesk import steady
 from stormdesk.checks.plugin import Evidence, Judged
-from stormdesk.errors import StormdeskError
-from stormdesk.model import CheckResult, Verdict
+from stormdesk.core.errors import StormdeskError
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence import steady
 
 pytestmark = pytest.mark.steady_state
 

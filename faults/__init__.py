@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stormdesk.core.model import Fault
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.model import Fault
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk import probe
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.model import Argv, HostFacts, PeerWitness, Plan, Site, Step, Unsupported, ttl
-from stormdesk.safety import check_interface
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.model import Argv, HostFacts, PeerWitness, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.safety import check_interface
+from stormdesk.host import probe
 
 
 @dataclass(frozen=True)

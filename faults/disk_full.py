@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk import probe
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
-from stormdesk.safety import check_path
-from stormdesk.values import Percent, Size
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.safety import check_path
+from stormdesk.core.values import Percent, Size
+from stormdesk.host import probe
 
 MIB = 1024 * 1024
 SYSTEM_RESERVE_MIB = 64  # on a file system that the system itself lives on; with RESERVE_INODES never given up

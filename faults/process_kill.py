@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk import probe
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.model import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
-from stormdesk.safety import check_path, check_pattern
-from stormdesk.values import Duration, Signal
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.model import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.safety import check_path, check_pattern
+from stormdesk.core.values import Duration, Signal
+from stormdesk.host import probe
 
 DEFAULT_RTO_S = 30.0
 ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals that our services end on

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from stormdesk import inventory as documents
-from stormdesk.errors import UsageError
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.values import printable
 from stormdesk.infra import exports
-from stormdesk.inventory import Inventory
-from stormdesk.values import printable
 
 Writer = Callable[[Inventory, Path], str]
 FORMATS: Mapping[str, Writer] = {

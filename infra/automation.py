@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from pulumi import automation
 
-from stormdesk.errors import HostError, RefusedError, StormdeskError
+from stormdesk.core.errors import HostError, RefusedError, StormdeskError
 from stormdesk.infra import home, program, pulumi_cli
 from stormdesk.infra.backends.lab import kernel, processes
 from stormdesk.infra.engine import alive, describe, locks

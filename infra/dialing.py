@@ -8,9 +8,9 @@ import socket
 import subprocess
 from collections.abc import Callable
 
-from stormdesk.errors import ConnectFailed
+from stormdesk.core.errors import ConnectFailed
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra.backends.lab import control, records
-from stormdesk.inventory import Inventory, InventoryHost
 
 Dialer = Callable[[InventoryHost, float], socket.socket]
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stormdesk.drive import patience
-from stormdesk.errors import HostError, RefusedError
+from stormdesk.core.errors import HostError, RefusedError
 from stormdesk.infra import home
 from stormdesk.infra.backends.lab import processes
+from stormdesk.ssh import patience
 
 Say = Callable[[str], None]
 UP_S, READ_S, DESTROY_S = 600.0, 180.0, 300.0

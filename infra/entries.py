@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from stormdesk.core.inventory import InventoryHost, Link, ServiceEntry
 from stormdesk.infra.topology import Host, Topology
-from stormdesk.inventory import InventoryHost, Link, ServiceEntry
 
 
 def entry(

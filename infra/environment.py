@@ -15,16 +15,16 @@ from pathlib import Path
 
 import yaml
 
-from stormdesk import inventory as documents
 from stormdesk import own
-from stormdesk.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core.inventory import Inventory
 from stormdesk.infra import backends, engine, existing, home, program, pulumi_cli, stacks
 from stormdesk.infra.backends.lab import backend as lab
 from stormdesk.infra.backends.lab import cgroup, control, deploy, processes, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import Environment
 from stormdesk.infra.topology import NAME, Topology
-from stormdesk.inventory import Inventory
 from stormdesk.testnet import resilience
 from stormdesk.testnet.resilience import Overrides
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from stormdesk import inventory as documents
-from stormdesk.errors import RefusedError, UsageError
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.inventory import Inventory
 from stormdesk.infra import backends, home
 from stormdesk.infra.backends.lab import processes
 from stormdesk.infra.status import Environment, HostStatus
 from stormdesk.infra.topology import NAME
-from stormdesk.inventory import Inventory
 
 
 def environments() -> Sequence[Environment]:

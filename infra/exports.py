@@ -1,4 +1,4 @@
-"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure; stormdesk/inventories.py reads it back."""
+"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure; stormdesk/cli/inventories.py reads it back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stormdesk.inventories import FIELDS
-from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.cli.inventories import FIELDS
+from stormdesk.core.inventory import Inventory, InventoryHost
 
 
 def ssh_config(inventory: Inventory, known_hosts: str) -> str:

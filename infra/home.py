@@ -20,16 +20,16 @@ from typing import Any
 
 import msgspec
 
-from stormdesk import inventory as documents
-from stormdesk.errors import UsageError
+from stormdesk import durable
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.values import printable
 from stormdesk.infra import backends, ca, exports, keys
 from stormdesk.infra.ca import Certificate
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
 from stormdesk.infra.topology import NAME
-from stormdesk.inventory import Inventory
-from stormdesk.testnet import durable
-from stormdesk.values import printable
 
 CLI = "pulumi-cli"  # the engine of an environment that `pulumi up` made: its state is in the user's own Pulumi backend
 KNOWN_ENGINES = ("direct", "pulumi", CLI)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stormdesk.errors import StormdeskError
+from stormdesk.core.errors import StormdeskError
 
 Say = Callable[[str], None]
 UNUSED_S = 30 * 86400.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import HostError, StormdeskError, TransportError
+from stormdesk.core.errors import HostError, StormdeskError, TransportError
+from stormdesk.core.inventory import Inventory, InventoryHost
+from stormdesk.core.values import shown
 from stormdesk.infra import dialing
 from stormdesk.infra.ready import Questions
 from stormdesk.infra.status import HostStatus
 from stormdesk.infra.topology import Service, Topology
-from stormdesk.inventory import Inventory, InventoryHost
-from stormdesk.values import shown
+from stormdesk.ssh.pool import Pool
 
 ASK_S = 5.0
 

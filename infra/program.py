@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import backends, home, stacks
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import Inventory, InventoryHost
 from stormdesk.own import OUTPUT
 
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 import pulumi
 from pulumi.runtime.config import CONFIG
 
-from stormdesk.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.values import Lifetime, printable
 from stormdesk.infra import environment, home, program
 from stormdesk.infra.backends.lab import backend as lab
 from stormdesk.infra.backends.lab import declared, deploy, records
 from stormdesk.infra.home import Kept, Record
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import Inventory
-from stormdesk.values import Lifetime, printable
 
 PROJECT = "stormdesk"
 SETTINGS = {"backend": "lab", "topology": "core", "ttl": "2h"}

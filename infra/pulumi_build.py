@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 
 SOURCES = Path(__file__).resolve().parent / "pulumi-engine"
 LAUNCHER = SOURCES / "launcher/pulumi-resource-pulumi-python"

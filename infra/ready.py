@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from stormdesk.drive import patience
 from stormdesk.infra.topology import Service, Topology
+from stormdesk.ssh import patience
 
 PAUSE_S = 0.05
 

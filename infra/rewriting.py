@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra.topology import Topology
 
 NET = 77  # what infra/stacks.py has: 10.77.0.0/24 and fd77::/64

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra.topology import Host, Kind, Network, Placement, Route, Service, Topology, Volume
 
 DATA = "/var/lib/trading"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 INTERFACE = re.compile(r"[a-z][a-z0-9]{0,14}")

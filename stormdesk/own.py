@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from stormdesk import inventory as documents
-from stormdesk.errors import UsageError
-from stormdesk.values import shown
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import UsageError
+from stormdesk.core.values import shown
 
 OUTPUT = "stormdesk_inventory"  # the name of the stack output that `--inventory pulumi:STACK` reads
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from stormdesk.drive.pool import Pool
 from stormdesk.infra import environment, existing, pulumi_cli
 from stormdesk.infra.backends.lab import control, layer
 from stormdesk.infra.dialing import dialer
+from stormdesk.ssh.pool import Pool
 from stormdesk.testnet.resilience import Overrides
 from tests import skips
 from tests.skips import got, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks

@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 
 T = TypeVar("T")
 CANNOT = "this machine cannot show it: "

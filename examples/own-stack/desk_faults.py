@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from stormdesk.core.inventory import Inventory, InventoryHost
     from stormdesk.infra.home import Material, Record
     from stormdesk.infra.status import HostStatus
     from stormdesk.infra.topology import Topology
-    from stormdesk.inventory import Inventory, InventoryHost
 
 MODULES: Mapping[str, str] = {
     "lab": "stormdesk.infra.backends.lab.backend",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError, read_json
+from stormdesk.durable import CorruptError, read_json
 from stormdesk.testnet.feeder.gaps import GapLog
 from stormdesk.testnet.feeder.messages import Item
 from stormdesk.testnet.feeder.trades import Ranges

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError, read_json, replace
+from stormdesk.durable import CorruptError, read_json, replace
 from stormdesk.testnet.guard.stages import Saved, Stage
 
 

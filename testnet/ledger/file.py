@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 from stormdesk.testnet.ledger import chain, quarantine
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 
 from stormdesk.testnet import resilience
-from stormdesk.testnet.orchestrator.desk import Config, Desk
 from stormdesk.testnet.orchestrator.http import orchestrator_app
+from stormdesk.testnet.orchestrator.poller import Config, Desk
 from stormdesk.testnet.orchestrator.statefile import StateFile
 from stormdesk.testnet.service import log, serve, start, until, write_pidfile
 

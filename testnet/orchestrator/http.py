@@ -10,7 +10,7 @@ from aiohttp import web
 
 from stormdesk.testnet.operators import Handler, Order, ordered
 from stormdesk.testnet.orchestrator import state as decide
-from stormdesk.testnet.orchestrator.desk import Desk
+from stormdesk.testnet.orchestrator.poller import Desk
 from stormdesk.testnet.orchestrator.state import State
 from stormdesk.testnet.orchestrator.statefile import INVALID
 from stormdesk.testnet.service import json_response, metrics_handler

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError, read_json, replace
+from stormdesk.durable import CorruptError, read_json, replace
 from stormdesk.testnet.orchestrator.state import State
 
 INVALID = "state_bus_invalid"

@@ -10,9 +10,9 @@ from typing import Any
 
 from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.resilience import Balance
-from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.gates.risk import Purse
 from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.open_orders import Desk
 from stormdesk.testnet.trader.venue import Venue
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from stormdesk.testnet.service import json_response
 from stormdesk.testnet.trader.ids import client_order_id
 from stormdesk.testnet.trader.loops import Loops
 from stormdesk.testnet.trader.reconcile import UnsettledError
-from stormdesk.testnet.trader.signals import Intent
 from stormdesk.testnet.trader.store import StoreError
+from stormdesk.testnet.trader.strategy import Intent
 from stormdesk.testnet.trader.trader import Trader
 
 STRATEGY = "ext"  # of signals that come from outside

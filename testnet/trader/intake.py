@@ -15,7 +15,6 @@ from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.trader import sql
 from stormdesk.testnet.trader.balances import Balances
-from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.gates import risk
 from stormdesk.testnet.trader.gates.breakers import Breakers
 from stormdesk.testnet.trader.gates.repeats import Repeats
@@ -23,9 +22,10 @@ from stormdesk.testnet.trader.gates.signatures import Signatures
 from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.market import Market
 from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.open_orders import Desk
 from stormdesk.testnet.trader.sending import Sender
-from stormdesk.testnet.trader.signals import Intent
 from stormdesk.testnet.trader.store import Store, StoreError
+from stormdesk.testnet.trader.strategy import Intent
 from stormdesk.testnet.trader.throttle import Throttle
 
 DUPLICATE = "DUPLICATE_SIGNAL"

@@ -17,7 +17,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 from stormdesk.testnet.resilience import Leader as Numbers
 from stormdesk.testnet.watch import Watch, name_of
 

@@ -14,15 +14,15 @@ from typing import Any
 
 import msgspec
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.backoff import Backoff
-from stormdesk.testnet.trader.desk import Live
 from stormdesk.testnet.trader.ids import strategy_of
+from stormdesk.testnet.trader.open_orders import Live
 from stormdesk.testnet.trader.reconcile import UnsettledError
-from stormdesk.testnet.trader.signals import Strategy
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.store import StoreError
+from stormdesk.testnet.trader.strategy import Strategy
 from stormdesk.testnet.trader.trader import Trader
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stormdesk.testnet.trader.signals import Quote
+from stormdesk.testnet.trader.strategy import Quote
 
 SLOW_S = 30.0  # the slow price is where the market was about that long ago
 

@@ -13,7 +13,7 @@ from stormdesk.testnet.bus import Bus, BusError
 from stormdesk.testnet.bus.consumer import Envelope, Inbox
 from stormdesk.testnet.trader.market import Market
 from stormdesk.testnet.trader.metrics import Metrics
-from stormdesk.testnet.trader.signals import Quote
+from stormdesk.testnet.trader.strategy import Quote
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from stormdesk.testnet.trader import sql
-from stormdesk.testnet.trader.desk import Desk
+from stormdesk.testnet.trader.open_orders import Desk
 from stormdesk.testnet.trader.store import Fill, Store
 from stormdesk.testnet.trader.venue import Venue
 

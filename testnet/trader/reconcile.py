@@ -15,10 +15,10 @@ from decimal import Decimal
 from stormdesk.testnet.answers import VenueError
 from stormdesk.testnet.trader import drift, sql
 from stormdesk.testnet.trader.balances import Balances
-from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.drift import Item
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.open_orders import Desk
 from stormdesk.testnet.trader.poll import PAGE, Poller
 from stormdesk.testnet.trader.states import State, from_venue
 from stormdesk.testnet.trader.store import Store, StoreError

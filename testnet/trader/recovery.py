@@ -10,7 +10,7 @@ import time
 
 from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.trader import sql, trace
-from stormdesk.testnet.trader.desk import Desk, Live
+from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Row, Store
 from stormdesk.testnet.trader.trace import Trace

@@ -11,15 +11,15 @@ import time
 
 from stormdesk.testnet.answers import NotSentError, RefusedError, UnclearError, VenueError
 from stormdesk.testnet.ledger import Ledger, LedgerError
-from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.gates.breakers import Breakers, Outcome
 from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.leader import Leader
 from stormdesk.testnet.trader.metrics import Metrics
-from stormdesk.testnet.trader.signals import Intent
+from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.store import Store, StoreError
+from stormdesk.testnet.trader.strategy import Intent
 from stormdesk.testnet.trader.venue import SKEW, Venue
 
 log = logging.getLogger(__name__)

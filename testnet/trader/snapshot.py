@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 
 log = logging.getLogger(__name__)
 

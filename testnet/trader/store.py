@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 
 from stormdesk.testnet.trader import sql
-from stormdesk.testnet.trader.signals import Intent
 from stormdesk.testnet.trader.states import State
+from stormdesk.testnet.trader.strategy import Intent
 from stormdesk.testnet.watch import Watch
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from stormdesk.testnet.answers import RefusedError, VenueError
-from stormdesk.testnet.trader.desk import Desk
 from stormdesk.testnet.trader.metrics import Metrics
+from stormdesk.testnet.trader.open_orders import Desk
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.venue import Venue
 

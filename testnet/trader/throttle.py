@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
+from stormdesk.durable import CorruptError
 from stormdesk.testnet import silence
 from stormdesk.testnet.answers import NotSentError
 from stormdesk.testnet.backoff import Backoff
-from stormdesk.testnet.durable import CorruptError
 from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.silence import Silence
 from stormdesk.testnet.trader.gates.files import StateFile

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from stormdesk.testnet.ledger import chain
-from stormdesk.testnet.trader.signals import Intent
+from stormdesk.testnet.trader.strategy import Intent
 
 
 @dataclass

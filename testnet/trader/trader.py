@@ -16,7 +16,6 @@ from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.trader.balances import Balances
 from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.controls import Controls
-from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.gates.breaker import LEVEL
 from stormdesk.testnet.trader.ids import strategy_of
 from stormdesk.testnet.trader.intake import Intake
@@ -24,15 +23,16 @@ from stormdesk.testnet.trader.leader import Leader
 from stormdesk.testnet.trader.market import Market
 from stormdesk.testnet.trader.market_data import MarketData
 from stormdesk.testnet.trader.metrics import LOOPS, Metrics
+from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.poll import Poller
 from stormdesk.testnet.trader.reconcile import GATE as RECONCILE
 from stormdesk.testnet.trader.reconcile import Reconciler
 from stormdesk.testnet.trader.recovery import take_over
 from stormdesk.testnet.trader.sending import Sender
-from stormdesk.testnet.trader.signals import Intent, Strategy
 from stormdesk.testnet.trader.snapshot import Open, Snapshot, Snapshots
 from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Store, StoreError
+from stormdesk.testnet.trader.strategy import Intent, Strategy
 from stormdesk.testnet.trader.sweep import Sweep
 from stormdesk.testnet.trader.venue import Venue
 from stormdesk.testnet.watch import Watch

@@ -21,7 +21,7 @@ from stormdesk.testnet.answers import Answer, NotSentError, RefusedError, Unclea
 from stormdesk.testnet.resilience import Order
 from stormdesk.testnet.trader.config import Config
 from stormdesk.testnet.trader.metrics import Metrics
-from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.strategy import Instrument, Intent
 from stormdesk.testnet.trader.throttle import Throttle
 from stormdesk.testnet.watch import Watch, name_of
 

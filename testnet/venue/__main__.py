@@ -12,8 +12,8 @@ from aiohttp import web
 
 from stormdesk.testnet.service import every, log, serve, start, write_pidfile
 from stormdesk.testnet.venue.control import control_app
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Config, Tls
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.rest import DOOR, venue_app
 
 TICK_S = 0.1  # the fast streams speak this often

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stormdesk.testnet.venue import errors, events, signing
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.model import Asked
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.parameters import READS, SIGNED, SOCKET, check
 from stormdesk.testnet.venue.params import Params, instant, is_true
 from stormdesk.testnet.venue.private import Private, fresh_id

@@ -11,10 +11,10 @@ from aiohttp.typedefs import Handler
 
 from stormdesk.testnet.service import json_response, metrics_handler
 from stormdesk.testnet.venue import events, replies
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.faults.control import fault_routes
 from stormdesk.testnet.venue.market import UNIT, plain
 from stormdesk.testnet.venue.metrics import numbers
+from stormdesk.testnet.venue.order_entry import Desk
 
 MAX_DIGITS = 18
 

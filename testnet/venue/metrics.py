@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from stormdesk.testnet.venue.desk import Desk
+from stormdesk.testnet.venue.order_entry import Desk
 
 if sys.version_info >= (3, 12):
     from typing import override

@@ -9,8 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from stormdesk.testnet.venue import errors, events, replies
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.order_parameters import check_order
 from stormdesk.testnet.venue.params import Params, amount, check_day, in_time, is_true, limit_of, whole
 from stormdesk.testnet.venue.public import Public

@@ -10,10 +10,10 @@ import msgspec
 
 from stormdesk.testnet.venue import errors, replies
 from stormdesk.testnet.venue.candles import INTERVALS, Candle
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.forms import SYMBOL
 from stormdesk.testnet.venue.market import Symbol
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.params import Params, in_time, instant, limit_of, whole
 
 AVERAGE_MIN = 5

@@ -12,10 +12,10 @@ from aiohttp.typedefs import Handler
 from stormdesk.testnet.service import json_response
 from stormdesk.testnet.venue import errors, signing
 from stormdesk.testnet.venue.api import Api, Ask
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.door import Door, count_no_http
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.acting import Acting
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.wsapi import WsApi
 
 DOOR = web.AppKey("DOOR", Door)

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.api import Api, Ask, Reply
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.parameters import SIGNED, SOCKET, Reads, check
 from stormdesk.testnet.venue.params import whole
 from stormdesk.testnet.venue.sockets import Client, text_of

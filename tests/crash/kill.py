@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stormdesk.inventory import Inventory
+from stormdesk.core.inventory import Inventory
 from tests.crash.aims import ALONE, EVENTS, GROUP, SESSION, STATES, Aim
 from tests.crash.labhost import LabHost, Picture, connections, session_of
 from tests.crash.patient import Patient, boottime, stat

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
 from stormdesk.infra import environment
 from stormdesk.infra.backends.lab import records
 from tests.crash.aims import ATTACKS, CREWS, KINDS, SESSION, STEPS, Aim, Chooser

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import StormdeskError
+from stormdesk.core.errors import StormdeskError
 from stormdesk.infra import dialing, existing
 from tests.crash.kill import INVOKE, ROOT, events
 from tests.crash.patient import boottime

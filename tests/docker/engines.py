@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import making
 from stormdesk.infra import packages as debian
 from stormdesk.infra.backends.docker import image

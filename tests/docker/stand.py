@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from stormdesk import inventory as documents
-from stormdesk.drive.pool import Pool
+from stormdesk.core import inventory as documents
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import dialing, exports, keys, over_ssh, ready
 from stormdesk.infra.backends.docker.plan import Abilities, Site
 from stormdesk.infra.backends.lab import enter, processes
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.ssh.pool import Pool
 from tests.docker.engines import Dockerd
 from tests.e2e.invoking import ROOT, environ
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import ca, keys, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, plan
 from stormdesk.infra.backends.docker import engine as engine_

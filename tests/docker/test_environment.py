@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
 from stormdesk.infra import pulumi_cli
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import HostError
+from stormdesk.core.errors import HostError
+from stormdesk.core.inventory import InventoryHost
 from stormdesk.infra import ca, keys, pulumi_cli, rewriting, stacks
 from stormdesk.infra.backends.docker import choices, declared_swarm, plan, swarm
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.plan import Site
 from stormdesk.infra.backends.docker.swarm import Node
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import InventoryHost
 from tests.docker import engines, programs, stand
 from tests.docker.engines import Dockerd
 from tests.docker.stand import SshConfig, invoke

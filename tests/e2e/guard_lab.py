@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stormdesk.drive.pool import Pool
+from stormdesk.ssh.pool import Pool
 from stormdesk.testnet.resilience import Resilience
 
 NUMBERS: dict[str, dict[str, Any]] = {

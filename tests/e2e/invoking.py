@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stormdesk import inventory as documents
-from stormdesk.inventory import Inventory, InventoryHost, Link, ServiceEntry
+from stormdesk.core import inventory as documents
+from stormdesk.core.inventory import Inventory, InventoryHost, Link, ServiceEntry
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 120
@@ -110,7 +110,7 @@ def run_all(lines: Sequence[Sequence[str]], env: Mapping[str, str]) -> list[Ende
 def _main() -> None:
     import invoke.main  # noqa: F401 -- before the forks, for all of them
 
-    import stormdesk.front  # noqa: F401
+    import stormdesk.cli.front  # noqa: F401
 
     print(json.dumps([vars(_in_a_fork(["invoke", *words])) for words in json.load(sys.stdin)]))
 

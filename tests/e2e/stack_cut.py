@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 from redis import Redis
 
-from stormdesk import cut as cuts
-from stormdesk.cut.lines import Consumer, Process, Processes
-from stormdesk.drive.stack import STATE_FILES, TABLES, on_redis, on_the_bus, reader
-from stormdesk.invariants import DRAIN_S
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.cut.lines import Consumer, Process, Processes
+from stormdesk.evidence.judges import DRAIN_S
+from stormdesk.evidence.stack_readers import STATE_FILES, TABLES, on_redis, on_the_bus, reader
 from tests.e2e.stack_harness import Stack, get, text
 
 ASKED = ("epochs", "state-files", "throttling", "feeder", "bus")
@@ -79,7 +79,7 @@ def read_cut(stack: Stack, *traders: str, **meta: Any) -> cuts.Cut:
 
 
 def settled_cut(stack: Stack, *traders: str, deadline_s: float = 15.0, **meta: Any) -> cuts.Cut:
-    """Hold, drain, and read until all sources have caught up with each other or the deadline passes: as drive/cut.py."""
+    """Hold, drain, and read until all sources have caught up with each other or the deadline passes: as evidence/take_cut.py."""
     drain_s, left = drained(stack, *traders)
     until = time.monotonic() + deadline_s
     while True:

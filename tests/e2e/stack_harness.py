@@ -26,8 +26,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from stormdesk import durable
 from stormdesk.infra.backends.lab import layer, processes
-from stormdesk.testnet import durable
 from stormdesk.testnet.resilience import Overrides, Resilience, load
 from tests.e2e.stack_disk import Disk
 from tests.skips import cannot, got

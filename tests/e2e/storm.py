@@ -12,12 +12,12 @@ from random import Random
 from typing import Any
 
 from stormdesk.checks.run import run_checks
-from stormdesk.cut.lines import Before, Processes, Recovery
-from stormdesk.drive import desk
-from stormdesk.drive.api import Chaos
-from stormdesk.drive.cut import Known
-from stormdesk.errors import ExitCode, StormdeskError
-from stormdesk.model import CheckResult, Plan
+from stormdesk.cli.api import Chaos
+from stormdesk.core.errors import ExitCode, StormdeskError
+from stormdesk.core.model import CheckResult, Plan
+from stormdesk.desk import operators
+from stormdesk.evidence.cut.lines import Before, Processes, Recovery
+from stormdesk.evidence.take_cut import Known
 
 Parameters = Mapping[str, str]
 HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
@@ -170,7 +170,7 @@ def attend(chaos: Chaos, name: str) -> None:
         return
     accept, by = ("rollback", "operator") if name == "venue.rollback" else ("", "")
     until = time.monotonic() + RTO_S
-    while (report := desk.reconcile(chaos.pool, accept, by)).exit_code is not ExitCode.HELD:
+    while (report := operators.reconcile(chaos.pool, accept, by)).exit_code is not ExitCode.HELD:
         assert time.monotonic() < until, f"not reconciled within {RTO_S:g} s: {report.lines}"
         time.sleep(1)
 

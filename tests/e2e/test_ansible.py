@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import ansible_cli, sources
-from stormdesk.errors import RefusedError, StormdeskError, UsageError
-from stormdesk.inventory import Inventory
+from stormdesk.cli import ansible_cli, sources
+from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core.inventory import Inventory
 from tests.e2e.invoking import environ, run_all
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"

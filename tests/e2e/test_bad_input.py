@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
 from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
 
 INVENTORY = "INVENTORY"  # stands for the trap's inventory file

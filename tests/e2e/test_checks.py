@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from stormdesk.checks.run import run_checks
-from stormdesk.drive import cut, residue
-from stormdesk.drive.asked import Services
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.testinfra_backend import pooled
-from stormdesk.errors import ConnectionLost, DeadlineExceeded
+from stormdesk.core.errors import ConnectionLost, DeadlineExceeded
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, CheckResult, Completed, Verdict
+from stormdesk.desk.http_services import Services
+from stormdesk.evidence import find_residue, take_cut
+from stormdesk.evidence.judges import JUDGES
 from stormdesk.infra import dialing, existing
-from stormdesk.invariants import JUDGES
-from stormdesk.inventory import Inventory
-from stormdesk.model import Argv, CheckResult, Completed, Verdict
+from stormdesk.ssh.pool import Pool
+from stormdesk.ssh.testinfra_backend import pooled
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ def test_no_alarm_on_a_healthy_stack(pool: Pool, tmp_path: Path, repeats: Callab
 
 def test_trading_goes_on_after_a_cut(pool: Pool, tmp_path: Path, repeats: Callable[[int], int]) -> None:
     for number in range(repeats(20)):
-        found = cut.take(pool.run, pool.inventory, tmp_path / str(number))
+        found = take_cut.take(pool.run, pool.inventory, tmp_path / str(number))
         assert found.meta
         assert found.meta.drain_s is not None
         assert found.meta.hold.ended - found.meta.hold.started < 20
@@ -164,7 +164,7 @@ def test_residue_is_found(pool: Pool, tmp_path: Path, host: str, plant: str, awa
     assert [(r.id, r.verdict) for r in found] == [("I-13", Verdict.VIOLATED)]
     assert found[0].why.startswith(f"{host}: ")
     assert named in found[0].why
-    assert all(found.clean for found in residue.look(pool.run, pool.inventory).values())
+    assert all(found.clean for found in find_residue.look(pool.run, pool.inventory).values())
 
 
 IN = """mkdir -p /run/stormdesk/r-1; sleep 60 >/dev/null 2>&1 & echo $! >/run/plant
@@ -176,9 +176,9 @@ OUT = "kill $(cat /run/plant); rm -r /run/plant /run/stormdesk/r-1 /run/stormdes
 def test_a_run_of_somebody_else_that_is_in_is_no_residue(pool: Pool, tmp_path: Path) -> None:
     with planted(pool, "trader-b", IN, OUT):
         (held,) = run_checks(pool.inventory, pool.run, ["residue"], tmp_path)
-        own = residue.look(pool.run, pool.inventory, own_run="r-1")["trader-b"]
+        own = find_residue.look(pool.run, pool.inventory, own_run="r-1")["trader-b"]
         shell(pool, "trader-b", "kill $(cat /run/plant); sleep 61 & echo $! >/run/plant")  # its watchdog is gone
-        dead = residue.look(pool.run, pool.inventory)["trader-b"]
+        dead = find_residue.look(pool.run, pool.inventory)["trader-b"]
     assert (held.verdict, held.why) == (Verdict.HELD, "6 hosts asked, nothing of ours left; 1 other runs are in")
     assert own.ours == dead.ours == (
         "record /run/stormdesk/r-1", "lock /run/stormdesk/lock.disk", "file /var/lib/trading/.stormdesk-r-1",
@@ -188,7 +188,7 @@ def test_a_run_of_somebody_else_that_is_in_is_no_residue(pool: Pool, tmp_path: P
 def test_a_position_that_was_moved_is_found(pool: Pool, tmp_path: Path) -> None:
     psql(pool, "update positions set position = position + 0.00000001 where asset = 'BTC'")
     try:
-        found = JUDGES["I-04"](cut.take(pool.run, pool.inventory, tmp_path / "cut"))
+        found = JUDGES["I-04"](take_cut.take(pool.run, pool.inventory, tmp_path / "cut"))
     finally:
         psql(pool, "update positions set position = position - 0.00000001 where asset = 'BTC'")
     assert found.verdict is Verdict.VIOLATED

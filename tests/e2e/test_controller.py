@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from stormdesk.drive import gameday, runner
-from stormdesk.drive.api import Chaos
-from stormdesk.drive.hostrun import HostRun
-from stormdesk.drive.record import load
-from stormdesk.drive.request import Request
-from stormdesk.drive.show import Mode, Show
-from stormdesk.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
+from stormdesk.cli.api import Chaos
+from stormdesk.cli.show import Mode, Show
+from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
+from stormdesk.core.safety import Allow
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.infra import dialing, existing
-from stormdesk.safety import Allow
+from stormdesk.run import gameday, runner
+from stormdesk.run.hostrun import HostRun
+from stormdesk.run.record import load
+from stormdesk.run.request import Request
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import Desk, eventually
 

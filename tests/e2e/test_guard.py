@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from stormdesk.checks.run import run_checks
-from stormdesk.drive import desk
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import ExitCode
+from stormdesk.core.errors import ExitCode
+from stormdesk.core.model import Verdict
+from stormdesk.desk import operators
 from stormdesk.infra import environment, existing
 from stormdesk.infra.dialing import dialer
-from stormdesk.model import Verdict
+from stormdesk.ssh.pool import Pool
 from stormdesk.testnet import resilience
 from stormdesk.testnet.resilience import Overrides
 from tests.e2e.guard_lab import GUARDED, NUMBERS, Lab, eventually
@@ -153,7 +153,7 @@ def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_n
     """The trader is told the venue by its name, which then goes from its hosts file; its connections are cut."""
     config = "/etc/trading/trader.json"
     lab.sh("trader-a", f"cp -p {config} /run/trader.before && sed -i s/10.77.1.11/api.venue.internal/ {config}")
-    assert desk.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
+    assert operators.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
     lab.settled()
     before = lab.pids()
     lab.sh("trader-a", "cp /etc/hosts /run/hosts.before && sed /venue/d /run/hosts.before >/etc/hosts")
@@ -172,7 +172,7 @@ def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_n
     print(f"SN-07: trading and well {took:.1f} s after the name was back")
     assert lab.pids() == before
     lab.sh("trader-a", f"cat /run/trader.before >{config} && rm /run/trader.before")
-    assert desk.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
+    assert operators.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
 
 
 def test_scenario_H_07_a_slow_venue_is_told_and_forgotten(lab: Lab) -> None:
@@ -226,7 +226,7 @@ def test_scenario_H_05_a_corrupt_state_bus_is_made_good_and_told(lab: Lab) -> No
 
 
 def test_scenario_B_04_a_pause_survives_the_orchestrator_and_holds_the_traders(lab: Lab) -> None:
-    report = desk.pause(lab.pool, "alice", "drill")
+    report = operators.pause(lab.pool, "alice", "drill")
     assert report.exit_code is ExitCode.HELD, report.lines
     try:
         before = lab.state()
@@ -235,32 +235,32 @@ def test_scenario_B_04_a_pause_survives_the_orchestrator_and_holds_the_traders(l
         began = time.time()
         time.sleep(3)
         assert [t for t in lab.accepted() if t > began] == []
-        assert desk.health(lab.pool).exit_code is ExitCode.VIOLATED
+        assert operators.health(lab.pool).exit_code is ExitCode.VIOLATED
     finally:
-        report = desk.resume(lab.pool, "alice")
+        report = operators.resume(lab.pool, "alice")
     assert report.exit_code is ExitCode.HELD, report.lines
 
 
 def test_scenario_H_12_each_procedure_is_a_command_with_a_check(lab: Lab) -> None:
     before = lab.pids()
-    report = desk.restart(lab.pool, "trader", ["trader-b"])
+    report = operators.restart(lab.pool, "trader", ["trader-b"])
     assert (report.exit_code, lab.pid("trader-b", "trader") != before["trader-b"]) == (ExitCode.HELD, True)
-    assert desk.reset_breakers(lab.pool, "").exit_code is ExitCode.HELD
-    assert desk.reset_repeats(lab.pool, "alice", "").exit_code is ExitCode.HELD
-    assert desk.reconcile(lab.pool, "", "").lines == ("trader-a: the books are the venue's",)
-    assert desk.reconcile(lab.pool, "balance", "guard").exit_code is ExitCode.REFUSED  # no person
-    assert desk.clear_failsafe(lab.pool, "alice", []).lines == ("no host is in FAILSAFE",)
-    found = desk.metrics(lab.pool, "guard", "guard_stage").document["metrics"]
+    assert operators.reset_breakers(lab.pool, "").exit_code is ExitCode.HELD
+    assert operators.reset_repeats(lab.pool, "alice", "").exit_code is ExitCode.HELD
+    assert operators.reconcile(lab.pool, "", "").lines == ("trader-a: the books are the venue's",)
+    assert operators.reconcile(lab.pool, "balance", "guard").exit_code is ExitCode.REFUSED  # no person
+    assert operators.clear_failsafe(lab.pool, "alice", []).lines == ("no host is in FAILSAFE",)
+    found = operators.metrics(lab.pool, "guard", "guard_stage").document["metrics"]
     assert {host: page["guard"]["guard_stage"] for host, page in found.items()} == dict.fromkeys(GUARDED, 0.0)
 
 
 def test_scenario_R_05_a_leader_that_is_restarted_leaves_nothing_unknown(lab: Lab) -> None:
     restarts = lab.restarts("trader-a")
-    report = desk.restart(lab.pool, "trader", ["trader-a"])
+    report = operators.restart(lab.pool, "trader", ["trader-a"])
     assert report.exit_code is ExitCode.HELD, report.lines
     took = eventually(lambda: lab.trades() and lab.well(), 60)
     print(f"R-05: trading {took:.1f} s after the restart")
-    found = desk.metrics(lab.pool, "trader", "trader_order_unknown").document["metrics"]
+    found = operators.metrics(lab.pool, "trader", "trader_order_unknown").document["metrics"]
     assert {host: page["trader"]["trader_order_unknown"] for host, page in found.items()} == {
         "trader-a": 0.0,
         "trader-b": 0.0,
@@ -271,7 +271,7 @@ def test_scenario_R_05_a_leader_that_is_restarted_leaves_nothing_unknown(lab: La
 def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(lab: Lab) -> None:
     lab.sh("trader-b", "supervisorctl stop trader")
     try:
-        report = desk.kill_switch(lab.pool, on=True, off=False, by="alice", reason="drill")
+        report = operators.kill_switch(lab.pool, on=True, off=False, by="alice", reason="drill")
         assert report.exit_code is ExitCode.HELD, report.lines
         assert any("by the guard" in line for line in report.lines)
         began = time.time()
@@ -281,22 +281,22 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
     finally:
         lab.sh("trader-b", "supervisorctl start trader")
         eventually(lambda: lab.get("trader-b", 8000, "/health"), 60)
-        report = desk.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
+        report = operators.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
     assert report.exit_code is ExitCode.HELD, report.lines
     assert lab.sh("trader-b", "ls /var/lib/trading/guard | grep -c STOP || true") == "0"
 
 
 def test_an_abort_pauses_and_pulls_and_is_lifted_in_two_steps(lab: Lab) -> None:
     try:
-        report = desk.abort(lab.pool, "alice", "drill")
+        report = operators.abort(lab.pool, "alice", "drill")
         assert report.exit_code is ExitCode.HELD, report.lines
         began = time.time()
-        assert desk.resume(lab.pool, "alice").exit_code is ExitCode.HELD
+        assert operators.resume(lab.pool, "alice").exit_code is ExitCode.HELD
         time.sleep(2)
         assert [t for t in lab.accepted() if t > began] == []  # the kill switches are still on
     finally:
-        desk.resume(lab.pool, "alice")
-        report = desk.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
+        operators.resume(lab.pool, "alice")
+        report = operators.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
     assert report.exit_code is ExitCode.HELD, report.lines
 
 
@@ -327,9 +327,9 @@ def test_scenario_H_03_E_03_what_cannot_be_restarted_stops_the_host_until_a_pers
     eventually(lambda: lab.health("trader-a")["failing_components"] == [], 60)
     time.sleep(3)
     assert [t for t in lab.accepted() if t > failsafe] == [], "an order in FAILSAFE"
-    report = desk.clear_failsafe(lab.pool, "alice", [])
+    report = operators.clear_failsafe(lab.pool, "alice", [])
     assert report.exit_code is ExitCode.HELD, report.lines
-    assert desk.resume(lab.pool, "alice").exit_code is ExitCode.HELD
+    assert operators.resume(lab.pool, "alice").exit_code is ExitCode.HELD
     lab.sh("trader-b", "supervisorctl start trader")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stormdesk.drive.asked import Services
-from stormdesk.drive.record import load
+from stormdesk.desk.http_services import Services
+from stormdesk.run.record import load
 from tests.e2e.test_runs import Desk, eventually
 
 pytestmark = pytest.mark.lab

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stormdesk import inventory as documents
-from stormdesk.drive import sources
-from stormdesk.drive.commands import exported
-from stormdesk.drive.pool import Pool
+from stormdesk.cli import sources
+from stormdesk.cli.commands import exported
+from stormdesk.core import inventory as documents
+from stormdesk.core.inventory import ServiceEntry
 from stormdesk.infra import dialing, existing, home
-from stormdesk.inventory import ServiceEntry
+from stormdesk.ssh.pool import Pool
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 

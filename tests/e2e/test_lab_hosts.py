@@ -16,12 +16,12 @@ import msgspec
 import pytest
 
 import stormdesk
-from stormdesk.drive.commands import exported, one_host
-from stormdesk.errors import ConnectFailed, UsageError
+from stormdesk.cli.commands import exported, one_host
+from stormdesk.core.errors import ConnectFailed, UsageError
+from stormdesk.core.inventory import Inventory
 from stormdesk.infra import access, ca, dialing, existing, home
 from stormdesk.infra.backends.lab import cgroup
 from stormdesk.infra.status import HostStatus
-from stormdesk.inventory import Inventory
 from tests.skips import CANNOT
 
 pytestmark = pytest.mark.lab

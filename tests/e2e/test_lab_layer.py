@@ -33,7 +33,7 @@ LOOK = 'cd "$HERE"; "$PYTHON" -c "from stormdesk.infra.backends.lab import layer
 UP = """
 cd "$HERE"; "$PYTHON" -c '
 import sys
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import environment
 try:
     environment.up(sys.argv[1], "core", "lab", "direct", 120, print)

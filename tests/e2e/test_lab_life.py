@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import environment, existing, home
 from stormdesk.infra.backends.lab import processes, records
 from stormdesk.infra.stacks import NETWORKS

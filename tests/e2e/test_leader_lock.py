@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import Leader as Numbers
 from stormdesk.testnet.trader.leader import REMEMBER, Leader

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk.drive.record import load
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra import environment, home
+from stormdesk.run.record import load
 from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab

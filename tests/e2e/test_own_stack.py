@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from stormdesk import own
-from stormdesk.drive import sources
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import UsageError
+from stormdesk.cli import sources
+from stormdesk.core.errors import UsageError
 from stormdesk.infra import dialing, environment, existing, pulumi_cli
 from stormdesk.infra.stacks import NETWORKS
 from stormdesk.infra.topology import Host, Placement, Topology, Volume
+from stormdesk.ssh.pool import Pool
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 
@@ -231,7 +231,7 @@ def test_what_is_wrong_with_a_stack_is_said(desk: Desk, monkeypatch: pytest.Monk
 
 
 def test_without_an_engine_the_stack_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from stormdesk.errors import RefusedError
+    from stormdesk.core.errors import RefusedError
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))

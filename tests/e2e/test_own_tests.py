@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive.operate import ask
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import StormdeskError
+from stormdesk.core.errors import StormdeskError
 from stormdesk.infra import dialing, existing
+from stormdesk.run.operate import ask
+from stormdesk.ssh.pool import Pool
 from tests.e2e.invoking import ROOT
 from tests.e2e.test_runs import eventually
 
@@ -67,7 +67,7 @@ def test_two_at_once_and_the_control_link(chaos):
 
 
 def test_refusals(chaos):
-    from stormdesk.errors import RefusedError, UsageError
+    from stormdesk.core.errors import RefusedError, UsageError
 
     for fault, parameters, says in (
         ("disk-fool", {}, "Did you mean: disk-full"),

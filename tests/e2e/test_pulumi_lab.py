@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
 from stormdesk.infra import drift, environment, existing, home
 from stormdesk.infra import engine as pulumi
 from stormdesk.infra.backends.lab import control, processes

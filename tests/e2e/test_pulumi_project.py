@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import inventory as documents
+from stormdesk.core import inventory as documents
 from stormdesk.infra import environment, existing, home
 from stormdesk.infra.backends.lab import control, processes, records
 from stormdesk.infra.home import Record

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.record import load
 from stormdesk.infra import dialing, existing
+from stormdesk.run.record import load
+from stormdesk.ssh.pool import Pool
 from tests.e2e.invoking import ROOT
 
 pytestmark = pytest.mark.lab
@@ -334,7 +334,7 @@ def test_the_network_cut_runbook_holds(desk: Desk) -> None:
 
 def test_idle_fingerprints_do_not_differ(desk: Desk, repeats: Callable[[int], int]) -> None:
     """The stack trades between two looks; nothing that is compared may move by itself."""
-    from stormdesk.drive.scripts import host_scripts
+    from stormdesk.host.scripts import host_scripts
 
     look = host_scripts()["lib.sh"] + "SD_FILES=\nsd_fingerprint | sort\n"
     for host in desk.pool.inventory.hosts:

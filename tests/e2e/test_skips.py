@@ -15,7 +15,7 @@ from tests.skips import CANNOT, on_ci
 ROOT = Path(__file__).parents[2]
 EVERY_KIND = """
 import pytest
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from tests.skips import cannot, got
 
 def missing():

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence.judges import JUDGES
 from tests.e2e.stack_cut import read_cut
 from tests.e2e.stack_harness import Stack, eventually, home_for_nobody
 from tests.e2e.test_stack_trades import assert_exact

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
-from stormdesk.testnet import durable
+from stormdesk import durable
+from stormdesk.core.model import Verdict
+from stormdesk.evidence.judges import JUDGES
 from stormdesk.testnet.ledger import chain
 from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
-from stormdesk.testnet import durable
+from stormdesk import durable
+from stormdesk.core.model import Verdict
+from stormdesk.evidence.judges import JUDGES
 from stormdesk.testnet.resilience import Overrides
 from stormdesk.testnet.trader.snapshot import Snapshot
 from tests.e2e.stack_harness import Stack, eventually, shortened

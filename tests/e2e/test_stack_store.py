@@ -15,12 +15,12 @@ import pytest
 from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader import sql
-from stormdesk.testnet.trader.desk import Desk, Live
 from stormdesk.testnet.trader.metrics import Metrics
-from stormdesk.testnet.trader.signals import Instrument, Intent
+from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.snapshot import Move
 from stormdesk.testnet.trader.states import State
 from stormdesk.testnet.trader.store import Fill, Store, StoreError
+from stormdesk.testnet.trader.strategy import Instrument, Intent
 from stormdesk.testnet.trader.venue import Venue
 from tests.e2e.stack_harness import Stack, home_for_nobody
 

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import cut as cuts
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.judges import JUDGES
 from tests.e2e.stack_cut import read_cut
 from tests.e2e.stack_harness import Stack, cpu_s, eventually, home_for_nobody, rss_mib
 

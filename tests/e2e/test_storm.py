@@ -14,10 +14,10 @@ from random import Random
 
 import pytest
 
-from stormdesk.drive import processes
-from stormdesk.drive.api import Chaos
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
+from stormdesk.cli.api import Chaos
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import service_processes
+from stormdesk.evidence.judges import JUDGES
 from tests.conftest import BRISK, FORGETFUL, trading
 from tests.e2e import storm
 
@@ -56,7 +56,7 @@ def test_invariants_hold_after_a_storm(
     random = Random(seed)
     with Chaos(env=stack, rto_s=storm.RTO_S, seed=seed) as chaos:
         chaos.recovered(budget_s=storm.RTO_S)
-        before, processes_before = storm.accepted(chaos), processes.look(chaos.pool.run, chaos.inventory)
+        before, processes_before = storm.accepted(chaos), service_processes.look(chaos.pool.run, chaos.inventory)
         hosts = count // HOST_SHARE
         tally = storm.rage(chaos, random, storm.deck(random, topology, hosts, count - hosts), print)
         chaos.recovered(budget_s=storm.RTO_S)

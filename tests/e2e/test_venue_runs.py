@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from stormdesk.drive.commands import exported
-from stormdesk.drive.record import load
+from stormdesk.cli.commands import exported
+from stormdesk.run.record import load
 from tests.e2e import stack_harness
 from tests.e2e.test_runs import STEPS, Desk, eventually
 

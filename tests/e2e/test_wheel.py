@@ -122,7 +122,7 @@ def test_the_wheel_has_one_import_name_and_real_files(wheel: Path) -> None:
         for room in ("faults", "checks", "infra", "testnet"):
             assert f"stormdesk/{room}/__init__.py" in names
         entries = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "stormdesk.drive.pytest_plugin" in archive.read(entries).decode()
+        assert "stormdesk.cli.pytest_plugin" in archive.read(entries).decode()
 
 
 def test_our_rooms_are_the_wheels_and_theirs_are_theirs(project: Project) -> None:
@@ -191,8 +191,8 @@ def test_a_fault_of_an_installed_package(project: Project) -> None:
 def test_pytest_knows_the_fixtures_and_pays_nothing_for_them(project: Project) -> None:
     (project.folder / "test_plain.py").write_text(
         "import sys\n\ndef test_plain():\n"
-        "    heavy = {'paramiko', 'stormdesk.drive.api', 'pulumi', 'jinja2', 'yaml'} & set(sys.modules)\n"
-        "    assert 'stormdesk.drive.pytest_plugin' in sys.modules\n    assert not heavy, heavy\n"
+        "    heavy = {'paramiko', 'stormdesk.cli.api', 'pulumi', 'jinja2', 'yaml'} & set(sys.modules)\n"
+        "    assert 'stormdesk.cli.pytest_plugin' in sys.modules\n    assert not heavy, heavy\n"
     )
     said = project.run("-m", "pytest", "-p", "no:cacheprovider", "test_plain.py")
     assert said.returncode == 0, said.stdout

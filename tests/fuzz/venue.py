@@ -23,10 +23,10 @@ import msgspec
 from stormdesk.testnet.venue import events, signing
 from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.api import Api, Ask
-from stormdesk.testnet.venue.desk import Desk, opening
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.keys import Account, Config
+from stormdesk.testnet.venue.order_entry import Desk, opening
 from stormdesk.testnet.venue.rest import ask_of
 from stormdesk.testnet.venue.rules import Rules
 from stormdesk.testnet.venue.wsapi import WsApi

@@ -15,7 +15,7 @@ from typing import Any
 
 from redis import Redis
 
-from stormdesk import cut as cuts
+from stormdesk.evidence import cut as cuts
 from tests.e2e import stack_cut
 from tests.e2e.stack_harness import eventually, get, post
 from tests.mutants.bench import Bench

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stormdesk import cut as cuts
-from stormdesk.invariants import JUDGES, applicable
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.judges import JUDGES, applicable
 
 TOPIC = "bug x invariant"
 SIGNS = {Verdict.HELD: ".", Verdict.VIOLATED: "F", Verdict.UNKNOWN: "?"}

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive.cut import load
-from stormdesk.drive.pool import Pool
+from stormdesk.core.model import Verdict
+from stormdesk.evidence.take_cut import load
 from stormdesk.infra import dialing, existing
-from stormdesk.model import Verdict
+from stormdesk.ssh.pool import Pool
 from tests.e2e.stack_harness import ROOT, Stack
 from tests.mutants import table
 from tests.mutants.bench import bench, servers

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import steady
-from stormdesk.model import CheckResult, Verdict
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence import steady
 from tests.e2e.stack_harness import ROOT, Stack, eventually
 from tests.mutants import table
 from tests.mutants.bench import bench, servers

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import probe, render
-from stormdesk.drive.prepare import TOOLS
-from stormdesk.drive.scripts import host_scripts
-from stormdesk.inventory import VERSION, Inventory, InventoryHost, Link, ServiceEntry
-from stormdesk.model import Completed, Fault, HostFacts, Plan, Site
-from stormdesk.probe import HostRecord, HostStatus
-from stormdesk.safety import MAX_FAULTS
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost, Link, ServiceEntry
+from stormdesk.core.model import Completed, Fault, HostFacts, Plan, Site
+from stormdesk.core.safety import MAX_FAULTS
+from stormdesk.host import probe, render
+from stormdesk.host.probe import HostRecord, HostStatus
+from stormdesk.host.scripts import host_scripts
+from stormdesk.run.prepare import TOOLS
 from tests.shell.sandbox import SHELLS, Sandbox
 
 HOST = InventoryHost(

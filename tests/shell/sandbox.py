@@ -17,9 +17,9 @@ from typing import Self
 
 import pytest
 
-from stormdesk.errors import RefusedError, StormdeskError
+from stormdesk.core.errors import RefusedError, StormdeskError
+from stormdesk.core.model import Completed
 from stormdesk.infra.backends.lab import layer
-from stormdesk.model import Completed
 
 MARKER = '{"environment": "sandbox", "ephemeral": true, "expires_at": ""}'
 SHELLS = ("dash", "busybox")

@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stormdesk import probe
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.inventory import ServiceEntry
+from stormdesk.core.model import Fault, Plan
+from stormdesk.core.values import Duration, Percent, Signal, Size
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.host import probe
 from stormdesk.infra.backends.lab import volume
-from stormdesk.inventory import ServiceEntry
-from stormdesk.model import Fault, Plan
-from stormdesk.values import Duration, Percent, Signal, Size
 from tests.shell.rig import CONFIRMED, Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually, require
 from tests.skips import cannot

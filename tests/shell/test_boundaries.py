@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stormdesk.drive.scripts import host_scripts
+from stormdesk.core.model import Fault
+from stormdesk.core.values import Signal
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.model import Fault
-from stormdesk.values import Signal
+from stormdesk.host.scripts import host_scripts
 from tests.shell.rig import Rig, beside, picture, repeated, same
 from tests.shell.sandbox import Sandbox, eventually
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stormdesk import probe
+from stormdesk.core.values import Size
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.values import Size
+from stormdesk.host import probe
 from tests.shell.rig import Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually, require
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from stormdesk import probe, render
+from stormdesk.core.model import Completed
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.model import Completed
+from stormdesk.host import probe, render
 from tests.shell.rig import Rig, beside, picture, same, uptime_s
 from tests.shell.sandbox import eventually
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from stormdesk.core.model import Completed
 from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.model import Completed
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import eventually
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stormdesk import probe, render
+from stormdesk.core.model import Completed, Plan, Step
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.model import Completed, Plan, Step
+from stormdesk.host import probe, render
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import Sandbox, eventually
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stormdesk import probe, render
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
+from stormdesk.host import probe, render
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 
 FILL = "/var/lib/trading/.stormdesk-r-20261121-0312-k3f9"

@@ -12,12 +12,12 @@ import signal
 import time
 from dataclasses import replace
 
-from stormdesk import probe, render
+from stormdesk.core.model import Completed, Fault, Step
+from stormdesk.core.values import Signal
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.model import Completed, Fault, Step
-from stormdesk.values import Signal
+from stormdesk.host import probe, render
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states, uptime_s
 from tests.shell.sandbox import eventually, require
 

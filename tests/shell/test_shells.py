@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from stormdesk.drive.scripts import host_scripts
-from stormdesk.errors import UsageError
-from stormdesk.shell import assignments, function, here_document, words
+from stormdesk.core.errors import UsageError
+from stormdesk.core.shell import assignments, function, here_document, words
+from stormdesk.host.scripts import host_scripts
 from tests.shell.sandbox import SHELLS, Sandbox
 from tests.unit.test_faults import PLANS, arm_script, load, planned
 

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import venue
-from stormdesk.inventory import Link, ServiceEntry
+from stormdesk.core.inventory import Link, ServiceEntry
+from stormdesk.desk import venue_faults
 from tests.shell.rig import CONFIRMED, HOST, Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually, require
 
@@ -24,7 +24,7 @@ BASE = f"http://{ADDRESS}:8081/faults"
 LINKS = {**HOST.networks, "mgmt": Link(interface="eth1", address=f"{ADDRESS}/24", address6="fd99::2/64")}
 SERVICES = {"venue": ServiceEntry(user="trading", manager="supervisor", ports={"control": 8081})}
 EXCHANGE = msgspec.structs.replace(HOST, networks=LINKS, services=SERVICES)
-FROZEN = venue.runnable("freeze")()  # strikes at once: each turn that the engine misses is a hit
+FROZEN = venue_faults.runnable("freeze")()  # strikes at once: each turn that the engine misses is a hit
 
 
 class Host(Rig):
@@ -109,7 +109,7 @@ def test_a_venue_that_cannot_be_asked_leaves_the_host_dirty_until_it_can(host: H
 
 
 def test_a_fault_that_strikes_nobody_is_not_confirmed(host: Host) -> None:
-    done = host.arm(host.plan(venue.runnable("listen-key-expiry")()))
+    done = host.arm(host.plan(venue_faults.runnable("listen-key-expiry")()))
     assert done.code == 13
     assert states(done)[-1] == "UNWITNESSED"
     assert host.revert().code == 0

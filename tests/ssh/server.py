@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from stormdesk.drive.pool import Pool
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
 from stormdesk.infra.backends.lab import kernel
-from stormdesk.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.ssh.pool import Pool
 from tests.shell.sandbox import Sandbox, eventually, require
 
 PORT = 22

@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from stormdesk.inventory import InventoryHost
+from stormdesk.core.inventory import InventoryHost
 from tests.ssh.server import Server
 
 

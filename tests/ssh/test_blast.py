@@ -12,17 +12,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stormdesk.drive.blast import Blast
-from stormdesk.drive.fanout import Fanout
-from stormdesk.drive.hostrun import HostRun
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.prepare import prepare
-from stormdesk.drive.record import Record
-from stormdesk.drive.show import Show
-from stormdesk.errors import RefusedError
+from stormdesk.cli.show import Show
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.inventory import VERSION, Inventory
+from stormdesk.core.safety import Allow
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.inventory import VERSION, Inventory
-from stormdesk.safety import Allow
+from stormdesk.run.blast import Blast
+from stormdesk.run.fanout import Fanout
+from stormdesk.run.hostrun import HostRun
+from stormdesk.run.prepare import prepare
+from stormdesk.run.record import Record
+from stormdesk.ssh.pool import Pool
 from tests.ssh.server import Server
 
 EARLIER, LATER = "r-20261121-0312-aaaaaa", "r-20261121-0312-bbbbbb"

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import asking
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.transports import ssh
-from stormdesk.errors import StormdeskError
+from stormdesk.core.errors import StormdeskError
+from stormdesk.ssh import parallel, transport
+from stormdesk.ssh.pool import Pool
 from tests.ssh.server import Server
 from tests.ssh.test_identities import authorize
 from tests.unit.test_transport_keys import made
@@ -30,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stormdesk.drive.pool.CONNECT_TIMEOUT_S", 8.0)
+    monkeypatch.setattr("stormdesk.ssh.pool.CONNECT_TIMEOUT_S", 8.0)
 
 
 def works(server: Server, **changes: object) -> None:
@@ -129,12 +128,12 @@ def test_hardened_sshd_without_strict_key_exchange_is_refused_with_encrypt_then_
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an sshd from before Terrapin: here it is our side that does not offer it."""
-    made_by = ssh._Transport.__init__
+    made_by = transport._Transport.__init__
 
-    def lax(self: ssh._Transport, sock: object) -> None:
+    def lax(self: transport._Transport, sock: object) -> None:
         made_by(self, sock, strict_kex=False)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ssh._Transport, "__init__", lax)
+    monkeypatch.setattr(transport._Transport, "__init__", lax)
     server.restart(ETM, "Ciphers aes256-ctr")
     assert "Terrapin" in refused(server)
     server.restart(ETM)
@@ -148,7 +147,7 @@ def test_hardened_sshd_that_takes_few_at_once_is_waited_for(server: Server) -> N
     hosts = {f"h{n}": server.host(name=f"h{n}") for n in range(4)}
     inventory = type(server.inventory())(version=1, environment="sandbox", hosts=hosts)
     with Pool(inventory, server.dial) as pool:
-        found = asking.each(hosts, lambda name: pool.run(name, ("echo", name), 10).stdout)
+        found = parallel.each(hosts, lambda name: pool.run(name, ("echo", name), 10).stdout)
     assert found == {name: f"{name}\n" for name in hosts}
 
 

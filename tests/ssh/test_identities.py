@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import ConnectFailed, StormdeskError, UsageError
+from stormdesk.core.errors import ConnectFailed, StormdeskError, UsageError
 from tests.ssh.server import Server
 from tests.unit.test_transport_keys import made
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import hostrun, prepare
-from stormdesk.drive.hostrun import HostRun
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.record import Record
-from stormdesk.errors import ConnectionLost, RefusedError, ResidueError, TransportError, UsageError
+from stormdesk.core.errors import ConnectionLost, RefusedError, ResidueError, TransportError, UsageError
+from stormdesk.core.inventory import Link, ServiceEntry
+from stormdesk.core.model import Completed, Fault, Plan, Site, Step
+from stormdesk.core.safety import Allow
+from stormdesk.core.values import Duration
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.inventory import Link, ServiceEntry
-from stormdesk.model import Completed, Fault, Plan, Site, Step
-from stormdesk.safety import Allow
-from stormdesk.values import Duration
+from stormdesk.run import hostrun, prepare
+from stormdesk.run.hostrun import HostRun
+from stormdesk.run.record import Record
+from stormdesk.ssh.pool import Pool
 from tests.shell.rig import picture, same
 from tests.shell.sandbox import eventually
 from tests.ssh.server import Server

@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from stormdesk import front
-from stormdesk.drive import patience, prepare
-from stormdesk.drive.hostrun import HostRun
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.record import Record
-from stormdesk.drive.testinfra_backend import pooled
-from stormdesk.errors import ConnectFailed, DeadlineExceeded, TransportError
+from stormdesk.cli import front
+from stormdesk.core.errors import ConnectFailed, DeadlineExceeded, TransportError
+from stormdesk.core.inventory import Link
+from stormdesk.core.model import Fault
+from stormdesk.core.safety import Allow
+from stormdesk.core.values import Patience
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
-from stormdesk.inventory import Link
-from stormdesk.model import Fault
-from stormdesk.safety import Allow
-from stormdesk.values import Patience
+from stormdesk.run import prepare
+from stormdesk.run.hostrun import HostRun
+from stormdesk.run.record import Record
+from stormdesk.ssh import patience
+from stormdesk.ssh.pool import Pool
+from stormdesk.ssh.testinfra_backend import pooled
 from tests.shell.rig import picture, same
 from tests.ssh.server import Server
 from tests.ssh.slow import SlowWay
@@ -135,7 +136,7 @@ def test_case_C3A_patience_makes_each_limit_longer_and_says_the_next(server: Ser
 
 
 def test_case_C3A_patience_reaches_connecting(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stormdesk.drive.pool.CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("stormdesk.ssh.pool.CONNECT_TIMEOUT_S", 1.0)
     way = SlowWay(server, silent_s=1.5)
     with Pool(server.inventory(), way.dial) as pool:
         with pytest.raises(TransportError, match=r"--patience 2$"):

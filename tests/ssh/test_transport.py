@@ -13,9 +13,7 @@ from collections.abc import Iterator
 import paramiko.pipe
 import pytest
 
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.transports import ssh
-from stormdesk.errors import (
+from stormdesk.core.errors import (
     ConnectFailed,
     ConnectionLost,
     DeadlineExceeded,
@@ -23,6 +21,8 @@ from stormdesk.errors import (
     TransportError,
     UsageError,
 )
+from stormdesk.ssh import transport as ssh
+from stormdesk.ssh.pool import Pool
 from tests.ssh.server import Server
 
 HOST = "sandbox"

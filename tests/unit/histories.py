@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stormdesk import cut as cuts
-from stormdesk.invariants import JUDGES
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.judges import JUDGES
 
 Files = dict[str, bytes]
 Change = Callable[[Files], str]  # changes one fact; what the judge must name

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk import ansible
-from stormdesk.errors import UsageError
-from stormdesk.inventories import Listing, Named
+from stormdesk.cli import ansible
+from stormdesk.cli.inventories import Listing, Named
+from stormdesk.core.errors import UsageError
 
 
 def listed(hostvars: dict[str, Any], **groups: Any) -> Listing:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import catalogue, gameday, settings
-from stormdesk.errors import UsageError
+from stormdesk.cli import catalogue
+from stormdesk.core.errors import UsageError
 from stormdesk.faults import FAULTS
+from stormdesk.run import gameday, settings
 
 OURS = [
     "disk-full-trader",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import ExitCode, HostError, RefusedError
+from stormdesk.core.errors import ExitCode, HostError, RefusedError
 from stormdesk.infra import stacks
 from stormdesk.infra.backends.docker import backend, image
 from stormdesk.infra.backends.docker import engine as engines

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra import keys, rewriting, stacks
 from stormdesk.infra.backends.docker import argv, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Container, Site

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import errors
-from stormdesk.drive.scripts import host_scripts
+from stormdesk.core import errors
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.core.model import Completed, Fault, HostFacts, Identity, Plan, Site, Unsupported
+from stormdesk.core.shell import plan_script
 from stormdesk.faults import FAULTS
-from stormdesk.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.model import Completed, Fault, HostFacts, Identity, Plan, Site, Unsupported
-from stormdesk.render import arm
-from stormdesk.shell import plan_script
+from stormdesk.host.render import arm
+from stormdesk.host.scripts import host_scripts
 
 CASES = Path(__file__).parents[1] / "cases"
 FILES = sorted(path for name in FAULTS for path in (CASES / name).glob("*.json"))

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from stormdesk import inventory as documents
-from stormdesk.drive.signals import LeaveNow
-from stormdesk.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
-from stormdesk.front import outcome
+from stormdesk.cli.front import outcome
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
+from stormdesk.ssh.signals import LeaveNow
 from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
 
 HEAVY = ("paramiko", "pytest", "aiohttp", "jinja2", "rich", "pulumi", "testinfra", "psycopg", "redis", "cryptography")
@@ -186,7 +186,7 @@ def test_a_signal_ends_a_task_in_order() -> None:
     """SIGTERM while a task waits: exit 4 with one line, as Ctrl-C."""
     code = (
         "import os, signal, sys, time\n"
-        "from stormdesk.front import outcome\n"
+        "from stormdesk.cli.front import outcome\n"
         "def act():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(20)\n"

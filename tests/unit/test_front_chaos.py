@@ -6,14 +6,14 @@ from random import Random
 
 import pytest
 
-from stormdesk import front_chaos
-from stormdesk.errors import UsageError
+from stormdesk.cli import fault_flags
+from stormdesk.core.errors import UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.safety import Allow
+from stormdesk.core.values import Duration, Percent, Share, Signal
 from stormdesk.faults import FAULTS
 from stormdesk.faults.disk_full import DiskFull
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.inventory import Inventory
-from stormdesk.safety import Allow
-from stormdesk.values import Duration, Percent, Share, Signal
 from tests.e2e.invoking import inventory
 
 HOSTS: Inventory = inventory(22, "/nowhere")
@@ -31,13 +31,13 @@ HOSTS: Inventory = inventory(22, "/nowhere")
     ],
 )
 def test_hosts_are_chosen_once_each_in_the_order_given(words: list[str], chosen: tuple[str, ...]) -> None:
-    assert front_chaos.choose_hosts(words, HOSTS, Random(1)) == chosen
+    assert fault_flags.choose_hosts(words, HOSTS, Random(1)) == chosen
 
 
 def test_one_of_a_role_follows_the_seed() -> None:
-    picks = [front_chaos.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
+    picks = [fault_flags.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
     assert set(picks) == {"trader-a", "trader-b"}
-    assert picks == [front_chaos.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
+    assert picks == [fault_flags.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
 
 
 @pytest.mark.parametrize(
@@ -45,45 +45,45 @@ def test_one_of_a_role_follows_the_seed() -> None:
 )
 def test_hosts_that_are_not_there_are_refused_with_those_that_are(words: list[str]) -> None:
     with pytest.raises(UsageError, match=r"--host|no host 'nobody'"):
-        front_chaos.choose_hosts(words, HOSTS, Random(1))
+        fault_flags.choose_hosts(words, HOSTS, Random(1))
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_has_flags_with_help_and_its_defaults_make_a_fault(name: str) -> None:
     fault = FAULTS[name]
-    parameters = dict(front_chaos.signature(fault).parameters)
+    parameters = dict(fault_flags.signature(fault).parameters)
     parameters.pop("context")
-    assert set(front_chaos.helps(fault)) == set(parameters)
-    assert all(front_chaos.helps(fault).values())
-    assert front_chaos.fault_of(fault, {key: value.default for key, value in parameters.items()}) == fault()
+    assert set(fault_flags.helps(fault)) == set(parameters)
+    assert all(fault_flags.helps(fault).values())
+    assert fault_flags.fault_of(fault, {key: value.default for key, value in parameters.items()}) == fault()
 
 
 def test_flags_become_the_fault_and_what_is_allowed() -> None:
     values = {"percent": Percent(90), "size": None, "reserve": None, "path": "/data", "for_": None}
-    assert front_chaos.fault_of(DiskFull, values) == DiskFull(percent=Percent(90), path="/data")
+    assert fault_flags.fault_of(DiskFull, values) == DiskFull(percent=Percent(90), path="/data")
     flags = {"irreversible": True, "role_share": Share(50), "hosts": None, "unsteady": False, "no_boot_hook": False}
-    allowed = front_chaos.allow_of({f"allow_{name}": value for name, value in flags.items()})
+    allowed = fault_flags.allow_of({f"allow_{name}": value for name, value in flags.items()})
     assert allowed == Allow(irreversible=True, role_share=50)
 
 
 def test_kinds_come_from_the_default_or_from_the_catalogue() -> None:
-    assert front_chaos.kinds(ProcessKill)["repeat"] is Duration
-    assert front_chaos.kinds(ProcessKill)["ttl"] is Duration
-    assert isinstance(front_chaos.signature(ProcessKill).parameters["signal"].default, Signal)
+    assert fault_flags.kinds(ProcessKill)["repeat"] is Duration
+    assert fault_flags.kinds(ProcessKill)["ttl"] is Duration
+    assert isinstance(fault_flags.signature(ProcessKill).parameters["signal"].default, Signal)
 
 
 @pytest.mark.parametrize(("hold_s", "ttl_s"), [(30.0, None), (30.0, 30.0), (30.0, 45.0)])
 def test_a_ttl_that_some_plan_may_take_passes(hold_s: float, ttl_s: float | None) -> None:
-    front_chaos.check_ttl(hold_s, ttl_s)
+    fault_flags.check_ttl(hold_s, ttl_s)
 
 
 def test_a_ttl_below_the_hold_is_refused_with_the_one_to_type() -> None:
     with pytest.raises(UsageError, match=r"--ttl 29s: must be at least --for 30s \+ 5s.*e\.g\. --ttl 45s"):
-        front_chaos.check_ttl(30, 29)
+        fault_flags.check_ttl(30, 29)
 
 
 def test_the_catalogue_names_every_fault_with_its_undo() -> None:
-    catalogue = front_chaos.Catalogue(FAULTS)
+    catalogue = fault_flags.Catalogue(FAULTS)
     text = "\n".join(catalogue.lines)
     assert all(name in text and fault.undo in text for name, fault in FAULTS.items())
     assert "--percent PERCENT" in text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stormdesk.drive.checking import exit_code
-from stormdesk.errors import ExitCode
-from stormdesk.model import CheckResult, Verdict
+from stormdesk.cli.check_tasks import exit_code
+from stormdesk.core.errors import ExitCode
+from stormdesk.core.model import CheckResult, Verdict
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stormdesk.front_menu import Entry, looks_like_a_task, menu, stray_value, unknown_flag, unknown_task
+from stormdesk.cli.menu import Entry, looks_like_a_task, menu, stray_value, unknown_flag, unknown_task
 
 TASKS = ["doctor", "env.up", "env.down", "chaos.disk-full", "chaos.process-kill", "chaos.revert", "check.steady"]
 GROUPS = ["env", "chaos", "check"]

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from stormdesk.drive.show import Mode, Show, spark, table
-from stormdesk.errors import ExitCode
+from stormdesk.cli.show import Mode, Show, spark, table
+from stormdesk.core.errors import ExitCode
 
 
 def shown(mode: Mode, width: int = 80, *, colour: bool = False) -> tuple[Show, io.StringIO]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("pytest_plugin", "api", "testinfra_backend", "transports.ssh", "pool", "checking", "runner")
+MODULES = (
+    "cli.pytest_plugin", "cli.api", "ssh.testinfra_backend", "ssh.transport", "ssh.pool", "cli.check_tasks", "run.runner",
+)  # fmt: skip
 LOOK = """
 import importlib, json, logging, os, random, resource, signal, socket, sys, threading, warnings
 import invoke, paramiko, pytest, testinfra.backend
@@ -46,7 +48,7 @@ print(json.dumps([name for name in before if before[name] != after[name]]))
 """
 
 
-@pytest.mark.parametrize("module", [f"stormdesk.drive.{name}" for name in MODULES])
+@pytest.mark.parametrize("module", [f"stormdesk.{name}" for name in MODULES])
 def test_case_C39_importing_changes_nothing_of_others(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOK, module], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -55,7 +57,7 @@ def test_case_C39_importing_changes_nothing_of_others(module: str) -> None:
 
 
 def test_case_C39_our_checks_still_bound_each_command_of_ssh(tmp_path: Path) -> None:
-    from stormdesk.drive.testinfra_backend import BoundedSshBackend, by_hostspec
+    from stormdesk.ssh.testinfra_backend import BoundedSshBackend, by_hostspec
 
     hosts = by_hostspec(["ssh://a", "ssh://b?sudo=true", "c"], None, tmp_path)
     assert sorted(hosts) == ["a", "b", "c"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk import cut as cuts
-from stormdesk.invariants import JUDGES, applicable, calls_for_refused, refused_ids
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.judges import JUDGES, applicable, calls_for_refused, refused_ids
 from tests.unit.histories import (
     Change,
     Files,

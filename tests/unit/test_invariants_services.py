@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk import cut as cuts
-from stormdesk.invariants import applicable
-from stormdesk.model import Verdict
+from stormdesk.core.model import Verdict
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.judges import applicable
 from tests.unit.histories import (
     LEDGER,
     Change,

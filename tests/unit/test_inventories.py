@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk import inventories
-from stormdesk.drive import sources
-from stormdesk.errors import RefusedError, UsageError
+from stormdesk.cli import inventories, sources
+from stormdesk.cli.inventories import Way
+from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.infra import home
-from stormdesk.inventories import Way
 from tests.e2e import invoking
 from tests.e2e.invoking import environ, run_all, trap
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk import inventory
-from stormdesk.errors import UsageError
+from stormdesk.core import inventory
+from stormdesk.core.errors import UsageError
 
 HOST = {
     "name": "trader-a",

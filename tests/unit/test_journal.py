@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk import journal
-from stormdesk.errors import UsageError
+from stormdesk.core import journal
+from stormdesk.core.errors import UsageError
 
 EVENTS = [
     {"seq": 1, "t": 1764000000.123, "run": "r-1", "event": "run.started", "argv": ["invoke", "é\u202e\n'\""]},

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra.backends.lab import kafka, layer
 
 

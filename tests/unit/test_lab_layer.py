@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import making, stacks
 from stormdesk.infra.backends.lab import backend, layer, records
 from stormdesk.infra.home import Material, Record

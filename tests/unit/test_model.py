@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk.drive.request import plan_digest
-from stormdesk.errors import ExitCode, UsageError
-from stormdesk.model import PeerWitness, Plan, Step, Verdict, ttl
+from stormdesk.core.errors import ExitCode, UsageError
+from stormdesk.core.model import PeerWitness, Plan, Step, Verdict, ttl
+from stormdesk.run.request import plan_digest
 
 HELD, UNKNOWN, VIOLATED = Verdict.HELD, Verdict.UNKNOWN, Verdict.VIOLATED
 

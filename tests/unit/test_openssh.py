@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import sources
-from stormdesk.errors import RefusedError, StormdeskError
-from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.cli import sources
+from stormdesk.core.errors import RefusedError, StormdeskError
+from stormdesk.core.inventory import Inventory, InventoryHost
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"

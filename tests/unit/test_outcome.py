@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stormdesk.errors import ExitCode
-from stormdesk.model import CheckResult, Verdict
-from stormdesk.outcome import HostEnd, conclude
+from stormdesk.core.errors import ExitCode
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.core.outcome import HostEnd, conclude
 
 HELD = CheckResult("I-01", Verdict.HELD, "")
 LOST = CheckResult("I-02", Verdict.VIOLATED, "an order was lost")

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import HostError
+from stormdesk.core.errors import HostError
+from stormdesk.core.model import Argv, Completed
 from stormdesk.infra import over_ssh
-from stormdesk.model import Argv, Completed
+from stormdesk.ssh.pool import Pool
 
 
 class Said:

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from stormdesk import inventory as documents
 from stormdesk import own
-from stormdesk.errors import UsageError
+from stormdesk.core import inventory as documents
+from stormdesk.core.errors import UsageError
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stormdesk.checks.run import NO_CHECK, run_checks
-from stormdesk.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.model import Argv, Completed, Verdict
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.core.model import Argv, Completed, Verdict
 
 HOSTS = {
     name: InventoryHost(name=name, role="engine", address="192.0.2.1", host_key="ssh-ed25519 AAAA", identity_file="/k")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk import probe
-from stormdesk.errors import HostError
-from stormdesk.model import Completed
+from stormdesk.core.errors import HostError
+from stormdesk.core.model import Completed
+from stormdesk.host import probe
 
 RECORD = """uptime 4970.12
 run r-20261121-0312-k3f9 /run/stormdesk

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from stormdesk.pulse import SEPARATOR, STABLE_S, STALL_S, Answer, Pulse, Recovery, ack_p99_ms, answer, pulse, series
+from stormdesk.desk.pulse import (
+    SEPARATOR,
+    STABLE_S,
+    STALL_S,
+    Answer,
+    Pulse,
+    Recovery,
+    ack_p99_ms,
+    answer,
+    pulse,
+    series,
+)
 
 METRICS = """# HELP trader_orders_total orders
 # TYPE trader_orders_total counter

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import pulumi_build, pulumi_cli
 from stormdesk.infra.pulumi_cli import VERSION, Engine
 from tests.unit.engines import script

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import pulumi_cli
 from stormdesk.infra.pulumi_cli import VERSION, Engine
 from tests.e2e.invoking import environ, run_all

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive import pulumi_outputs, sources
-from stormdesk.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.cli import pulumi_outputs, sources
+from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.infra.pulumi_cli import VERSION
 from tests.unit.engines import script
 

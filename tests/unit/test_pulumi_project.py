@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra import environment, existing, home, project
 from stormdesk.infra.home import Record
 

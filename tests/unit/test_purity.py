@@ -16,7 +16,7 @@ IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio",
 ACTING = ("acting", "deeds", "control")  # of the venue's faults: these carry out what the others decide
 PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
-IO_ROOMS = ("stormdesk.drive", "stormdesk.front", *(f"stormdesk.infra.{name}" for name in OTHER_INFRA))
+IO_ROOMS = ("stormdesk.drive", "stormdesk.cli.front", *(f"stormdesk.infra.{name}" for name in OTHER_INFRA))
 IO_ROOMS_OF_OTHERS = {"importlib", "ctypes", "multiprocessing", "concurrent", "secrets", "uuid", "urllib", "http"}
 IO_CALLS = {
     *("open", "print", "input", "exec", "eval", "__import__"),
@@ -82,7 +82,7 @@ def test_pure_files_do_no_io(path: Path) -> None:
 def test_the_pure_files_are_really_looked_at() -> None:
     names = {str(path.relative_to(ROOT)) for path in pure_files()}
     assert len(names) >= 15
-    assert {"stormdesk/model.py", "stormdesk/shell.py", "faults/disk_full.py", "infra/topology.py"} <= names
+    assert {"stormdesk/core/model.py", "stormdesk/core/shell.py", "faults/disk_full.py", "infra/topology.py"} <= names
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_pure_files_are_really_looked_at() -> None:
     ],
 )
 def test_a_planted_impurity_is_seen(planted: str) -> None:
-    clean = (ROOT / "stormdesk/model.py").read_text()
+    clean = (ROOT / "stormdesk/core/model.py").read_text()
     assert impurities(clean) == []
     assert impurities(f"{clean}\n{planted}\n") != []
 

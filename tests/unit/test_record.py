@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from stormdesk import journal
-from stormdesk.drive import lines
-from stormdesk.drive.record import Record, load
-from stormdesk.errors import RefusedError
+from stormdesk.core import journal
+from stormdesk.core.errors import RefusedError
+from stormdesk.run import lines
+from stormdesk.run.record import Record, load
 
 RUN = "r-20261121-0312-k3f9"
 
@@ -307,7 +307,7 @@ def test_case_C30_a_disk_that_hangs_keeps_nobody_from_healing(runs: Path, monkey
 
 def test_case_C30_a_hanging_disk_is_not_waited_for_at_the_end_of_the_process(tmp_path: Path) -> None:
     code = (
-        "import sys, threading, time; from pathlib import Path; from stormdesk.drive import lines, record\n"
+        "import sys, threading, time; from pathlib import Path; from stormdesk.run import lines, record\n"
         "it = record.Record(Path(sys.argv[1]) / 'r-1', 'r-1'); it.intent(host='a')\n"
         "lines.Lines.flush = lambda *_, **__: time.sleep(600)\n"
         "it.event('S7.revert'); it.close()\n"
@@ -316,7 +316,7 @@ def test_case_C30_a_hanging_disk_is_not_waited_for_at_the_end_of_the_process(tmp
 
 
 def test_case_C30_a_signal_in_the_middle_of_an_event_leaves_no_lock(runs: Path) -> None:
-    from stormdesk.drive.signals import Interrupted, Signals
+    from stormdesk.ssh.signals import Interrupted, Signals
 
     record = begun(runs / RUN)
     for number in range(50):
@@ -392,7 +392,7 @@ def test_case_C31_two_processes_that_write_at_once(runs: Path) -> None:
     """The owner is alive, and somebody reverts its run from another terminal."""
     owner = begun(runs / RUN)
     code = (
-        "import sys; from stormdesk.drive.record import Record\n"
+        "import sys; from stormdesk.run.record import Record\n"
         "it = Record.reopen(sys.argv[1])\n"
         "for n in range(100): it.event('note', text='x' * 500, who='other', n=n)\n"
         "it.close()"

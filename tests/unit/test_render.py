@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from stormdesk import render
-from stormdesk.drive.scripts import host_scripts
-from stormdesk.errors import UsageError
-from stormdesk.model import Plan, Step
+from stormdesk.core.errors import UsageError
+from stormdesk.core.model import Plan, Step
+from stormdesk.host import render
+from stormdesk.host.scripts import host_scripts
 from tests.unit.test_faults import FACTS
 
 EVIL = "a'b\"; $(reboot) `id` \\ é"

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import cut as cuts
-from stormdesk import journal, report, timeline
-from stormdesk.cut import Cut
-from stormdesk.invariants import JUDGES
-from stormdesk.story import BEFORE_S, tell
+from stormdesk.core import journal
+from stormdesk.evidence import cut as cuts
+from stormdesk.evidence import report, timeline
+from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.judges import JUDGES
+from stormdesk.evidence.story import BEFORE_S, tell
 
 RUN = Path(__file__).parents[1] / "cases" / "histories" / "disk-full"
 Events = list[dict[str, Any]]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.drive.api import fault_named
-from stormdesk.errors import UsageError
+from stormdesk.cli.api import fault_named
+from stormdesk.core.errors import UsageError
+from stormdesk.core.runbook import Runbook, parse
+from stormdesk.core.values import Duration
 from stormdesk.faults import FAULTS
 from stormdesk.faults.process_kill import ProcessKill
-from stormdesk.runbook import Runbook, parse
-from stormdesk.values import Duration
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import safety
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.model import HostFacts, Identity, Plan
-from stormdesk.safety import Allow, Claim, Seen
+from stormdesk.core import safety
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.core.model import HostFacts, Identity, Plan
+from stormdesk.core.safety import Allow, Claim, Seen
 
 CONTROLLER = Identity("boot-1", "pid:[1]")
 FACTS = HostFacts(

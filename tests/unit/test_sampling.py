@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from stormdesk.drive.pool import Pool
-from stormdesk.drive.sampling import Sampler
-from stormdesk.errors import ConnectionLost
-from stormdesk.pulse import SEPARATOR
+from stormdesk.core.errors import ConnectionLost
+from stormdesk.desk.metrics_sampler import Sampler
+from stormdesk.desk.pulse import SEPARATOR
+from stormdesk.ssh.pool import Pool
 
 METRICS = 'trader_orders_total{state="accepted"} '
 

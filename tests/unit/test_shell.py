@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stormdesk.errors import UsageError
-from stormdesk.shell import assignments, function, here_document, words
+from stormdesk.core.errors import UsageError
+from stormdesk.core.shell import assignments, function, here_document, words
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,4 +56,4 @@ def test_shell_words_are_quoted_nowhere_else() -> None:
         path for folder in ("stormdesk", "faults") for path in (ROOT / folder).rglob("*.py") if path == path.resolve()
     ]
     users = [str(path.relative_to(ROOT)) for path in files if "shlex.quote" in path.read_text()]
-    assert users == ["stormdesk/shell.py"]
+    assert users == ["stormdesk/core/shell.py"]

@@ -14,9 +14,9 @@ from typing import NoReturn
 import pytest
 
 from stormdesk.checks.run import run_checks
-from stormdesk.drive.asking import each
-from stormdesk.drive.signals import Interrupted, LeaveNow, Signals, safe_point, whole
-from stormdesk.errors import ConnectFailed
+from stormdesk.core.errors import ConnectFailed
+from stormdesk.ssh.parallel import each
+from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals, safe_point, whole
 from tests.e2e.invoking import inventory
 
 # A process that samples three traders, gets a signal at the n-th step of it, and ends as every process does: by joining
@@ -24,8 +24,8 @@ from tests.e2e.invoking import inventory
 SAMPLES = """
 import itertools, os, signal, sys
 from types import SimpleNamespace
-from stormdesk.drive.sampling import Sampler
-from stormdesk.drive.signals import Interrupted, Signals
+from stormdesk.desk.metrics_sampler import Sampler
+from stormdesk.ssh.signals import Interrupted, Signals
 
 entry = SimpleNamespace(ports={"http": 1})
 hosts = {name: SimpleNamespace(services={"trader": entry}) for name in "abc"}
@@ -174,8 +174,8 @@ def test_what_runs_on_several_hosts_is_done_before_the_signal_is_raised() -> Non
 # A process that waits for hosts that say nothing, as every command does, gets two signals, and must be gone.
 LEAVES = """
 import os, signal, sys, threading, time
-from stormdesk.drive.asking import each
-from stormdesk.drive.signals import Interrupted, LeaveNow, Signals
+from stormdesk.ssh.parallel import each
+from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals
 names, first, second = int(sys.argv[1]), *(signal.Signals[word] for word in sys.argv[2:4])
 def hang(name):
     time.sleep(600)

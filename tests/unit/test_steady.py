@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk import steady
-from stormdesk.errors import HostError
-from stormdesk.model import CheckResult, Verdict
-from stormdesk.steady import Vitals
+from stormdesk.core.errors import HostError
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence import steady
+from stormdesk.evidence.steady import Vitals
 
 SAID = Path(__file__).parents[1] / "cases" / "vitals"
 TRADERS = ["trader-a", "trader-b"]

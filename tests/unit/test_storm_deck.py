@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from stormdesk.drive.catalogue import everything
+from stormdesk.cli.catalogue import everything
 from stormdesk.testnet.venue.faults import FAULTS
 from tests.e2e import storm
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stormdesk import tokens
-from stormdesk.errors import UsageError
-from stormdesk.tokens import MARK, Facts
+from stormdesk.cli import tokens
+from stormdesk.cli.tokens import MARK, Facts
+from stormdesk.core.errors import UsageError
 
 HOMES = {"": "/home/me", "ops": "/srv/ops/", "odd": "/home/100%h"}
 TOKENS = {letter: f"<{letter}>" for letter in "CdhijkLlnpru"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.infra import stacks
 from stormdesk.infra.backends.lab import files, network, spec
 from stormdesk.infra.topology import Host, Kind, Placement, Route, Topology, Volume

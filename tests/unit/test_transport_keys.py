@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448
 
-from stormdesk.drive.transports import agent, keys
-from stormdesk.drive.transports.identities import Identities
-from stormdesk.drive.transports.keys import private_key
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
+from stormdesk.core.inventory import InventoryHost
 from stormdesk.infra import home
 from stormdesk.infra import keys as pairs
-from stormdesk.inventory import InventoryHost
+from stormdesk.ssh import agent, private_keys
+from stormdesk.ssh.identities import Identities
+from stormdesk.ssh.private_keys import private_key
 
 PPK = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\nComment: x\n"
 SK = b"\0\0\0\x1ask-ssh-ed25519@openssh.com\0\0\0\x20" + b"k" * 32 + b"\0\0\0\4ssh:"
@@ -74,9 +74,9 @@ def test_case_C53_a_passphrase_is_said_and_ssh_add_typed(tmp_path: Path, kind: s
 
 def test_case_C53_the_public_half_of_a_locked_key_is_known_without_its_pub_file(tmp_path: Path) -> None:
     path = made(tmp_path / "key", "ed25519", "secret")
-    blob = keys.public_half(f"{path}.pub")
+    blob = private_keys.public_half(f"{path}.pub")
     path.with_suffix(".pub").unlink()
-    assert keys.read(str(path)).public == blob != b""
+    assert private_keys.read(str(path)).public == blob != b""
 
 
 def pem(key: ec.EllipticCurvePrivateKey | dsa.DSAPrivateKey | ed448.Ed448PrivateKey) -> bytes:
@@ -121,7 +121,7 @@ def openssh_of(public: bytes) -> bytes:
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", r"no private key that can be read"),
         (os.urandom(500), r"no private key that can be read"),
         (b"\xff\xfe-\0-\0", r"no private key that can be read"),
-        (b"x" * (keys.MOST + 1), r"too large"),
+        (b"x" * (private_keys.MOST + 1), r"too large"),
     ],
 )
 def test_case_C53_a_key_of_no_use_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:

@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from stormdesk.errors import UsageError
-from stormdesk.values import (
+from stormdesk.core.errors import UsageError
+from stormdesk.core.values import (
     Count,
     Duration,
     Hold,

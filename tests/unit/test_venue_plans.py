@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from stormdesk import runbook, venue
-from stormdesk.errors import RefusedError, UsageError
-from stormdesk.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.model import Completed, Plan, Site
-from stormdesk.render import arm
+from stormdesk.core import runbook
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.core.model import Completed, Plan, Site
+from stormdesk.desk import venue_faults
+from stormdesk.host.render import arm
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults.control import Asked
 from tests.unit.test_faults import FACTS, RUN_ID, host_scripts
@@ -27,7 +28,7 @@ STACK = Inventory(version=VERSION, environment="demo", hosts={"exchange": HOST})
 
 
 def planned(name: str, *, answers: int = 0, run_id: str = RUN_ID, **params: Any) -> Plan:
-    fault = venue.runnable(name)(**params)
+    fault = venue_faults.runnable(name)(**params)
     site = Site(run_id, HOST, STACK, 20.0)
     (probe,) = fault.probes(site).values()
     facts = dataclasses.replace(FACTS, host="exchange", answers={"health": Completed(probe, answers, "")})
@@ -56,13 +57,13 @@ def test_what_is_asked_is_what_the_venue_understands(name: str) -> None:
 def test_flags_and_seed_reach_the_venue() -> None:
     kind = {f.name: f for f in dataclasses.fields(faults.FAULTS["drop-response"])}  # type: ignore[arg-type]
     share = type(kind["share"].default)("75%")
-    asked = body(planned("drop-response", share=share, seed=venue.Seed(9)))
+    asked = body(planned("drop-response", share=share, seed=venue_faults.Seed(9)))
     assert (asked.params["share"], asked.seed) == ("75", 9)
 
 
 def test_a_plan_is_the_same_for_the_same_wish_in_another_run() -> None:
     assert planned("freeze").hash() == planned("freeze", run_id="r-20261121-0313-aaaa").hash()
-    assert planned("freeze").hash() != planned("freeze", seed=venue.Seed(1)).hash()
+    assert planned("freeze").hash() != planned("freeze", seed=venue_faults.Seed(1)).hash()
 
 
 def test_a_venue_that_does_not_answer_refuses_the_run() -> None:
@@ -73,10 +74,10 @@ def test_a_venue_that_does_not_answer_refuses_the_run() -> None:
 def test_a_host_without_a_venue_is_a_usage_error() -> None:
     elsewhere = others({})
     with pytest.raises(UsageError, match=r"--host trader-a: it runs no venue. Services: trader"):
-        venue.control_url(elsewhere.hosts["trader-a"])
+        venue_faults.control_url(elsewhere.hosts["trader-a"])
     with pytest.raises(UsageError, match="no host of demo runs a venue"):
-        venue.host_of(elsewhere)
-    assert venue.host_of(STACK) == "exchange"
+        venue_faults.host_of(elsewhere)
+    assert venue_faults.host_of(STACK) == "exchange"
 
 
 BOOK = """# A game day
@@ -93,11 +94,11 @@ steps:
 
 
 def test_a_step_of_a_runbook_may_be_a_fault_of_the_venue() -> None:
-    book = runbook.parse(BOOK.format(fault="venue.drop-response"), "book.md", venue.venue_faults())
-    assert book.steps[0].fault == venue.runnable("drop-response")(
+    book = runbook.parse(BOOK.format(fault="venue.drop-response"), "book.md", venue_faults.venue_faults())
+    assert book.steps[0].fault == venue_faults.runnable("drop-response")(
         share=faults.make("drop-response", {"share": "40"}).share
     )  # type: ignore[attr-defined, call-arg]
     with pytest.raises(
         UsageError, match=r"book\.md:6:.*no fault 'venue.drop-respons'. Did you mean: venue.drop-response\?"
     ):
-        runbook.parse(BOOK.format(fault="venue.drop-respons"), "book.md", venue.venue_faults())
+        runbook.parse(BOOK.format(fault="venue.drop-respons"), "book.md", venue_faults.venue_faults())

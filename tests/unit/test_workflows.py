@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stormdesk.drive import gameday
+from stormdesk.run import gameday
 from tests.e2e.invoking import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))

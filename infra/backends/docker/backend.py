@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from stormdesk.drive.pool import Pool
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import dialing, home, over_ssh, pulumi_cli, ready
 from stormdesk.infra.backends.docker import choices, engine, plan
 from stormdesk.infra.backends.docker.choices import Choices
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
 from stormdesk.infra.topology import Kind, Topology
-from stormdesk.inventory import Inventory, InventoryHost
+from stormdesk.ssh.pool import Pool
 
 READY_S = 120.0
 PLUGIN, PLUGIN_VERSION = "pulumi-resource-docker", "5.0.0"

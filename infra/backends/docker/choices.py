@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import rewriting
 from stormdesk.infra.backends.docker import engine as engines
 from stormdesk.infra.backends.docker import image

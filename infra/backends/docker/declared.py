@@ -8,10 +8,10 @@ from dataclasses import replace
 import pulumi
 import pulumi_docker as docker
 
+from stormdesk.core.inventory import InventoryHost
 from stormdesk.infra.backends.docker import plan
 from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Site
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import InventoryHost
 
 
 def declare(topology: Topology, site: Site, opts: pulumi.ResourceOptions | None = None) -> Mapping[str, InventoryHost]:

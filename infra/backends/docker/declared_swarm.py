@@ -10,13 +10,13 @@ from ipaddress import ip_network
 import pulumi
 import pulumi_docker as docker
 
+from stormdesk.core.inventory import InventoryHost
 from stormdesk.infra.backends.docker import plan, swarm
 from stormdesk.infra.backends.docker.argv import DEFAULT_MODE
 from stormdesk.infra.backends.docker.declared import replaced_first_deleted
 from stormdesk.infra.backends.docker.plan import SSH, Attachment, Segment, Site, Tmpfs
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL, Node, Service
 from stormdesk.infra.topology import Topology
-from stormdesk.inventory import InventoryHost
 
 
 def declare(

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from stormdesk.errors import HostError, RefusedError
+from stormdesk.core.errors import HostError, RefusedError
+from stormdesk.core.values import shown
 from stormdesk.infra.backends.docker import argv, plan, swarm
 from stormdesk.infra.backends.docker.plan import Abilities, Container, Segment
 from stormdesk.infra.backends.docker.swarm import Service
 from stormdesk.infra.rewriting import NETS
-from stormdesk.values import shown
 
 DEADLINE_S = 60.0
 BUILD_S = 1800.0

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import making
 from stormdesk.infra.backends.docker import engine as engines
 from stormdesk.infra.backends.docker.engine import BUILD_S, Engine

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from stormdesk.core.inventory import InventoryHost
 from stormdesk.infra.backends.docker.start import DOCUMENT, MODULE, Start
 from stormdesk.infra.backends.lab import files
 from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.topology import Host, Network, Topology
-from stormdesk.inventory import InventoryHost
 
 LOOPBACK = "127.0.0.1"
 SSH = 22

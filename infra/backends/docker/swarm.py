@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from stormdesk.core.inventory import InventoryHost, Link
 from stormdesk.infra import rewriting
 from stormdesk.infra.backends.docker import argv, plan
 from stormdesk.infra.backends.docker.argv import Argv
 from stormdesk.infra.backends.docker.plan import SSH, Container, Segment, Site, Upload
 from stormdesk.infra.entries import entry
 from stormdesk.infra.topology import Host, Topology
-from stormdesk.inventory import InventoryHost, Link
 
 NODE_LABEL = "stormdesk.node"
 

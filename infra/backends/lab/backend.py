@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import home, ready
 from stormdesk.infra.backends.lab import control, deploy, layer, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
 from stormdesk.infra.topology import Kind, Topology
-from stormdesk.inventory import Inventory, InventoryHost
 
 READY_S = 60.0
 

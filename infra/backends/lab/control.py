@@ -23,10 +23,10 @@ from typing import Any
 import msgspec
 
 import stormdesk
-from stormdesk.drive.signals import whole
-from stormdesk.errors import HostError, RefusedError
+from stormdesk.core.errors import HostError, RefusedError
 from stormdesk.infra.backends.lab import cgroup, enter, kernel, processes, records, volume
 from stormdesk.infra.backends.lab.spec import LabSpec
+from stormdesk.ssh.signals import whole
 
 TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
 START_S, STOP_S = 30.0, 10.0

@@ -20,7 +20,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 from typing_extensions import override
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import home
 from stormdesk.infra.backends.lab import control, deploy, parts, records
 from stormdesk.infra.backends.lab.deploy import Order

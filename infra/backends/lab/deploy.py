@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra.backends.lab import cgroup, control, files, processes, records, spec, volume
 from stormdesk.infra.entries import entry
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.ready import Questions
 from stormdesk.infra.topology import Host, Topology
-from stormdesk.inventory import Inventory, InventoryHost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra.topology import Service
 
 PACKAGES, TOOLS = ("default-jre-headless",), ("maven",)  # a JRE of 17 or newer for hosts; what only making them takes

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra import making, packages
 from stormdesk.infra.backends.lab import kafka, kernel, volume
 from stormdesk.infra.backends.lab.files import POSTGRES_TEMPLATE

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from stormdesk import shell
-from stormdesk.errors import HostError
+from stormdesk.core import shell
+from stormdesk.core.errors import HostError
 from stormdesk.infra.backends.lab import control, drift, records, volume
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec, VolumeSpec
 

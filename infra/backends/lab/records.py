@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.errors import RefusedError
+from stormdesk.core.errors import RefusedError
 from stormdesk.infra.backends.lab import processes
 
 RUN = Path("/run/stormdesk")

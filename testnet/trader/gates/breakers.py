@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError
+from stormdesk.durable import CorruptError
 from stormdesk.testnet.resilience import Breaker as Numbers
 from stormdesk.testnet.trader.gates import breaker
 from stormdesk.testnet.trader.gates.board import BREAKER, Board

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError, read_json
+from stormdesk.durable import CorruptError, read_json
 from stormdesk.testnet.trader.gates.board import Board
 
 STOP, READ_ONLY = "stop", "read_only"

@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError
+from stormdesk.durable import CorruptError
 from stormdesk.testnet.people import person
 from stormdesk.testnet.trader.gates.board import Board
 from stormdesk.testnet.trader.gates.files import StateFile

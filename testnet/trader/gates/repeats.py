@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError
+from stormdesk.durable import CorruptError
 from stormdesk.testnet.people import person
 from stormdesk.testnet.resilience import Risk
 from stormdesk.testnet.trader.gates.board import EVERY, REPEATS, Board

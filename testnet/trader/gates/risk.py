@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from stormdesk.testnet.resilience import Risk
-from stormdesk.testnet.trader.signals import Instrument, Intent, Quote
+from stormdesk.testnet.trader.strategy import Instrument, Intent, Quote
 
 NO_POSITION, NO_BALANCE = "SKIP_NO_POSITION", "INSUFFICIENT_BALANCE"
 

@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from stormdesk.testnet.durable import CorruptError
+from stormdesk.durable import CorruptError
 from stormdesk.testnet.trader.gates.files import StateFile
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
+from stormdesk.core.values import printable
 from stormdesk.testnet.venue.faults.answers import (
     Delay,
     DropResponse,
@@ -29,7 +30,6 @@ from stormdesk.testnet.venue.faults.messages import (
 )
 from stormdesk.testnet.venue.faults.model import Fault
 from stormdesk.testnet.venue.faults.refusals import Ban, CancelOnly, ClockOffset, Error5xx, Freeze, RateLimit
-from stormdesk.values import printable
 
 FAULTS: Mapping[str, type[Fault]] = {
     "drop-response": DropResponse,

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
+from stormdesk.core.values import Hold, Seed
 from stormdesk.testnet.service import json_response
 from stormdesk.testnet.venue import faults
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.faults.model import Active
-from stormdesk.values import Hold, Seed
+from stormdesk.testnet.venue.order_entry import Desk
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):

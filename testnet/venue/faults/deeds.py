@@ -23,7 +23,7 @@ from stormdesk.testnet.venue.faults.model import (
 from stormdesk.testnet.venue.record import NewOrder
 
 if TYPE_CHECKING:
-    from stormdesk.testnet.venue.desk import Desk
+    from stormdesk.testnet.venue.order_entry import Desk
 
 
 def perform(desk: Desk, active: Active, deed: Deed) -> int:

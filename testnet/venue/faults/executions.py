@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
+from stormdesk.core.values import Count, Duration, Percent
 from stormdesk.testnet.venue.faults.kinds import Choice
 from stormdesk.testnet.venue.faults.model import Active, Deed, Fault, PlaceOrder, UndoTrades, override
-from stormdesk.values import Count, Duration, Percent
 
 
 class Side(Choice):

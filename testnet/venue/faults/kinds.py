@@ -6,8 +6,8 @@ import re
 import sys
 from typing import ClassVar, Self
 
-from stormdesk.errors import UsageError
-from stormdesk.values import Duration, Value, shown
+from stormdesk.core.errors import UsageError
+from stormdesk.core.values import Duration, Value, shown
 
 if sys.version_info >= (3, 12):
     from typing import override

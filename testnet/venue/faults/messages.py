@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from stormdesk.core.values import Duration, Percent
 from stormdesk.testnet.venue.faults.kinds import Choice
 from stormdesk.testnet.venue.faults.model import (
     Act,
@@ -24,7 +25,6 @@ from stormdesk.testnet.venue.faults.model import (
     Tell,
     override,
 )
-from stormdesk.values import Duration, Percent
 
 LOST = {"e": "brokerStatus", "code": 1100, "msg": "Connectivity to the venue has been lost."}
 BACK_WITHOUT_DATA = {"e": "brokerStatus", "code": 1101, "msg": "Connectivity restored, data lost: subscribe again."}

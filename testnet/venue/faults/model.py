@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from stormdesk.core.values import Percent
 from stormdesk.testnet.venue.faults.kinds import Scope
-from stormdesk.values import Percent
 
 if sys.version_info >= (3, 12):
     from typing import override as override  # noqa: PLC0414 -- ours import it from here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from stormdesk.core.values import Duration, Percent
 from stormdesk.testnet.venue.faults.kinds import Choice, Offset, Scope
 from stormdesk.testnet.venue.faults.model import (
     Act,
@@ -17,7 +18,6 @@ from stormdesk.testnet.venue.faults.model import (
     Throttle,
     override,
 )
-from stormdesk.values import Duration, Percent
 
 # Binance's codes whose outcome nobody knows, with their HTTP status and text; -1008 alone says that nothing was done.
 UNCLEAR = {

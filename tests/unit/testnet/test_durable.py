@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 
 
 class Switch(msgspec.Struct, forbid_unknown_fields=True):

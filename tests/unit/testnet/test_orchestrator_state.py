@@ -14,8 +14,8 @@ import pytest
 
 from stormdesk.testnet import resilience
 from stormdesk.testnet.orchestrator import state as decide
-from stormdesk.testnet.orchestrator.desk import Config, Desk
 from stormdesk.testnet.orchestrator.pages import Paused, TraderPage
+from stormdesk.testnet.orchestrator.poller import Config, Desk
 from stormdesk.testnet.orchestrator.state import Leader, State
 from stormdesk.testnet.orchestrator.statefile import StateFile
 

@@ -8,7 +8,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from stormdesk.testnet import durable
+from stormdesk import durable
 from stormdesk.testnet.trader.snapshot import Move, Snapshot, Snapshots
 
 

@@ -27,7 +27,7 @@ from stormdesk.testnet.trader.gates.kill_switch import KillSwitch
 from stormdesk.testnet.trader.gates.pause import Pause
 from stormdesk.testnet.trader.gates.repeats import Repeats
 from stormdesk.testnet.trader.gates.signatures import Signatures
-from stormdesk.testnet.trader.signals import Instrument, Intent, Quote
+from stormdesk.testnet.trader.strategy import Instrument, Intent, Quote
 
 NUMBERS = load()
 BTC = Instrument("BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))

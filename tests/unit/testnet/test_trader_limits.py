@@ -12,7 +12,7 @@ from stormdesk.testnet.backoff import Backoff
 from stormdesk.testnet.resilience import load
 from stormdesk.testnet.trader import drift
 from stormdesk.testnet.trader.market import Market
-from stormdesk.testnet.trader.signals import Quote
+from stormdesk.testnet.trader.strategy import Quote
 from stormdesk.testnet.trader.window import SlidingWindow
 from stormdesk.testnet.watch import Watch
 

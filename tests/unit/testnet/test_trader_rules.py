@@ -14,8 +14,8 @@ from stormdesk.testnet.answers import Answer, RefusedError, UnclearError
 from stormdesk.testnet.prober.samples import parse
 from stormdesk.testnet.trader import trace
 from stormdesk.testnet.trader.ids import client_order_id
-from stormdesk.testnet.trader.signals import Instrument, Quote, Strategy
 from stormdesk.testnet.trader.states import NEXT, TERMINAL, State, advance, from_venue
+from stormdesk.testnet.trader.strategy import Instrument, Quote, Strategy
 from stormdesk.testnet.venue.market import Symbol
 from stormdesk.testnet.watch import Watch, name_of
 

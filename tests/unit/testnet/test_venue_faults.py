@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stormdesk.errors import UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults import FAULTS
 from stormdesk.testnet.venue.faults.kinds import Offset

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Account, Config
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.rest import DOOR, venue_app
 from stormdesk.testnet.venue.rules import Rules
 from tests.unit.testnet.test_venue_rest import LIMIT, MARKET, call, kinds

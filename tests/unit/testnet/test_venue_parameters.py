@@ -11,8 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from stormdesk.testnet.venue.api import Api
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Account, Config
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.parameters import READS
 from stormdesk.testnet.venue.rest import venue_app
 from stormdesk.testnet.venue.rules import Rules

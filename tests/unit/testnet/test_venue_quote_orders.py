@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stormdesk.testnet.venue import events
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.exchange import Exchange
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.record import NewOrder
 from tests.unit.testnet.test_venue_exchange import BTC, exchange, totals, traded
 from tests.unit.testnet.test_venue_parameters import ask, desk, run

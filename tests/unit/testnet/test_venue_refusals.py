@@ -10,7 +10,7 @@ import pytest
 from aiohttp import WSServerHandshakeError
 from aiohttp.test_utils import TestClient
 
-from stormdesk.testnet.venue.desk import Desk
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.rules import Rules
 from tests.unit.testnet import test_venue_interface as interface
 from tests.unit.testnet.test_venue_interface import get, until

@@ -16,8 +16,8 @@ from yarl import URL
 
 from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
-from stormdesk.testnet.venue.desk import Desk
 from stormdesk.testnet.venue.keys import Account, Config
+from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.rest import venue_app
 
 Client = TestClient[Any, Any]

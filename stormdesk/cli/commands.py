@@ -1,0 +1,231 @@
+"""From the values of flags to library calls: which hosts, which fault, which way to show it. Used by tasks.py alone."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from stormdesk.cli import fault_flags
+from stormdesk.cli.show import Show
+from stormdesk.core.errors import ExitCode, UsageError
+from stormdesk.core.values import printable, shown
+
+if TYPE_CHECKING:
+    from stormdesk.core.inventory import Inventory
+    from stormdesk.core.model import Fault
+    from stormdesk.infra.status import HostStatus
+    from stormdesk.run.operate import Report
+    from stormdesk.ssh.pool import Pool
+    from stormdesk.ssh.transport import Dialer
+
+
+PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # who stops a game day knows why
+
+
+def attack(name: str, values: Mapping[str, Any]) -> int:
+    """Run one fault as its flags say, show it, and return the exit code."""
+    from stormdesk.cli import catalogue
+
+    def hosts(inventory: Inventory, seed: int) -> tuple[str, ...]:
+        return fault_flags.choose_hosts(values["host"], inventory, Random(seed))
+
+    return _attack(catalogue.named(name), values, hosts)
+
+
+def attack_venue(name: str, values: Mapping[str, Any]) -> int:
+    """Run one of the venue's own faults, on the host that the venue is on."""
+    from stormdesk.desk.venue_faults import host_of, runnable
+
+    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
+
+
+def _attack(
+    fault: type[Fault],
+    values: Mapping[str, Any],
+    hosts: Callable[[Inventory, int], tuple[str, ...]],
+) -> int:
+    thing = fault_flags.fault_of(fault, values)
+    hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
+    fault_flags.check_ttl(hold_s, ttl_s)
+    if values["plan_hash"] == "":
+        raise UsageError(
+            "--plan-hash is empty: it would refuse nothing. Give the hash that --plan printed, or leave it out"
+        )
+    inventory, dialer = reach(values["env"], values["inventory"])
+    seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
+    from stormdesk.run import runner
+    from stormdesk.run.request import DEFAULT_RTO_S, Request
+
+    request = Request(
+        fault=thing,
+        hosts=hosts(inventory, seed),
+        hold_s=hold_s,
+        ttl_s=ttl_s,
+        plan_only=values["plan"],
+        plan_hash=values["plan_hash"] or "",
+        allow=fault_flags.allow_of(values),
+        seed=seed,
+        rto_s=float(values.get("rto", DEFAULT_RTO_S)),
+        argv=tuple(sys.argv[1:]),
+    )
+    return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)
+
+
+def game_day(
+    runbook: str, env: str, inventory: str, seed: int | None, as_json: bool, *, abort_on_fail: bool = False
+) -> int:
+    """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps.
+
+    With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
+    """
+    from stormdesk.desk.http_services import Services
+    from stormdesk.run import gameday
+    from stormdesk.ssh.pool import Pool
+
+    known = {path.stem: str(path) for path in gameday.runbooks()}
+    if not runbook:
+        raise UsageError(
+            f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
+        )
+    path = known.get(runbook, runbook)
+    gameday.read(path)  # what is wrong with the file is said before any host is looked for
+    presenter = Show.auto(as_json=as_json)
+    steps = presenter.gathering()
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    hosts, dialer = reach(env, inventory)
+    if abort_on_fail:
+        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now where nobody could be told to stop
+    outcomes = gameday.run(path, hosts, dialer, steps, seed)
+    code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
+    document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
+    if abort_on_fail and code not in PASSED:
+        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcomes[-1].why}")
+        for line in report.lines:
+            presenter.say(line)
+        document["aborted"] = report.exit_code is ExitCode.HELD
+    presenter.result(document)
+    return int(code)
+
+
+def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
+    """Pause the desk and pull every kill switch, in the name of whoever runs the game day."""
+    from stormdesk.desk import operators
+    from stormdesk.infra import home
+    from stormdesk.ssh.pool import Pool
+
+    with Pool(inventory, dialer) as pool:
+        return operators.abort(pool, home.owner(), reason)
+
+
+def report_again(run: str) -> str:
+    """Write the reports of a run from its directory alone; the path of report.html."""
+    from stormdesk.run import gameday
+    from stormdesk.run.record import runs_folder
+
+    known = sorted((path.name for path in runs_folder().glob("r-*")), reverse=True)
+    if run not in known:
+        near = (difflib.get_close_matches(run, known, 1) or known[:1] or ["none yet"])[0]
+        raise UsageError(f"--run {shown(run)}: no such run in {runs_folder()}/. The nearest or latest: {near}")
+    return gameday.report(run)
+
+
+def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
+    """Run checks on the hosts that are meant; returns the exit code."""
+    from stormdesk.cli import check_tasks
+
+    return check_tasks.check(what, *reach(env, inventory), Show.auto(as_json=as_json))
+
+
+def at_the_desk(act: Callable[[Pool], Report], env: str, inventory: str, as_json: bool) -> int:
+    """Do what an operator asks of a trading stack, and show it; returns the exit code."""
+    from stormdesk.ssh.pool import Pool
+
+    with Pool(*reach(env, inventory)) as pool:
+        return Show.auto(as_json=as_json).report(act(pool))
+
+
+def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
+    """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
+    from stormdesk.infra import dialing
+
+    found = _hosts(env, inventory)
+    return found, dialing.dialer(found)
+
+
+def _hosts(env: str, inventory: str) -> Inventory:
+    from stormdesk.infra import existing
+
+    if env and inventory:
+        raise UsageError("--env and --inventory both say where. Use one of them")
+    if not inventory:
+        return existing.load(env or None)
+    from stormdesk.cli import sources
+
+    return sources.read(inventory)
+
+
+def _files(found: Inventory, inventory: str) -> Path:
+    """The folder of the files that ssh reads of these hosts."""
+    from stormdesk.infra import home
+
+    return home.noted(found) if inventory else home.directory(found.environment)
+
+
+def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
+    """Each host's state, and which of its services listen; of an environment, its backend is asked."""
+    from stormdesk.infra import existing, over_ssh
+
+    found = _hosts(env, inventory)
+    return over_ssh.status(found) if inventory else existing.status(found)
+
+
+def exported(env: str, inventory: str, format_: str) -> str:
+    """The hosts in the words of another tool. Those that cannot be used are left out, with a line on stderr."""
+    from stormdesk.cli import sources
+    from stormdesk.infra import access
+
+    write = access.writer(format_)
+    found = sources.whole(_hosts(env, inventory))
+    for why in found.unusable.values():
+        print(f"left out: {why}", file=sys.stderr)
+    return write(found, _files(found, inventory))
+
+
+def drifted(env: str, mend: bool, as_json: bool) -> int:
+    """Show what of an environment is not as declared, and bring it back with `mend`; returns the exit code."""
+    from stormdesk.infra import drift
+
+    presenter = Show.auto(as_json=as_json)
+    found = drift.find(env or None, mend, presenter.say)
+    presenter.rows("drift", [{"part": part, "differs": "; ".join(what)} for part, what in sorted(found.items())])
+    return int(ExitCode.VIOLATED) if found else 0
+
+
+def one_environment(name: str) -> str:
+    """The environment that is meant, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
+    from stormdesk.infra import existing
+
+    names = [item.name for item in existing.environments() if item.state != "elsewhere"]
+    name = name or os.environ.get("STORMDESK_ENV", "")
+    if name or len(names) == 1:
+        return name or names[0]
+    known = f"several environments: {', '.join(names)}. Say which" if names else "there is no environment. Or say which"
+    raise UsageError(f"{known}: --env {min(names, default='NAME')}, or set STORMDESK_ENV")
+
+
+def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
+    """The one host that `--host` names, after the folder of the files that ssh reads of it. Raises UsageError."""
+    from stormdesk.cli import sources
+
+    found = _hosts(env, inventory)
+    chosen = fault_flags.choose_hosts([host] if host else [], found, Random(0))
+    if len(chosen) > 1:
+        raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
+    found.host(chosen[0])  # says why, where it cannot be used
+    return _files(sources.whole(found, chosen) if inventory else found, inventory), chosen[0]

@@ -1,0 +1,43 @@
+"""The whole story in one command: an environment, a full disk, the proof that it healed, and nothing left behind."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stormdesk.cli.show import Show
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.faults.disk_full import DiskFull
+from stormdesk.infra import dialing, environment
+from stormdesk.run import runner
+from stormdesk.run.request import Request
+
+HOST, HOLD_S, TTL_S = "trader-a", 20.0, 1800.0
+
+
+def run(name: str, show: Show) -> int:
+    """Make environment `name`, fill trader-a's disk, take it down whatever happens. Returns the run's exit code."""
+    show.say(f"demo: an environment of its own, then disk-full on {HOST} for {HOLD_S:.0f}s, checks, report")
+    with _environment(name, show) as inventory:
+        request = Request(
+            fault=DiskFull(), hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
+        )
+        return int(runner.run(request, inventory, dialing.dialer(inventory), show).exit_code)
+
+
+@contextmanager
+def _environment(name: str, show: Show) -> Iterator[Inventory]:
+    try:
+        inventory = environment.up(name, "core", "lab", "auto", TTL_S, show.say)
+    except (RefusedError, UsageError):
+        raise  # nothing was made; an environment of that name is somebody else's
+    except BaseException:
+        environment.down(name, show.say)
+        raise
+    try:
+        yield inventory
+    finally:
+        environment.down(name, show.say)

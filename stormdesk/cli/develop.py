@@ -1,0 +1,82 @@
+"""What those who work on Stormdesk run: the checks of the code, and the long tests. Needs the checkout and its development packages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from stormdesk.cli.show import Show
+from stormdesk.core.errors import ExitCode, RefusedError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+FAST: Mapping[str, tuple[str, ...]] = {
+    "lint": ("ruff", "check", "--quiet"),
+    "types": ("mypy", "--no-error-summary"),
+    "tests": ("pytest", "-q", "-m", "not lab", "tests/unit", "tests/shell"),
+}
+BENCHES: Mapping[str, tuple[str, ...]] = {
+    "stack": ("tests.bench.venue", "tests.bench.feeder", "tests.bench.trader", "tests.bench.resident"),
+}
+DEADLINE_S = 300.0
+
+
+def check(show: Show) -> int:
+    """Lint, types and the tests that need no lab, offline. 0, or 1 when one of them failed."""
+    _need_checkout()
+    return max(_run(name, words, show) for name, words in FAST.items())
+
+
+def crashtest(kills: int, seed: int) -> int:
+    """Kill the controller of real runs `kills` times, at every step. 0 when every host healed, else 1."""
+    return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed))
+
+
+def bench(suite: str) -> int:
+    """Measure a suite; nothing is asserted. Raises UsageError for a suite that does not exist."""
+    if suite not in BENCHES:
+        raise UsageError(f"--suite {suite}: there is: {', '.join(BENCHES)}. For example: --suite stack")
+    return max(_through(module) for module in BENCHES[suite])
+
+
+def fuzz(for_s: float) -> int:
+    """Change what the venue and the ledger's reader get, for so many seconds in all. 0, or 1 when something was found."""
+    return _through("tests.fuzz", "--for", f"{for_s:.0f}")
+
+
+def contract(*, full_timers: bool) -> int:
+    """Let strangers' clients trade on the venue, each in an environment of its own; then, asked for, the stack's
+    scenarios with no timer shortened. 0, or 1 when a check failed."""
+    more = ("--full-timers", "tests/e2e") if full_timers else ()
+    return _through("pytest", "-p", "no:cacheprovider", "tests/contract", *more)
+
+
+def soak(percent: float) -> int:
+    """Run every repeated test at `percent` of its full count. 0, or 1 when one of them failed."""
+    return _through("pytest", "-p", "stormdesk.cli.repeated", "--counts", f"{percent:.0f}", "tests")
+
+
+def _through(*words: str) -> int:
+    """Run a module in the checkout on this process's terminal. Python's own exit codes are folded into ours."""
+    _need_checkout()
+    code = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False).returncode
+    return int(ExitCode.HELD if code == 0 else ExitCode.VIOLATED)
+
+
+def _need_checkout() -> None:
+    if not (ROOT / "pyproject.toml").is_file():
+        raise RefusedError(f"{ROOT} is not a checkout. Run this where the source is")
+
+
+def _run(name: str, words: tuple[str, ...], show: Show) -> int:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE_S
+    )
+    good = done.returncode == 0
+    if not good:
+        print(done.stdout + done.stderr, file=sys.stderr)
+    show.phase(name, " ".join(words), time.monotonic() - began, ok=good)
+    return int(ExitCode.HELD if good else ExitCode.VIOLATED)

@@ -1,0 +1,182 @@
+"""From the catalogue to the command line: the flags of a fault, the fault from its flags, hosts from `--host`. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from inspect import Parameter, Signature
+from random import Random
+from typing import Any
+
+from stormdesk.core.errors import ExitCode, UsageError
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import MAX_TTL_S, Fault
+from stormdesk.core.safety import Allow
+from stormdesk.core.values import Duration, FaultCount, Hold, HostCount, Seed, Share, Value, duration, shown
+
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+TARGETS: Mapping[str, tuple[object, str]] = {
+    "env": ("", "environment; default: STORMDESK_ENV, else the only one"),
+    "inventory": ("", "the hosts instead of an environment: FILE (JSON), ansible:FILE, ssh-config:FILE, pulumi:STACK"),
+}
+COMMON: Mapping[str, tuple[object, str]] = {
+    "host": (None, "where: a name, role:trader (all of a role), one:role:trader; again or with commas for more"),
+    "for_": (Hold("30s"), "how long it stays in"),
+    "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
+    "plan": (False, "show the commands, hosts and undo; change nothing"),
+    "plan_hash": (None, "refuse when the plan is not the one with this hash (from --plan)"),
+    "json": (False, "one JSON object on stdout, all else on stderr"),
+    **TARGETS,
+    "seed": (None, "of the choice that one:role: makes; default: random, in the record"),
+    "allow_irreversible": (False, "allow what nothing can undo"),
+    "allow_role_share": (None, "allow this part of a role at once; default 33"),
+    "allow_hosts": (None, "allow this many hosts at once; default 10"),
+    "allow_faults": (None, "allow this many faults at once on a host; default 3"),
+    "allow_unsteady": (False, "inject although the steady state does not hold"),
+    "allow_no_boot_hook": (False, "allow what survives a reboot on a host that would not revert it then"),
+}
+VENUE: Mapping[str, tuple[object, str]] = {
+    "seed": (Seed(0), "of its choices; the same seed gives the same decisions"),
+    "rto": (Duration("150s"), "how long the stack may take to trade again; a breaker that opened takes 120s of it"),
+    **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
+}
+KINDS: Mapping[str, type[Value]] = {
+    "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
+}  # fmt: skip
+
+
+Flags = Mapping[str, tuple[object, str]]
+
+
+def signature(fault: type[Fault], common: Flags = COMMON) -> Signature:
+    """The flags of a fault's task: its own parameters first, then those that all faults of its group share."""
+    own = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=_default(f)) for f in _fields(fault)]
+    shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, (default, _) in common.items()]
+    return Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD), *own, *shared])
+
+
+def helps(fault: type[Fault], common: Flags = COMMON) -> Mapping[str, str]:
+    """The help of each flag."""
+    return {f.name: f.metadata["help"] for f in _fields(fault)} | {name: text for name, (_, text) in common.items()}
+
+
+def kinds(fault: type[Fault]) -> Mapping[str, type[Value]]:
+    """The kind of each value whose default does not tell it."""
+    return {f.name: f.metadata["kind"] for f in _fields(fault) if "kind" in f.metadata} | dict(KINDS)
+
+
+def hint(fault: type[Fault], common: Flags = COMMON) -> str:
+    """The main flags, for the menu."""
+    own = [f"--{_flag(f.name)} {_default(f)}" for f in _fields(fault) if isinstance(_default(f), Value)]
+    where = "--host H " if "host" in common else ""
+    return f"{where}[{' '.join([*own[:1], '--for 30s'])}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalogue:
+    """All faults: lines for people, a document for programs."""
+
+    faults: Mapping[str, type[Fault]]
+    exit_code: ExitCode = ExitCode.HELD
+
+    @property
+    def lines(self) -> Sequence[str]:
+        lines: list[str] = []
+        width = max(map(len, self.faults), default=0) + 2
+        for name, fault in self.faults.items():
+            lines += [
+                f"{name:<{width}}{fault.title}",
+                f"{'':{width}}undo: {fault.undo}",
+                f"{'':{width}}needs: {', '.join(fault.needs)}",
+            ]
+            flags = {f"--{_flag(f.name)} {_word(f)}": f.metadata["help"] for f in _fields(fault)}
+            lines += [f"{'':{width}}  {flag:<22}  {text}" for flag, text in flags.items()]
+        return lines
+
+    def as_json(self) -> Mapping[str, object]:
+        return {"faults": [_described(name, fault) for name, fault in self.faults.items()]}
+
+
+def _described(name: str, fault: type[Fault]) -> Mapping[str, object]:
+    parameters = [
+        {"flag": f"--{_flag(f.name)}", "value": _word(f), "default": str(_default(f) or ""), "help": f.metadata["help"]}
+        for f in _fields(fault)
+    ]
+    return {
+        "fault": name,
+        "what": fault.title,
+        "parameters": parameters,
+        "needs": list(fault.needs),
+        "undo": fault.undo,
+    }
+
+
+def _word(field: dataclasses.Field[Any]) -> str:
+    kind = field.metadata.get("kind", type(_default(field)))
+    return kind.WORD if issubclass(kind, Value) else "TEXT"
+
+
+def fault_of(kind: type[Fault], values: Mapping[str, Any]) -> Fault:
+    """The fault that the flags describe. Raises UsageError."""
+    return kind(**{f.name: values[f.name] for f in _fields(kind)})
+
+
+def allow_of(values: Mapping[str, Any]) -> Allow:
+    """What the flags allow; what a task has no flag for is not."""
+    names = [f.name for f in dataclasses.fields(Allow) if f"allow_{f.name}" in values]
+    return Allow(**{name: values[f"allow_{name}"] for name in names})
+
+
+def check_ttl(hold_s: float, ttl_s: float | None) -> None:
+    """A time-to-live that no plan could take is refused before any host is asked."""
+    if ttl_s is not None and ttl_s < hold_s:
+        most = f"at most {duration(MAX_TTL_S)}"
+        raise UsageError(
+            f"--ttl {duration(ttl_s)}: must be at least --for {duration(hold_s)} + 5s, {most}, "
+            f"e.g. --ttl {duration(min(hold_s + 15, MAX_TTL_S))}"
+        )
+
+
+def choose_hosts(words: Sequence[str], inventory: Inventory, random: Random) -> tuple[str, ...]:
+    """The hosts that `--host` names, each once, in the order given. Raises UsageError for none and for unknown ones."""
+    names = [name for word in words for name in word.split(",")]
+    known = ", ".join(sorted(inventory.hosts))
+    if not names:
+        raise UsageError(f"--host is required. Known: {known}.  e.g. --host {min(inventory.hosts, default='NAME')}")
+    chosen: dict[str, None] = {}
+    for name in names:
+        for host in _hosts(name, inventory, random):
+            chosen[host] = None
+    return tuple(chosen)
+
+
+def _hosts(word: str, inventory: Inventory, random: Random) -> Sequence[str]:
+    one, role = word.startswith("one:"), word.removeprefix("one:")
+    if role.startswith("role:"):
+        found = [host.name for host in inventory.role(role.removeprefix("role:"))]
+        if not found:
+            roles = ", ".join(sorted({host.role for host in inventory.hosts.values()}))
+            raise UsageError(
+                f"--host {shown(word)}: no host has that role. Roles: {roles}.   e.g. --host role:{roles.split(',')[0]}"
+            )
+        return [random.choice(found)] if one else found
+    if one or not HOST_NAME.fullmatch(word):
+        known = ", ".join(sorted(inventory.hosts))
+        raise UsageError(
+            f"--host {shown(word)}: must be a name (1..63 of letters, digits, . _ -), role:NAME or one:role:NAME. "
+            f"Known: {known}"
+        )
+    return [inventory.host(word).name]
+
+
+def _fields(fault: type[Fault]) -> Sequence[dataclasses.Field[Any]]:
+    return dataclasses.fields(fault)  # type: ignore[arg-type]  # every fault is a dataclass; a protocol cannot say so
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _flag(name: str) -> str:
+    return name.strip("_").replace("_", "-")

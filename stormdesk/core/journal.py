@@ -1,0 +1,62 @@
+"""The run record's lines: one JSON object each, with a checksum, so that a torn or altered line is named and never guessed at. Pure.
+
+docs/formats.md section 8 lists the events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from stormdesk.core.errors import UsageError
+
+Event = Mapping[str, Any]
+
+
+def _canonical(event: Event) -> bytes:
+    return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def encode(event: Event) -> bytes:
+    """One line with its `sum`, newline included."""
+    checksum = hashlib.sha256(_canonical(event)).hexdigest()[:8]
+    return _canonical({**event, "sum": checksum}) + b"\n"
+
+
+def decode(line: bytes) -> Event | None:
+    """The event of a line, or None if the line is torn or altered."""
+    try:
+        event = json.loads(line)
+        checksum = event.pop("sum")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return event if checksum == hashlib.sha256(_canonical(event)).hexdigest()[:8] else None
+
+
+def read(data: bytes, origin: str) -> list[Event]:
+    """All events of a record. A torn last line is dropped: the writer died in it. Any other bad line raises UsageError."""
+    events: list[Event] = []
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        event = decode(line)
+        if event is not None:
+            events.append(event)
+        elif number < len(lines):
+            raise UsageError(f"{origin}:{number}: this line was altered or damaged; the record cannot be trusted")
+    return events
+
+
+def mended(data: bytes) -> tuple[int, bytes]:
+    """How much of a record to keep, and what to put behind it, so that lines can be added.
+
+    What its writer's death or a loss of power left of a last line goes (zeros too); a whole one gets its newline.
+    """
+    start = data.rfind(b"\n") + 1
+    last = data[start:].rstrip(b"\0")
+    if last and decode(last) is not None:
+        return start + len(last), b"\n"
+    return start, b""

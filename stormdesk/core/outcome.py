@@ -1,0 +1,91 @@
+"""How a run ends: verdict, residue, exit code and one sentence, from what is known at its end. Pure.
+
+The most serious wins: 70, 5, 4, 1, 3, 2, 0 (`ExitCode.worst`). Verdict and residue are reported apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stormdesk.core.errors import ExitCode
+from stormdesk.core.model import CheckResult, Verdict
+
+
+@dataclass(frozen=True)
+class HostEnd:
+    """The end of the fault on one host. `clean` None: the host could not be asked."""
+
+    host: str
+    clean: bool | None
+    as_planned: bool
+    reverted_by: str
+    lateness_ms: int
+    witness: str
+    started_by: str = ""
+    why_dirty: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run returns. `run_dir` is where its record lies ("" when nothing was begun)."""
+
+    run_id: str
+    exit_code: ExitCode
+    verdict: Verdict
+    residue: str
+    why: str
+    run_dir: str = ""
+
+    @property
+    def next(self) -> str:
+        """The one command to type after exit code 5: it heals what may be dirty, or finds out what is not known."""
+        return next_step(self.exit_code, self.residue, self.run_id)
+
+
+def next_step(exit_code: ExitCode, residue: str, run_id: str) -> str:
+    """What to type after a run that ended so; "" for nothing."""
+    if residue == "dirty" and run_id:
+        return f"invoke chaos.revert --run {run_id}"
+    return "invoke check.all" if exit_code is ExitCode.DIRTY else ""
+
+
+def conclude(
+    run_id: str,
+    ends: Sequence[HostEnd],
+    checks: Sequence[CheckResult],
+    *,
+    stopped: str = "",
+    failure: str = "",
+    recovery: CheckResult | None = None,
+) -> Outcome:
+    """`stopped` says why the run ended early (a signal), `failure` what went wrong after the fault was in."""
+    results = [*checks, *([recovery] if recovery else [])]
+    dirty = [end for end in ends if end.clean is not True]
+    unplanned = [end for end in ends if end.clean and not end.as_planned]
+    ours = [end for end in ends if end.started_by == "stormdesk"]
+    unseen = [end for end in ends if not end.witness]
+    verdict = Verdict.worst(*(result.verdict for result in results)) if results else Verdict.UNKNOWN
+    if failure or unseen:
+        verdict = Verdict.worst(verdict, Verdict.UNKNOWN)
+    if ours:
+        verdict = Verdict.VIOLATED
+    codes = [ExitCode.HELD]
+    codes += [ExitCode.DIRTY] if dirty else []
+    codes += [ExitCode.STOPPED] if stopped or unplanned else []
+    codes += [ExitCode.VIOLATED] if verdict is Verdict.VIOLATED else []
+    if verdict is Verdict.UNKNOWN and not stopped:
+        codes.append(ExitCode.DIRTY)
+    reasons = [f"{end.host} may not be as it was: {end.why_dirty or 'it could not be asked'}" for end in dirty]
+    reasons += [f"stopped by {stopped}"] if stopped else []
+    reasons += [failure] if failure else []
+    reasons += [
+        f"{end.host} was reverted by {end.reverted_by}, {end.lateness_ms} ms late, which was not planned"
+        for end in unplanned
+    ]
+    reasons += [f"{end.host}: nothing else started the service again within its RTO, we did" for end in ours]
+    reasons += [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is Verdict.VIOLATED]
+    reasons += [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is Verdict.UNKNOWN and not stopped]
+    reasons += [f"{end.host}: no evidence that the fault bit" for end in unseen if not (failure or stopped)]
+    why = "; ".join(reasons) or "hypothesis held"
+    return Outcome(run_id, ExitCode.worst(*codes), verdict, "dirty" if dirty else "clean", why)

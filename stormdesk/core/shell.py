@@ -1,0 +1,71 @@
+"""The only place where text becomes shell. Rules:
+
+1. Commands are argv tuples; `words()` is the only quoting function.
+2. Host scripts are constants (stormdesk/host/*.sh). Data reaches them as quoted assignments or as the quoted words of a plan.
+3. Scripts go to an open `sh -s`, never into an argv of ours.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from stormdesk.core.errors import UsageError
+from stormdesk.core.model import Argv, Plan
+
+
+def words(argv: Argv) -> str:
+    """Quote an argv for any POSIX shell. Control characters other than newline and tab are refused with UsageError."""
+    for word in argv:
+        if any((ord(c) < 32 and c not in "\n\t") or ord(c) == 127 for c in word):
+            raise UsageError(f"{word!r}: control characters are not allowed in a command")
+    return " ".join(shlex.quote(word) for word in argv)
+
+
+def assignments(values: Mapping[str, str]) -> str:
+    """`NAME='value'` lines."""
+    return "".join(f"{name}={words((value,))}\n" for name, value in values.items())
+
+
+def function(name: str, commands: Iterable[Argv], *, all_of_them: bool = False) -> str:
+    """A shell function that runs the commands in order and fails at the first that fails; `all_of_them`: runs on and never fails."""
+    lines = [f"  {words(argv)}" + ("" if all_of_them else " || return") for argv in commands]
+    return "\n".join([f"{name}() {{", *lines, "  :", "}", ""])
+
+
+def plan_script(plan: Plan) -> str:
+    """The plan as shell functions: plan_do_1.., plan_undo_1.., plan_witness; read by inject.sh, revert.sh and watchdog.sh."""
+    parts = [
+        assignments(
+            {
+                "SD_RUN": plan.run_id,
+                "SD_FAULT": plan.fault,
+                "SD_STEPS": str(len(plan.steps)),
+                "SD_FILES": "\n".join(plan.files),
+                "SD_TOUCHES": "\n".join(plan.touches),
+                "SD_SPACES": "\n".join(plan.spaces),
+                "SD_RESOURCES": "\n".join(plan.resources),
+                "SD_PERSISTENT": "yes" if plan.persistent else "",
+                "SD_CUTS": "yes" if plan.cuts_control else "",
+            }
+        )
+    ]
+    for number, step in enumerate(plan.steps, 1):
+        parts.append(function(f"plan_do_{number}", [step.do]))
+        # Whether an undo worked is read back from the host, so one that fails must not keep the next from running.
+        parts.append(function(f"plan_undo_{number}", step.undo, all_of_them=True))
+    parts.append(function("plan_witness", [plan.witness]))
+    parts.append(function("plan_recheck", [("sd_same", expected, *argv) for argv, expected in plan.rechecks]))
+    return "".join(parts)
+
+
+def here_document(name: str, text: str) -> str:
+    """Shell that writes `text` to $rec/<name>. The quoted delimiter keeps the text as it is.
+
+    dash loses a byte of a line that begins as the delimiter does and goes on with one above 127, so no line may.
+    """
+    delimiter = "@STORMDESK_END_OF_FILE"
+    if any(line.startswith(delimiter[0]) for line in text.split("\n")):
+        raise UsageError(f"no line of {name} may begin with {delimiter[0]}")
+    whole = text if text.endswith("\n") else text + "\n"
+    return f"cat >\"$rec/{name}\" <<'{delimiter}' || exit 74\n{whole}{delimiter}\n"

@@ -1,0 +1,89 @@
+"""A stack's services, asked over HTTP on their own hosts: by curl over SSH, so that nothing has to listen for us."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stormdesk.core.errors import StormdeskError, UsageError
+from stormdesk.ssh import patience
+from stormdesk.ssh.pool import Pool
+
+ANSWER_S = 5.0
+LINK_S = 3.0  # what SSH may take besides
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one service said: `status` 0 means nothing, and `error` why. `document` is {} for what is not a JSON object."""
+
+    host: str
+    status: int
+    text: str
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        try:
+            found = json.loads(self.text)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def why(self) -> str:
+        """Why it is no yes, in one line."""
+        return self.error or str(self.document.get("error") or f"HTTP {self.status} {self.text.strip()[:120]}")
+
+
+class Services:
+    """The services of an inventory, by name."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._hosts = pool.inventory.hosts
+
+    def hosts(self, service: str, only: Sequence[str] = ()) -> list[str]:
+        """The hosts that run a service (of those in `only`). Raises UsageError when there is none."""
+        for name in only:
+            self._pool.inventory.host(name)
+        found = [name for name, host in sorted(self._hosts.items()) if service in host.services]
+        wanted = [name for name in found if not only or name in only]
+        if not wanted:
+            known = sorted({name for host in self._hosts.values() for name in host.services})
+            where = f"only {', '.join(found)} runs it" if found else f"there is: {', '.join(known)}"
+            raise UsageError(f"no {service} on {', '.join(only) or self._pool.inventory.environment}: {where}")
+        return wanted
+
+    def get(self, service: str, path: str, hosts: Sequence[str]) -> Mapping[str, Answer]:
+        """Ask a service on some hosts at once."""
+        return self._each(hosts, lambda host: self._curl(host, service, path, ANSWER_S))
+
+    def post(
+        self, service: str, path: str, document: Mapping[str, str], hosts: Sequence[str], within_s: float = ANSWER_S
+    ) -> Mapping[str, Answer]:
+        """Tell a service on some hosts at once."""
+        body = ("-H", "Content-Type: application/json", "-d", json.dumps(document))
+        return self._each(hosts, lambda host: self._curl(host, service, path, within_s, *body))
+
+    def _each(self, hosts: Sequence[str], ask: Callable[[str], Answer]) -> Mapping[str, Answer]:
+        answers = self._pool.each(hosts, ask)
+        return {h: Answer(h, 0, "", str(a)) if isinstance(a, StormdeskError) else a for h, a in answers.items()}
+
+    def _curl(self, host: str, service: str, path: str, within_s: float, *more: str) -> Answer:
+        ports = self._hosts[host].services[service].ports
+        address = "127.0.0.1"
+        if "control" in ports:  # the venue's is on the management network alone
+            address = self._hosts[host].networks["mgmt"].address.partition("/")[0]
+        url = f"http://{address}:{ports.get('control', ports.get('http', 0))}{path}"
+        argv = ("curl", "-sS", "-m", f"{patience.scaled(within_s):g}", "-w", "\n%{http_code}", *more, url)
+        done = self._pool.run(host, argv, within_s + LINK_S)
+        text, _, status = done.stdout.rpartition("\n")
+        code = int(status) if status.isdigit() else 0
+        return Answer(host, code, text, "" if code else done.stderr.strip() or f"curl ended with {done.code}")

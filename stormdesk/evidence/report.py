@@ -1,0 +1,194 @@
+"""What people and programs read after a run: report.html, summary.md, scorecard.json. Pure: events and a cut in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from stormdesk.core import shell
+from stormdesk.core.journal import Event
+from stormdesk.evidence import page, timeline
+from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.story import STEPS, HostStory, Story, sentence, tell
+from stormdesk.evidence.story import scorecard as numbers
+
+WIDE_PX, NARROW_PX = 1070, 360
+TITLES = {
+    "I-01": "Every venue order has exactly one earlier INTENT in the ledger",
+    "I-02": "No order id is accepted twice, no signal has two",
+    "I-03": "No order is lost; all sources agree on each",
+    "I-04": "Positions equal fills, fees and balances exactly",
+    "I-05": "The ledger is whole, its hash chain unbroken",
+    "I-06": "At any instant at most one leader's epoch sends",
+    "I-07": "No order is accepted while a gate is shut",
+    "I-08": "Market data is complete, books equal the venue's",
+    "I-09": "Trading was steady again within its budget",
+    "I-10": "Services restart just as often as the fault says",
+    "I-11": "The bus keeps its order and nothing counts twice",
+    "I-12": "The venue's rate limits are kept, no ban is earned",
+    "I-13": "Nothing of ours is left on any host",
+    "I-14": "What all accounts hold together stays the same",
+    "refusals": "No refused order reached the venue",
+}
+HEADLINES = {"held": "The hypothesis held", "violated": "The hypothesis is violated", "unknown": "No verdict"}
+DIRTY = "A host may not be as it was"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the scorecard as people see it. `share` is a bar's length in percent."""
+
+    label: str
+    number: str
+    unit: str = ""
+    css: str = ""
+    share: float | None = None
+
+
+def html(
+    events: Sequence[Event], cut: Cut | None, plans: Sequence[Mapping[str, Any]] = (), files: Iterable[str] = ()
+) -> str:
+    """One self-contained page. `plans` is plan.json, `files` what lies beside the page, as relative paths."""
+    story = tell(events, cut)
+    picture = timeline.chart(story)
+    return _template().render(
+        story=story,
+        headline=DIRTY if story.residue == "dirty" else HEADLINES.get(story.verdict, story.verdict),
+        sentence=sentence(story),
+        card=numbers(story),
+        tiles=_tiles(story),
+        wide=timeline.draw(picture, WIDE_PX),
+        narrow=timeline.draw(picture, NARROW_PX),
+        source=picture.source,
+        titles=TITLES,
+        held=lambda checks: sum(check.verdict == "held" for check in checks),
+        undone=_undone,
+        version=story.start.get("version", ""),
+        plans=[_plan(plan) for plan in plans],
+        steps={host.host: _steps(story, host) for host in story.hosts},
+        facts=_facts(story),
+        files=sorted(files),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(page.TEMPLATE)
+
+
+def scorecard(events: Sequence[Event], cut: Cut | None) -> dict[str, Any]:
+    """The numbers, for programs; what was not measured is None."""
+    return numbers(tell(events, cut))
+
+
+def summary_md(events: Sequence[Event], cut: Cut | None) -> str:
+    """A page of Markdown for a pull request or a job summary."""
+    story = tell(events, cut)
+    lines = [f"# {story.verdict.upper()}: {story.fault}, hosts {story.residue}", "", _cell(sentence(story)), ""]
+    lines += [f"- {tile.label}: **{tile.number}** {tile.unit}".rstrip() for tile in _tiles(story)]
+    lines += ["", "| check | verdict | why |", "|---|---|---|"]
+    for check in (*story.expectations, *story.checks):
+        lines.append(f"| {_cell(check.id)} | {check.verdict} | {_cell(check.why)} |")
+    lines += ["", f"Run `{story.run}` in environment `{story.start.get('environment')}`."]
+    lines += [f"Again: `{story.command}`"] if story.command else []
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that stays one cell, whatever a host has put into it."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.split())
+
+
+def _tiles(story: Story) -> list[Tile]:
+    card = numbers(story)
+    tiles = []
+    if story.refused is not None:
+        calls = card["venue_calls_for_refused"]
+        tiles.append(_tile("orders refused, the disk named", card["orders_refused"]))
+        tiles.append(_tile("venue calls for refused orders", calls, css="bad" if calls else ""))
+    tiles.append(_recovery(card))
+    tiles.append(_tile("orders accepted in this run", card["orders_accepted"]))
+    by = ", ".join(card["reverted_by"])
+    tiles.append(Tile("reverted by", by or "nobody", css="word" if by else "word none"))
+    tiles.append(_tile("past the deadline", card["lateness_ms"], "ms"))
+    return tiles
+
+
+def _tile(label: str, value: int | None, unit: str = "", css: str = "") -> Tile:
+    if value is None:
+        return Tile(label, "not measured", css="word none")
+    return Tile(label, f"{value:,}", unit, css)
+
+
+def _recovery(card: Mapping[str, Any]) -> Tile:
+    took, budget = card["recovery_s"], card["recovery_budget_s"]
+    if budget is None:
+        return Tile("until trading again", "not measured", css="word none")
+    if took is None:
+        return Tile("until trading again", "never", f"budget {budget:g} s", "bad", 100.0)
+    share = min(100.0, 100 * took / budget) if budget else 100.0
+    return Tile("until trading again", f"{took:.1f}", f"of {budget:g} s", "" if took <= budget else "bad", share)
+
+
+def _plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan of plan.json with its commands as one would type them."""
+    return {
+        "host": plan["host"],
+        "mechanism": plan["mechanism"],
+        "says": plan.get("says", ""),
+        "limits": plan.get("limits", ""),
+        "ttl_s": plan["ttl_s"],
+        "witness": shell.words(tuple(plan["witness"])),
+        "steps": [
+            {"do": shell.words(tuple(step["do"])), "undo": [shell.words(tuple(undo)) for undo in step["undo"]]}
+            for step in plan["steps"]
+        ],
+    }
+
+
+def _undone(host: HostStory) -> str:
+    """The host's end in words."""
+    if host.clean is None:
+        return "nobody could ask the host" if host.injected_t else "nothing was in"
+    state = "as it was before; the difference of its fingerprints is empty" if host.clean else "not as it was before"
+    by = f"; reverted by {host.reverted_by}" if host.reverted_by else ""
+    return state + by + (f", {host.lateness_ms} ms past the deadline" if host.lateness_ms else "")
+
+
+def _steps(story: Story, host: HostStory) -> list[tuple[str, str, str]]:
+    """Each of the nine steps with its instant relative to the injection, "" when the record has no such step."""
+    instants = dict(reversed(host.steps))
+    shown = []
+    for name, says in STEPS.items():
+        when = f"{instants[name] - story.t0:+.1f} s" if name in instants else ""
+        shown.append((name.partition(".")[0], says, when))
+    return shown
+
+
+def _drained(cut: Cut | None) -> str:
+    if cut is None or cut.meta is None:
+        return ""
+    return "not drained" if cut.meta.drain_s is None else f"drained in {cut.meta.drain_s:.1f} s before the cut"
+
+
+def _facts(story: Story) -> list[tuple[str, str]]:
+    start = story.start
+    parameters = start.get("params") or {}
+    known = {
+        "fault": " ".join([story.fault, *(f"{key}={value}" for key, value in parameters.items())]),
+        "hosts": ", ".join(host.host for host in story.hosts),
+        "held for": f"{start['hold_s']:g} s" if "hold_s" in start else "",
+        "time to live": f"{start['ttl_s']:g} s" if "ttl_s" in start else "",
+        "seed": str(start.get("seed", "")),
+        "plan hash": str(start.get("plan_hash", "")),
+        "controller": f"pid {start['controller']['pid']}" if start.get("controller") else "",
+        "orders in flight": _drained(story.cut),
+        "Stormdesk": str(start.get("version", "")),
+    }
+    return [(key, value) for key, value in known.items() if value]

@@ -1,0 +1,251 @@
+"""What happened in a run, read from its events and its cut: the facts that a report shows. Pure.
+
+What the record does not say stays None: a number that nobody measured is not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stormdesk.core.journal import Event
+from stormdesk.core.shell import words
+from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.judges import calls_for_refused, refused_ids
+
+STEPS = {
+    "S1.intent": "intent recorded",
+    "S2.armed": "watchdog armed",
+    "S3.acknowledged": "watchdog acknowledged",
+    "S4.injected": "fault injected",
+    "S5.confirmed": "bite confirmed",
+    "S6.hold": "hold",
+    "S7.revert": "revert asked",
+    "S8.verified": "revert verified",
+    "S9.cleared": "host cleared",
+}
+BEFORE_S = 12.0  # of trading that the timeline shows before the fault
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check as the record has it."""
+
+    id: str
+    verdict: str
+    why: str
+    took_s: float
+    sources: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class HostStory:
+    """What happened on one host. `steps` are (name, instant); None: the record does not say."""
+
+    host: str
+    steps: tuple[tuple[str, float], ...]
+    mechanism: str
+    witness: str
+    injected_t: float | None
+    lifted_t: float | None
+    clean: bool | None
+    diff: tuple[str, ...]
+    reverted_by: str
+    lateness_ms: int | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run. `t0` is when the first fault was in (else when the run started); all instants are seconds since 1970."""
+
+    run: str
+    start: Event
+    verdict: str
+    residue: str
+    exit_code: int | None
+    why: str
+    hosts: tuple[HostStory, ...]
+    peers: tuple[str, ...]
+    steady: Mapping[str, tuple[Check, ...]]
+    checks: tuple[Check, ...]
+    expectations: tuple[Check, ...]
+    notes: tuple[Event, ...]
+    samples: tuple[Event, ...]
+    recovered: Event
+    started_t: float
+    ended_t: float
+    cut: Cut | None
+
+    @property
+    def t0(self) -> float:
+        return min((h.injected_t for h in self.hosts if h.injected_t is not None), default=self.started_t)
+
+    @property
+    def lifted_t(self) -> float | None:
+        return max((h.lifted_t for h in self.hosts if h.lifted_t is not None), default=None)
+
+    @property
+    def fault(self) -> str:
+        return str(self.start.get("fault", "unknown fault"))
+
+    @property
+    def environment(self) -> str:
+        return str(self.start.get("environment", ""))
+
+    @property
+    def runbook(self) -> Mapping[str, Any] | None:
+        """Title and hypothesis of the game day that this run belongs to."""
+        book = self.start.get("runbook")
+        return {"title": "", "hypothesis": "", **book} if book else None
+
+    @property
+    def command(self) -> str:
+        """What to type to do it again."""
+        argv = tuple(str(word) for word in self.start.get("argv", ()))
+        return f"invoke {words(argv)}" if argv else ""
+
+    @property
+    def refused(self) -> int | None:
+        """Orders refused while a trader's disk was full, by the rows of orders; None without such a fault or without a cut."""
+        if self.cut is None or self.cut.meta is None or not self.cut.meta.refusing or self.cut.orders.problem:
+            return None
+        return len(refused_ids(self.cut))
+
+    @property
+    def calls_for_refused(self) -> int | None:
+        return (
+            calls_for_refused(self.cut)
+            if self.cut and self.refused is not None and not self.cut.venue.problem
+            else None
+        )
+
+    @property
+    def accepted(self) -> int | None:
+        """Orders that the venue accepted from the start of the run to its cut; by its own journal."""
+        if self.cut is None or self.cut.venue.problem or not self.cut.venue.rows:
+            return None
+        return sum(self.started_t <= order.t <= self.ended_t for order in self.cut.accepted())
+
+
+def tell(events: Sequence[Event], cut: Cut | None) -> Story:
+    """The story of a record; of one without a verdict, that nothing is known."""
+    start = _last(events, "run.started")
+    end = _last(events, "verdict")
+    times = [float(event["t"]) for event in events] or [0.0]
+    hosts = dict.fromkeys([*map(str, start.get("hosts", ())), *(str(e["host"]) for e in events if e["event"] in STEPS)])
+    return Story(
+        run=str(events[0]["run"]) if events else "",
+        start=start,
+        verdict=str(end.get("verdict", "unknown")),
+        residue=str(end.get("residue", "dirty" if any(e["event"] == "S2.armed" for e in events) else "clean")),
+        exit_code=end.get("exit_code"),
+        why=str(end.get("why", "the record ends before the verdict: the controller died or is still at it")),
+        hosts=tuple(_host(host, events) for host in hosts),
+        peers=tuple(_peer(event) for event in events if event["event"] == "witness.peer"),
+        steady={str(e.get("when", "")): _checks([e]) for e in events if e["event"] == "steady"},
+        checks=_checks(e for e in events if e["event"] == "checks"),
+        expectations=_checks(e for e in events if e["event"] == "expectations"),
+        notes=tuple(e for e in events if e["event"] == "note"),
+        samples=tuple(e for e in events if e["event"] == "sample"),
+        recovered=_last(events, "recovered"),
+        started_t=times[0],
+        ended_t=times[-1],
+        cut=cut,
+    )
+
+
+def _host(host: str, events: Sequence[Event]) -> HostStory:
+    mine = [event for event in events if event.get("host") == host]
+    injected, lifted = _last(mine, "S4.injected"), _last(mine, "S8.verified")
+    cleared, revert = _last(mine, "S9.cleared"), _last(mine, "S7.revert")
+    late = cleared.get("lateness_ms", lifted.get("lateness_ms"))
+    return HostStory(
+        host=host,
+        steps=tuple(
+            (str(event["event"]), float(event.get("host_t") or event["t"])) for event in mine if event["event"] in STEPS
+        ),
+        mechanism=str(injected.get("mechanism", "")),
+        witness=str(_last(mine, "S5.confirmed").get("witness", "")),
+        injected_t=injected.get("injected_t") or injected.get("t"),
+        lifted_t=lifted.get("lifted_t") or lifted.get("t") or revert.get("t"),
+        clean=lifted.get("clean"),
+        diff=tuple(map(str, lifted.get("diff", ()))),
+        reverted_by=str(cleared.get("reverted_by") or lifted.get("reverted_by") or ""),
+        lateness_ms=None if late is None else int(late),
+    )
+
+
+def _peer(event: Event) -> str:
+    command = words(tuple(map(str, event.get("argv", ()))))
+    return f"{event['host']}: {command} ended with {event.get('code')}, {'as' if event.get('agrees') else 'NOT as'} planned"
+
+
+def _checks(events: Iterable[Event]) -> tuple[Check, ...]:
+    rows: list[Mapping[str, Any]] = [row for event in events for row in event.get("checks", ())]
+    return tuple(
+        Check(
+            str(row.get("id", "")), str(row.get("verdict", "unknown")), str(row.get("why", "")),
+            float(row.get("took_s") or 0), dict(row.get("sources") or {}),
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def _last(events: Iterable[Event], name: str) -> Event:
+    return next((event for event in reversed(list(events)) if event["event"] == name), {})
+
+
+def sentence(story: Story) -> str:
+    """One sentence for people: what was done, and what it showed."""
+    hold = story.start.get("hold_s")
+    where = ", ".join(host.host for host in story.hosts) or "no host"
+    what = f"{story.fault} on {where}" + (f" for {hold:g} s" if isinstance(hold, int | float) else "")
+    parts = []
+    if story.refused is not None:
+        calls = story.calls_for_refused
+        named = "none" if calls == 0 else str(calls) if calls is not None else "an unknown number"
+        parts.append(f"{story.refused} orders refused, {named} of them reached the venue")
+    if story.recovered:
+        took = story.recovered.get("took_s")
+        parts.append("trading never steady again" if took is None else f"trading again after {took:.1f} s")
+    if story.hosts:
+        by = ", ".join(sorted({host.reverted_by for host in story.hosts if host.reverted_by}))
+        parts.append(f"hosts {story.residue}" + (f", reverted by {by}" if by else ""))
+    text = f"{what}: {'; '.join(parts) or 'nothing was measured'}."
+    return text if story.exit_code == 0 else f"{story.why.rstrip('.')}. {text}"
+
+
+def scorecard(story: Story) -> dict[str, Any]:
+    """The numbers of a run, for programs. A value that was not measured is null."""
+    budget, took = story.recovered.get("budget_s"), story.recovered.get("took_s")
+    late = [host.lateness_ms for host in story.hosts if host.lateness_ms is not None]
+    checks = (*story.checks, *story.expectations)
+    return {
+        "run": story.run,
+        "fault": story.fault,
+        "environment": story.start.get("environment"),
+        "hosts": [host.host for host in story.hosts],
+        "started_at": rfc3339(story.started_t),
+        "duration_s": round(story.ended_t - story.started_t, 3),
+        "verdict": story.verdict,
+        "residue": story.residue,
+        "exit_code": story.exit_code,
+        "why": story.why,
+        "orders_accepted": story.accepted,
+        "orders_refused": story.refused,
+        "venue_calls_for_refused": story.calls_for_refused,
+        "recovery_s": None if took is None else round(float(took), 3),
+        "recovery_budget_s": budget,
+        "recovered_in_budget": None if budget is None else took is not None and took <= budget,
+        "drain_s": story.cut.meta.drain_s if story.cut and story.cut.meta else None,
+        "reverted_by": sorted({host.reverted_by for host in story.hosts if host.reverted_by}),
+        "lateness_ms": max(late, default=None),
+        "checks": {v: sum(c.verdict == v for c in checks) for v in ("held", "violated", "unknown")},
+    }
+
+
+def rfc3339(t: float) -> str:
+    """An instant as people write it, UTC."""
+    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

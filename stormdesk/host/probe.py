@@ -1,0 +1,286 @@
+"""Reading what hosts print. Pure: text in, values out; an answer that cannot be read raises HostError.
+
+The scripts behind these answers are stormdesk/host/{facts,status,arm,revert}.sh; each line starts with its kind.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from stormdesk.core.errors import HostError
+from stormdesk.core.model import UNKNOWN_MACHINE, Argv, Completed, HostFacts, Identity
+from stormdesk.host.render import decode_probe
+
+
+@dataclass(frozen=True)
+class RecordLine:
+    """One step in a host record. `uptime_cs` is centiseconds since the host's boot."""
+
+    uptime_cs: int
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """What a host knows of one run: the history of its states, and which watchdogs are alive."""
+
+    run_id: str
+    base: str
+    lines: tuple[RecordLine, ...]
+    watchdogs: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The last state; STEP lines are remarks. "" for a record without a line."""
+        return next((line.state for line in reversed(self.lines) if line.state != "STEP"), "")
+
+    def value(self, key: str) -> str:
+        """The last `key=value` in the history, or ""."""
+        prefix = f"{key}="
+        for line in reversed(self.lines):
+            for word in line.text.split():
+                if word.startswith(prefix):
+                    return word[len(prefix) :]
+        return ""
+
+    def at(self, state: str) -> RecordLine | None:
+        """The first line with that state."""
+        return next((line for line in self.lines if line.state == state), None)
+
+    @property
+    def bites(self) -> bool:
+        """Was the fault ever possibly in? From the first side effect on it counts as injected."""
+        return self.at("INJECTING") is not None
+
+    @property
+    def holds(self) -> bool:
+        """Does it hold the host: acknowledged, and not verified as reverted? What was not yet will ask who is there itself."""
+        return self.at("ACKED") is not None and self.state != "REVERTED"
+
+    @property
+    def lateness_ms(self) -> int:
+        """Milliseconds past the deadline at which the revert was verified; 0 when before it."""
+        return 10 * _int(self.value("late_cs") or "0")
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """Everything of ours on one host. `now_cs` is its centiseconds since boot; `halt` the lever's reason or ""."""
+
+    now_cs: int
+    halt: str
+    records: tuple[HostRecord, ...]
+    locks: Mapping[str, str]
+    identity: Identity = UNKNOWN_MACHINE
+
+    @property
+    def empty(self) -> bool:
+        return not (self.halt or self.records or self.locks)
+
+
+def _int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise HostError(f"not a number in a host's answer: {text[:80]!r}") from error
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    return [(kind, rest) for kind, _, rest in (line.partition(" ") for line in text.splitlines()) if kind]
+
+
+def record_line(text: str) -> RecordLine:
+    """`<centiseconds> <STATE> <text>`."""
+    uptime, _, rest = text.partition(" ")
+    state, _, said = rest.partition(" ")
+    if not uptime.isdigit() or not state:
+        raise HostError(f"unreadable line in a host record: {text[:80]!r}")
+    return RecordLine(int(uptime), state, said)
+
+
+def records(text: str) -> tuple[HostRecord, ...]:
+    """All `run`, `watchdog` and `line` lines of an answer."""
+    found: list[tuple[str, str, list[RecordLine], list[str]]] = []
+    for kind, rest in _lines(text):
+        if kind == "run":
+            run_id, _, base = rest.partition(" ")
+            found.append((run_id, base, [], []))
+        elif kind == "line" and found:
+            found[-1][2].append(record_line(rest))
+        elif kind == "watchdog" and found:
+            found[-1][3].append(rest)
+    return tuple(HostRecord(run, base, tuple(lines), tuple(dogs)) for run, base, lines, dogs in found)
+
+
+def uptime_cs(text: str) -> int:
+    """The host's centiseconds since boot when it answered; with it, a record's times become the controller's. 0 if not said."""
+    said = next((rest for kind, rest in _lines(text) if kind == "uptime"), "0")
+    return _int(said.replace(".", "", 1)) if "." in said else 100 * _int(said)
+
+
+def witnesses(text: str) -> Mapping[int, tuple[int, str]]:
+    """Exit code and stderr of each command of `render.witnesses`, by its number."""
+    found = [rest.split(" ", 2) for kind, rest in _lines(text) if kind == "witness"]
+    return {_int(number): (_int(code), "".join(why).strip()) for number, code, *why in found}
+
+
+def refusal(text: str) -> str:
+    """The host's own words after `refused`, or ""."""
+    return next((rest for kind, rest in _lines(text) if kind == "refused"), "")
+
+
+def status(text: str) -> HostStatus:
+    """The answer of status.sh."""
+    values = dict(_lines(text))
+    if "base" not in values:
+        raise HostError(f"unreadable status: {text[:80]!r}")
+    locks = {name: run for kind, rest in _lines(text) if kind == "lock" for name, _, run in [rest.partition(" ")]}
+    identity = Identity(values.get("boot_id", ""), values.get("pid_namespace", ""))
+    return HostStatus(_int(values.get("now", "0")), values.get("halt", ""), records(text), locks, identity)
+
+
+def facts(host: str, text: str, probes: Mapping[str, Argv]) -> HostFacts:
+    """The answer of facts.sh."""
+    lines = _lines(text)
+    values = dict(lines)
+    answers = {}
+    for rest in (rest for kind, rest in lines if kind == "probe"):
+        name, code, encoded = (*rest.split(" "), "", "")[:3]
+        if name not in probes:
+            raise HostError(f"{host}: an answer to a question nobody asked: {name[:80]!r}")
+        try:
+            answers[name] = Completed(probes[name], int(code), decode_probe(encoded))
+        except ValueError as error:
+            raise HostError(f"{host}: unreadable: probe {rest[:80]}") from error
+    if missing := set(probes) - set(answers):
+        raise HostError(f"{host}: no answer to {', '.join(sorted(missing))}")
+    return HostFacts(
+        host=host,
+        identity=Identity(values.get("boot_id", ""), values.get("pid_namespace", "")),
+        uid=_int(values.get("uid", "-1")),
+        marker=_marker(host, values.get("marker", "")),
+        marker_text=values.get("marker", ""),
+        production="production" in values,
+        halted="halted" in values,
+        boot_hook="boot_hook" in values,
+        active=sum(kind == "active" for kind, _ in lines),
+        control=values.get("control", ""),
+        tools=frozenset(rest for kind, rest in lines if kind == "tool"),
+        answers=answers,
+    )
+
+
+def _marker(host: str, text: str) -> Mapping[str, Any] | None:
+    if not text:
+        return None
+    try:
+        marker = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HostError(f"{host}: /etc/stormdesk.target is not JSON: {error}") from error
+    if not isinstance(marker, dict):
+        raise HostError(f"{host}: /etc/stormdesk.target is not a JSON object")
+    return marker
+
+
+def fingerprint_diff(text: str) -> tuple[str, ...]:
+    """`- line` gone and `+ line` new, from the `before` and `after` lines of a revert that did not verify."""
+    before = [rest for kind, rest in _lines(text) if kind == "before"]
+    after = [rest for kind, rest in _lines(text) if kind == "after"]
+    changes = difflib.unified_diff(before, after, n=0, lineterm="")
+    return tuple(f"{line[0]} {line[1:]}" for line in changes if line[0] in "+-" and line not in ("--- ", "+++ "))
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface as `ip` prints it: its flags, addresses (each an argv tail for `ip addr replace`) and routes."""
+
+    name: str
+    up: bool
+    addresses: tuple[Argv, ...]
+    addresses6: tuple[Argv, ...]
+    routes: tuple[Argv, ...]
+    routes6: tuple[Argv, ...]
+
+
+def interface(name: str, link: str, addresses: str, routes: str, routes6: str) -> Interface:
+    """From `ip -o link show dev X`, `ip -o addr show dev X`, and all routes: `ip -o -4|-6 route show table all`."""
+    flags = link.partition("<")[2].partition(">")[0].split(",")
+    lines = [line.replace("\\", " ").split() for line in addresses.splitlines()]
+    four = [_address(words) for words in lines if "inet" in words]
+    six = [_address(words) for words in lines if "inet6" in words and "kernel_ll" not in words]
+    return Interface(name, "UP" in flags, tuple(four), tuple(six), _routes(name, routes), _routes(name, routes6))
+
+
+def _address(words: Sequence[str]) -> Argv:
+    words = [*words[2:], "", ""]  # `3: eth1 inet 10.9.1.2/24 ...`
+    if not words[1]:
+        raise HostError(f"unreadable address: {' '.join(words)!r}")
+    wanted = [words[1]]
+    for key in ("peer", "brd", "scope", "valid_lft", "preferred_lft"):
+        if key in words and words[words.index(key) + 1] != "forever":
+            wanted += [key, words[words.index(key) + 1].removesuffix("sec")]
+    return (*wanted, *(flag for flag in ("nodad", "noprefixroute", "home", "mngtmpaddr") if flag in words))
+
+
+def _routes(name: str, text: str) -> tuple[Argv, ...]:
+    """Routes over this interface that `ip route replace` can set again; what the kernel makes by itself is left to it.
+
+    A route that another one's gateway is reached by comes before it.
+    """
+    found: list[Argv] = []
+    for line in text.splitlines():
+        words = line.replace("\\", " ").split()
+        own = [after for word, after in pairwise(words) if word == "dev"]
+        if name not in own or ("proto", "kernel") in pairwise(words):
+            continue
+        if "expires" in words:
+            position = words.index("expires")
+            del words[position : position + 2]
+        found.append(tuple(word for word in words if word not in ("linkdown", "dead")))
+    return tuple(sorted(found, key=lambda route: "via" in route))
+
+
+@dataclass(frozen=True)
+class Space:
+    """A file system as df sees it for users, in KiB, and its inodes."""
+
+    device: str
+    total_kib: int
+    used_kib: int
+    free_kib: int
+    mount: str
+    free_inodes: int
+
+
+def space(df: str, df_inodes: str) -> Space:
+    """From `df -Pk PATH` and `df -Pi PATH`."""
+    try:
+        device, total, used, free, _, mount = df.splitlines()[-1].split(None, 5)
+        free_inodes = df_inodes.splitlines()[-1].split()[3]
+        return Space(device, int(total), int(used), int(free), mount, int(free_inodes) if free_inodes.isdigit() else 0)
+    except (ValueError, IndexError) as error:
+        raise HostError(f"unreadable df: {df[-80:]!r}") from error
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process with its identity `<pid>.<start time>`."""
+
+    identity: str
+    uid: int
+    command: str
+
+
+def processes(text: str) -> tuple[Process, ...]:
+    """The lines of `sd_processes`."""
+    try:
+        lines = [line.split(" ", 2) for line in text.splitlines() if line]
+        return tuple(Process(identity, int(uid), command) for identity, uid, command in lines)
+    except ValueError as error:
+        raise HostError(f"unreadable list of processes: {text[:80]!r}") from error

@@ -1,0 +1,155 @@
+"""Scripts for a host, from constants (`HostScripts`) and quoted data. Pure: values in, text out.
+
+Every script is one text for an open `sh -s`: a subshell in a function, so that the whole of it is read before its first
+command runs, and no command can eat the rest of it from stdin.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+
+from stormdesk.core.model import Argv, HostFacts, Plan
+from stormdesk.core.safety import MAX_FAULTS
+from stormdesk.core.shell import assignments, here_document, plan_script, words
+
+HostScripts = Mapping[str, str]  # file name -> text of stormdesk/host/<name>
+
+_ON_HOST = ("lib.sh", "inject.sh", "revert.sh", "watchdog.sh", "boot.sh", "clear.sh", "arm.sh")
+
+
+def _whole(body: str) -> str:
+    return f"sd_main() (\n{body}\n)\nsd_main </dev/null\n"
+
+
+def arm(
+    scripts: HostScripts,
+    plan: Plan,
+    facts: HostFacts,
+    *,
+    inject: bool,
+    allow_no_boot_hook: bool,
+    not_after_s: float,
+    spare_s: float = 0.0,
+    most_faults: int = MAX_FAULTS,
+) -> str:
+    """S1-S3, and S4-S5 in the same round trip with `inject`. Ends by printing the record.
+
+    The host refuses it when it is not any more as `facts` say, or more than `not_after_s` seconds after its own boot.
+    `spare_s` is how long the inject may take to come; the deadline is that much later until it says which one holds.
+    The host also refuses it when `most_faults` are in already.
+    """
+    values = {
+        "SD_RUN": plan.run_id,
+        "SD_MARKER": facts.marker_text,
+        "SD_BOOT_ID": facts.identity.boot_id,
+        "SD_NOT_AFTER": str(round(not_after_s)),
+    }
+    allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
+    parts = [assignments(values), scripts["guard.sh"]]
+    parts += [here_document(name, scripts[name]) for name in _ON_HOST]
+    parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
+    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.ttl_s + spare_s) * 100)} || exit\n')
+    if inject:
+        parts.append(_inject(cuts=plan.cuts_control))
+    parts.append(_PRINT)
+    return _whole("".join(parts))
+
+
+_PRINT = (
+    'read -r sd_up _ </proc/uptime\necho "uptime $sd_up"\necho "run $SD_RUN ${rec%/*}"\nsd_strip="s/ *$//; /^$/d; s/^/line /"\n'
+    'sed "$sd_strip" "$rec/record"\n[ -z "$code" ] || exit "$code"\n'
+)
+
+
+def _inject(*more: str, cuts: bool) -> str:
+    """Run inject.sh; one that cuts our own link is not waited for, its answer could not come."""
+    command = f'setsid sh "$rec/inject.sh" "$rec" {words(more)}'.rstrip()
+    return f"{command} >/dev/null 2>&1 &\n" if cuts else f"code=\n{command} || code=$?\n"
+
+
+def _record(scripts: HostScripts, run_id: str) -> str:
+    return scripts["lib.sh"] + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
+
+
+def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None) -> str:
+    """S4-S5 of a run that is armed, its record below `base`: at the instant `at_cs` of the host's time since boot in
+    centiseconds, or at once when that is over. `until_cs` is its deadline from then on, if that is the earlier one.
+    """
+    data = assignments({"SD_RUN": run_id, "sd_base": base}) + "rec=$sd_base/$SD_RUN\n"
+    gone = '[ -d "$rec" ] || { echo "refused this host has no record of $SD_RUN"; exit 11; }\n'
+    instants = (str(at_cs), "" if until_cs is None else str(until_cs))
+    return _whole(data + gone + _inject(*instants, cuts=cuts) + _PRINT)
+
+
+def witnesses(commands: Sequence[Argv]) -> str:
+    """Run commands at once; a line for each: `witness <its number> <exit code> <what it said on stderr>`."""
+    body = [
+        f"{{ sd_said=$({words(argv)} 2>&1 >/dev/null); sd_code=$?\n"
+        f'  printf "witness {number} %s %.200s\\n" "$sd_code" "$(printf %s "$sd_said" | tr "\\n" " ")"; }} &\n'
+        for number, argv in enumerate(commands)
+    ]
+    return _whole("".join(body) + "wait\n")
+
+
+def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_after_s: float = 0.0) -> str:
+    """S7 and S8: revert and verify, trying for `patience_s`; prints the record and, if not verified, both fingerprints.
+
+    A host that knows nothing of the run prints `gone`. Up to `not_after_s` seconds after its boot an arming may be on its
+    way to it: from then on it refuses that, or prints `unfenced` when it could not see to it.
+    """
+    body = (
+        _record(scripts, run_id)
+        # After a restart without a boot hook only the durable record is left.
+        + 'durable=$sd_durable/$SD_RUN\n[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable"\n'
+        + 'if ! sd_read || [ -z "$sd_state" ]; then\n'
+        + f"  if sd_keep_out {round(not_after_s + 1) * 100 if not_after_s else 0}; then echo gone; else echo unfenced; fi\n"
+        + "  exit 0\nfi\ncode=\n"
+        + f'sh "$rec/revert.sh" "$rec" {words((who,))} {round(patience_s * 10)} || code=$?\n'
+        + _PRINT.replace('[ -z "$code" ] || exit "$code"\n', "")
+        + '[ -n "$code" ] || exit 0\n. "$rec/plan.sh"\ncat "$rec/before" "$rec/space" | sd_by_kind | sd_own_part | sed "s/^/before /"\n'
+        + '{ sd_fingerprint; sd_space; } | sd_by_kind | sd_own_part | sed "s/^/after /"\nexit "$code"\n'
+    )
+    return _whole(body)
+
+
+def clear(scripts: HostScripts, run_id: str) -> str:
+    """S9: end the watchdogs and remove the record, only after a verified revert."""
+    body = _record(scripts, run_id) + '[ -d "$rec" ] && [ ! -e "$rec/fenced" ] || exit 0\nsh "$rec/clear.sh" "$rec"\n'
+    return _whole(body)
+
+
+def status(scripts: HostScripts, *, sweep: bool = False) -> str:
+    """What is on the host, without changing anything; with `sweep`, fences that are past their time go."""
+    return _whole(scripts["lib.sh"] + ("sd_find_base && sd_sweep\n" if sweep else "") + scripts["status.sh"])
+
+
+def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
+    """Identity, marker, tools, and the answers to the fault's probes: `probe <name> <code> <base64 of stdout>`."""
+    body = [assignments({"SD_TOOLS": " ".join(tools)}), scripts["lib.sh"], scripts["facts.sh"]]
+    for name, argv in probes.items():
+        body.append(
+            f'sd_text=$({words(argv)} 2>/dev/null)\necho "probe {name} $? $(printf "%s\\n" "$sd_text" | base64 | tr -d "\\n")"\n'
+        )
+    return _whole("".join(body) + "exit 0\n")
+
+
+def halt(scripts: HostScripts, reason: str) -> str:
+    """Put the lever on the host: no inject from now on."""
+    return _whole(
+        scripts["lib.sh"]
+        + 'sd_find_base || exit 1\nmkdir -p "$sd_base"\n'
+        + f'printf "%s\\n" {words((reason,))} >"$sd_base/halt"\n'
+    )
+
+
+def lift(scripts: HostScripts) -> str:
+    """Take the lever away."""
+    return _whole(
+        scripts["lib.sh"] + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
+    )
+
+
+def decode_probe(text: str) -> str:
+    """The stdout of a probe as `facts` encodes it."""
+    return base64.b64decode(text, validate=True).decode("utf-8", "replace")

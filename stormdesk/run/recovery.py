@@ -1,0 +1,111 @@
+"""What a run sees of the stack: samples of its pulse, when it has recovered, and whether what was expected came true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stormdesk.cli.show import Show
+from stormdesk.core.expect import Expectation, Watch
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.desk.metrics_sampler import Sampler
+from stormdesk.desk.pulse import Pulse, Recovery, ack_p99_ms
+from stormdesk.run.record import Record
+from stormdesk.run.run_checks import Proof
+from stormdesk.ssh.pool import Pool
+
+SAMPLE_S = 0.5
+
+
+class Observer:
+    """Samples, and what follows from them. `recovery` is None until its clock was started."""
+
+    def __init__(self, pool: Pool, record: Record, show: Show, proof: Proof) -> None:
+        self.recovery: Recovery | None = None
+        self._trading = pool.inventory.trading
+        self._record = record
+        self._show = show
+        self._proof = proof
+        self._sampler = Sampler(pool)
+        self._last: Pulse | None = None
+        self._samples: list[Mapping[str, Any]] = []
+
+    def sample(self, phase: str, without: Collection[str] = ()) -> str:
+        """Take the pulse, keep it, and say it in a few words; `without` are hosts that are known to be cut off."""
+        sample = self._sampler.read(without)
+        now = sample.pulse
+        seen = {"phase": phase, "metrics": now.metrics() if now else None, "health": sample.health}
+        self._samples.append({"t": sample.t, **seen})
+        self._record.event("sample", **seen)
+        if self.recovery is not None:
+            self.recovery.feed(sample.t, now)
+        if now is None:
+            return "no trader answers" if self._trading else ""
+        before, self._last = self._last, now
+        if before is None or now.t <= before.t or now.accepted < before.accepted:
+            return f"orders {now.accepted}  refused {now.refused}"
+        p99 = ack_p99_ms(before, now)
+        rate = (now.accepted - before.accepted) / (now.t - before.t)
+        return f"orders {rate:.1f}/s  refused {now.refused}" + (f"  ack p99 {p99:.0f} ms" if p99 else "")
+
+    def clock_from(self, t: float) -> Recovery:
+        """Start the recovery clock at `t`, unless it runs already."""
+        if self.recovery is None:
+            self.recovery = Recovery(t, self._last)
+        return self.recovery
+
+    def recover(self, healed_t: float, budget_s: float) -> CheckResult:
+        """Wait until the stack is steady again; at most the budget and a little more, so that a late one is seen as late."""
+        tracker, until = self.clock_from(healed_t), time.monotonic() + budget_s + 10
+        again = self._trading_again if self._trading else self._steady_again
+        took = again(tracker, budget_s, until)
+        self._record.event("recovered", took_s=took, budget_s=budget_s, why=tracker.why, **{"from": tracker.from_t})
+        within = took is not None and took <= budget_s
+        text = (
+            f"steady again after {took:.1f} s (budget {budget_s:g} s)"
+            if took is not None
+            else f"not within {budget_s:g} s: {tracker.why}"
+        )
+        self._show.phase("recover", text, took, ok=within)
+        return CheckResult("recovery", Verdict.HELD if within else Verdict.VIOLATED, text)
+
+    def _trading_again(self, tracker: Recovery, budget_s: float, until: float) -> float | None:
+        began = time.monotonic()
+        while not tracker.settled(time.time()) and time.monotonic() < until:
+            self.sample("recover")
+            self._show.progress("recover", time.monotonic() - began, budget_s, tracker.why or "trading")
+            time.sleep(0.25)
+        return tracker.took_s if tracker.settled(time.time()) else None
+
+    def _steady_again(self, tracker: Recovery, budget_s: float, until: float) -> float | None:
+        """A stack that is not ours has no pulse: it is well when a look at its steady state has ended and found nothing. What
+        came true in the middle of a look was not true when it began."""
+        began = time.monotonic()
+        while True:
+            bad = [result for result in self._proof.look() if result.verdict is not Verdict.HELD]
+            if not bad:
+                tracker.recovered_at = time.time()
+                return tracker.took_s
+            tracker.why = f"{bad[0].id}: {bad[0].why}"
+            if time.monotonic() >= until:
+                return None
+            self._show.progress("recover", time.monotonic() - began, budget_s, tracker.why)
+            time.sleep(SAMPLE_S)
+
+    def expectations(self, expected: Sequence[Expectation], clocks: Mapping[str, float | None]) -> list[CheckResult]:
+        """Judge what the runbook expects; those that may still come true are waited for."""
+        watches = [Watch(expectation, clocks) for expectation in expected]
+        until = max((clocks[w.expectation.after] or 0) + w.expectation.within_s for w in watches) if watches else 0.0
+        while time.time() < until and any(watch.judge(self._samples).verdict is not Verdict.HELD for watch in watches):
+            self.sample("recover")
+            time.sleep(SAMPLE_S)
+        results = [watch.judge(self._samples) for watch in watches]
+        if results:
+            self._record.event("expectations", checks=[asdict(result) for result in results])
+        for result in results:
+            self._show.phase(
+                "expect", f"{result.id.removeprefix('expect: ')}: {result.why}", ok=result.verdict is Verdict.HELD
+            )
+        return results

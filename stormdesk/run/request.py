@@ -1,0 +1,69 @@
+"""What is asked of a run, and its plan in words before anything is touched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+from stormdesk.cli.show import Show
+from stormdesk.core import shell
+from stormdesk.core.expect import Expectation
+from stormdesk.core.inventory import InventoryHost
+from stormdesk.core.model import Fault, Plan
+from stormdesk.core.safety import Allow
+
+DEFAULT_RTO_S = 30.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. `hosts` are names; `ttl_s` None means hold + 15 s; `seed` is kept in the record."""
+
+    fault: Fault
+    hosts: tuple[str, ...]
+    hold_s: float
+    ttl_s: float | None = None
+    plan_only: bool = False
+    plan_hash: str = ""
+    allow: Allow = field(default_factory=Allow)
+    seed: int = 0
+    rto_s: float = DEFAULT_RTO_S
+    argv: tuple[str, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    checks: tuple[str, ...] = ()  # that must be among the results; empty: whatever applies
+    runbook: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan_digest(plans: Sequence[Plan]) -> str:
+    """12 hex digits for the plans of all hosts, in their order: the first host's clock is the run's."""
+    return hashlib.sha256(" ".join(plan.hash() for plan in plans).encode()).hexdigest()[:12]
+
+
+def parameters(fault: Fault) -> dict[str, str]:
+    """The fault's parameters as one would type them; those that were not given are left out."""
+    values = {entry.name: getattr(fault, entry.name) for entry in fields(fault)}  # type: ignore[arg-type]
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def show_plan(
+    show: Show, run_id: str, request: Request, hosts: Sequence[InventoryHost], plans: Sequence[Plan], took_s: float
+) -> None:
+    detail = " ".join(f"{name} {value}" for name, value in parameters(request.fault).items())
+    show.header(run_id, request.fault.name, [f"{host.name} ({host.target})" for host in hosts], detail, request.hold_s)
+    for plan in plans:
+        show.phase("plan", f"{plan.says} · undo: {plan.reverts_what}", took_s)
+    by = "the host's watchdog reverts it" if plans[0].cuts_control else "dead-man timer on the host fires"
+    show.phase("guard", f"{by} {plans[0].ttl_s:.0f} s after arming, even if this terminal dies", ok=True)
+
+
+def show_commands(show: Show, plans: Sequence[Plan], plan_hash: str) -> None:
+    """`--plan`: the exact commands, hosts and undo."""
+    for plan in plans:
+        for step in plan.steps:
+            show.say(f"{plan.host}  do    {shell.words(step.do)}")
+            for undo in step.undo:
+                show.say(f"{plan.host}  undo  {shell.words(undo)}")
+        show.say(f"{plan.host}  proof {shell.words(plan.witness)}")
+    show.say("sd_* are functions of stormdesk/host/lib.sh; everything runs as root in one script per host")
+    show.say(f"plan hash {plan_hash}   (--plan-hash {plan_hash} refuses anything else). Nothing was changed.")

@@ -1,0 +1,138 @@
+"""What a run asks of the checks: steady before, the cut and the invariants after, the report at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from stormdesk import durable
+from stormdesk.cli.show import Show
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.desk.pulse import Recovery
+from stormdesk.evidence import service_processes
+from stormdesk.evidence.cut import lines
+from stormdesk.evidence.take_cut import Known
+from stormdesk.run.hostrun import HostRun
+from stormdesk.run.record import Record, load
+from stormdesk.ssh.pool import Pool
+
+CUT, STEADY = "outputs/cut", "outputs/steady"
+AFTER = ("invariants", "residue")
+REPORTS = ("report.html", "summary.md", "scorecard.json")
+
+
+class Proof:
+    """The checks of one run. Imports of pytest and jinja2 happen when they are used: they cost more than a fault."""
+
+    def __init__(self, pool: Pool, record: Record, show: Show) -> None:
+        self.pool = pool
+        self.record = record
+        self.show = show
+        self.processes: lines.Processes = {}  # as they were before the fault
+
+    def steady(self, when: str) -> list[CheckResult]:
+        """The steady state, asked of the hosts."""
+        began = time.monotonic()
+        results = self.look()
+        self.record.event("steady", when=when, checks=[asdict(result) for result in results])
+        self._say("steady", results, time.monotonic() - began)
+        return results
+
+    def remember(self) -> None:
+        """Note which processes a trading stack's services are, for the question who was restarted."""
+        if self.pool.inventory.trading:
+            self.processes = service_processes.look(self.pool.run, self.pool.inventory)
+
+    def look(self) -> list[CheckResult]:
+        """The steady state as it is now; nothing is said or recorded."""
+        from stormdesk.checks.run import run_checks
+
+        return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
+
+    def after(
+        self, hosts: Sequence[HostRun], recovery: Recovery | None, healed_t: float, rto_s: float
+    ) -> list[CheckResult]:
+        """Take the consistent cut and judge it."""
+        from stormdesk.checks.run import run_checks
+
+        began = time.monotonic()
+        first = hosts[0]
+        folder = self.record.place(CUT)
+        results = run_checks(
+            self.pool.inventory,
+            self.pool.run,
+            AFTER,
+            folder,
+            junit=folder.parents[1] / "junit.xml",
+            known=Known(
+                run_id=first.plan.run_id,
+                fault=lines.FaultWindow(
+                    name=first.plan.fault,
+                    host=first.host,
+                    injected_t=first.injected_t,
+                    lift_t=healed_t,
+                    refusals=first.plan.witness[0] == "sd_witness_full",
+                ),
+                recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
+                if recovery
+                else None,
+                diffs={host.host: host.diff for host in hosts},
+                before=self._before(hosts),
+            ),
+        )
+        self.record.event("cut", path=CUT if folder.is_relative_to(self.record.folder) else str(folder))
+        self.record.event("checks", checks=[asdict(result) for result in results])
+        self._say("check", results, time.monotonic() - began)
+        return results
+
+    def _before(self, hosts: Sequence[HostRun]) -> lines.Before | None:
+        """The processes before, and what the run's own plans make restart."""
+        if not self.processes:
+            return None
+        return lines.Before(
+            processes=self.processes,
+            restarts={
+                host.host: {service: (least, most) for service, least, most in host.plan.restarts}
+                for host in hosts
+                if host.plan.restarts
+            },
+        )
+
+    def report(self) -> str:
+        """Write what people and programs read afterwards; the path of report.html."""
+        return write_reports(self.record.home)
+
+    def _say(self, name: str, results: Sequence[CheckResult], took_s: float) -> None:
+        bad = [result for result in results if result.verdict is not Verdict.HELD]
+        self.show.phase(name, f"{len(results) - len(bad)}/{len(results)} held", took_s, ok=not bad)
+        for result in bad:
+            self.show.phase(name, f"{result.id} {result.verdict}: {result.why}", ok=False)
+
+
+def write_reports(folder: Path) -> str:
+    """report.html, summary.md and scorecard.json of a run, from its directory alone; the path of the first. Raises
+    RefusedError when they cannot be written; each is then as it was before, or whole."""
+    from stormdesk.evidence import report, take_cut
+
+    events = load(folder)
+    seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
+    plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
+    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in REPORTS]
+    texts = {
+        "summary.md": report.summary_md(events, seen),
+        "scorecard.json": json.dumps(report.scorecard(events, seen), indent=1) + "\n",
+        "report.html": report.html(events, seen, plans, files),
+    }
+    try:
+        for name, text in texts.items():
+            durable.replace(folder / name, text.encode(), mode=0o644)
+    except OSError as error:
+        raise RefusedError(
+            f"the reports were not written: {error.strerror}. The run's record is whole; "
+            f"make room, then: invoke gameday.report --run {folder.name}"
+        ) from error
+    return str(folder / "report.html")

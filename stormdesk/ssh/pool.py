@@ -1,0 +1,128 @@
+"""One pooled connection per host; every way of talking to hosts goes through here (the checks' testinfra backend too)."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import paramiko
+
+from stormdesk.core.errors import HostKeyMismatch, StormdeskError, TransportError
+from stormdesk.core.inventory import Inventory, InventoryHost
+from stormdesk.core.model import Argv, Completed
+from stormdesk.core.shell import words
+from stormdesk.ssh import parallel, patience
+from stormdesk.ssh.signals import whole
+from stormdesk.ssh.transport import CONNECT_TIMEOUT_S, DIAL_S, TRIES, Dialer, Shell, connect
+
+T = TypeVar("T")
+CLOSE_S = 0.1
+
+AGAIN_DIAL_S = 2.0  # one try of TCP to a host that was cut off: it sends twice, and a host that is back is seen soon
+MIN_TRY_S = 1.0  # for a try that begins just before its time is over
+
+
+@dataclass
+class _Link:
+    transport: paramiko.Transport
+    shell: Shell
+
+
+class Pool:
+    """Connections to the hosts of an inventory, made when first needed. Thread-safe; use it as a context manager."""
+
+    def __init__(self, inventory: Inventory, dialer: Dialer) -> None:
+        self.inventory = inventory
+        self._dialer = dialer
+        self._links: dict[str, _Link] = {}
+        self._locks = {name: threading.Lock() for name in inventory.hosts}
+
+    def script(self, host: str, text: str, deadline_s: float) -> Completed:
+        """Run a script on a host, in `deadline_s` times the command's patience, once there is a connection.
+
+        Raises TransportError; nothing is retried, since a lost answer says nothing about the act.
+        """
+        shell = self._shell(self.inventory.host(host), TRIES, patience.scaled(CONNECT_TIMEOUT_S), DIAL_S)
+        return shell.run(text, patience.scaled(deadline_s))
+
+    def run(self, host: str, argv: Argv, deadline_s: float) -> Completed:
+        """Run a command on a host; its stdin is empty."""
+        done = self.script(host, f"({words(argv)}) </dev/null", deadline_s)
+        return Completed(argv, done.code, done.stdout, done.stderr)
+
+    def connected(self, host: str) -> bool:
+        """Is there a connection that works, as far as is known?"""
+        link = self._links.get(host)
+        return link is not None and not link.shell.broken and link.transport.is_active()
+
+    def drop(self, host: str) -> None:
+        """Forget the connection: after a fault that cut it, a new one comes back sooner than the old."""
+        with whole(), self._locks[host]:
+            self._forget(host)
+
+    def reconnect(self, host: str, within_s: float) -> None:
+        """Keep trying for a new connection; for a host whose fault cut the old one. Raises TransportError after `within_s`.
+
+        A try gives up on TCP soon and begins anew; once the host has answered, its log-in may take as long as any other.
+        """
+        until = time.monotonic() + within_s
+        while True:
+            left_s = max(until - time.monotonic(), MIN_TRY_S)
+            try:
+                most_s = min(left_s, patience.scaled(CONNECT_TIMEOUT_S))
+                self._shell(self.inventory.host(host), 1, most_s, AGAIN_DIAL_S)
+            except HostKeyMismatch:
+                raise
+            except TransportError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def each(self, hosts: Iterable[str], act: Callable[[str], T]) -> Mapping[str, T | StormdeskError]:
+        """`act(host)` on all hosts at once; an error stands in the place of its host's answer."""
+        return parallel.each(hosts, act)
+
+    def close(self) -> None:
+        with whole():
+            for name in list(self._links):
+                # Whoever left others behind (a second Ctrl-C) does not wait for them here either.
+                if self._locks[name].acquire(timeout=CLOSE_S):
+                    try:
+                        self._forget(name)
+                    finally:
+                        self._locks[name].release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _shell(self, host: InventoryHost, tries: int, timeout_s: float, dial_s: float) -> Shell:
+        """The open shell of a host, or a new one: `timeout_s` for a connection with all its tries, and again for its shell."""
+        with whole(), self._locks[host.name]:
+            link = self._links.get(host.name)
+            if link is not None and not link.shell.broken and link.transport.is_active():
+                return link.shell
+            self._forget(host.name)
+            transport = connect(host, self._dialer, tries, timeout_s, patience.scaled(dial_s))
+            try:
+                link = _Link(transport, Shell(host, transport, timeout_s))
+            except BaseException:
+                transport.close()
+                raise
+            self._links[host.name] = link
+            return link.shell
+
+    def _forget(self, name: str) -> None:
+        link = self._links.pop(name, None)
+        if link is not None:
+            with contextlib.suppress(Exception):
+                link.shell.close()
+                link.transport.close()
