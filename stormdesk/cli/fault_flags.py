@@ -138,7 +138,7 @@ def check_ttl(hold_s: float, ttl_s: float | None) -> None:
         )
 
 
-def choose_hosts(words: Sequence[str], inventory: Inventory, random: Random) -> tuple[str, ...]:
+def choose_hosts(words: Sequence[str], inventory: Inventory, rng: Random) -> tuple[str, ...]:
     """The hosts that `--host` names, each once, in the order given. Raises UsageError for none and for unknown ones."""
     names = [name for word in words for name in word.split(",")]
     known = ", ".join(sorted(inventory.hosts))
@@ -146,12 +146,12 @@ def choose_hosts(words: Sequence[str], inventory: Inventory, random: Random) -> 
         raise UsageError(f"--host is required. Known: {known}.  e.g. --host {min(inventory.hosts, default='NAME')}")
     chosen: dict[str, None] = {}
     for name in names:
-        for host in _hosts(name, inventory, random):
+        for host in _hosts(name, inventory, rng):
             chosen[host] = None
     return tuple(chosen)
 
 
-def _hosts(word: str, inventory: Inventory, random: Random) -> Sequence[str]:
+def _hosts(word: str, inventory: Inventory, rng: Random) -> Sequence[str]:
     one, role = word.startswith("one:"), word.removeprefix("one:")
     if role.startswith("role:"):
         found = [host.name for host in inventory.role(role.removeprefix("role:"))]
@@ -160,7 +160,7 @@ def _hosts(word: str, inventory: Inventory, random: Random) -> Sequence[str]:
             raise UsageError(
                 f"--host {shown(word)}: no host has that role. Roles: {roles}.   e.g. --host role:{roles.split(',')[0]}"
             )
-        return [random.choice(found)] if one else found
+        return [rng.choice(found)] if one else found
     if one or not HOST_NAME.fullmatch(word):
         known = ", ".join(sorted(inventory.hosts))
         raise UsageError(

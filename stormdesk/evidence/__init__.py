@@ -1,0 +1,1 @@
+"""What is measured and judged: vitals, cuts, residue, judges, reports. Nothing here changes a host."""

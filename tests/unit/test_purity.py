@@ -16,7 +16,14 @@ IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio",
 ACTING = ("acting", "deeds", "control")  # of the venue's faults: these carry out what the others decide
 PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
-IO_ROOMS = ("stormdesk.drive", "stormdesk.cli.front", *(f"stormdesk.infra.{name}" for name in OTHER_INFRA))
+PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut")  # every file in them
+PURE_FILES = {  # in rooms that act
+    "host": ("render", "probe"),
+    "evidence": ("steady", "report", "page", "story", "timeline"),
+    "desk": ("pulse", "venue_faults"),
+    "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),
+    "ssh": ("noshell",),
+}
 IO_ROOMS_OF_OTHERS = {"importlib", "ctypes", "multiprocessing", "concurrent", "secrets", "uuid", "urllib", "http"}
 IO_CALLS = {
     *("open", "print", "input", "exec", "eval", "__import__"),
@@ -28,18 +35,35 @@ TOP_LEVEL = {"faults", "checks", "infra", "testnet"}
 
 
 def pure_files() -> list[Path]:
-    """Every file that DESIGN's rule of the house names."""
-    engine = [
-        path
-        for path in (ROOT / "stormdesk").glob("*.py")
-        if not path.name.startswith("front") and not path.is_symlink()
-    ]
-    judges = [path for room in ("cut", "invariants") for path in (ROOT / "stormdesk" / room).rglob("*.py")]
-    ladders = list((ROOT / "stormdesk/mechanism").rglob("*.py"))
+    """Every file that DESIGN's rule of the house names, and those that keep to it in rooms that act."""
+    engine = ROOT / "stormdesk"
+    rooms = [path for room in PURE_ROOMS for path in (engine / room).rglob("*.py")]
+    single = [engine / room / f"{name}.py" for room, names in PURE_FILES.items() for name in names]
     faults = list((ROOT / "faults").rglob("*.py"))
     stack = [ROOT / f"infra/{name}.py" for name in PURE_INFRA]
     weather = [path for path in (ROOT / "testnet/venue/faults").glob("*.py") if path.stem not in ACTING]
-    return sorted([*engine, *judges, *ladders, *faults, *stack, *weather])
+    return sorted([engine / "own.py", *rooms, *single, *faults, *stack, *weather])
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of the checkout."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return name if name.startswith("stormdesk") else f"stormdesk.{name}"
+
+
+def io_rooms() -> set[str]:
+    """The modules of the engine that act: all that are not pure, and those of infra/."""
+    pure = set(pure_files())
+    links = ("checks", "faults", "infra", "testnet")
+    acting = [
+        path
+        for path in (ROOT / "stormdesk").rglob("*.py")
+        if path not in pure and path.name not in ("__init__.py", "tasks.py") and path.relative_to(ROOT).parts[1] not in links
+    ]
+    return {*map(module_of, acting), *(f"stormdesk.infra.{name}" for name in OTHER_INFRA), "stormdesk.ssh", "stormdesk.run"}
+
+
+IO_ROOMS = io_rooms()
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -94,8 +118,9 @@ def test_the_pure_files_are_really_looked_at() -> None:
         "def f():\n    import time",
         "def f():\n    from subprocess import run",
         "import socket as harmless",
-        "from stormdesk.drive import pool",
-        "from stormdesk import drive",
+        "from stormdesk.ssh import pool",
+        "from stormdesk import run",
+        "from stormdesk.evidence import take_cut",
         "from stormdesk.infra import home",
         "from stormdesk.infra.backends.lab import control",
         "from . import front",
@@ -172,9 +197,7 @@ HEAVY = (
 
 def test_importing_every_pure_file_loads_nothing_heavy() -> None:
     """What the menu and `--plan` need of the engine must not cost a connection library: asked in a new interpreter."""
-    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in pure_files()]
-    modules = [name if name.startswith("stormdesk") else f"stormdesk.{name}" for name in names]
-    modules = [name.removesuffix(".__init__") for name in modules]
+    modules = list(map(module_of, pure_files()))
     allowed = {"runbook": ("yaml",), "report": ("jinja2",)}
     for module in modules:
         code = f"import sys, {module}; print([name for name in sys.argv[1:] if name in sys.modules])"
