@@ -317,9 +317,9 @@ def check_all(_: Context, env: str = "", inventory: str = "", json: bool = False
 @command(name="list", help=JSON)
 def runbooks(_: Context, json: bool = False) -> None:
     """List the runbooks."""
-    from stormdesk.run import gameday
+    from stormdesk.cli import runbooks
 
-    books = [(path, gameday.read(path)) for path in gameday.runbooks()]
+    books = [(path, runbooks.read(path)) for path in runbooks.known()]
     show(json).rows("runbooks", [{"runbook": p.stem, "scenario": b.scenario, "title": b.title} for p, b in books])
 
 

@@ -24,7 +24,7 @@ from random import Random
 from typing import Any, Self
 
 from stormdesk.cli import catalogue, fault_flags
-from stormdesk.cli.commands import reach
+from stormdesk.cli.commands import reach, watch
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.core.model import CheckResult, Fault, Plan, Verdict
@@ -193,7 +193,7 @@ class Chaos:
         plans = [item.plan for item in prepared]
         show_plan(show, run_id, request, hosts, plans, time.monotonic() - began)
         record = Record(runs_folder() / run_id, run_id)
-        return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans))
+        return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans), watch(self.pool))
 
     def _begin(self, run: Run, injection: Injection) -> None:
         """The fault is in, or everything is healed and this raises; HostError where a fault was in, whoever said no."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stormdesk.core.model import Fault
     from stormdesk.infra.status import HostStatus
     from stormdesk.run.operate import Report
+    from stormdesk.run.stack import Stack
     from stormdesk.ssh.pool import Pool
     from stormdesk.ssh.transport import Dialer
 
@@ -74,7 +75,7 @@ def _attack(
         rto_s=float(values.get("rto", DEFAULT_RTO_S)),
         argv=tuple(sys.argv[1:]),
     )
-    return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"])).exit_code)
+    return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"]), watch).exit_code)
 
 
 def game_day(
@@ -84,24 +85,25 @@ def game_day(
 
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
     """
+    from stormdesk.cli import runbooks
     from stormdesk.desk.http_services import Services
     from stormdesk.run import gameday
     from stormdesk.ssh.pool import Pool
 
-    known = {path.stem: str(path) for path in gameday.runbooks()}
+    known = {path.stem: str(path) for path in runbooks.known()}
     if not runbook:
         raise UsageError(
             f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
         )
     path = known.get(runbook, runbook)
-    gameday.read(path)  # what is wrong with the file is said before any host is looked for
+    book = runbooks.read(path)  # what is wrong with the file is said before any host is looked for
     presenter = Show.auto(as_json=as_json)
     steps = presenter.gathering()
     seed = secrets.randbelow(2**32) if seed is None else seed
     hosts, dialer = reach(env, inventory)
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now where nobody could be told to stop
-    outcomes = gameday.run(path, hosts, dialer, steps, seed)
+    outcomes = gameday.run(book, path, hosts, dialer, steps, seed, watch)
     code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
     if abort_on_fail and code not in PASSED:
@@ -148,6 +150,15 @@ def at_the_desk(act: Callable[[Pool], Report], env: str, inventory: str, as_json
 
     with Pool(*reach(env, inventory)) as pool:
         return Show.auto(as_json=as_json).report(act(pool))
+
+
+def watch(pool: Pool) -> Stack | None:
+    """The stack on these hosts as a run watches it: our trading stack, or none. Only who has one loads it."""
+    if not pool.inventory.trading:
+        return None
+    from stormdesk.desk.stack import TradingStack
+
+    return TradingStack(pool)
 
 
 def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:

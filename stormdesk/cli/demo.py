@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.inventory import Inventory
@@ -25,7 +26,7 @@ def run(name: str, show: Show) -> int:
         request = Request(
             fault=DiskFull(), hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
         )
-        return int(runner.run(request, inventory, dialing.dialer(inventory), show).exit_code)
+        return int(runner.run(request, inventory, dialing.dialer(inventory), show, watch).exit_code)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Pure values and rules that every other room speaks: plans, states, inventories, safety. No I/O, and nothing here knows SSH, a fault or a trading stack."""
+"""Pure values and rules that all other rooms share: plans, inventories, safety. No I/O; knows no SSH, fault or trading stack."""

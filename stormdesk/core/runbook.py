@@ -19,7 +19,6 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.expect import CLOCKS, NUMERIC, TESTS, Expectation
 from stormdesk.core.model import Fault
 from stormdesk.core.values import Duration, Hold, Value
-from stormdesk.evidence.judges import JUDGES
 
 T = TypeVar("T")
 MAX_BYTES = 1 << 20
@@ -112,8 +111,8 @@ class _Reader:
             self.fail(node, path, f"{error}")
 
 
-def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]]) -> Runbook:
-    """Read a runbook. Raises UsageError with file, line and column."""
+def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]], checks: Sequence[str]) -> Runbook:
+    """Read a runbook; `checks` are the names that its `checks` may have. Raises UsageError with file, line and column."""
     if len(text.encode()) > MAX_BYTES:
         raise UsageError(f"{origin}: larger than {MAX_BYTES} bytes: not a runbook")
     block, first_line, prose = _block(text, origin)
@@ -142,7 +141,7 @@ def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]]) -> Runbo
         rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         steps=tuple(steps),
-        checks=tuple(_names(reader, keys.get("checks"), "checks", tuple(JUDGES))),
+        checks=tuple(_names(reader, keys.get("checks"), "checks", checks)),
         prose=prose,
     )
 

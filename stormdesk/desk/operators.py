@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from stormdesk.core.errors import ExitCode, HostError, StormdeskError, UsageError
 from stormdesk.desk.http_services import Answer, Services
-from stormdesk.desk.pulse import series
+from stormdesk.evidence.metrics import series
 from stormdesk.run.operate import Report
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool

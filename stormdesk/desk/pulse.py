@@ -5,19 +5,16 @@ Names and meanings of the metrics: docs/formats.md section 7.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stormdesk.evidence.metrics import series
+
 STALL_S = 1.5  # no accepted order for so long is not trading (the strategy sends 3 a second)
 STABLE_S = 2.0  # trading must have gone well for so long before it counts as recovered
-
-_LINE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})?\s+([^\s]+)")
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,6 @@ class Pulse:
         """As the `sample` event keeps them."""
         names = ("ready", "leaders", "accepted", "refused", "rejected", "unknown")
         return {name: float(getattr(self, name)) for name in names}
-
-
-def series(text: str) -> Iterable[tuple[str, Mapping[str, str], float]]:
-    """(name, labels, value) of each line of a Prometheus text exposition that has a number; NaN is none."""
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if not match or line.startswith("#"):
-            continue
-        with contextlib.suppress(ValueError):
-            value = float(match[3])
-            if math.isfinite(value):
-                yield match[1], dict(_LABEL.findall(match[2] or "")), value
 
 
 SEPARATOR = "@@stormdesk"

@@ -10,9 +10,9 @@ import msgspec
 
 from stormdesk.core.errors import HostError, UsageError
 from stormdesk.core.inventory import Inventory, InventoryHost
-from stormdesk.desk.pulse import series
 from stormdesk.evidence import cut as cuts
 from stormdesk.evidence.cut.lines import Book, BusMessage, Consumer, StateFile
+from stormdesk.evidence.metrics import series
 from stormdesk.ssh.parallel import READ_S, Run
 
 Files = dict[str, bytes]

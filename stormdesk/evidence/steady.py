@@ -12,7 +12,7 @@ from typing import Any
 
 from stormdesk.core.errors import HostError
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.desk.pulse import series
+from stormdesk.evidence.metrics import series
 from stormdesk.host.probe import Space, space
 
 MIN_FREE_PERCENT = 10

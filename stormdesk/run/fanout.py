@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from stormdesk.cli.show import Show
 from stormdesk.core.clocks import spread_s
 from stormdesk.core.errors import StormdeskError
 from stormdesk.core.outcome import HostEnd
@@ -13,6 +12,7 @@ from stormdesk.run import peers
 from stormdesk.run.blast import Blast
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record
+from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 
 START_S = 0.3  # from the last acknowledgement to the common instant: long enough for every host to have heard of it

@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
-import stormdesk
-from stormdesk.cli import catalogue
-from stormdesk.cli.show import Show
-from stormdesk.core import runbook
 from stormdesk.core.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Verdict
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
 from stormdesk.evidence.judges import ALWAYS
-from stormdesk.run import runner, settings
+from stormdesk.run import runner
 from stormdesk.run.record import runs_folder
 from stormdesk.run.request import Request
 from stormdesk.run.run_checks import write_reports
+from stormdesk.run.show import Show
+from stormdesk.run.stack import Watch
 from stormdesk.ssh.transport import Dialer
 
-OURS = Path(stormdesk.__file__).parent / "runbooks"
 
-
-def read(path: str | Path) -> Runbook:
-    """The runbook in a file. Raises UsageError with file, line and column."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(p.stem for p in runbooks())
-        raise UsageError(
-            f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {known}"
-        ) from error
-    return runbook.parse(text, str(path), catalogue.everything())
-
-
-def runbooks() -> list[Path]:
-    """The project's own runbooks (the folders in invoke.yaml), then ours, each by its name once."""
-    found = [path for folder in (*settings.load().runbooks, OURS) for path in sorted(folder.glob("*.md"))]
-    return list({path.stem: path for path in reversed(found)}.values())[::-1]
-
-
-def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) -> list[Outcome]:
+def run(
+    book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch
+) -> list[Outcome]:
     """All steps in order; a step that did not hold ends the game day. Raises like `runner.run` before the first touch."""
-    book = read(path)
     hosts = {name for step in book.steps for name in (*step.hosts, *(e.host for e in step.expect if e.host))}
     for name in sorted(hosts):
         inventory.host(name)
@@ -58,7 +36,7 @@ def run(path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int) 
             runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
         )  # fmt: skip
         try:
-            outcomes.append(runner.run(request, inventory, dialer, show))
+            outcomes.append(runner.run(request, inventory, dialer, show, watch))
         except (RefusedError, UsageError, TransportError) as error:
             if not outcomes:
                 raise

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
 from stormdesk.host import probe, render
@@ -16,6 +15,7 @@ from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import Record, load, runs_folder
+from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import LeaveNow, Signals
 from stormdesk.ssh.transport import Dialer

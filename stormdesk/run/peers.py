@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from stormdesk.cli.show import Show
 from stormdesk.core.errors import HostError, StormdeskError
 from stormdesk.core.model import PeerWitness
 from stormdesk.host import probe, render
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record
+from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 
 ANSWER_S = 5.0  # for all that one peer is asked at once

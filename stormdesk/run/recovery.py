@@ -1,4 +1,4 @@
-"""What a run sees of the stack: samples of its pulse, when it has recovered, and whether what was expected came true."""
+"""What a run sees of the stack: samples, when it has recovered, and whether what was expected came true."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stormdesk.cli.show import Show
 from stormdesk.core.expect import Expectation, Watch
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.desk.metrics_sampler import Sampler
-from stormdesk.desk.pulse import Pulse, Recovery, ack_p99_ms
 from stormdesk.run.record import Record
 from stormdesk.run.run_checks import Proof
-from stormdesk.ssh.pool import Pool
+from stormdesk.run.show import Show
+from stormdesk.run.stack import Clock, Sample, Stack, Tracker
 
 SAMPLE_S = 0.5
 
@@ -22,44 +20,32 @@ SAMPLE_S = 0.5
 class Observer:
     """Samples, and what follows from them. `recovery` is None until its clock was started."""
 
-    def __init__(self, pool: Pool, record: Record, show: Show, proof: Proof) -> None:
-        self.recovery: Recovery | None = None
-        self._trading = pool.inventory.trading
+    def __init__(self, record: Record, show: Show, proof: Proof, stack: Stack | None) -> None:
+        self.recovery: Tracker | None = None
         self._record = record
         self._show = show
         self._proof = proof
-        self._sampler = Sampler(pool)
-        self._last: Pulse | None = None
+        self._stack = stack
         self._samples: list[Mapping[str, Any]] = []
 
     def sample(self, phase: str, without: Collection[str] = ()) -> str:
-        """Take the pulse, keep it, and say it in a few words; `without` are hosts that are known to be cut off."""
-        sample = self._sampler.read(without)
-        now = sample.pulse
-        seen = {"phase": phase, "metrics": now.metrics() if now else None, "health": sample.health}
+        """Look at the stack, keep what is seen, and say it in a few words; `without` are hosts that are known to be cut off."""
+        sample = self._stack.sample(without) if self._stack else Sample(time.time(), None, {}, "")
+        seen = {"phase": phase, "metrics": sample.metrics, "health": sample.health}
         self._samples.append({"t": sample.t, **seen})
         self._record.event("sample", **seen)
-        if self.recovery is not None:
-            self.recovery.feed(sample.t, now)
-        if now is None:
-            return "no trader answers" if self._trading else ""
-        before, self._last = self._last, now
-        if before is None or now.t <= before.t or now.accepted < before.accepted:
-            return f"orders {now.accepted}  refused {now.refused}"
-        p99 = ack_p99_ms(before, now)
-        rate = (now.accepted - before.accepted) / (now.t - before.t)
-        return f"orders {rate:.1f}/s  refused {now.refused}" + (f"  ack p99 {p99:.0f} ms" if p99 else "")
+        return sample.text
 
-    def clock_from(self, t: float) -> Recovery:
+    def clock_from(self, t: float) -> Tracker:
         """Start the recovery clock at `t`, unless it runs already."""
         if self.recovery is None:
-            self.recovery = Recovery(t, self._last)
+            self.recovery = self._stack.track(t) if self._stack else Clock(t)
         return self.recovery
 
     def recover(self, healed_t: float, budget_s: float) -> CheckResult:
         """Wait until the stack is steady again; at most the budget and a little more, so that a late one is seen as late."""
         tracker, until = self.clock_from(healed_t), time.monotonic() + budget_s + 10
-        again = self._trading_again if self._trading else self._steady_again
+        again = self._well_again if self._stack else self._steady_again
         took = again(tracker, budget_s, until)
         self._record.event("recovered", took_s=took, budget_s=budget_s, why=tracker.why, **{"from": tracker.from_t})
         within = took is not None and took <= budget_s
@@ -71,7 +57,7 @@ class Observer:
         self._show.phase("recover", text, took, ok=within)
         return CheckResult("recovery", Verdict.HELD if within else Verdict.VIOLATED, text)
 
-    def _trading_again(self, tracker: Recovery, budget_s: float, until: float) -> float | None:
+    def _well_again(self, tracker: Tracker, budget_s: float, until: float) -> float | None:
         began = time.monotonic()
         while not tracker.settled(time.time()) and time.monotonic() < until:
             self.sample("recover")
@@ -79,8 +65,8 @@ class Observer:
             time.sleep(0.25)
         return tracker.took_s if tracker.settled(time.time()) else None
 
-    def _steady_again(self, tracker: Recovery, budget_s: float, until: float) -> float | None:
-        """A stack that is not ours has no pulse: it is well when a look at its steady state has ended and found nothing. What
+    def _steady_again(self, tracker: Tracker, budget_s: float, until: float) -> float | None:
+        """Hosts without a stack that can be watched are well when a look at its steady state has ended and found nothing. What
         came true in the middle of a look was not true when it began."""
         began = time.monotonic()
         while True:

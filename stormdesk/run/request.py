@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
-from stormdesk.cli.show import Show
 from stormdesk.core import shell
 from stormdesk.core.expect import Expectation
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.model import Fault, Plan
 from stormdesk.core.safety import Allow
+from stormdesk.run.show import Show
 
 DEFAULT_RTO_S = 30.0
 

@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stormdesk import durable
-from stormdesk.cli.show import Show
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.desk.pulse import Recovery
 from stormdesk.evidence import service_processes
 from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import Known
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record, load
+from stormdesk.run.show import Show
+from stormdesk.run.stack import Tracker
 from stormdesk.ssh.pool import Pool
 
 CUT, STEADY = "outputs/cut", "outputs/steady"
@@ -54,7 +54,7 @@ class Proof:
         return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
     def after(
-        self, hosts: Sequence[HostRun], recovery: Recovery | None, healed_t: float, rto_s: float
+        self, hosts: Sequence[HostRun], recovery: Tracker | None, healed_t: float, rto_s: float
     ) -> list[CheckResult]:
         """Take the consistent cut and judge it."""
         from stormdesk.checks.run import run_checks

@@ -14,7 +14,6 @@ from dataclasses import asdict, replace
 import msgspec
 
 from stormdesk import __version__
-from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Plan, Verdict
@@ -28,12 +27,14 @@ from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.recovery import SAMPLE_S, Observer
 from stormdesk.run.request import Request, parameters, plan_digest, show_commands, show_plan
 from stormdesk.run.run_checks import Proof
+from stormdesk.run.show import Show
+from stormdesk.run.stack import Stack, Watch
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import LeaveNow, Signals
 from stormdesk.ssh.transport import Dialer
 
 
-def run(request: Request, inventory: Inventory, dialer: Dialer, show: Show) -> Outcome:
+def run(request: Request, inventory: Inventory, dialer: Dialer, show: Show, watch: Watch) -> Outcome:
     """Do it. Raises UsageError, RefusedError or TransportError while nothing was touched; afterwards it always returns."""
     with Pool(inventory, dialer) as pool, Signals() as signals:
         run_id = new_run_id()
@@ -53,7 +54,7 @@ def run(request: Request, inventory: Inventory, dialer: Dialer, show: Show) -> O
             return Outcome(run_id, ExitCode.HELD, Verdict.UNKNOWN, "untouched", "plan only: nothing was changed")
         record = Record(runs_folder() / run_id, run_id)
         try:
-            return Run(request, prepared, pool, record, show, signals, plan_hash).go()
+            return Run(request, prepared, pool, record, show, signals, plan_hash, watch(pool)).go()
         finally:
             record.close()
 
@@ -70,6 +71,7 @@ class Run:
         show: Show,
         signals: Signals,
         plan_hash: str,
+        stack: Stack | None,
     ) -> None:
         self.request = request
         self.pool = pool
@@ -81,7 +83,7 @@ class Run:
         blast = Blast(pool, record.run_id, {p.plan.host: p.facts for p in prepared}, request.allow)
         self.fanout = Fanout(self.hosts, blast, pool, record, show)
         self.proof = Proof(pool, record, show)
-        self.observer = Observer(pool, record, show, self.proof)
+        self.observer = Observer(record, show, self.proof, stack)
 
     @property
     def plan(self) -> Plan:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stormdesk.cli import catalogue
+from stormdesk.cli import catalogue, runbooks
 from stormdesk.core.errors import UsageError
 from stormdesk.faults import FAULTS
-from stormdesk.run import gameday, settings
+from stormdesk.run import settings
 
 OURS = [
     "disk-full-trader",
@@ -124,7 +124,7 @@ def test_a_block_that_is_wrong_is_named_and_costs_no_fault(make: Make, block: st
 def test_a_project_without_a_block_has_nothing_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert settings.load() == settings.Settings(root=tmp_path)
-    assert [path.stem for path in gameday.runbooks()] == OURS
+    assert [path.stem for path in runbooks.known()] == OURS
 
 
 def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
@@ -135,6 +135,6 @@ def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
         (tmp_path / f"days/{name}.md").write_text("")
     (tmp_path / "invoke.yaml").write_text("stormdesk: {runbooks: [days]}\n")
     monkeypatch.chdir(tmp_path)
-    found = {path.stem: path for path in gameday.runbooks()}
+    found = {path.stem: path for path in runbooks.known()}
     assert sorted(found) == sorted([*OURS, "zebra"])
     assert found["disk-full-trader"] == tmp_path / "days/disk-full-trader.md"

@@ -14,8 +14,8 @@ from stormdesk.desk.pulse import (
     ack_p99_ms,
     answer,
     pulse,
-    series,
 )
+from stormdesk.evidence.metrics import series
 
 METRICS = """# HELP trader_orders_total orders
 # TYPE trader_orders_total counter

@@ -10,6 +10,7 @@ from stormdesk.cli.api import fault_named
 from stormdesk.core.errors import UsageError
 from stormdesk.core.runbook import Runbook, parse
 from stormdesk.core.values import Duration
+from stormdesk.evidence.judges import JUDGES
 from stormdesk.faults import FAULTS
 from stormdesk.faults.process_kill import ProcessKill
 
@@ -22,7 +23,7 @@ def book(rto_s: str, *more: str) -> Runbook:
         "  - {fault: disk-full, host: ops, for: 5s}",
         "  - fault: process-kill", "    host: trader-a", "    service: trader", "    for: 5s", *more, "```",
     ]  # fmt: skip
-    return parse("\n".join(lines), "book.md", FAULTS)
+    return parse("\n".join(lines), "book.md", FAULTS, tuple(JUDGES))
 
 
 def kill(rto_s: str, *more: str) -> ProcessKill:
@@ -58,7 +59,7 @@ def test_case_C38_a_budget_that_no_fault_can_have_is_an_error_with_its_place() -
 
 def test_case_C38_every_runbook_of_ours_has_one_budget() -> None:
     for path in (RUNBOOKS / "kill-trader.md", RUNBOOKS / "kill-feeder.md"):
-        found = parse(path.read_text(), str(path), FAULTS)
+        found = parse(path.read_text(), str(path), FAULTS, tuple(JUDGES))
         assert [float(getattr(step.fault, "rto", found.rto_s)) for step in found.steps] == [found.rto_s]
 
 

@@ -94,11 +94,11 @@ steps:
 
 
 def test_a_step_of_a_runbook_may_be_a_fault_of_the_venue() -> None:
-    book = runbook.parse(BOOK.format(fault="venue.drop-response"), "book.md", venue_faults.venue_faults())
+    book = runbook.parse(BOOK.format(fault="venue.drop-response"), "book.md", venue_faults.venue_faults(), ())
     assert book.steps[0].fault == venue_faults.runnable("drop-response")(
         share=faults.make("drop-response", {"share": "40"}).share
     )  # type: ignore[attr-defined, call-arg]
     with pytest.raises(
         UsageError, match=r"book\.md:6:.*no fault 'venue.drop-respons'. Did you mean: venue.drop-response\?"
     ):
-        runbook.parse(BOOK.format(fault="venue.drop-respons"), "book.md", venue_faults.venue_faults())
+        runbook.parse(BOOK.format(fault="venue.drop-respons"), "book.md", venue_faults.venue_faults(), ())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stormdesk.run import gameday
+from stormdesk.cli import runbooks
 from tests.e2e.invoking import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -60,7 +60,7 @@ def test_every_line_that_calls_invoke_can_be_read_by_it(name: str, tmp_path: Pat
     reader.parent.mkdir()
     reader.write_text(READER.format(python=sys.executable, root=str(ROOT)))
     reader.chmod(0o755)
-    known = " ".join(path.stem for path in gameday.runbooks())
+    known = " ".join(path.stem for path in runbooks.known())
     env = {**os.environ, "PATH": f"{reader.parent}:{os.environ['PATH']}", "CALLED": str(called)}
     env |= {"STORMDESK_ENV": "pr-7", "RUNBOOKS": known, "SEED": "7"}
     for step in steps(name):

@@ -1,0 +1,19 @@
+"""What a run says while it is at it: the protocol of whatever shows it (stormdesk/cli/show.py has the one for terminals and programs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Show(Protocol):
+    """Text may come from hosts; whoever shows it makes it printable."""
+
+    def header(self, run_id: str, fault: str, hosts: Sequence[str], detail: str, hold_s: float) -> None: ...
+    def phase(self, name: str, text: str, took_s: float | None = None, ok: bool | None = None) -> None: ...
+    def progress(self, name: str, done: float, total: float, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def verdict(
+        self, exit_code: int, verdict: str, residue: str, why: str, report: str = "", run: str = ""
+    ) -> None: ...
+    def result(self, document: Mapping[str, object]) -> None: ...
