@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from stormdesk.core.model import Argv, HostFacts, Plan
 from stormdesk.core.safety import MAX_FAULTS
 from stormdesk.core.shell import assignments, here_document, plan_script, words
+from stormdesk.host import library
+from stormdesk.host.library import HostScripts, step
 
-HostScripts = Mapping[str, str]  # file name -> text of stormdesk/host/<name>
-
-_ON_HOST = ("lib.sh", "inject.sh", "revert.sh", "watchdog.sh", "boot.sh", "clear.sh", "arm.sh")
+_ON_HOST = ("inject", "revert", "watchdog", "boot", "clear", "arm")
 
 
 def _whole(body: str) -> str:
@@ -46,8 +46,9 @@ def arm(
         "SD_NOT_AFTER": str(round(not_after_s)),
     }
     allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
-    parts = [assignments(values), scripts["guard.sh"]]
-    parts += [here_document(name, scripts[name]) for name in _ON_HOST]
+    lib, verbs = library.of_plan(scripts, plan)
+    parts = [assignments(values), step(scripts, "guard"), here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
+    parts += [here_document(f"{name}.sh", step(scripts, name)) for name in _ON_HOST]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.ttl_s + spare_s) * 100)} || exit\n')
     if inject:
@@ -68,8 +69,8 @@ def _inject(*more: str, cuts: bool) -> str:
     return f"{command} >/dev/null 2>&1 &\n" if cuts else f"code=\n{command} || code=$?\n"
 
 
-def _record(scripts: HostScripts, run_id: str) -> str:
-    return scripts["lib.sh"] + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
+def _record(scripts: HostScripts, run_id: str, *words: Argv) -> str:
+    return library.for_commands(scripts, words) + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
 
 
 def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None) -> str:
@@ -99,7 +100,7 @@ def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_a
     way to it: from then on it refuses that, or prints `unfenced` when it could not see to it.
     """
     body = (
-        _record(scripts, run_id)
+        _record(scripts, run_id, ("sd_keep_out",))
         # After a restart without a boot hook only the durable record is left.
         + 'durable=$sd_durable/$SD_RUN\n[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable"\n'
         + 'if ! sd_read || [ -z "$sd_state" ]; then\n'
@@ -121,12 +122,13 @@ def clear(scripts: HostScripts, run_id: str) -> str:
 
 def status(scripts: HostScripts, *, sweep: bool = False) -> str:
     """What is on the host, without changing anything; with `sweep`, fences that are past their time go."""
-    return _whole(scripts["lib.sh"] + ("sd_find_base && sd_sweep\n" if sweep else "") + scripts["status.sh"])
+    lib = library.for_commands(scripts, [("sd_sweep",)] if sweep else [])
+    return _whole(lib + ("sd_find_base && sd_sweep\n" if sweep else "") + step(scripts, "status"))
 
 
 def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
     """Identity, marker, tools, and the answers to the fault's probes: `probe <name> <code> <base64 of stdout>`."""
-    body = [assignments({"SD_TOOLS": " ".join(tools)}), scripts["lib.sh"], scripts["facts.sh"]]
+    body = [assignments({"SD_TOOLS": " ".join(tools)}), library.for_commands(scripts, probes.values()), step(scripts, "facts")]
     for name, argv in probes.items():
         body.append(
             f'sd_text=$({words(argv)} 2>/dev/null)\necho "probe {name} $? $(printf "%s\\n" "$sd_text" | base64 | tr -d "\\n")"\n'
@@ -137,7 +139,7 @@ def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
 def halt(scripts: HostScripts, reason: str) -> str:
     """Put the lever on the host: no inject from now on."""
     return _whole(
-        scripts["lib.sh"]
+        library.core(scripts)
         + 'sd_find_base || exit 1\nmkdir -p "$sd_base"\n'
         + f'printf "%s\\n" {words((reason,))} >"$sd_base/halt"\n'
     )
@@ -146,7 +148,7 @@ def halt(scripts: HostScripts, reason: str) -> str:
 def lift(scripts: HostScripts) -> str:
     """Take the lever away."""
     return _whole(
-        scripts["lib.sh"] + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
+        library.core(scripts) + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
     )
 
 

@@ -65,5 +65,5 @@ def show_commands(show: Show, plans: Sequence[Plan], plan_hash: str) -> None:
             for undo in step.undo:
                 show.say(f"{plan.host}  undo  {shell.words(undo)}")
         show.say(f"{plan.host}  proof {shell.words(plan.witness)}")
-    show.say("sd_* are functions of stormdesk/host/lib.sh; everything runs as root in one script per host")
+    show.say("sd_* are functions of stormdesk/host/{core,verbs}; everything runs as root in one script per host")
     show.say(f"plan hash {plan_hash}   (--plan-hash {plan_hash} refuses anything else). Nothing was changed.")

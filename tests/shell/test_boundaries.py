@@ -45,7 +45,8 @@ def tokens(box: Sandbox, count: int) -> None:
 def until_killed(box: Sandbox, phase: str, fault: Fault, number: int, stop_at: int) -> Rig:
     """Run a fault with the `stop_at`-th command of one phase, and all after it, never executed."""
     scripts = dict(host_scripts())
-    scripts[f"{phase}.sh"] = TRACE.format(victim=VICTIM[phase]) + scripts[f"{phase}.sh"]
+    name = f"steps/{phase}.sh"
+    scripts[name] = TRACE.format(victim=VICTIM[phase]) + scripts[name]
     rig = Rig(box, run_id=f"r-20261121-{number:04}-k3f9", scripts=scripts)
     tokens(box, stop_at - 1)
     rig.arm(rig.plan(fault, ttl_s=2.5))

@@ -112,8 +112,8 @@ def test_the_watchdogs_are_alive_and_acknowledged_before_the_first_side_effect_r
 @beside
 def test_arming_is_refused_when_one_of_the_watchdogs_does_not_come_up_rule_R1(host: Rig) -> None:
     before = picture(host.sandbox)
-    broken = '[ "$2" = a ] || exit 1\n' + host.scripts["watchdog.sh"]
-    lame = Rig(host.sandbox, scripts={**host.scripts, "watchdog.sh": broken})
+    broken = '[ "$2" = a ] || exit 1\n' + host.scripts["steps/watchdog.sh"]
+    lame = Rig(host.sandbox, scripts={**host.scripts, "steps/watchdog.sh": broken})
     refused(lame.arm(lame.plan(DiskFull())), 10, "the watchdog did not come up within 3 s")
     assert not host.sandbox.script("pgrep -f watchdog.sh").ok
     assert host.status().empty

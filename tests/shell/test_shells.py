@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.shell import assignments, function, here_document, words
+from stormdesk.host import library
 from stormdesk.host.scripts import host_scripts
 from tests.shell.sandbox import SHELLS, Sandbox
 from tests.unit.test_faults import PLANS, arm_script, load, planned
@@ -129,7 +130,7 @@ NOT_NEEDED = {
 def test_no_script_asks_the_wall_clock_rule_R3_or_needs_more_than_posix_tools_rule_R2() -> None:
     """Deadlines are in time since boot; to fire, a watchdog needs no interpreter, network or clock."""
     scripts = host_scripts()
-    assert "/proc/uptime" in scripts["lib.sh"]
+    assert "/proc/uptime" in library.core(scripts)
     for name, text in scripts.items():
         for number, line in enumerate(text.splitlines(), 1):
             used = set(re.split(r"[^A-Za-z0-9_./-]+", line)) if not line.lstrip().startswith("#") else set()

@@ -4,6 +4,7 @@
 rec=$1
 trap '' PIPE HUP
 . "$rec/lib.sh"
+. "$rec/verbs.sh"
 . "$rec/plan.sh"
 sd_base=${rec%/*}
 

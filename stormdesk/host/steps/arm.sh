@@ -3,6 +3,7 @@
 rec=$1
 ttl=$2
 . "$rec/lib.sh"
+. "$rec/verbs.sh"
 . "$rec/plan.sh"
 sd_base=${rec%/*}
 

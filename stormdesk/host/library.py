@@ -1,0 +1,68 @@
+"""Which files of the host library a script needs. Pure: names and texts in, text out.
+
+`core/` is all that the watchdog itself needs, and is in every script. `verbs/` are what plans, probes and witnesses name; a
+script has just those files that its words, and the words in these files, are defined in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from stormdesk.core.errors import UsageError
+from stormdesk.core.model import Argv, Plan
+
+HostScripts = Mapping[str, str]  # path below stormdesk/host -> text, e.g. "core/clock.sh"
+
+_DEFINED = re.compile(r"^(sd_\w+)\(\)", re.MULTILINE)
+_WORD = re.compile(r"\bsd_\w+")
+_ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+
+
+def core(scripts: HostScripts) -> str:
+    """The core, as one text."""
+    return "".join(scripts[name] for name in sorted(scripts) if name.startswith("core/"))
+
+
+def step(scripts: HostScripts, name: str) -> str:
+    """One step of the protocol, e.g. "arm"."""
+    return scripts[f"steps/{name}.sh"]
+
+
+def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
+    """The files, below stormdesk/host, that these commands need. Raises UsageError for a word `sd_...` that no file defines."""
+    homes = defined(scripts)
+    wanted = {argv[0] for argv in commands if argv and argv[0].startswith("sd_")}
+    if unknown := sorted(wanted - set(homes)):
+        raise UsageError(f"the host library has no {unknown[0]}: stormdesk/host/verbs/ has the words that plans may use")
+    needed: set[str] = set()
+    while wanted:
+        home = homes[wanted.pop()]
+        if home.startswith("verbs/") and home not in needed:
+            needed.add(home)
+            wanted |= set(_WORD.findall(_COMMENT.sub("", scripts[home]))) & set(homes)
+    return tuple(sorted(needed))
+
+
+def defined(scripts: HostScripts) -> Mapping[str, str]:
+    """Each function of the library, and the file that defines it."""
+    files = [name for name in scripts if name.startswith(("core/", "verbs/"))]
+    return {word: name for name in files for word in _DEFINED.findall(scripts[name])}
+
+
+def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
+    """(lib.sh, verbs.sh) of a run: what its watchdog needs to undo it, and what only its inject and witness need besides."""
+    undo = verbs(scripts, [argv for each in plan.steps for argv in each.undo])
+    do = [_ARM, *(each.do for each in plan.steps), plan.witness, *(argv for argv, _ in plan.rechecks)]
+    more = [name for name in verbs(scripts, do) if name not in undo]
+    return core(scripts) + _texts(scripts, undo), _texts(scripts, more)
+
+
+def for_commands(scripts: HostScripts, commands: Iterable[Argv]) -> str:
+    """The core, and the verbs that these commands name."""
+    return core(scripts) + _texts(scripts, verbs(scripts, commands))
+
+
+def _texts(scripts: HostScripts, names: Iterable[str]) -> str:
+    return "".join(scripts[name] for name in names)

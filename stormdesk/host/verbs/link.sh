@@ -1,0 +1,8 @@
+# Verbs on network interfaces.
+
+# Evidence that interface $1 is down.
+sd_witness_down() {
+  read -r sd_operstate <"/sys/class/net/$1/operstate" || return 1
+  echo "$1 is $sd_operstate"
+  [ "$sd_operstate" = down ]
+}

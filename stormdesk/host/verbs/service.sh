@@ -1,0 +1,22 @@
+# Verbs on services and their managers.
+
+# Service $1 runs again, by its own manager if that needs no more than $2 seconds from the inject; else we start it and
+# say so: that the manager did not is what the run wanted to know.
+sd_service_back() {
+  sd_service_running "$1" && { sd_service_note manager; return 0; }
+  sd_value injected_at
+  sd_now
+  [ "$sd_now" -ge $((sd_value + $2 * 100)) ] || return 0
+  if [ -S /run/supervisor.sock ]; then timeout 20 supervisorctl start "$1"; else systemctl start "$1"; fi
+  sd_service_note stormdesk
+}
+
+sd_service_running() {
+  if [ -S /run/supervisor.sock ]; then timeout 10 supervisorctl status "$1" | grep -q RUNNING; else systemctl -q is-active "$1"; fi
+}
+
+sd_service_note() {
+  sd_read
+  sd_value started_by
+  [ -n "$sd_value" ] || sd_write STEP "started_by=$1"
+}

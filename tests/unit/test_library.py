@@ -1,0 +1,67 @@
+"""The host library: each word is defined once, and a script has just the files that its words need."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from stormdesk.core.errors import UsageError
+from stormdesk.host import library
+from stormdesk.host.library import HostScripts
+from stormdesk.host.scripts import host_scripts
+from tests.unit.test_faults import PLANS, arm_script, load, planned
+
+SCRIPTS = host_scripts()
+CORE_LINES, VERB_LINES, ARM_KIB = 400, 150, 40
+SMALL: HostScripts = {
+    "core/a.sh": "sd_one() {\n  :\n}\n",
+    "verbs/b.sh": "# sd_five is not called here\nsd_two() {\n  sd_three; sd_one\n}\n",
+    "verbs/c.sh": "sd_three() {\n  sd_two\n}\n",
+    "verbs/d.sh": "sd_four() {\n  :\n}\nsd_five() {\n  :\n}\n",
+}
+
+
+def test_every_word_is_defined_once() -> None:
+    words = Counter(word for text in SCRIPTS.values() for word in re.findall(r"^(sd_\w+)\(\)", text, re.MULTILINE))
+    assert len(words) > 50
+    # guard.sh runs before the library is there, and refuses by a word of its own.
+    assert [word for word, count in words.items() if count > 1] == []
+
+
+def test_files_stay_small() -> None:
+    lines = {name: len(text.splitlines()) for name, text in SCRIPTS.items()}
+    assert sum(count for name, count in lines.items() if name.startswith("core/")) <= CORE_LINES
+    assert {name: count for name, count in lines.items() if name.startswith("verbs/") and count > VERB_LINES} == {}
+
+
+def test_the_core_uses_no_verb() -> None:
+    homes = library.defined(SCRIPTS)
+    used = set(re.findall(r"\bsd_\w+", re.sub(r"^\s*#.*$", "", library.core(SCRIPTS), flags=re.MULTILINE)))
+    assert {word for word in used if homes.get(word, "").startswith("verbs/")} == set()
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_plan_has_the_verbs_that_it_names_and_its_watchdog_those_of_its_undo(path: object) -> None:
+    fault, case = load(path)  # type: ignore[arg-type]
+    plan = planned(case, fault)
+    assert len(arm_script(plan).encode()) <= ARM_KIB * 1024
+    lib, verbs = library.of_plan(SCRIPTS, plan)
+    undo = {argv[0] for step in plan.steps for argv in step.undo if argv[0].startswith("sd_")}
+    rest = {argv[0] for argv in (*(step.do for step in plan.steps), plan.witness) if argv[0].startswith("sd_")}
+    assert all(f"{word}() {{" in lib for word in undo)
+    assert all(f"{word}() {{" in lib + verbs for word in rest)
+    files = {name for name in SCRIPTS if name.startswith("verbs/") and SCRIPTS[name] in lib}
+    assert files == set(library.verbs(SCRIPTS, [argv for step in plan.steps for argv in step.undo]))
+
+
+def test_the_closure_follows_words_and_leaves_comments_and_the_rest_out() -> None:
+    assert library.verbs(SMALL, [("sd_two",)]) == ("verbs/b.sh", "verbs/c.sh")
+    assert library.verbs(SMALL, [("sd_one",), ("ip", "link")]) == ()
+    assert library.verbs(SMALL, [("sd_four",), ("sd_three", "x")]) == ("verbs/b.sh", "verbs/c.sh", "verbs/d.sh")
+
+
+def test_a_word_that_no_file_defines_is_refused() -> None:
+    with pytest.raises(UsageError, match="the host library has no sd_six"):
+        library.verbs(SMALL, [("sd_six",)])
