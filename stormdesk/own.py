@@ -85,7 +85,7 @@ def inventory(*, environment: str, hosts: Sequence[Document], expires_at: str = 
 
 
 def _plain(value: object) -> bool:
-    """Is it all there, or does some of it become known only when the program has run?"""
+    """Are all values concrete (no Pulumi outputs)?"""
     if isinstance(value, Mapping):
         return all(map(_plain, value.values()))
     return value is None or isinstance(value, str | int | float | bool)

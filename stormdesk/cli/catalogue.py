@@ -1,7 +1,6 @@
 """All faults: the catalogue's own, those of the modules that invoke.yaml names, those of packages (entry point `stormdesk.faults`).
 
-A plugin that cannot be used costs nobody the way back: it is left out, with one line that says why. So are all faults of
-a name that two of them have.
+A broken plugin must never block a revert: it is left out, with one line that says why. So are faults that share a name.
 """
 
 from __future__ import annotations

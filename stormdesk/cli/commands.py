@@ -197,7 +197,7 @@ def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
 
 
 def exported(env: str, inventory: str, format_: str) -> str:
-    """The hosts in the words of another tool. Those that cannot be used are left out, with a line on stderr."""
+    """The hosts in another tool's format. Those that cannot be used are left out, with a line on stderr."""
     from stormdesk.cli import sources
     from stormdesk.infra import access
 

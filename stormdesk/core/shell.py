@@ -27,9 +27,9 @@ def assignments(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={words((value,))}\n" for name, value in values.items())
 
 
-def function(name: str, commands: Iterable[Argv], *, all_of_them: bool = False) -> str:
-    """A shell function that runs the commands in order and fails at the first that fails; `all_of_them`: runs on and never fails."""
-    lines = [f"  {words(argv)}" + ("" if all_of_them else " || return") for argv in commands]
+def function(name: str, commands: Iterable[Argv], *, keep_going: bool = False) -> str:
+    """A shell function that runs the commands in order and fails at the first that fails; `keep_going`: continue past failures."""
+    lines = [f"  {words(argv)}" + ("" if keep_going else " || return") for argv in commands]
     return "\n".join([f"{name}() {{", *lines, "  :", "}", ""])
 
 
@@ -53,7 +53,7 @@ def plan_script(plan: Plan) -> str:
     for number, step in enumerate(plan.steps, 1):
         parts.append(function(f"plan_do_{number}", [step.do]))
         # Whether an undo worked is read back from the host, so one that fails must not keep the next from running.
-        parts.append(function(f"plan_undo_{number}", step.undo, all_of_them=True))
+        parts.append(function(f"plan_undo_{number}", step.undo, keep_going=True))
     parts.append(function("plan_witness", [plan.witness]))
     parts.append(function("plan_recheck", [("sd_same", expected, *argv) for argv, expected in plan.rechecks]))
     return "".join(parts)

@@ -71,7 +71,7 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """Everything of ours on one host. `now_cs` is its centiseconds since boot; `halt` the lever's reason or ""."""
+    """Everything of ours on one host. `now_cs` is its centiseconds since boot; `halt` is the reason of a halt, or ""."""
 
     now_cs: int
     halt: str

@@ -137,7 +137,7 @@ def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
 
 
 def halt(scripts: HostScripts, reason: str) -> str:
-    """Put the lever on the host: no inject from now on."""
+    """Halt the host: refuse every further inject."""
     return _whole(
         library.core(scripts)
         + 'sd_find_base || exit 1\nmkdir -p "$sd_base"\n'
@@ -146,7 +146,7 @@ def halt(scripts: HostScripts, reason: str) -> str:
 
 
 def lift(scripts: HostScripts) -> str:
-    """Take the lever away."""
+    """Lift the halt."""
     return _whole(
         library.core(scripts) + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
     )

@@ -302,7 +302,7 @@ def process_start(pid: int) -> str:
 
 
 def halt(inventory: Inventory, dialer: Dialer, lift: bool, show: Show, reason: str = "halted by an operator") -> Report:
-    """Put the lever on every reachable host, so that no inject works any more, then revert all; or lift it."""
+    """Halt every reachable host, so that it refuses further injects, then revert all; or lift the halt."""
     script = render.lift(host_scripts()) if lift else render.halt(host_scripts(), reason)
     with Pool(inventory, dialer) as pool:
         answers = pool.each(sorted(inventory.hosts), lambda host: pool.script(host, script, DEADLINE_S))

@@ -61,7 +61,7 @@ class Desk:
         return self.file.state
 
     async def follow(self) -> None:
-        """Look and tell, for ever."""
+        """Poll and broadcast until cancelled."""
         while True:
             began = time.monotonic()
             await self.turn()

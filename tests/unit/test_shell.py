@@ -35,7 +35,7 @@ def test_plain_words_stay_plain() -> None:
 
 def test_a_function_stops_at_the_first_failure_unless_it_is_an_undo() -> None:
     do = function("plan_do_1", [("a",), ("b", "c d")])
-    undo = function("plan_undo_1", [("a",), ("b", "c d")], all_of_them=True)
+    undo = function("plan_undo_1", [("a",), ("b", "c d")], keep_going=True)
     assert do == "plan_do_1() {\n  a || return\n  b 'c d' || return\n  :\n}\n"
     assert undo == "plan_undo_1() {\n  a\n  b 'c d'\n  :\n}\n"
     assert function("none", []) == "none() {\n  :\n}\n"

@@ -26,7 +26,7 @@ def result(
     doubts: Iterable[str] = (),
     held: str,
 ) -> CheckResult:
-    """Rules 2 to 4. `floors` are (seen, needed, what); of `unreadable` and `doubts` the empty ones mean nothing."""
+    """Rules 2 to 4. `floors` are (seen, needed, what); empty entries in `unreadable` and `doubts` are ignored."""
     if problem := next(filter(None, unreadable), ""):
         return CheckResult(check, Verdict.UNKNOWN, problem, sources=sources)
     for seen, needed, what in floors:
@@ -64,7 +64,7 @@ def put_aside(cut: Cut) -> set[str]:
 
 
 def plain(amount: str) -> str:
-    """A decimal number without the zeros behind it; what is none stays as it is."""
+    """Strip trailing zeros; leave non-decimals unchanged."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount
 
 

@@ -1,6 +1,6 @@
 # The fingerprint: what must be as before once a fault is undone.
 
-# Print lines of command "$@" after the word $sd_kind. A tool that is absent and a read that fails are three-valued apart:
+# Print lines of command "$@" after the word $sd_kind. A missing tool and a failed read are distinct results:
 # "absent" is a fact, "!error" can never equal a good reading.
 sd_section() {
   if ! command -v "$1" >/dev/null 2>&1; then

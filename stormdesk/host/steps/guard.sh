@@ -11,7 +11,7 @@ umask 077
 [ ! -e /etc/stormdesk.production ] || sd_refuse "/etc/stormdesk.production is there: this host is in production"
 [ "$(tr -d '\n' 2>/dev/null </etc/stormdesk.target)" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
 [ "$(cat /proc/sys/kernel/random/boot_id)" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
-# A script that lay in a buffer while the link hung: nobody waits for it any more, nobody would know of the fault.
+# A stale script, delivered late: its controller has given up, and nobody would know of the fault.
 IFS=' ' read -r sd_up _ </proc/uptime
 [ "${sd_up%.*}" -le "$SD_NOT_AFTER" ] || sd_refuse "too late: the controller has stopped waiting for this"
 sd_base=

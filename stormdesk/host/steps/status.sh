@@ -1,4 +1,4 @@
-# Print every record on this host, the locks and the lever; after lib.sh, in the open shell. Changes nothing. What only keeps
+# Print every record on this host, the locks and the halt; after lib.sh, in the open shell. Changes nothing. What only keeps
 # a late arming out is no record.
 sd_identity
 sd_find_base || { echo "base none"; exit 0; }
