@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def traces(name: str, home: str) -> list[str]:
     found = [f"process {pid}" for pid in _processes(marks)]
     found += [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if _any(marks, line)]
     found += [f"loop {p.parts[3]}" for p in Path("/sys/block").glob("loop*/loop/backing_file") if _any(marks, _read(p))]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob(f"stormdesk-{name}")]
+    # os.walk goes on when a group goes away beneath it.
+    found += [f"cgroup {path}" for path, _, _ in os.walk("/sys/fs/cgroup") if path.endswith(f"/stormdesk-{name}")]
     found += [f"file {p}" for p in (Path("/run/stormdesk") / name, Path(directory)) if p.exists()]
     return found
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from stormdesk.cli import runbooks
 from stormdesk.cli.api import Chaos
+from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Mode, Show
 from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
 from stormdesk.core.safety import Allow
@@ -149,7 +151,7 @@ def request(desk: Desk, hosts: str = TWO) -> Request:
 
 def run(desk: Desk, hosts: str = TWO) -> Any:
     inventory = existing.load(desk.name)
-    return runner.run(request(desk, hosts), inventory, dialing.dialer(inventory), Show(Mode.LINES, sys.stderr))
+    return runner.run(request(desk, hosts), inventory, dialing.dialer(inventory), Show(Mode.LINES, sys.stderr), watch)
 
 
 def spoil(desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str, how: str) -> None:
@@ -216,7 +218,7 @@ def test_case_C33_a_game_day_whose_second_step_is_refused_is_stopped_early(desk:
     )
     inventory = existing.load(desk.name)
     show = Show(Mode.LINES, sys.stderr)
-    outcomes = gameday.run(str(book), inventory, dialing.dialer(inventory), show, 0)
+    outcomes = gameday.run(runbooks.read(book), str(book), inventory, dialing.dialer(inventory), show, 0, watch)
     assert [outcome.exit_code for outcome in outcomes] == [ExitCode.HELD, ExitCode.STOPPED], outcomes
     assert "second" in outcomes[1].why
 

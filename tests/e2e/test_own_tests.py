@@ -182,7 +182,7 @@ def test_a_revert_that_is_not_verified_fails_the_test(project: Project) -> None:
     said = project.run(DIRTY)
     project.pool.run("feed", ("ip", "link", "set", "dev", "eth1", "mtu", "1500"), 10)
     assert "1 failed" in said
-    assert re.search(r"^E +stormdesk\.errors\.ResidueError: ", said, re.MULTILINE)
+    assert re.search(r"^E +stormdesk\.core\.errors\.ResidueError: ", said, re.MULTILINE)
     assert "mtu" in said
     run = re.search(r"r-\d{8}-\d{4}-\w{6}", said)
     assert run

@@ -82,7 +82,7 @@ def test_case_C28_more_are_allowed_by_name_and_count_for_those_that_are_not(host
 def test_case_C28_who_died_while_arming_holds_no_place_and_no_resource(host: Rig) -> None:
     """Three armers are killed before their watchdogs are up; then the same resource is free, and all three places."""
     before = picture(host.sandbox)
-    lame = Rig(host.sandbox, scripts={**host.scripts, "watchdog.sh": "exit 1\n"})
+    lame = Rig(host.sandbox, scripts={**host.scripts, "steps/watchdog.sh": "exit 1\n"})
     lame.plan(DiskFull())
     dead = plans(lame, RUNS[:3])
     started = [host.sandbox.start(lame.arm_script(plan)) for plan in dead]
