@@ -26,6 +26,7 @@ STEPS = {
     "S8.verified": "revert verified",
     "S9.cleared": "host cleared",
 }
+NAMED = 6  # hosts that a sentence names
 BEFORE_S = 12.0  # of trading that the timeline shows before the fault
 
 
@@ -197,10 +198,15 @@ def _last(events: Iterable[Event], name: str) -> Event:
     return next((event for event in reversed(list(events)) if event["event"] == name), {})
 
 
+def in_words(hosts: Sequence[str]) -> str:
+    """Hosts by name, or only how many where a sentence has no room for all."""
+    return ", ".join(hosts) if 0 < len(hosts) <= NAMED else f"{len(hosts)} hosts" if hosts else "no host"
+
+
 def sentence(story: Story) -> str:
     """One sentence for people: what was done, and what it showed."""
     hold = story.start.get("hold_s")
-    where = ", ".join(host.host for host in story.hosts) or "no host"
+    where = in_words([host.host for host in story.hosts])
     what = f"{story.fault} on {where}" + (f" for {hold:g} s" if isinstance(hold, int | float) else "")
     parts = []
     if story.refused is not None:

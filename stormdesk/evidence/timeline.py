@@ -17,7 +17,7 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.story import BEFORE_S, Story
+from stormdesk.evidence.story import BEFORE_S, Story, in_words
 
 MAX_BINS = 240
 SAMPLE_GAP_S = 3.0  # samples further apart than this leave a gap
@@ -225,18 +225,31 @@ def _text(x: float, y: float, text: str, css: str, anchor: str = "middle") -> Ma
 
 
 def _fault_bands(frame: _Frame, picture: Chart) -> Iterable[Markup]:
-    for host, start, end in picture.faults:
+    for hosts, start, end in _spans(picture.faults):
         x1, x2 = frame.x(start), frame.x(end)
-        yield _rect(x1, frame.top - 22, x2, frame.bottom, "fault", f"fault on {host}: {start:.1f} s to {end:.1f} s")
+        said = f"fault on {', '.join(hosts)}: {start:.1f} s to {end:.1f} s"
+        yield _rect(x1, frame.top - 22, x2, frame.bottom, "fault", said)
         for x in (x1, x2):
             yield Markup('<line x1="{0}" y1="{1}" x2="{0}" y2="{2}" class="fault-edge"/>').format(
                 x, frame.top - 22, frame.bottom
             )
     if picture.faults:
         start, end = min(f[1] for f in picture.faults), max(f[2] for f in picture.faults)
-        hosts = ", ".join(dict.fromkeys(f[0] for f in picture.faults))
-        label = f"fault on {hosts}" if frame.x(end) - frame.x(start) > 90 else "fault"
+        where = in_words(list(dict.fromkeys(f[0] for f in picture.faults)))
+        label = f"fault on {where}" if frame.x(end) - frame.x(start) > 90 else "fault"
         yield _text((frame.x(start) + frame.x(end)) / 2, frame.top - 8, label, "fault-label")
+
+
+def _spans(faults: Sequence[tuple[str, float, float]]) -> Iterable[tuple[Sequence[str], float, float]]:
+    """(hosts, start, end) of each time in which a fault was in on any host: bands that overlap would hide what is behind."""
+    spans: list[tuple[list[str], float, float]] = []
+    for host, start, end in sorted(faults, key=lambda fault: fault[1:]):
+        if spans and start <= spans[-1][2]:
+            hosts, first, last = spans.pop()
+            spans.append(([*hosts, host], first, max(last, end)))
+        else:
+            spans.append(([host], start, end))
+    return spans
 
 
 def _phase_strip(frame: _Frame, picture: Chart) -> Iterable[Markup]:

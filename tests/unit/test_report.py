@@ -243,3 +243,14 @@ def test_a_restarted_counter_is_a_gap_and_not_a_negative_rate(events: Events) ->
     rates = [rate for series in timeline.chart(tell(events, None)).series for rate in series.rates if rate is not None]
     assert min(rates) >= 0
     assert max(rates) < 20
+
+
+def test_many_hosts_are_one_band_and_a_number(events: Events, cut: Cut) -> None:
+    picture = timeline.chart(tell(events, cut))
+    (host, start, end), *_ = picture.faults
+    many = dataclasses.replace(picture, faults=tuple((f"node-{n}", start + n / 100, end) for n in range(42)))
+    drawn = timeline.draw(many, 800)
+    assert drawn.count('class="fault"') == 1
+    assert ">fault on 42 hosts<" in drawn
+    apart = dataclasses.replace(picture, faults=((host, 0.0, 1.0), ("node-2", 2.0, 3.0)))
+    assert timeline.draw(apart, 800).count('class="fault"') == 2
