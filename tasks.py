@@ -589,7 +589,7 @@ def bench(_: Context, suite: str = "stack") -> int:
     help={"full_timers": "then the stack's scenarios, too, with every timer as resilience.yaml has it: an hour"},
 )
 def contract(_: Context, full_timers: bool = False) -> int:
-    """Run third-party Binance clients against the venue."""
+    """Third-party clients trade on the venue."""
     from stormdesk.cli import develop
 
     return develop.contract(full_timers=full_timers)
