@@ -11,6 +11,7 @@ import pytest
 from stormdesk.core.errors import StormdeskError
 from stormdesk.ssh import parallel, transport
 from stormdesk.ssh.pool import Pool
+from tests.skips import cannot
 from tests.ssh.server import Server
 from tests.ssh.test_identities import authorize
 from tests.unit.test_transport_keys import made
@@ -163,18 +164,22 @@ def test_hardened_sshd_that_takes_few_at_once_is_waited_for(server: Server) -> N
         ("/bin/bash", {".bashrc": "trap 'echo bye' EXIT"}),
         ("/bin/sh", {".profile": "echo profile"}),
         ("/bin/rbash", {".bashrc": "echo restricted"}),
+        ("/usr/bin/tcsh", {".cshrc": "echo hello from csh"}),
+        ("/usr/bin/fish", {".config/fish/config.fish": "echo hello from fish"}),
         ("/tmp/ash", {".profile": "echo profile"}),
     ],
-    ids=["noise", "half-a-line", "slow", "trap", "sh", "rbash", "ash"],
+    ids=["noise", "half-a-line", "slow", "trap", "sh", "rbash", "tcsh", "fish", "ash"],
 )
 def test_hardened_sshd_login_shells(server: Server, shell: str, files: dict[str, str]) -> None:
+    if shell.startswith("/usr/bin") and not server.box.script(f"[ -x {shell} ]").ok:
+        cannot(f"the package layer has no {shell}")
     server.restart("PrintMotd yes")
     server.box.sh(
         "[ -e /tmp/ash ] || { printf '#!/bin/sh\\nexec busybox ash \"$@\"\\n' >/tmp/ash; chmod 755 /tmp/ash; }"
     )
     server.box.sh(f"usermod -s {shell} root; echo 'Unauthorized use is forbidden' >/etc/motd")
     for name, text in files.items():
-        server.box.sh(f"cat >/root/{name} <<'END'\n{text}\nEND")
+        server.box.sh(f"mkdir -p $(dirname /root/{name}); cat >/root/{name} <<'END'\n{text}\nEND")
     works(server)
     server.box.sh(f"cp /etc/passwd.usual /etc/passwd; cd /root; rm {' '.join(files)}")
 
