@@ -32,12 +32,12 @@ from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import BUDGET
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Value
-from stormdesk.desk.metrics_sampler import Sampler
-from stormdesk.desk.pulse import STABLE_S, Recovery
+from stormdesk.desk.pulse import STABLE_S
 from stormdesk.run.prepare import prepare
 from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.request import DEFAULT_RTO_S, Request, plan_digest, show_plan
 from stormdesk.run.runner import Run
+from stormdesk.run.stack import Stack
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals
 
@@ -162,10 +162,9 @@ class Chaos:
         budget_s = self.rto_s if budget_s is None else budget_s
         begin = from_t if from_t is not None else self._healed_t or time.time()
         give_up = time.time() + budget_s + stable_s + GRACE_S
+        stack = watch(self.pool) if until is None else None
         took_s, why = (
-            _trading(Sampler(self.pool), begin, give_up)
-            if until is None and self.inventory.trading
-            else _well(until or self.validate, begin, stable_s, give_up)
+            _watched(stack, begin, give_up) if stack else _well(until or self.validate, begin, stable_s, give_up)
         )
         if took_s is None:
             raise AssertionError(f"not well again within {budget_s:g} s: {why}")
@@ -251,11 +250,11 @@ def _well(ask: Callable[[], object], begin: float, stable_s: float, give_up: flo
     return None, why
 
 
-def _trading(sampler: Sampler, begin: float, give_up: float) -> tuple[float | None, str]:
-    recovery = Recovery(begin)
+def _watched(stack: Stack, begin: float, give_up: float) -> tuple[float | None, str]:
+    """When the stack had recovered, as a run sees it."""
+    tracker = stack.track(begin)
     while time.time() < give_up:
-        sample = sampler.read()
-        if recovery.feed(sample.t, sample.pulse):
-            return recovery.took_s, ""
+        if tracker.settled(stack.sample().t):
+            return tracker.took_s, ""
         time.sleep(POLL_S)
-    return None, recovery.why
+    return None, tracker.why

@@ -26,9 +26,9 @@ GIVE_WAY_S = 4.0  # how long a run that must give way to ours may take to do so
 PAUSE_S = 0.2
 
 
-def ask(pool: Pool, host: str, within_s: float = ASK_S) -> HostStatus:
-    """Who holds a host. Raises TransportError or HostError."""
-    return probe.status(pool.script(host, render.status(host_scripts()), within_s).stdout)
+def ask(pool: Pool, host: str, within_s: float = ASK_S, *, sweep: bool = False) -> HostStatus:
+    """Who holds a host; with `sweep`, fences that are past their time go. Raises TransportError or HostError."""
+    return probe.status(pool.script(host, render.status(host_scripts(), sweep=sweep), within_s).stdout)
 
 
 class Blast:

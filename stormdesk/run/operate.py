@@ -13,6 +13,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
+from stormdesk.run import blast
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import Record, load, runs_folder
 from stormdesk.run.show import Show
@@ -71,12 +72,9 @@ def status(inventory: Inventory, dialer: Dialer) -> Report:
 
 def ask(pool: Pool, hosts: Sequence[str] = (), *, sweep: bool = False) -> Mapping[str, HostStatus | StormdeskError]:
     """The status of each host (all by default), or why it has none. `sweep`: fences that are past their time go."""
-    script = render.status(host_scripts(), sweep=sweep)
-
-    def one(host: str) -> HostStatus:
-        return probe.status(pool.script(host, script, DEADLINE_S).stdout)
-
-    return pool.each(hosts or sorted(pool.inventory.hosts), one)
+    return pool.each(
+        hosts or sorted(pool.inventory.hosts), lambda host: blast.ask(pool, host, DEADLINE_S, sweep=sweep)
+    )
 
 
 def stuck(record: HostRecord, status: HostStatus) -> bool:
