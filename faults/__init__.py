@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stormdesk.core.model import Fault
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.core.fault import Fault
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.noop import Noop
+from stormdesk.faults.process.process_kill import ProcessKill
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
     "disk-full": DiskFull,
+    "noop": Noop,
     "process-kill": ProcessKill,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stormdesk.core.errors import RefusedError, UsageError
-from stormdesk.core.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,18 @@ class MtuShrink:
     title: ClassVar[str] = "Let only small packets through"
     undo: ClassVar[str] = "the interface's MTU as it was"
     needs: ClassVar[Argv] = ("ip",)
+    may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     network: str = field(default="orders", metadata={"help": "the host's interface on this network"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(host.name, {}, ("cat", f"/sys/class/net/{host.networks['orders'].interface}/mtu"), "^1280$")
+            for host in inventory.hosts.values()
+            if "orders" in host.networks
+        ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {"mtu": ("cat", f"/sys/class/net/{self._interface(site)}/mtu")}
@@ -33,18 +45,17 @@ class MtuShrink:
             )
         link = ("ip", "link", "set", "dev", name, "mtu")
         return Plan(
-            fault=self.name,
-            run_id=site.run_id,
-            host=site.host.name,
-            hold_s=site.hold_s,
-            ttl_s=ttl(site.hold_s, ttl_s, cuts_control=False),
-            mechanism="ip link",
-            says=f"MTU of {name} from {before} to 1280",
-            reverts_what=f"MTU {before}",
-            resources=(f"link:{name}",),
-            steps=(Step((*link, "1280"), ((*link, before),)),),
-            witness=("grep", "-x", "1280", f"/sys/class/net/{name}/mtu"),
-            touches=("link",),
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism="ip link",
+                says=f"MTU of {name} from {before} to 1280",
+                reverts_what=f"MTU {before}",
+                steps=(Step((*link, "1280"), ((*link, before),)),),
+                resources=(f"link:{name}",),
+                touches=("link",),
+            ),
+            proof=Proof(witness=("grep", "-x", "1280", f"/sys/class/net/{name}/mtu")),
         )
 
     def _interface(self, site: Site) -> str:

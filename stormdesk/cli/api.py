@@ -27,8 +27,10 @@ from stormdesk.cli import catalogue, fault_flags
 from stormdesk.cli.commands import reach, watch
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
-from stormdesk.core.model import CheckResult, Fault, Plan, Verdict
+from stormdesk.core.fault import Fault
+from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import Outcome
+from stormdesk.core.plan import Plan
 from stormdesk.core.runbook import BUDGET
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Value
@@ -134,7 +136,7 @@ class Chaos:
             try:
                 until = time.monotonic() + hold_s
                 yield injection
-                if not run.plan.cuts_control:
+                if not run.plan.control.cuts:
                     time.sleep(max(0.0, until - time.monotonic()))
             except BaseException as error:
                 found.append(CheckResult("body", Verdict.VIOLATED, f"{type(error).__name__}: {error}".splitlines()[0]))

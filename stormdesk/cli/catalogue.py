@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.model import Fault
+from stormdesk.core.fault import Fault
 from stormdesk.core.values import printable
 from stormdesk.faults import FAULTS
 from stormdesk.run import settings

@@ -17,8 +17,8 @@ from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.values import printable, shown
 
 if TYPE_CHECKING:
+    from stormdesk.core.fault import Fault
     from stormdesk.core.inventory import Inventory
-    from stormdesk.core.model import Fault
     from stormdesk.infra.status import HostStatus
     from stormdesk.run.operate import Report
     from stormdesk.run.stack import Stack

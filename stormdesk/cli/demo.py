@@ -11,7 +11,7 @@ from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.inventory import Inventory
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.infra import dialing, environment
 from stormdesk.run import runner
 from stormdesk.run.request import Request

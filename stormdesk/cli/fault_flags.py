@@ -10,8 +10,9 @@ from random import Random
 from typing import Any
 
 from stormdesk.core.errors import ExitCode, UsageError
+from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import Inventory
-from stormdesk.core.model import MAX_TTL_S, Fault
+from stormdesk.core.plan import MAX_TTL_S
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, FaultCount, Hold, HostCount, Seed, Share, Value, duration, shown
 

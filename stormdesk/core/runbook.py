@@ -17,7 +17,7 @@ import yaml
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.expect import CLOCKS, NUMERIC, TESTS, Expectation
-from stormdesk.core.model import Fault
+from stormdesk.core.fault import Fault
 from stormdesk.core.values import Duration, Hold, Value
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.inventory import Inventory
-from stormdesk.core.model import HostFacts, Identity, Plan
+from stormdesk.core.model import HostFacts, Identity
+from stormdesk.core.plan import Plan
 from stormdesk.core.values import shown
 
 MAX_HOSTS = 10
@@ -210,14 +211,14 @@ def _wait(held: Mapping[str, str]) -> str:
 
 def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:
     """May this plan run on this host, with `active` faults in already? Raises RefusedError."""
-    if plan.irreversible and not allow.irreversible:
-        raise RefusedError(f"{plan.says}: nothing on {plan.host} would start it again.   --allow-irreversible")
-    if plan.persistent and not facts.boot_hook and not allow.no_boot_hook:
+    if plan.change.irreversible and not allow.irreversible:
+        raise RefusedError(f"{plan.change.says}: nothing on {plan.id.host} would start it again.   --allow-irreversible")
+    if plan.change.persistent and not facts.boot_hook and not allow.no_boot_hook:
         raise RefusedError(
-            f"{plan.fault} survives a reboot and nothing on {plan.host} runs /etc/stormdesk/boot at start.   --allow-no-boot-hook"
+            f"{plan.id.fault} survives a reboot and nothing on {plan.id.host} runs /etc/stormdesk/boot at start.   --allow-no-boot-hook"
         )
     if active >= allow.most_faults:  # the host counts again when it is armed, under its own lock
         raise RefusedError(
-            f"{active} faults are in already on {plan.host}: at most {allow.most_faults} at once. "
+            f"{active} faults are in already on {plan.id.host}: at most {allow.most_faults} at once. "
             f"Wait, or: --allow-faults {active + 1}.   invoke chaos.status lists them"
         )

@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.model import Argv, Plan
+from stormdesk.core.model import Argv
+from stormdesk.core.plan import Plan
 
 
 def words(argv: Argv) -> str:
@@ -34,28 +35,29 @@ def function(name: str, commands: Iterable[Argv], *, keep_going: bool = False) -
 
 
 def plan_script(plan: Plan) -> str:
-    """The plan as shell functions: plan_do_1.., plan_undo_1.., plan_witness; read by inject.sh, revert.sh and watchdog.sh."""
+    """The plan as shell functions, plan_do_1.., plan_undo_1.., plan_baseline, plan_witness: what the steps on the host call."""
     parts = [
         assignments(
             {
-                "SD_RUN": plan.run_id,
-                "SD_FAULT": plan.fault,
-                "SD_STEPS": str(len(plan.steps)),
-                "SD_FILES": "\n".join(plan.files),
-                "SD_TOUCHES": "\n".join(plan.touches),
-                "SD_SPACES": "\n".join(plan.spaces),
-                "SD_RESOURCES": "\n".join(plan.resources),
-                "SD_PERSISTENT": "yes" if plan.persistent else "",
-                "SD_CUTS": "yes" if plan.cuts_control else "",
+                "SD_RUN": plan.id.run_id,
+                "SD_FAULT": plan.id.fault,
+                "SD_STEPS": str(len(plan.change.steps)),
+                "SD_FILES": "\n".join(plan.change.files),
+                "SD_TOUCHES": "\n".join(plan.change.touches),
+                "SD_SPACES": "\n".join(plan.change.spaces),
+                "SD_RESOURCES": "\n".join(plan.change.resources),
+                "SD_PERSISTENT": "yes" if plan.change.persistent else "",
+                "SD_CUTS": "yes" if plan.control.cuts else "",
             }
         )
     ]
-    for number, step in enumerate(plan.steps, 1):
+    for number, step in enumerate(plan.change.steps, 1):
         parts.append(function(f"plan_do_{number}", [step.do]))
         # Whether an undo worked is read back from the host, so one that fails must not keep the next from running.
         parts.append(function(f"plan_undo_{number}", step.undo, keep_going=True))
-    parts.append(function("plan_witness", [plan.witness]))
-    parts.append(function("plan_recheck", [("sd_same", expected, *argv) for argv, expected in plan.rechecks]))
+    parts.append(function("plan_baseline", [plan.proof.baseline] if plan.proof.baseline else []))
+    parts.append(function("plan_witness", [plan.proof.witness]))
+    parts.append(function("plan_recheck", [("sd_same", expected, *argv) for argv, expected in plan.change.rechecks]))
     return "".join(parts)
 
 

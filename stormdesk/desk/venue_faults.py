@@ -7,15 +7,17 @@ deadline of the host's watchdog, so it is over even when nobody can ask any more
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
 import msgspec
 
 from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Example, Fault, Site, Unsupported
 from stormdesk.core.inventory import Inventory, InventoryHost
-from stormdesk.core.model import Argv, Fault, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.values import Hold, Seed
 from stormdesk.testnet.venue.faults import FAULTS
 
@@ -31,9 +33,15 @@ class VenueFault:
     title: ClassVar[str]
     undo: ClassVar[str] = "the venue is asked to end it; it ends by itself at its deadline"
     needs: ClassVar[Argv] = ("curl",)
+    may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     seed: Seed = dataclasses.field(default=Seed(0), metadata={"help": "of its choices; the same gives the same"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003
+        """None: which parameters a stack survives is the storm's own list."""
+        return []
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {"health": (*CURL, "-f", f"{control_url(site.host)}/health")}
@@ -50,24 +58,20 @@ class VenueFault:
         mark, mine = f"/run/.stormdesk-venue-{site.run_id}", f"{base}/faults/{site.run_id}"
         body = msgspec.json.encode(asked).decode()
         detail = ", ".join(f"{key} {value}" for key, value in {**params, "seed": self.seed}.items())
+        ask = ("sd_ask_for", mark, *CURL, "-f", "-o", "/dev/null", "-d", body, f"{base}/faults")
+        end = ("sd_ask_to_end", mark, *CURL, "-w", " http=%{http_code}", "-X", "DELETE", mine)
         return Plan(
-            fault=self.name,
-            run_id=site.run_id,
-            host=site.host.name,
-            hold_s=site.hold_s,
-            ttl_s=after_s,
-            mechanism="control port of the venue",
-            says=f"ask the venue for {short} ({detail})",
-            reverts_what="the venue says that it is over",
-            resources=(self.name,),
-            steps=(
-                Step(
-                    ("sd_ask_for", mark, *CURL, "-f", "-o", "/dev/null", "-d", body, f"{base}/faults"),
-                    (("sd_ask_to_end", mark, *CURL, "-w", " http=%{http_code}", "-X", "DELETE", mine),),
-                ),
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, after_s),
+            change=Change(
+                mechanism="control port of the venue",
+                says=f"ask the venue for {short} ({detail})",
+                reverts_what="the venue says that it is over",
+                steps=(Step(ask, (end,)),),
+                resources=(self.name,),
+                files=(mark,),
             ),
-            witness=("sd_witness_hits", *CURL, mine),
-            files=(mark,),
+            proof=Proof(witness=("sd_witness_hits", *CURL, mine)),
         )
 
 

@@ -183,7 +183,8 @@ _BODY = """</style>
 {% endfor %}
 {% for plan in plans %}
 <h3>{{ plan.host }} · {{ plan.mechanism }} · reverts by itself after {{ "%g" | format(plan.ttl_s) }} s</h3>
-<p class="says">{{ plan.says }}{% if plan.limits %}. What it cannot do: {{ plan.limits }}{% endif %}</p>
+<p class="says">{{ plan.says }}</p>
+{% for name, why in plan.rejected %}<p class="says">not by {{ name }}: {{ why }}</p>{% endfor %}
 <pre>{% for step in plan.steps %}do    {{ step.do }}
 {% for undo in step.undo %}undo  {{ undo }}
 {% endfor %}{% endfor %}proof {{ plan.witness }}</pre>

@@ -68,7 +68,7 @@ def html(
         held=lambda checks: sum(check.verdict == "held" for check in checks),
         undone=_undone,
         version=story.start.get("version", ""),
-        plans=[_plan(plan) for plan in plans],
+        plans=[_plan(plan) for plan in plans if "change" in plan],  # those of earlier versions had another shape
         steps={host.host: _steps(story, host) for host in story.hosts},
         facts=_facts(story),
         files=sorted(files),
@@ -139,15 +139,15 @@ def _recovery(card: Mapping[str, Any]) -> Tile:
 def _plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     """A plan of plan.json with its commands as one would type them."""
     return {
-        "host": plan["host"],
-        "mechanism": plan["mechanism"],
-        "says": plan.get("says", ""),
-        "limits": plan.get("limits", ""),
-        "ttl_s": plan["ttl_s"],
-        "witness": shell.words(tuple(plan["witness"])),
+        "host": plan["id"]["host"],
+        "mechanism": plan["change"]["mechanism"],
+        "rejected": plan["change"]["rejected"],
+        "says": plan["change"]["says"],
+        "ttl_s": plan["timing"]["ttl_s"],
+        "witness": shell.words(tuple(plan["proof"]["witness"])),
         "steps": [
             {"do": shell.words(tuple(step["do"])), "undo": [shell.words(tuple(undo)) for undo in step["undo"]]}
-            for step in plan["steps"]
+            for step in plan["change"]["steps"]
         ],
     }
 

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.model import Argv, Plan
+from stormdesk.core.model import Argv
+from stormdesk.core.plan import Plan
+from stormdesk.core.states import as_shell
 
 HostScripts = Mapping[str, str]  # path below stormdesk/host -> text, e.g. "core/clock.sh"
 
@@ -21,8 +23,8 @@ _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 
 
 def core(scripts: HostScripts) -> str:
-    """The core, as one text."""
-    return "".join(scripts[name] for name in sorted(scripts) if name.startswith("core/"))
+    """The core, as one text, with the table of states."""
+    return as_shell() + "".join(scripts[name] for name in sorted(scripts) if name.startswith("core/"))
 
 
 def step(scripts: HostScripts, name: str) -> str:
@@ -53,8 +55,9 @@ def defined(scripts: HostScripts) -> Mapping[str, str]:
 
 def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
     """(lib.sh, verbs.sh) of a run: what its watchdog needs to undo it, and what only its inject and witness need besides."""
-    undo = verbs(scripts, [argv for each in plan.steps for argv in each.undo])
-    do = [_ARM, *(each.do for each in plan.steps), plan.witness, *(argv for argv, _ in plan.rechecks)]
+    undo = verbs(scripts, [argv for each in plan.change.steps for argv in each.undo])
+    do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness]
+    do += [argv for argv, _ in plan.change.rechecks]
     more = [name for name in verbs(scripts, do) if name not in undo]
     return core(scripts) + _texts(scripts, undo), _texts(scripts, more)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from stormdesk.core.errors import HostError
 from stormdesk.core.model import UNKNOWN_MACHINE, Argv, Completed, HostFacts, Identity
+from stormdesk.core.states import State, row
 from stormdesk.host.render import decode_probe
 
 
@@ -56,12 +57,12 @@ class HostRecord:
     @property
     def bites(self) -> bool:
         """Was the fault ever possibly in? From the first side effect on it counts as injected."""
-        return self.at("INJECTING") is not None
+        return any(row(line.state).bites for line in self.lines)
 
     @property
     def holds(self) -> bool:
         """Does it hold the host: acknowledged, and not verified as reverted? What was not yet will ask who is there itself."""
-        return self.at("ACKED") is not None and self.state != "REVERTED"
+        return self.at(State.ACKED) is not None and self.state != State.REVERTED
 
     @property
     def lateness_ms(self) -> int:
@@ -125,7 +126,7 @@ def uptime_cs(text: str) -> int:
 
 
 def witnesses(text: str) -> Mapping[int, tuple[int, str]]:
-    """Exit code and stderr of each command of `render.witnesses`, by its number."""
+    """Exit code and last words of each command of `render.witnesses`, by its number."""
     found = [rest.split(" ", 2) for kind, rest in _lines(text) if kind == "witness"]
     return {_int(number): (_int(code), "".join(why).strip()) for number, code, *why in found}
 

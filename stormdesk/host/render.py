@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 
-from stormdesk.core.model import Argv, HostFacts, Plan
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Plan
 from stormdesk.core.safety import MAX_FAULTS
 from stormdesk.core.shell import assignments, here_document, plan_script, words
 from stormdesk.host import library
@@ -40,7 +41,7 @@ def arm(
     The host also refuses it when `most_faults` are in already.
     """
     values = {
-        "SD_RUN": plan.run_id,
+        "SD_RUN": plan.id.run_id,
         "SD_MARKER": facts.marker_text,
         "SD_BOOT_ID": facts.identity.boot_id,
         "SD_NOT_AFTER": str(round(not_after_s)),
@@ -50,9 +51,9 @@ def arm(
     parts = [assignments(values), step(scripts, "guard"), here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
     parts += [here_document(f"{name}.sh", step(scripts, name)) for name in _ON_HOST]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
-    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.ttl_s + spare_s) * 100)} || exit\n')
+    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)} || exit\n')
     if inject:
-        parts.append(_inject(cuts=plan.cuts_control))
+        parts.append(_inject(cuts=plan.control.cuts))
     parts.append(_PRINT)
     return _whole("".join(parts))
 
@@ -84,10 +85,10 @@ def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int 
 
 
 def witnesses(commands: Sequence[Argv]) -> str:
-    """Run commands at once; a line for each: `witness <its number> <exit code> <what it said on stderr>`."""
+    """Run commands at once; a line for each: `witness <its number> <exit code> <the last 400 bytes of what it said>`."""
     body = [
-        f"{{ sd_said=$({words(argv)} 2>&1 >/dev/null); sd_code=$?\n"
-        f'  printf "witness {number} %s %.200s\\n" "$sd_code" "$(printf %s "$sd_said" | tr "\\n" " ")"; }} &\n'
+        f"{{ sd_said=$({words(argv)} 2>&1); sd_code=$?\n"
+        f'  printf "witness {number} %s %s\n" "$sd_code" "$(printf %s "$sd_said" | tail -c 400 | tr "\n" " ")"; }} &\n'
         for number, argv in enumerate(commands)
     ]
     return _whole("".join(body) + "wait\n")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from stormdesk.core.clocks import spread_s
 from stormdesk.core.errors import StormdeskError
 from stormdesk.core.outcome import HostEnd
-from stormdesk.run import peers
 from stormdesk.run.blast import Blast
 from stormdesk.run.hostrun import HostRun
+from stormdesk.run.peers import Peers
 from stormdesk.run.record import Record
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
@@ -35,6 +35,8 @@ class Fanout:
     def inject(self) -> None:
         """One round trip for one host, if no other host counts. Else all acknowledgements first, then a look at who holds the
         others, then all injects at one instant. Raises RefusedError when others leave no room for the run."""
+        peers = Peers(self.hosts, self._pool, self._record, self._show)
+        peers.look()
         began = at = time.monotonic()
         if len(self.hosts) == 1 and not self._blast.rivals:
             self.hosts[0].arm(inject=True)
@@ -50,9 +52,9 @@ class Fanout:
             text = f"{host.evidence}" if host.evidence else "armed and sent; the host itself is the witness"
             self._show.phase("inject", f"{host.host}: {text}", took, ok=True)
         self._note_spread()
-        if any(host.plan.cuts_control for host in self.hosts):
+        if any(host.plan.control.cuts for host in self.hosts):
             time.sleep(max(0.0, at - time.monotonic()) + REPLY_S)
-        peers.witness(self.hosts, self._pool, self._record, self._show)
+        peers.agree()
 
     def heal(self) -> list[HostEnd]:
         """Revert and verify on all hosts that may have heard of the run, at once. Never raises for a host: its end says it."""
@@ -79,7 +81,7 @@ class Fanout:
             late = f", {host.lateness_ms} ms after the deadline" if host.lateness_ms else ""
             by = "" if host.reverted_by == "controller" else f" by {host.reverted_by}{late}"
             hits = "".join(f", {count} hits in all" for count in host.hits.values())
-            done = f"{name}: {host.plan.reverts_what}{by}{hits}; fingerprint as before (verified)"
+            done = f"{name}: {host.plan.change.reverts_what}{by}{hits}; fingerprint as before (verified)"
             text = done if host.clean else str(error)
             self._show.phase("revert", text, time.monotonic() - began, ok=host.clean is True)
         return ends

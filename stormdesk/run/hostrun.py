@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 from stormdesk.core.clocks import UNMEASURED, Ahead
 from stormdesk.core.errors import HostError, RefusedError, ResidueError, StormdeskError, TransportError
-from stormdesk.core.model import Completed, HostFacts, Plan
+from stormdesk.core.model import Completed, HostFacts
+from stormdesk.core.plan import Plan
 from stormdesk.core.safety import NOTHING_MORE, Allow
+from stormdesk.core.states import State
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord
 from stormdesk.host.scripts import host_scripts
@@ -25,7 +27,6 @@ from stormdesk.run.record import Record
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 
-ARM_DEADLINE_S = 15.0
 REVERT_PATIENCE_S = 10.0
 SCRIPT_MARGIN_S = 10.0
 SPARE_S = 20.0  # from the arming of a host to its inject, where others are armed or asked meanwhile
@@ -61,7 +62,7 @@ class HostRun:
 
     @property
     def host(self) -> str:
-        return self.plan.host
+        return self.plan.id.host
 
     @property
     def reverted_by(self) -> str:
@@ -80,7 +81,7 @@ class HostRun:
     @property
     def as_planned(self) -> bool:
         """Did the one revert that was planned to, and in time?"""
-        if self.plan.cuts_control:
+        if self.plan.control.cuts:
             return self.reverted_by == "watchdog" and self.lateness_ms <= MAX_LATENESS_MS
         return self.reverted_by == "controller"
 
@@ -99,16 +100,16 @@ class HostRun:
         Without, the deadline is SPARE_S later until `inject` brings it forward.
         """
         spare_s = 0.0 if inject else patience.scaled(SPARE_S)
-        self._not_after_s = self._uptime_s() + patience.scaled(ARM_DEADLINE_S)
+        self._not_after_s = self._uptime_s() + patience.scaled(self.plan.timing.inject_budget_s)
         script = render.arm(
             host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.allow.no_boot_hook,
             not_after_s=self._not_after_s, spare_s=spare_s, most_faults=self.allow.most_faults,
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
-        self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.ttl_s)
+        self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.timing.ttl_s)
         self.intended = True
         self.armed_mono = time.monotonic()
-        self.due_mono = self.armed_mono + self.plan.ttl_s + spare_s
+        self.due_mono = self.armed_mono + self.plan.timing.ttl_s + spare_s
         self._script(script, inject=inject)
 
     def _uptime_s(self) -> float:
@@ -120,15 +121,15 @@ class HostRun:
         assert self.host_record is not None
         at_cs = round(100 * (at + self.ahead.s))
         script = render.inject(
-            self.host_record.base, self.plan.run_id, cuts=self.plan.cuts_control,
-            at_cs=at_cs, until_cs=at_cs + round(100 * self.plan.ttl_s),
+            self.host_record.base, self.plan.id.run_id, cuts=self.plan.control.cuts,
+            at_cs=at_cs, until_cs=at_cs + round(100 * self.plan.timing.ttl_s),
         )  # fmt: skip
-        self.due_mono = min(self.due_mono, at + self.plan.ttl_s)
+        self.due_mono = min(self.due_mono, at + self.plan.timing.ttl_s)
         self._script(script, inject=True)
 
     def _script(self, script: str, *, inject: bool) -> None:
         sent = time.monotonic()
-        done = self.pool.script(self.host, script, ARM_DEADLINE_S)
+        done = self.pool.script(self.host, script, self.plan.timing.inject_budget_s)
         if done.code == REFUSED:
             self.intended = False
             raise RefusedError(f"{self.host}: {probe.refusal(done.stdout)}")
@@ -136,7 +137,7 @@ class HostRun:
         self._take(done.stdout, sent)
         if known is None:
             self._armed_events()
-        if not inject or self.plan.cuts_control:
+        if not inject or self.plan.control.cuts:
             return
         self._injected_events()
         if done.code == INJECT_REFUSED:
@@ -144,19 +145,19 @@ class HostRun:
         if done.code != 0:
             last = self.host_record.lines[-1] if self.host_record else None
             raise HostError(
-                f"{self.host}: {self.plan.fault} did not bite: {last.state + ' ' + last.text if last else done.stderr[-200:]}"
+                f"{self.host}: {self.plan.id.fault} did not bite: {last.state + ' ' + last.text if last else done.stderr[-200:]}"
             )
 
     def _take(self, text: str, sent: float) -> None:
         found = {record.run_id: record for record in probe.records(text)}
-        if self.plan.run_id not in found:
-            raise HostError(f"{self.host}: no record of {self.plan.run_id} in its answer: {text[-200:]!r}")
-        self.host_record = found[self.plan.run_id]
+        if self.plan.id.run_id not in found:
+            raise HostError(f"{self.host}: no record of {self.plan.id.run_id} in its answer: {text[-200:]!r}")
+        self.host_record = found[self.plan.id.run_id]
         received = time.monotonic()
         self.ahead = self.facts.ahead.narrowed(Ahead.seen(probe.uptime_cs(text) / 100, sent, received))
         self._offset_t = time.time() - received - self.ahead.s
-        self.injected_t = self._at("INJECTING") or self.injected_t
-        self.lifted_t = self._at("REVERTING") or self.lifted_t
+        self.injected_t = self._at(State.INJECTING) or self.injected_t
+        self.lifted_t = self._at(State.REVERTING) or self.lifted_t
 
     def _at(self, state: str) -> float:
         """When the host entered that state, by our wall clock; 0 if it never did."""
@@ -166,36 +167,36 @@ class HostRun:
     def _armed_events(self) -> None:
         assert self.host_record is not None
         values = {key: self.host_record.value(key) for key in ("deadline", "a", "b", "oom")}
-        if self.host_record.at("ARMED"):
+        if self.host_record.at(State.ARMED):
             self.record.event(
                 "S2.armed",
                 host=self.host,
-                host_t=self._at("ARMED"),
+                host_t=self._at(State.ARMED),
                 deadline_uptime=int(values["deadline"]) / 100,
                 oom=values["oom"],
             )
-        if self.host_record.at("ACKED"):
+        if self.host_record.at(State.ACKED):
             watchdogs = [values["a"], values["b"]]
-            self.record.event("S3.acknowledged", host=self.host, host_t=self._at("ACKED"), watchdogs=watchdogs)
+            self.record.event("S3.acknowledged", host=self.host, host_t=self._at(State.ACKED), watchdogs=watchdogs)
 
     def _injected_events(self) -> None:
         assert self.host_record is not None
-        if self.host_record.at("INJECTED"):
+        if self.host_record.at(State.INJECTED):
             self.record.event(
                 "S4.injected",
                 host=self.host,
-                host_t=self._at("INJECTED"),
-                mechanism=self.plan.mechanism,
+                host_t=self._at(State.INJECTED),
+                mechanism=self.plan.change.mechanism,
                 injected_t=self.injected_t,
             )
-        if confirmed := self.host_record.at("CONFIRMED"):
+        if confirmed := self.host_record.at(State.CONFIRMED):
             self.evidence = confirmed.text
-            self.record.event("S5.confirmed", host=self.host, host_t=self._at("CONFIRMED"), witness=confirmed.text)
+            self.record.event("S5.confirmed", host=self.host, host_t=self._at(State.CONFIRMED), witness=confirmed.text)
 
     @property
     def injected_mono(self) -> float:
         """When it was injected, by our monotonic clock; 0 if that is not known (yet)."""
-        line = self.host_record.at("INJECTING") if self.host_record else None
+        line = self.host_record.at(State.INJECTING) if self.host_record else None
         return line.uptime_cs / 100 - self.ahead.s if line else 0.0
 
     # ---- S7 to S9 ----------------------------------------------------------------------------------------------------
@@ -206,25 +207,25 @@ class HostRun:
 
     def revert(self, who: str = "controller") -> None:
         """S7 and S8, on a new connection if the old one is gone. Raises ResidueError or TransportError."""
-        self.record.event("S7.revert", host=self.host, by="watchdog" if self.plan.cuts_control else who)
-        patience_s = REVERT_PATIENCE_S + self.plan.heal_s
-        not_after_s = self._not_after_s or self._uptime_s() + patience.scaled(ARM_DEADLINE_S)
-        script = render.revert(host_scripts(), self.plan.run_id, who, patience_s, not_after_s)
-        if self.plan.cuts_control:
+        self.record.event("S7.revert", host=self.host, by="watchdog" if self.plan.control.cuts else who)
+        patience_s = REVERT_PATIENCE_S + self.plan.timing.undo_wait_s
+        not_after_s = self._not_after_s or self._uptime_s() + patience.scaled(self.plan.timing.inject_budget_s)
+        script = render.revert(host_scripts(), self.plan.id.run_id, who, patience_s, not_after_s)
+        if self.plan.control.cuts:
             self.pool.drop(self.host)
             self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
         sent = time.monotonic()
         done = self._twice(script, patience_s + SCRIPT_MARGIN_S)
         if done.stdout.strip() == "unfenced":
             raise ResidueError(
-                f"DIRTY {self.host}: it knows nothing of {self.plan.run_id} yet, and cannot keep it out: no room on its tmpfs. "
-                f"Run in {patience.scaled(ARM_DEADLINE_S):g} s: invoke chaos.status"
+                f"DIRTY {self.host}: it knows nothing of {self.plan.id.run_id} yet, and cannot keep it out: no room on its tmpfs. "
+                f"Run in {patience.scaled(self.plan.timing.inject_budget_s):g} s: invoke chaos.status"
             )
         if done.stdout.strip() == "gone":
             self._gone()
             return
         self._take(done.stdout, sent)
-        if self.plan.cuts_control and not self.evidence:
+        if self.plan.control.cuts and not self.evidence:
             self._injected_events()
         self.diff = probe.fingerprint_diff(done.stdout)
         self.clean = done.code == 0
@@ -241,7 +242,7 @@ class HostRun:
         if not self.clean:
             raise ResidueError(
                 f"DIRTY {self.host}: {'; '.join(self.diff[:3]) or 'not as it was before'}. "
-                f"Run: invoke chaos.revert --run {self.plan.run_id}"
+                f"Run: invoke chaos.revert --run {self.plan.id.run_id}"
             )
 
     def _twice(self, script: str, deadline_s: float) -> Completed:
@@ -264,14 +265,14 @@ class HostRun:
         why = "restart" if restarted else "never injected" if never else "record removed by somebody"
         self.record.event("S8.verified", host=self.host, clean=self.clean, diff=[], reverted_by=why, lateness_ms=0)
         if not self.clean:
-            raise ResidueError(f"DIRTY {self.host}: the record of {self.plan.run_id} is gone. Run: invoke chaos.status")
+            raise ResidueError(f"DIRTY {self.host}: the record of {self.plan.id.run_id} is gone. Run: invoke chaos.status")
 
     def clear(self) -> None:
         """S9. Raises HostError when the host refuses: then the record stays and chaos.recover finishes it."""
-        done = self._twice(render.clear(host_scripts(), self.plan.run_id), SCRIPT_MARGIN_S)
+        done = self._twice(render.clear(host_scripts(), self.plan.id.run_id), SCRIPT_MARGIN_S)
         if done.code != 0:
             raise HostError(
-                f"{self.host}: could not clear the record of {self.plan.run_id}: {done.stdout.strip() or done.stderr.strip()}"
+                f"{self.host}: could not clear the record of {self.plan.id.run_id}: {done.stdout.strip() or done.stderr.strip()}"
             )
         self.cleared = True
         self.record.event("S9.cleared", host=self.host, reverted_by=self.reverted_by, lateness_ms=self.lateness_ms)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stormdesk.core import states
 from stormdesk.core.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
+from stormdesk.core.states import State, Stuck
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
@@ -82,12 +84,16 @@ def stuck(record: HostRecord, status: HostStatus) -> bool:
 
     Reverted, or guarded by a watchdog before its deadline, is fine; so is what is being armed or reverted right now.
     """
-    if record.state in ("REVERTED", "REVERT_FAILED"):
-        return record.state == "REVERT_FAILED"
-    if record.state in ("", "INTENT", "ARMED", "REVERTING"):
-        since = record.lines[-1].uptime_cs if record.lines else status.now_cs
-        return status.now_cs - since > 100 * MOMENT_S
-    return not record.watchdogs or status.now_cs > int(record.value("deadline") or 0) + 500
+    match states.row(record.state).stuck:
+        case Stuck.NEVER:
+            return False
+        case Stuck.ALWAYS:
+            return True
+        case Stuck.AFTER_A_MOMENT:
+            since = record.lines[-1].uptime_cs if record.lines else status.now_cs
+            return status.now_cs - since > 100 * MOMENT_S
+        case Stuck.UNGUARDED:
+            return not record.watchdogs or status.now_cs > int(record.value("deadline") or 0) + 500
 
 
 def describe(record: HostRecord, status: HostStatus) -> dict[str, Any]:
@@ -101,6 +107,7 @@ def describe(record: HostRecord, status: HostStatus) -> dict[str, Any]:
         "reverted_by": record.value("reverted_by"),
         "lateness_ms": record.lateness_ms,
         "stuck": stuck(record, status),
+        "as_planned": all(states.row(line.state).as_planned for line in record.lines if line.state != "STEP"),
         "lines": [f"{line.uptime_cs} {line.state} {line.text}".strip() for line in record.lines],
     }
 
@@ -109,11 +116,11 @@ def sentence(record: HostRecord, status: HostStatus) -> str:
     """One line for people."""
     known = describe(record, status)
     start = f"{record.run_id}  {known['fault']:<12}"
-    if record.state == "REVERTED":
+    if record.state == State.REVERTED:
         late = f", {record.lateness_ms} ms late" if record.lateness_ms else ""
         return f"{start} reverted by {known['reverted_by']}{late}; only its record is left   (invoke chaos.recover)"
     if known["stuck"]:
-        return f"{start} STUCK in {record.state or 'INTENT'} with {known['watchdogs']} watchdogs"
+        return f"{start} STUCK in {record.state or State.INTENT} with {known['watchdogs']} watchdogs"
     return f"{start} {record.state}, heals by itself in {known['left_s']:.0f} s"
 
 
@@ -163,7 +170,7 @@ def owned(record: HostRecord, status: HostStatus | StormdeskError) -> str:
     alive = controller_alive(record.run_id)
     if alive or alive is False or not isinstance(status, HostStatus):
         return "its controller is alive" if alive else ""
-    if record.state == "REVERTED" or stuck(record, status) or not record.watchdogs:
+    if record.state == State.REVERTED or stuck(record, status) or not record.watchdogs:
         return ""
     return f"which is armed and guarded; it heals by itself in {describe(record, status)['left_s']:.0f} s"
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from stormdesk.core import safety
 from stormdesk.core.clocks import Ahead
 from stormdesk.core.errors import HostError, RefusedError, StormdeskError, UsageError
+from stormdesk.core.fault import Fault, Site, Unsupported
 from stormdesk.core.inventory import InventoryHost
-from stormdesk.core.model import Fault, HostFacts, Identity, Plan, Site, Unsupported, ttl
+from stormdesk.core.model import HostFacts, Identity
+from stormdesk.core.plan import Plan, ttl
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostStatus
 from stormdesk.host.scripts import host_scripts
@@ -20,22 +22,6 @@ from stormdesk.run.blast import Blast, ask
 from stormdesk.ssh.pool import Pool
 
 FACTS_DEADLINE_S = 10.0
-TOOLS = (
-    "ip",
-    "fallocate",
-    "dd",
-    "df",
-    "stat",
-    "tr",
-    "ping",
-    "curl",
-    "tc",
-    "nft",
-    "iptables",
-    "python3",
-    "supervisorctl",
-)
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -54,7 +40,7 @@ def read_facts(pool: Pool, fault: Fault, site: Site) -> HostFacts:
     """One round trip. Raises TransportError, HostError, or UsageError for parameters that name nothing on this host."""
     probes = fault.probes(site)
     sent = time.monotonic()
-    done = pool.script(site.host.name, render.facts(host_scripts(), probes, TOOLS), FACTS_DEADLINE_S)
+    done = pool.script(site.host.name, render.facts(host_scripts(), probes, (*fault.needs, *fault.may_use)), FACTS_DEADLINE_S)
     if done.code != 0:
         raise HostError(f"{site.host.name}: could not read it: {done.stderr.strip()[-200:]}")
     ahead = Ahead.seen(probe.uptime_cs(done.stdout) / 100, sent, time.monotonic())
@@ -110,4 +96,4 @@ def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow
         raise RefusedError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")
     safety.check_plan(plan, facts, facts.active, allow)
     target = f"{site.inventory.environment} {site.host.target} {site.host.host_key}"
-    return Prepared(replace(plan, target=target), facts)
+    return Prepared(replace(plan, id=replace(plan.id, target=target)), facts)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 
 from stormdesk.core import shell
 from stormdesk.core.expect import Expectation
+from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import InventoryHost
-from stormdesk.core.model import Fault, Plan
+from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
 from stormdesk.run.show import Show
 
@@ -52,18 +53,22 @@ def show_plan(
     detail = " ".join(f"{name} {value}" for name, value in parameters(request.fault).items())
     show.header(run_id, request.fault.name, [f"{host.name} ({host.target})" for host in hosts], detail, request.hold_s)
     for plan in plans:
-        show.phase("plan", f"{plan.says} · undo: {plan.reverts_what}", took_s)
-    by = "the host's watchdog reverts it" if plans[0].cuts_control else "dead-man timer on the host fires"
-    show.phase("guard", f"{by} {plans[0].ttl_s:.0f} s after arming, even if this terminal dies", ok=True)
+        for name, why in plan.change.rejected:
+            show.phase("plan", f"{plan.id.host}: not by {name}: {why}")
+        show.phase("plan", f"{plan.change.says} · undo: {plan.change.reverts_what}", took_s)
+    by = "the host's watchdog reverts it" if plans[0].control.cuts else "dead-man timer on the host fires"
+    show.phase("guard", f"{by} {plans[0].timing.ttl_s:.0f} s after arming, even if this terminal dies", ok=True)
 
 
 def show_commands(show: Show, plans: Sequence[Plan], plan_hash: str) -> None:
     """`--plan`: the exact commands, hosts and undo."""
     for plan in plans:
-        for step in plan.steps:
-            show.say(f"{plan.host}  do    {shell.words(step.do)}")
+        for step in plan.change.steps:
+            show.say(f"{plan.id.host}  do    {shell.words(step.do)}")
             for undo in step.undo:
-                show.say(f"{plan.host}  undo  {shell.words(undo)}")
-        show.say(f"{plan.host}  proof {shell.words(plan.witness)}")
+                show.say(f"{plan.id.host}  undo  {shell.words(undo)}")
+        if plan.proof.baseline:
+            show.say(f"{plan.id.host}  before {shell.words(plan.proof.baseline)}")
+        show.say(f"{plan.id.host}  proof {shell.words(plan.proof.witness)}")
     show.say("sd_* are functions of stormdesk/host/{core,verbs}; everything runs as root in one script per host")
     show.say(f"plan hash {plan_hash}   (--plan-hash {plan_hash} refuses anything else). Nothing was changed.")

@@ -69,13 +69,13 @@ class Proof:
             folder,
             junit=folder.parents[1] / "junit.xml",
             known=Known(
-                run_id=first.plan.run_id,
+                run_id=first.plan.id.run_id,
                 fault=lines.FaultWindow(
-                    name=first.plan.fault,
+                    name=first.plan.id.fault,
                     host=first.host,
                     injected_t=first.injected_t,
                     lift_t=healed_t,
-                    refusals=first.plan.witness[0] == "sd_witness_full",
+                    refusals=first.plan.effects.refuses_orders,
                 ),
                 recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
                 if recovery
@@ -96,9 +96,9 @@ class Proof:
         return lines.Before(
             processes=self.processes,
             restarts={
-                host.host: {service: (least, most) for service, least, most in host.plan.restarts}
+                host.host: {service: (least, most) for service, least, most in host.plan.effects.restarts}
                 for host in hosts
-                if host.plan.restarts
+                if host.plan.effects.restarts
             },
         )
 

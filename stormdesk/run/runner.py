@@ -16,8 +16,9 @@ import msgspec
 from stormdesk import __version__
 from stormdesk.core.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
-from stormdesk.core.model import CheckResult, Plan, Verdict
+from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
+from stormdesk.core.plan import Plan
 from stormdesk.run.blast import Blast
 from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
@@ -80,7 +81,7 @@ class Run:
         self.signals = signals
         self.plan_hash = plan_hash
         self.hosts = [HostRun(p.plan, p.facts, pool, record, request.allow) for p in prepared]
-        blast = Blast(pool, record.run_id, {p.plan.host: p.facts for p in prepared}, request.allow)
+        blast = Blast(pool, record.run_id, {p.plan.id.host: p.facts for p in prepared}, request.allow)
         self.fanout = Fanout(self.hosts, blast, pool, record, show)
         self.proof = Proof(pool, record, show)
         self.observer = Observer(record, show, self.proof, stack)
@@ -167,7 +168,7 @@ class Run:
             environment=self.pool.inventory.environment,
             hosts=[host.host for host in self.hosts],
             hold_s=self.request.hold_s,
-            ttl_s=self.plan.ttl_s,
+            ttl_s=self.plan.timing.ttl_s,
             rto_s=self.request.rto_s,
             runbook=dict(self.request.runbook),
             seed=self.request.seed,
@@ -190,11 +191,11 @@ class Run:
 
     def _hold(self) -> None:
         hold_s = self.request.hold_s
-        cut = {host.host for host in self.hosts if host.plan.cuts_control}
+        cut = {host.host for host in self.hosts if host.plan.control.cuts}
         began, began_t = time.monotonic(), time.time()
         for host in self.hosts:
             self.record.event("S6.hold", host=host.host, hold_s=hold_s)
-        if self.plan.rto_from == "inject":
+        if self.plan.effects.rto_from == "inject":
             self.observer.clock_from(self.hosts[0].injected_t or began_t)
         until = max((host.due_mono for host in self.hosts if host.host in cut), default=began + hold_s)
         while (left := until - time.monotonic()) > 0:

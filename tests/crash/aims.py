@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from stormdesk.core.fault import Fault
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv
+from stormdesk.faults import FAULTS
+
 STEPS = tuple(f"S{number}" for number in range(1, 10))
 ALONE, GROUP, SESSION = "alone", "group", "session"
 KINDS = (ALONE, GROUP, SESSION)
@@ -24,7 +29,8 @@ HOLD_S = 2.0
 
 @dataclass(frozen=True)
 class Attack:
-    """One fault on one host: the task's own flags, and what shows that it is in: a full `disk`, a `link`, or a `service`."""
+    """One fault on one host: the task's own flags, and what shows that it is in: a full `disk`, a `link`, a `service`, or what the
+    command `look` prints on the host, when the expression `shows` finds something in it."""
 
     fault: str
     host: str
@@ -32,6 +38,8 @@ class Attack:
     disk: str = ""
     link: str = ""
     service: str = ""
+    look: Argv = ()
+    shows: str = ""
     cuts: bool = False
 
     @property
@@ -77,6 +85,24 @@ ATTACKS: Mapping[str, Sequence[Attack]] = {
     "ops": (_disk("ops"), _link("ops", "core", "eth1"), _kill("ops", "prober", "KILL")),
     "store": (_link("store", "mgmt", "eth0"), _link("store", "core", "eth1")),
 }  # fmt: skip
+
+
+def attacks(inventory: Inventory) -> Mapping[str, Sequence[Attack]]:
+    """Those above, and on every host what each other fault of the catalogue gives as its example there."""
+    known = {attack.fault for some in ATTACKS.values() for attack in some}
+    more = [_example(name, kind, inventory) for name, kind in FAULTS.items() if name not in known]
+    return {host: (*some, *(each[host] for each in more if host in each)) for host, some in ATTACKS.items()}
+
+
+def _example(name: str, kind: type[Fault], inventory: Inventory) -> dict[str, Attack]:
+    """The first example on each host."""
+    found: dict[str, Attack] = {}
+    for each in kind.example(inventory):
+        flags = tuple(word for key, value in each.parameters.items() for word in (f"--{key.replace('_', '-')}", value))
+        found.setdefault(each.host, Attack(name, each.host, flags, look=each.look, shows=each.shows, cuts=each.cuts))
+    return found
+
+
 # Hosts that are attacked together and share networks; each crew has an inventory of its own, so that a run asks two hosts
 # for their steady state and not six: the machine has other things to do, and all of them at once would measure only that.
 CREWS = (("trader-a", "feed"), ("trader-b", "venue"), ("ops", "store"))
@@ -99,8 +125,10 @@ class Aim:
 class Chooser:
     """Spreads the kills evenly over steps, faults, ways and their combinations, by what was really hit so far."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, attacks: Mapping[str, Sequence[Attack]]) -> None:
         self._random = random
+        self._attacks = attacks
+        self._faults = len({attack.fault for some in attacks.values() for attack in some})
         self._counts: Counter[object] = Counter()
 
     def count(self, fault: str, step: str, kind: str, by: int = 1) -> None:
@@ -110,7 +138,7 @@ class Chooser:
 
     def next(self, host: str) -> Aim:
         """The most overdue kill that this host can have; it is counted."""
-        aims = [Aim(attack, step, kind) for attack in ATTACKS[host] for step in STEPS for kind in KINDS]
+        aims = [Aim(attack, step, kind) for attack in self._attacks[host] for step in STEPS for kind in KINDS]
         self._random.shuffle(aims)
         aim = min((aim for aim in aims if aim.possible), key=self._due)
         self.count(aim.attack.fault, aim.step, aim.kind)
@@ -118,8 +146,8 @@ class Chooser:
 
     def _due(self, aim: Aim) -> int:
         fault, step, kind = aim.attack.fault, aim.step, aim.kind
-        cells = len(STEPS) * len(KINDS) * 3
+        cells = len(STEPS) * len(KINDS) * self._faults
         return (
-            len(STEPS) * self._counts[step] + 3 * self._counts[fault] + 3 * self._counts[kind]
+            len(STEPS) * self._counts[step] + self._faults * self._counts[fault] + 3 * self._counts[kind]
             + cells * self._counts[fault, step, kind]
         )  # fmt: skip

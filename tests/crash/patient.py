@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from pathlib import Path
 
+from stormdesk.core.shell import words
 from tests.crash.aims import Attack
 from tests.crash.labhost import LabHost, Picture
 
@@ -75,6 +77,8 @@ class Patient:
     def _present(self) -> bool:
         if self._attack.disk:
             return self.host.free_mib(self._attack.disk) < 1
+        if self._attack.look:
+            return bool(re.search(self._attack.shows, self.host.sh(words(self._attack.look) + " || :")))
         link = self._attack.link
         return bool(link) and self.host.path(f"sys/class/net/{link}/operstate").read_text().strip() == "down"
 

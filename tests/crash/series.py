@@ -20,7 +20,7 @@ import msgspec
 from stormdesk.core import inventory as documents
 from stormdesk.infra import environment
 from stormdesk.infra.backends.lab import records
-from tests.crash.aims import ATTACKS, CREWS, KINDS, SESSION, STEPS, Aim, Chooser
+from tests.crash.aims import CREWS, KINDS, SESSION, STEPS, Aim, Chooser, attacks
 from tests.crash.kill import INVOKE, ROOT, Killed, Killer, Lab
 from tests.crash.labhost import LabHost, Picture, hosts_of
 
@@ -80,7 +80,7 @@ class Series:
 
     def go(self, count: int, seed: int) -> None:
         """Kill `count` times, or up to half as often again while a floor is missed: each crew in waves of one on each host."""
-        chooser = Chooser(Random(seed))
+        chooser = Chooser(Random(seed), attacks(self.lab.inventory))
         target = count
         while True:
             with ThreadPoolExecutor(len(CREWS)) as threads:
@@ -183,7 +183,7 @@ class Series:
         seen = sum(killed.seen for killed in self.kills)
         if seen < (floor := max(1, int(count * SEEN_SHARE))):
             found.append(f"the fault was seen {seen} times, at least {floor} are needed")
-        for fault in sorted({attack.fault for attacks in ATTACKS.values() for attack in attacks}):
+        for fault in sorted({attack.fault for some in attacks(self.lab.inventory).values() for attack in some}):
             seen = sum(killed.seen for killed in self.kills if killed.aim.attack.fault == fault)
             if seen < (floor := max(1, int(count * FAULT_SHARE))):
                 found.append(f"{fault} was seen {seen} times, at least {floor} are needed")

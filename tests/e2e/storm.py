@@ -14,10 +14,13 @@ from typing import Any
 from stormdesk.checks.run import run_checks
 from stormdesk.cli.api import Chaos
 from stormdesk.core.errors import ExitCode, StormdeskError
-from stormdesk.core.model import CheckResult, Plan
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import CheckResult
+from stormdesk.core.plan import Plan
 from stormdesk.desk import operators
 from stormdesk.evidence.cut.lines import Before, Processes, Recovery
 from stormdesk.evidence.take_cut import Known
+from stormdesk.faults import FAULTS
 
 Parameters = Mapping[str, str]
 HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
@@ -32,9 +35,6 @@ HOST_FAULTS: tuple[tuple[str, str, Parameters], ...] = (
     ("process-kill", "feed", {"service": "feeder"}),
     ("process-kill", "trader-a", {"service": "trader", "rto": "60s"}),
     ("process-kill", "venue", {"service": "venue"}),
-)
-FULL_FAULTS = (
-    *HOST_FAULTS,
     ("process-kill", "bus", {"service": "kafka", "rto": "60s"}),
     ("adapter-down", "bus", {"network": "core"}),
 )
@@ -92,8 +92,8 @@ class Tally:
 
     def claim(self, plan: Plan) -> None:
         """Note which services a fault makes restart, and how often."""
-        services = self.restarts.setdefault(plan.host, {})
-        for service, least, most in plan.restarts:
+        services = self.restarts.setdefault(plan.id.host, {})
+        for service, least, most in plan.effects.restarts:
             before = services.get(service, (0, 0))
             services[service] = (before[0] + least, before[1] + most)
 
@@ -106,9 +106,23 @@ class Tally:
         yield f"slowest recovery {self.slowest_s:.1f} s"
 
 
-def deck(random: Random, topology: str, hosts: int, venue: int) -> list[tuple[str, str, Parameters]]:
+def examples(inventory: Inventory) -> list[tuple[str, str, Parameters]]:
+    """What every fault that the lists above do not name gives as its examples, the first on each host."""
+    known = {name for name, _, _ in HOST_FAULTS}
+    found = {
+        (name, each.host): each.parameters
+        for name, kind in FAULTS.items()
+        if name not in known
+        for each in reversed(kind.example(inventory))
+        if not each.cuts
+    }
+    return [(name, host, parameters) for (name, host), parameters in sorted(found.items())]
+
+
+def deck(random: Random, inventory: Inventory, hosts: int, venue: int) -> list[tuple[str, str, Parameters]]:
     """That many faults of each sort in random order; none comes twice before each of its sort has come once."""
-    drawn = _draws(random, list(FULL_FAULTS if topology == "full" else HOST_FAULTS), hosts)
+    ours = [fault for fault in (*HOST_FAULTS, *examples(inventory)) if fault[1] in inventory.hosts]
+    drawn = _draws(random, ours, hosts)
     drawn += [(f"venue.{one.name}", "venue", one.params) for one in _draws(random, list(SURVIVED), venue)]
     random.shuffle(drawn)
     return drawn

@@ -21,7 +21,7 @@ from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Mode, Show
 from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
 from stormdesk.core.safety import Allow
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.infra import dialing, existing
 from stormdesk.run import gameday, runner
 from stormdesk.run.hostrun import HostRun

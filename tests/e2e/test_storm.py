@@ -58,7 +58,7 @@ def test_invariants_hold_after_a_storm(
         chaos.recovered(budget_s=storm.RTO_S)
         before, processes_before = storm.accepted(chaos), service_processes.look(chaos.pool.run, chaos.inventory)
         hosts = count // HOST_SHARE
-        tally = storm.rage(chaos, random, storm.deck(random, topology, hosts, count - hosts), print)
+        tally = storm.rage(chaos, random, storm.deck(random, chaos.inventory, hosts, count - hosts), print)
         chaos.recovered(budget_s=storm.RTO_S)
         orders = storm.accepted(chaos) - before
         said += [("storm", f"{topology}: {line}") for line in (*tally.lines(), f"{orders} orders accepted meanwhile")]

@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from stormdesk.core.fault import Fault, Site
 from stormdesk.core.inventory import VERSION, Inventory, InventoryHost, Link, ServiceEntry
-from stormdesk.core.model import Completed, Fault, HostFacts, Plan, Site
+from stormdesk.core.model import Completed, HostFacts
+from stormdesk.core.plan import Plan
 from stormdesk.core.safety import MAX_FAULTS
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
-from stormdesk.run.prepare import TOOLS
+from tests.cases.planning import changed
 from tests.shell.sandbox import SHELLS, Sandbox
 
 HOST = InventoryHost(
@@ -87,7 +89,7 @@ class Rig:
 
     def facts(self, fault: Fault, hold_s: float = 5.0) -> HostFacts:
         probes = fault.probes(self.site(hold_s))
-        done = self.sandbox.script(render.facts(self.scripts, probes, TOOLS))
+        done = self.sandbox.script(render.facts(self.scripts, probes, (*fault.needs, *fault.may_use)))
         assert done.ok, done.stderr
         return probe.facts("sandbox", done.stdout, probes)
 
@@ -99,7 +101,7 @@ class Rig:
         self.known = self.facts(fault)
         plan = fault.plan(self.known, self.site(), None)
         assert isinstance(plan, Plan), plan
-        return replace(plan, ttl_s=ttl_s)
+        return changed(plan, ttl_s=ttl_s)
 
     def arm(self, plan: Plan, *, inject: bool = True, no_boot_hook: bool = False) -> Completed:
         return self.sandbox.script(self.arm_script(plan, inject=inject, no_boot_hook=no_boot_hook))

@@ -13,12 +13,13 @@ import msgspec
 import pytest
 
 from stormdesk.core.errors import RefusedError
+from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import ServiceEntry
-from stormdesk.core.model import Fault, Plan
+from stormdesk.core.plan import Plan
 from stormdesk.core.values import Duration, Percent, Signal, Size
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.host import probe
 from stormdesk.infra.backends.lab import volume
 from tests.shell.rig import CONFIRMED, Rig, picture, rig, same, states
@@ -291,17 +292,18 @@ def test_process_names_cannot_forge_an_answer(host: Rig) -> None:
     )
     fault = ProcessKill(pattern="forged")
     plan = fault.plan(host.facts(fault), host.site(), None)
-    assert "forged 1.1 0 init" in getattr(plan, "says", "")
-    assert getattr(plan, "says", "").isprintable()
+    assert "forged 1.1 0 init" in plan.change.says
+    assert plan.change.says.isprintable()
 
 
 def test_a_pid_that_somebody_else_has_now_is_left_alone_rule_R7(host: Rig) -> None:
     victim = host.sandbox.sh("setsid sleep 543 </dev/null >/dev/null 2>&1 & echo $!").strip()
     plan = host.plan(ProcessKill(pattern="sleep 543", signal=Signal("STOP")))
-    identity = plan.steps[0].do[2]
+    identity = plan.change.steps[0].do[2]
     assert identity.split(".")[0] == victim
     text = msgspec.json.encode(plan).replace(identity.encode(), f"{victim}.1".encode())
     done = host.arm(msgspec.json.decode(text, type=Plan))
-    assert states(done)[-1] == "UNWITNESSED"
+    assert states(done)[-1] == "ACKED"
+    assert "refused the witness would prove nothing" in done.stdout
     assert "S" in host.sandbox.sh(f"ps -o stat= -p {victim}")
     assert host.revert().ok

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stormdesk.core.model import Fault
+from stormdesk.core.fault import Fault
 from stormdesk.core.values import Signal
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.host.scripts import host_scripts
 from tests.shell.rig import Rig, beside, picture, repeated, same
 from tests.shell.sandbox import Sandbox, eventually

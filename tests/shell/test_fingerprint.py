@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from stormdesk.core.values import Size
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.host import probe
 from tests.shell.rig import Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually, require

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from stormdesk.core.model import Completed
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.host import probe, render
 from tests.shell.rig import Rig, beside, picture, same, uptime_s
 from tests.shell.sandbox import eventually

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from stormdesk.core.model import Completed
-from stormdesk.faults.adapter_down import AdapterDown
+from stormdesk.faults.net.adapter_down import AdapterDown
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import eventually
 

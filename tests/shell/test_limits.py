@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
-from stormdesk.core.model import Completed, Plan, Step
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.core.model import Completed
+from stormdesk.core.plan import Plan, Step
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.host import probe, render
+from tests.cases.planning import changed
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import Sandbox, eventually
 
@@ -18,9 +19,9 @@ DONE = "/tmp/done"
 
 def plans(host: Rig, runs: Sequence[str]) -> list[Plan]:
     """Faults that have nothing in common; each notes in a file of its own that it was in."""
-    one = replace(host.plan(DiskFull()), spaces=(), files=(), witness=("true",), rechecks=())
+    one = changed(host.plan(DiskFull()), spaces=(), files=(), witness=("true",), rechecks=())
     return [
-        replace(one, run_id=run, resources=(f"disk:/{run}",), steps=(Step(("touch", f"{DONE}.{run}"), ()),))
+        changed(one, run_id=run, resources=(f"disk:/{run}",), steps=(Step(("touch", f"{DONE}.{run}"), ()),))
         for run in runs
     ]
 
@@ -92,7 +93,7 @@ def test_case_C28_who_died_while_arming_holds_no_place_and_no_resource(host: Rig
     for process in started:
         process.communicate(timeout=10)
     assert len(host.status().locks) == 6
-    again = [replace(plan, run_id=run) for plan, run in zip(plans(host, RUNS[:3]), RUNS[3:6], strict=True)]
+    again = [changed(plan, run_id=run) for plan, run in zip(plans(host, RUNS[:3]), RUNS[3:6], strict=True)]
     assert [one.code for one in at_once(host, again, 3)] == [0, 0, 0]
     assert sorted(record.run_id for record in host.status().records) == RUNS[3:6]
     end(host.sandbox, host, RUNS[3:6])

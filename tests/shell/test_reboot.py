@@ -6,11 +6,10 @@ are as the start of a host makes them; then /etc/stormdesk/boot runs, if it is t
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.host import probe, render
+from tests.cases.planning import changed
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 
 FILL = "/var/lib/trading/.stormdesk-r-20261121-0312-k3f9"
@@ -37,7 +36,7 @@ def restart(host: Rig) -> None:
 def persistent(host: Rig, *, no_boot_hook: bool = False) -> list[str]:
     """A disk fill that survives a restart (the sandbox's file system is kept by its mount); the picture from before."""
     before = picture(host.sandbox)
-    plan = replace(host.plan(DiskFull()), persistent=True)
+    plan = changed(host.plan(DiskFull()), persistent=True)
     assert states(host.arm(plan, no_boot_hook=no_boot_hook)) == CONFIRMED
     return before
 
@@ -104,8 +103,8 @@ def test_two_runs_share_the_boot_hook_and_the_last_one_takes_it_away_rule_R4(hos
     before = picture(host.sandbox)
     host.sandbox.sh("mkdir -m 777 /tmp/other; mount -t tmpfs -o size=16m tmpfs /tmp/other")
     other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa")
-    theirs = replace(other.plan(DiskFull(path="/tmp/other")), persistent=True)
-    assert states(host.arm(replace(host.plan(DiskFull()), persistent=True))) == CONFIRMED
+    theirs = changed(other.plan(DiskFull(path="/tmp/other")), persistent=True)
+    assert states(host.arm(changed(host.plan(DiskFull()), persistent=True))) == CONFIRMED
     assert states(other.arm(theirs)) == CONFIRMED
     assert host.revert().ok
     assert host.clear().ok

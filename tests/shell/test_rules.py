@@ -10,14 +10,16 @@ import os
 import re
 import signal
 import time
-from dataclasses import replace
 
-from stormdesk.core.model import Completed, Fault, Step
+from stormdesk.core.fault import Fault
+from stormdesk.core.model import Completed
+from stormdesk.core.plan import Step
 from stormdesk.core.values import Signal
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.host import probe, render
+from tests.cases.planning import changed
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states, uptime_s
 from tests.shell.sandbox import eventually, require
 
@@ -102,7 +104,7 @@ def test_the_watchdogs_are_alive_and_acknowledged_before_the_first_side_effect_r
         "-c",
         f"cp {REC}/record /tmp/then; cat {REC}/watch.a {REC}/watch.b >>/tmp/then; pgrep -fc [w]atchdog.sh >>/tmp/then",
     )
-    assert host.arm(replace(plan, steps=(Step(look, ()), *plan.steps))).ok
+    assert host.arm(changed(plan, steps=(Step(look, ()), *plan.change.steps))).ok
     then = host.sandbox.sh("cat /tmp/then").split()
     assert then.index("ACKED") < then.index("INJECTING")
     assert then[-1] == "2"
@@ -133,7 +135,7 @@ def test_the_watchdog_reverts_at_the_deadline_with_nobody_there_rule_R15(host: R
 @beside
 def test_a_link_that_is_cut_comes_back_by_the_watchdog_rule_R15(host: Rig) -> None:
     before = picture(host.sandbox)
-    plan = replace(host.plan(AdapterDown(network="market"), ttl_s=2.5), cuts_control=True)
+    plan = changed(host.plan(AdapterDown(network="market"), ttl_s=2.5), cuts=True)
     assert states(host.arm(plan))[:3] == ARMED  # its answer leaves before the link goes
     eventually("[ $(cat /sys/class/net/eth1/operstate) = down ]", host.sandbox, 2)
     reverted_by_watchdog(host, before, 6)
@@ -377,7 +379,7 @@ def test_an_injector_that_hangs_is_ended_at_the_deadline_with_all_its_children_r
         ("sh", "-c", "trap '' TERM HUP; sleep 77 & sleep 78; touch /var/lib/trading/late"),
         (("rm", "-f", "/var/lib/trading/late"),),
     )
-    process = host.sandbox.start(host.arm_script(replace(plan, steps=(*plan.steps, hang))))
+    process = host.sandbox.start(host.arm_script(changed(plan, steps=(*plan.change.steps, hang))))
     eventually("pgrep -f 'sleep 78'", host.sandbox, 2)
     eventually(f"grep -q REVERTED {REC}/record", host.sandbox, 7)
     process.communicate(timeout=5)
@@ -460,7 +462,7 @@ def test_an_inject_that_fails_in_the_middle_is_undone_step_by_step_rule_R11(host
     before = picture(host.sandbox)
     plan = host.plan(AdapterDown(interface="eth1"))
     bad = Step(("sh", "-c", "echo 'no such thing' >&2; exit 3"), (("rm", "-f", "/tmp/never"),))
-    done = host.arm(replace(plan, steps=(*plan.steps, bad)))
+    done = host.arm(changed(plan, steps=(*plan.change.steps, bad)))
     assert (done.code, states(done)[-1]) == (12, "FAILED")
     assert "step=2 code=3 no such thing" in probe.records(done.stdout)[0].lines[-1].text
     assert host.revert().ok
@@ -472,7 +474,7 @@ def test_an_inject_that_fails_in_the_middle_is_undone_step_by_step_rule_R11(host
 def test_a_fault_that_does_not_bite_is_told_apart_rule_R11(host: Rig) -> None:
     before = picture(host.sandbox)
     plan = host.plan(DiskFull())
-    done = host.arm(replace(plan, steps=(Step(("true",), plan.steps[0].undo),)))
+    done = host.arm(changed(plan, steps=(Step(("true",), plan.change.steps[0].undo),)))
     assert (done.code, states(done)[-1]) == (13, "UNWITNESSED")
     assert host.revert().ok
     assert host.clear().ok
@@ -484,7 +486,7 @@ def test_a_fault_that_does_not_bite_is_told_apart_rule_R11(host: Rig) -> None:
 
 @beside
 def test_the_host_refuses_and_nothing_is_touched(host: Rig) -> None:
-    plan = replace(host.plan(DiskFull()), persistent=True)
+    plan = changed(host.plan(DiskFull()), persistent=True)
     identity = "/proc/sys/kernel/random/boot_id"
     cases = (
         ("echo stop >/run/halt; mkdir -p /run/stormdesk; mv /run/halt /run/stormdesk/halt", "halted: stop", "rm -r /run/stormdesk"),

@@ -13,8 +13,8 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.shell import assignments, function, here_document, words
 from stormdesk.host import library
 from stormdesk.host.scripts import host_scripts
+from tests.cases.planning import PLANS, arm_script, load, planned
 from tests.shell.sandbox import SHELLS, Sandbox
-from tests.unit.test_faults import PLANS, arm_script, load, planned
 
 STRINGS = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters="\n\t"), max_size=40)
 NASTY = [

@@ -16,7 +16,7 @@ from stormdesk.cli.show import Show
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.inventory import VERSION, Inventory
 from stormdesk.core.safety import Allow
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.run.blast import Blast
 from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
@@ -44,7 +44,7 @@ class Desk:
         prepared = prepare(pool, DiskFull(), chosen, run, 5.0, None, allow)
         record = Record(self.folder / run, run)
         runs = [HostRun(one.plan, one.facts, pool, record, allow) for one in prepared]
-        blast = Blast(pool, run, {one.plan.host: one.facts for one in prepared}, allow)
+        blast = Blast(pool, run, {one.plan.id.host: one.facts for one in prepared}, allow)
         return Fanout(runs, blast, pool, record, Show.auto())
 
 

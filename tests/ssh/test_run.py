@@ -5,23 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from stormdesk.core.errors import ConnectionLost, RefusedError, ResidueError, TransportError, UsageError
+from stormdesk.core.fault import Fault, Site
 from stormdesk.core.inventory import Link, ServiceEntry
-from stormdesk.core.model import Completed, Fault, Plan, Site, Step
+from stormdesk.core.model import Completed
+from stormdesk.core.plan import Plan, Step
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.run import hostrun, prepare
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record
 from stormdesk.ssh.pool import Pool
+from tests.cases.planning import changed
 from tests.shell.rig import picture, same
 from tests.shell.sandbox import eventually
 from tests.ssh.server import Server
@@ -111,7 +114,7 @@ def test_a_refusal_of_the_host_leaves_nothing_to_heal(desk: Desk) -> None:
 def test_a_link_that_dies_while_injecting_counts_as_injected_and_is_never_tried_again(desk: Desk) -> None:
     before = picture(desk.server.box)
     slow = Step(("sleep", "30"), (("true",),))
-    run = desk.run(DiskFull(), lambda plan: replace(plan, steps=(*plan.steps, slow)))
+    run = desk.run(DiskFull(), lambda plan: changed(plan, steps=(*plan.change.steps, slow)))
     session_dies_after(desk, 1.0)
     with pytest.raises(TransportError):
         run.arm(inject=True)
@@ -126,7 +129,7 @@ def test_a_link_that_dies_while_injecting_counts_as_injected_and_is_never_tried_
 def test_a_link_that_dies_while_reverting_is_asked_for_again(desk: Desk) -> None:
     before = picture(desk.server.box)
     slow = Step(("true",), (("sleep", "1.5"),))
-    run = desk.run(DiskFull(), lambda plan: replace(plan, steps=(*plan.steps, slow)))
+    run = desk.run(DiskFull(), lambda plan: changed(plan, steps=(*plan.change.steps, slow)))
     run.arm(inject=True)
     session_dies_after(desk, 0.7)
     assert run.heal() is None
@@ -168,7 +171,7 @@ def test_a_revert_keeps_trying_while_something_else_settles(desk: Desk) -> None:
 def test_a_cut_of_the_link_that_carries_ssh_is_left_to_the_watchdog(desk: Desk) -> None:
     """The host's own address is on eth1 here, so the plan is the watchdog's; loopback keeps the test's connection."""
     before = picture(desk.server.box)
-    run = desk.run(AdapterDown(network="market"), lambda plan: replace(plan, cuts_control=True, ttl_s=3.0))
+    run = desk.run(AdapterDown(network="market"), lambda plan: changed(plan, cuts=True, ttl_s=3.0))
     began = time.monotonic()
     run.arm(inject=True)
     assert time.monotonic() - began < 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,19 @@ from invoke.context import Context
 
 from stormdesk.cli import front
 from stormdesk.core.errors import ConnectFailed, DeadlineExceeded, TransportError
+from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import Link
-from stormdesk.core.model import Fault
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Patience
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.run import prepare
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.testinfra_backend import pooled
+from tests.cases.planning import changed
 from tests.shell.rig import picture, same
 from tests.ssh.server import Server
 from tests.ssh.slow import SlowWay
@@ -95,7 +95,7 @@ def test_case_C3A_a_slow_host_whose_fault_cut_the_way_to_it_heals(server: Server
     with Pool(server.inventory(**FACTS), way.dial) as pool:
         found = prepared(pool, AdapterDown(network="market"), 2)
         run = HostRun(
-            replace(found.plan, cuts_control=True, ttl_s=3.0), found.facts, pool, Record(tmp_path / "cut", RUN)
+            changed(found.plan, cuts=True, ttl_s=3.0), found.facts, pool, Record(tmp_path / "cut", RUN)
         )
         run.arm(inject=True)
         way.open = False
@@ -149,7 +149,7 @@ def test_case_C3A_patience_leaves_the_hosts_own_deadline_alone(server: Server, t
     patience.use(10)
     with server.pool(**FACTS) as pool:
         found = prepared(pool, DiskFull(), 5)
-        assert found.plan.ttl_s == 20
+        assert found.plan.timing.ttl_s == 20
         run = HostRun(found.plan, found.facts, pool, Record(tmp_path / "run", RUN))
         run.arm(inject=True)
         assert run.left_s() <= 20

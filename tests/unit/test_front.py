@@ -17,11 +17,12 @@ import pytest
 from stormdesk.cli.front import outcome
 from stormdesk.core import inventory as documents
 from stormdesk.core.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
+from stormdesk.faults import FAULTS as CATALOGUE
 from stormdesk.ssh.signals import LeaveNow
 from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
 
 HEAVY = ("paramiko", "pytest", "aiohttp", "jinja2", "rich", "pulumi", "testinfra", "psycopg", "redis", "cryptography")
-FAULTS = ("chaos.disk-full", "chaos.adapter-down", "chaos.process-kill")
+FAULTS = tuple(f"chaos.{name}" for name in CATALOGUE)
 READS_HOSTS = (*FAULTS, "chaos.status", "check.steady", "check.residue")  # with --plan and --dry they may
 
 

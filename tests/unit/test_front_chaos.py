@@ -12,8 +12,8 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Percent, Share, Signal
 from stormdesk.faults import FAULTS
-from stormdesk.faults.disk_full import DiskFull
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.process.process_kill import ProcessKill
 from tests.e2e.invoking import inventory
 
 HOSTS: Inventory = inventory(22, "/nowhere")
@@ -59,7 +59,7 @@ def test_each_fault_has_flags_with_help_and_its_defaults_make_a_fault(name: str)
 
 
 def test_flags_become_the_fault_and_what_is_allowed() -> None:
-    values = {"percent": Percent(90), "size": None, "reserve": None, "path": "/data", "for_": None}
+    values = {"percent": Percent(90), "size": None, "reserve": None, "path": "/data", "mechanism": "", "for_": None}
     assert fault_flags.fault_of(DiskFull, values) == DiskFull(percent=Percent(90), path="/data")
     flags = {"irreversible": True, "role_share": Share(50), "hosts": None, "unsteady": False, "no_boot_hook": False}
     allowed = fault_flags.allow_of({f"allow_{name}": value for name, value in flags.items()})

@@ -18,7 +18,7 @@ MAY = {
     "faults": ("core", "mechanism", "witness", "host"),
     "ssh": ("core",),
     "evidence": ("core", "host", "ssh"),
-    "run": ("core", "host", "ssh", "evidence", "checks"),
+    "run": ("core", "witness", "host", "ssh", "evidence", "checks"),
     "checks": ("core", "ssh", "evidence", "run", "cli", "infra"),
     "desk": ("core", "host", "ssh", "evidence", "run", "testnet"),
     "cli": ("core", "host", "ssh", "evidence", "run", "desk", "faults", "checks", "infra", "testnet"),

@@ -11,7 +11,7 @@ from stormdesk.core.errors import UsageError
 from stormdesk.host import library
 from stormdesk.host.library import HostScripts
 from stormdesk.host.scripts import host_scripts
-from tests.unit.test_faults import PLANS, arm_script, load, planned
+from tests.cases.planning import PLANS, arm_script, load, planned
 
 SCRIPTS = host_scripts()
 CORE_LINES, VERB_LINES, ARM_KIB = 400, 150, 40
@@ -48,12 +48,12 @@ def test_a_plan_has_the_verbs_that_it_names_and_its_watchdog_those_of_its_undo(p
     plan = planned(case, fault)
     assert len(arm_script(plan).encode()) <= ARM_KIB * 1024
     lib, verbs = library.of_plan(SCRIPTS, plan)
-    undo = {argv[0] for step in plan.steps for argv in step.undo if argv[0].startswith("sd_")}
-    rest = {argv[0] for argv in (*(step.do for step in plan.steps), plan.witness) if argv[0].startswith("sd_")}
+    undo = {argv[0] for step in plan.change.steps for argv in step.undo if argv[0].startswith("sd_")}
+    rest = {argv[0] for argv in (*(step.do for step in plan.change.steps), plan.proof.witness) if argv[0].startswith("sd_")}
     assert all(f"{word}() {{" in lib for word in undo)
     assert all(f"{word}() {{" in lib + verbs for word in rest)
     files = {name for name in SCRIPTS if name.startswith("verbs/") and SCRIPTS[name] in lib}
-    assert files == set(library.verbs(SCRIPTS, [argv for step in plan.steps for argv in step.undo]))
+    assert files == set(library.verbs(SCRIPTS, [argv for step in plan.change.steps for argv in step.undo]))
 
 
 def test_the_closure_follows_words_and_leaves_comments_and_the_rest_out() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from stormdesk.core.errors import ExitCode, UsageError
-from stormdesk.core.model import PeerWitness, Plan, Step, Verdict, ttl
+from stormdesk.core.model import Verdict
+from stormdesk.core.plan import PeerWitness, Plan, Step, ttl
 from stormdesk.run.request import plan_digest
+from tests.cases.planning import a_plan, changed
 
 HELD, UNKNOWN, VIOLATED = Verdict.HELD, Verdict.UNKNOWN, Verdict.VIOLATED
 
@@ -64,41 +66,46 @@ def test_a_time_to_live_out_of_range_is_refused(hold_s: float, asked_s: float | 
     assert says in str(caught.value)
 
 
-def plan(host: str, **changes: Any) -> Plan:
-    known = Plan(
-        fault="disk-full", run_id="r-1", host=host, hold_s=20.0, ttl_s=35.0, mechanism="file", says="fill", reverts_what="unlink",
-        resources=("disk:/d",), steps=(Step(("sd_fill", f"/d/{host}"), (("rm", "-f", f"/d/{host}"),)),), witness=("sd_witness_full", "/d"),
-    )  # fmt: skip
-    return dataclasses.replace(known, **changes)
+def plan(host: str) -> Plan:
+    step = Step(("sd_fill", f"/d/{host}"), (("rm", "-f", f"/d/{host}"),))
+    return a_plan(run_id="r-1", host=host, resources=("disk:/d",), steps=(step,), witness=("sd_witness_full", "/d"))
 
 
 # A changed value for every field of a plan but its run id, which is another each time.
 CHANGES: dict[str, Any] = {
-    "fault": "other", "host": "x", "hold_s": 21.0, "ttl_s": 36.0, "mechanism": "dd", "says": "other", "reverts_what": "other",
-    "resources": ("disk:/e",), "steps": (Step(("sd_fill", "/d/y"), ()),), "witness": ("true",), "rechecks": ((("true",), ""),),
-    "touches": ("link",), "files": ("/etc/hosts",), "spaces": ("/d",), "persistent": True, "cuts_control": True,
-    "irreversible": True, "peer_witness": PeerWitness("p", ("true",), 0), "heal_s": 1.0, "restarts": (("trader", 0, 1),),
-    "rto_from": "inject", "target": "qa root@192.0.2.1:22 ssh-ed25519 AAAA", "no_peer": "none is left",
+    "fault": "other", "host": "x", "target": "qa root@192.0.2.1:22 ssh-ed25519 AAAA",
+    "hold_s": 21.0, "ttl_s": 36.0, "inject_budget_s": 16.0, "undo_wait_s": 1.0,
+    "mechanism": "other", "rejected": (("fallocate", "the host has none"),), "says": "other", "reverts_what": "other",
+    "steps": (Step(("sd_fill", "/d/y"), ()),), "resources": ("disk:/e",), "rechecks": ((("true",), ""),),
+    "touches": ("link",), "files": ("/etc/hosts",), "spaces": ("/d",), "persistent": True, "irreversible": True,
+    "cuts": True, "peer": PeerWitness("p", ("true",), "unreachable"), "no_peer": "none is left",
+    "baseline": ("true",), "witness": ("true",), "peers": (PeerWitness("p", ("true",), "rate", 1e6),),
+    "restarts": (("trader", 0, 1),), "refuses_orders": True, "rto_from": "inject",
 }  # fmt: skip
+
+
+def every_field() -> set[str]:
+    groups = [getattr(plan("x"), group.name) for group in dataclasses.fields(Plan)]
+    return {field.name for group in groups for field in dataclasses.fields(group)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_case_C32_the_hash_is_of_all_hosts_and_of_every_field_of_each_plan(count: int) -> None:
     plans = [plan(f"host-{number}") for number in range(count)]
     known = plan_digest(plans)
-    assert set(CHANGES) == {field.name for field in dataclasses.fields(Plan)} - {"run_id"}
+    assert set(CHANGES) == every_field() - {"run_id"}
     for number, field in itertools.product(range(count), CHANGES):
-        changed = [*plans]
-        changed[number] = dataclasses.replace(changed[number], **{field: CHANGES[field]})
-        assert plan_digest(changed) != known, (number, field)
-    assert plan_digest([dataclasses.replace(each, run_id="r-2") for each in plans]) == known
+        other = [*plans]
+        other[number] = changed(other[number], **{field: CHANGES[field]})
+        assert plan_digest(other) != known, (number, field)
+    assert plan_digest([changed(each, run_id="r-2") for each in plans]) == known
 
 
 def test_case_C32_a_host_more_or_less_or_with_the_plan_of_another_is_another_hash() -> None:
     plans = [plan(f"host-{number}") for number in range(4)]
     swapped = [
-        dataclasses.replace(plans[0], steps=plans[1].steps),
-        dataclasses.replace(plans[1], steps=plans[0].steps),
+        changed(plans[0], steps=plans[1].change.steps),
+        changed(plans[1], steps=plans[0].change.steps),
         *plans[2:],
     ]
     hashes = [plan_digest(some) for some in (plans, plans[:3], plans[1:], [*plans, plan("host-9")], swapped, plans[:1])]

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.model import Plan, Step
+from stormdesk.core.plan import Plan, Step
 from stormdesk.host import render
 from stormdesk.host.scripts import host_scripts
-from tests.unit.test_faults import FACTS
+from tests.cases.planning import FACTS, a_plan, changed
 
 EVIL = "a'b\"; $(reboot) `id` \\ é"
-PLAN = Plan(
-    fault="disk-full",
-    run_id="r-20261121-0312-k3f9",
-    host="trader-a",
-    hold_s=20.0,
+PLAN = a_plan(
     ttl_s=35.25,
-    mechanism="dd",
-    says="x",
-    reverts_what="y",
     resources=(EVIL,),
     steps=(Step(("echo", EVIL), (("echo", EVIL), ("true",))), Step(("b",), (("c",),))),
     witness=("echo", EVIL),
@@ -36,7 +27,7 @@ def arm(plan: Plan = PLAN, *, inject: bool = True) -> str:
 
 
 def every_script() -> dict[str, str]:
-    run = PLAN.run_id
+    run = PLAN.id.run_id
     return {
         "arm": arm(),
         "inject": render.inject("/run/stormdesk", run, cuts=False),
@@ -82,7 +73,7 @@ def test_arming_comes_before_injecting_and_only_if_asked() -> None:
 
 
 def test_a_fault_that_cuts_us_off_is_injected_without_holding_the_channel() -> None:
-    assert 'setsid sh "$rec/inject.sh" "$rec" >/dev/null 2>&1 &' in arm(dataclasses.replace(PLAN, cuts_control=True))
+    assert 'setsid sh "$rec/inject.sh" "$rec" >/dev/null 2>&1 &' in arm(changed(PLAN, cuts=True))
 
 
 def test_the_host_is_told_what_must_still_be_true() -> None:
@@ -90,13 +81,13 @@ def test_the_host_is_told_what_must_still_be_true() -> None:
     assert "SD_MARKER='{}'" in lines
     assert "SD_BOOT_ID=b" in lines
     assert "SD_NOT_AFTER=100" in lines
-    assert f"SD_RUN={PLAN.run_id}" in lines
+    assert f"SD_RUN={PLAN.id.run_id}" in lines
 
 
 def test_control_characters_never_reach_a_script() -> None:
     for bad in ("\0", "\x1b[31m", "\r"):
         with pytest.raises(UsageError):
-            arm(dataclasses.replace(PLAN, witness=("echo", bad)))
+            arm(changed(PLAN, witness=("echo", bad)))
         with pytest.raises(UsageError):
             render.halt(SCRIPTS, bad)
 

@@ -12,7 +12,7 @@ from stormdesk.core.runbook import Runbook, parse
 from stormdesk.core.values import Duration
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.faults import FAULTS
-from stormdesk.faults.process_kill import ProcessKill
+from stormdesk.faults.process.process_kill import ProcessKill
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "runbooks"
 

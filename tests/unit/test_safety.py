@@ -12,8 +12,9 @@ import pytest
 from stormdesk.core import safety
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.core.model import HostFacts, Identity, Plan
+from stormdesk.core.model import HostFacts, Identity
 from stormdesk.core.safety import Allow, Claim, Seen
+from tests.cases.planning import a_plan, changed
 
 CONTROLLER = Identity("boot-1", "pid:[1]")
 FACTS = HostFacts(
@@ -28,19 +29,7 @@ FACTS = HostFacts(
     tools=frozenset(),
     active=0,
 )
-PLAN = Plan(
-    fault="disk-full",
-    run_id="r-1",
-    host="trader-0",
-    hold_s=20.0,
-    ttl_s=35.0,
-    mechanism="dd",
-    says="write it full",
-    reverts_what="unlink",
-    resources=("disk:/x",),
-    steps=(),
-    witness=("true",),
-)
+PLAN = a_plan(host="trader-0")
 
 
 def hosts(**roles: int) -> Inventory:
@@ -253,7 +242,7 @@ def known_as(host: InventoryHost, name: str, role: str) -> InventoryHost:
 def test_the_guards_of_a_plan(
     changes: Mapping[str, Any], boot_hook: bool, active: int, allow: Allow, refusal: str
 ) -> None:
-    plan, facts = dataclasses.replace(PLAN, **changes), dataclasses.replace(FACTS, boot_hook=boot_hook)
+    plan, facts = changed(PLAN, **changes), dataclasses.replace(FACTS, boot_hook=boot_hook)
     if not refusal:
         safety.check_plan(plan, facts, active, allow)
         return

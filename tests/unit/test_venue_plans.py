@@ -10,14 +10,16 @@ import pytest
 
 from stormdesk.core import runbook
 from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Site
 from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
-from stormdesk.core.model import Completed, Plan, Site
+from stormdesk.core.model import Completed
+from stormdesk.core.plan import Plan
 from stormdesk.desk import venue_faults
 from stormdesk.host.render import arm
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults.control import Asked
-from tests.unit.test_faults import FACTS, RUN_ID, host_scripts
-from tests.unit.test_faults import inventory as others
+from tests.cases.planning import FACTS, RUN_ID, host_scripts
+from tests.cases.planning import inventory as others
 
 NAMES = sorted(faults.FAULTS)
 LINKS = {"mgmt": {"interface": "eth0", "address": "10.77.0.11/24"}}
@@ -38,7 +40,7 @@ def planned(name: str, *, answers: int = 0, run_id: str = RUN_ID, **params: Any)
 
 
 def body(plan: Plan) -> Asked:
-    do = plan.steps[0].do
+    do = plan.change.steps[0].do
     return msgspec.json.decode(do[do.index("-d") + 1], type=Asked)
 
 
@@ -47,10 +49,10 @@ def test_what_is_asked_is_what_the_venue_understands(name: str) -> None:
     plan = planned(name)
     asked = body(plan)
     assert faults.make(asked.name, asked.params) == faults.make(name, {})
-    assert (asked.id, asked.for_s, asked.seed) == (RUN_ID, plan.ttl_s, 0)
-    assert plan.steps[0].do[-1] == "http://10.77.0.11:8081/faults"
-    assert plan.steps[0].undo[0][-1] == plan.witness[-1] == f"http://10.77.0.11:8081/faults/{RUN_ID}"
-    assert plan.files == (f"/run/.stormdesk-venue-{RUN_ID}",)
+    assert (asked.id, asked.for_s, asked.seed) == (RUN_ID, plan.timing.ttl_s, 0)
+    assert plan.change.steps[0].do[-1] == "http://10.77.0.11:8081/faults"
+    assert plan.change.steps[0].undo[0][-1] == plan.proof.witness[-1] == f"http://10.77.0.11:8081/faults/{RUN_ID}"
+    assert plan.change.files == (f"/run/.stormdesk-venue-{RUN_ID}",)
     assert "curl" in arm(host_scripts(), plan, FACTS, inject=True, allow_no_boot_hook=False, not_after_s=1000.0)
 
 

@@ -84,9 +84,9 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refusing(self) -> bool:
-        """Whether the fault must have made a trader refuse orders: its disk was full."""
+        """Whether the fault must have made a trader refuse orders."""
         fault = self.fault
-        return fault is not None and fault.name == "disk-full" and fault.refusals and fault.host in self.traders
+        return fault is not None and fault.refusals and fault.host in self.traders
 
 
 # -- venue.jsonl -------------------------------------------------------------------------------------------------------

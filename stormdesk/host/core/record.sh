@@ -41,6 +41,14 @@ sd_write() {
   sd_put "$sd_history$sd_line"
 }
 
+# Report event $1 with text $2: the record gets the state that it leads to (stormdesk/core/states.py). Fail where it leads nowhere:
+# then its reporter must not go on. What leads to the state itself is not written again.
+sd_event() {
+  sd_read || return 1
+  sd_next "$sd_state" "$1" || return 1
+  [ "$sd_next" = "$sd_state" ] || sd_write "$sd_next" "$2"
+}
+
 # Add remark $1, once.
 sd_note() {
   sd_read

@@ -61,7 +61,7 @@ sd_revert() {
   fi
   sd_fence
   sd_start $$
-  case $sd_state in REVERTING | REVERT_FAILED) ;; *) sd_write REVERTING "by=$1 at_it=$$.$sd_start" ;; esac
+  sd_event revert "by=$1 at_it=$$.$sd_start"
   sd_tries=0
   sd_now; sd_until=$((sd_now + $2 * 10))
   sd_pause=0.2
@@ -72,8 +72,7 @@ sd_revert() {
     sd_undo >/dev/null 2>&1
     sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
     if sd_verify "$1"; then
-      sd_read
-      [ "$sd_state" = REVERTED ] || sd_write REVERTED "reverted_by=$1 late_cs=$sd_late"
+      sd_event verify "reverted_by=$1 late_cs=$sd_late"
       sd_release
       return 0
     fi
@@ -84,8 +83,7 @@ sd_revert() {
     [ "$sd_tries" -lt 10 ] || sd_pause=1
     [ "$sd_tries" -lt 30 ] || sd_pause=5
   done
-  sd_read
-  [ "$sd_state" = REVERT_FAILED ] || sd_write REVERT_FAILED "by=$1"
+  sd_event give_up "by=$1"
   logger -p user.crit -t stormdesk "run $SD_RUN: the host is not as it was before; the record is $rec" 2>/dev/null
   return 1
 }

@@ -79,7 +79,7 @@ case $(cat "$rec/before") in *'!error'*) refuse "cannot read this host: $(grep -
 sd_space >"$rec/space"
 sd_now
 deadline=$((sd_now + ttl))
-sd_write INTENT "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
+sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
 if [ -n "$SD_PERSISTENT" ]; then
   mkdir -p "$sd_durable/$SD_RUN" || refuse "cannot write $sd_durable/$SD_RUN"
   cp "$rec"/*.sh "$rec/before" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
@@ -102,4 +102,4 @@ while :; do
   sleep 0.05
 done
 [ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
-sd_write ACKED "a=${a%% *} b=${b%% *} oom=${a##* }"
+sd_event acknowledge "a=${a%% *} b=${b%% *} oom=${a##* }"

@@ -7,5 +7,5 @@ sd_find_base || exit 1
 rec=$sd_base/$SD_RUN
 mkdir -p "$rec" && cp "$durable"/* "$rec/" || exit 1
 sd_put ''
-sd_write INTENT "fault=$SD_FAULT"
+sd_event intend "fault=$SD_FAULT"
 sd_revert boot 100

@@ -23,7 +23,7 @@ while [ "$sd_now" -lt "${2:-0}" ]; do
 done
 [ ! -e "$sd_base/halt" ] || refuse "halted"
 sd_read
-[ "$sd_state" = ACKED ] || refuse "not armed and acknowledged: the record says ${sd_state:-nothing}"
+sd_next "$sd_state" inject || refuse "not armed and acknowledged: the record says ${sd_state:-nothing}"
 sd_value a; a=$sd_value
 sd_value b
 sd_alive "$a" || sd_alive "$sd_value" || refuse "the watchdog is gone"
@@ -33,20 +33,21 @@ deadline=$sd_value
 [ "${3:-$deadline}" -ge "$deadline" ] || deadline=$3
 sd_now
 [ $((deadline - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
+said=$(plan_baseline 2>&1) || refuse "the witness would prove nothing, before the fault it says: $(printf '%.200s' "$said" | tr '\n' ' ')"
 sd_start $$
 ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
 sd_now
-sd_write INJECTING "injected_at=$sd_now deadline=$deadline"
+sd_event inject "injected_at=$sd_now deadline=$deadline" || refuse "the record says $sd_state"
 step=1
 while [ "$step" -le "$SD_STEPS" ]; do
   said=$("plan_do_$step" 2>&1) || {
-    sd_write FAILED "step=$step code=$? $(printf '%.120s' "$said" | tr '\n' ' ')"
+    sd_event fail "step=$step code=$? $(printf '%.120s' "$said" | tr '\n' ' ')"
     exit 12
   }
   step=$((step + 1))
 done
-sd_write INJECTED
+sd_event done || exit 12
 said=$(plan_witness 2>&1)
 code=$?
 said=$(printf '%.240s' "$said" | tr '\n' ' ')
-if [ "$code" = 0 ]; then sd_write CONFIRMED "$said"; else sd_write UNWITNESSED "$said"; exit 13; fi
+if [ "$code" = 0 ]; then sd_event confirm "$said"; else sd_event doubt "$said"; exit 13; fi

@@ -33,7 +33,7 @@ mine=$$.$sd_start
 read -r other 2>/dev/null <"$rec/watch.$me" && sd_alive "${other%% *}" && exit 0
 printf '%-63s\n' "$mine $oom" 1<>"$rec/watch.$me"
 sd_read
-[ "$me" = a ] && [ "$sd_state" = INTENT ] && sd_write ARMED "oom=$oom"
+[ "$me" != a ] || sd_event arm "oom=$oom"
 while :; do
   [ -f "$rec/record" ] || orphaned
   sd_read

@@ -1,18 +1,25 @@
 # Verbs on the space of a file system.
 
-# Fill: file $1 takes $2 bytes; then, if $3 is above 0, an unprivileged writer adds to it until the file system refuses,
-# at most $3 bytes. fallocate first: it is at once and writes nothing; dd where the file system knows no fallocate.
+# Fill: file $2 takes $3 bytes in the way $1 (sd_fallocate or sd_write_zeroes); then, if $4 is above 0, an unprivileged writer
+# adds to it until the file system refuses, at most $4 bytes.
 sd_fill() {
-  : >"$1" || return 1
-  sd_write STEP "file=$1 inode=$(stat -c %i "$1")"
-  if [ "$2" -gt 0 ] && ! fallocate -l "$2" "$1" 2>/dev/null; then
-    dd if=/dev/zero of="$1" bs=65536 count=$(($2 / 65536)) 2>/dev/null
-  fi
-  [ "$3" -gt 0 ] || return 0
+  : >"$2" || return 1
+  sd_write STEP "file=$2 inode=$(stat -c %i "$2")"
+  [ "$3" -le 0 ] || "$1" "$2" "$3" 2>/dev/null
+  [ "$4" -gt 0 ] || return 0
   for sd_block in 1048576 4096; do
-    sd_as nobody dd if=/dev/zero bs="$sd_block" count=$(($3 / sd_block)) 2>/dev/null >>"$1"
+    sd_as nobody dd if=/dev/zero bs="$sd_block" count=$(($4 / sd_block)) 2>/dev/null >>"$2"
   done
   return 0
+}
+
+# Give file $1 $2 bytes at once, writing nothing; by zeroes where the file system knows no fallocate.
+sd_fallocate() {
+  fallocate -l "$2" "$1" || sd_write_zeroes "$1" "$2"
+}
+
+sd_write_zeroes() {
+  dd if=/dev/zero of="$1" bs=4096 count=$((($2 + 4095) / 4096))
 }
 
 sd_unlink() {
@@ -30,11 +37,17 @@ sd_witness_full() {
   esac
 }
 
-# Evidence that at least $2 percent of what users can have on $1 is used (statvfs).
-sd_witness_used() {
+# Before the fault: a fresh write in folder $1 works for user $2.
+sd_not_full() {
+  ! sd_witness_full "$1" "$2" || { echo "$sd_said"; return 1; }
+}
+
+# Evidence that file $2 in folder $1 takes the blocks of $3 bytes; also says how full that is, of what users can have (statvfs).
+sd_witness_taken() {
   df -Pk "$1" | tail -n 1 | {
     read -r _ _ sd_used sd_free _
     echo "$1 is at $((100 * sd_used / (sd_used + sd_free))) % ($sd_free KiB left)"
-    [ $((100 * sd_used)) -ge $((($2 - 1) * (sd_used + sd_free))) ]
   }
+  sd_blocks=$(stat -c '%b %B' "$2") || return 1
+  [ $((${sd_blocks% *} * ${sd_blocks#* })) -ge "$3" ]
 }

@@ -6,3 +6,8 @@ sd_witness_down() {
   echo "$1 is $sd_operstate"
   [ "$sd_operstate" = down ]
 }
+
+# Before the fault: interface $1 is not down.
+sd_not_down() {
+  ! sd_witness_down "$1"
+}

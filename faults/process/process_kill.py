@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stormdesk.core.errors import RefusedError, UsageError
-from stormdesk.core.model import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
-from stormdesk.core.safety import check_path, check_pattern
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Change, Effects, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.values import Duration, Signal
 from stormdesk.host import probe
+from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
 ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals that our services end on
@@ -24,6 +27,7 @@ class ProcessKill:
     title: ClassVar[str] = "Kill, stop or signal a process"
     undo: ClassVar[str] = "its manager or guard starts it again; SIGCONT for STOP; a start by us makes the run violated"
     needs: ClassVar[Argv] = ("stat", "tr")
+    may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
@@ -39,6 +43,15 @@ class ProcessKill:
         default=Duration(DEFAULT_RTO_S),
         metadata={"help": "how long until its manager or guard has started it and trading is steady"},
     )
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(host.name, {"service": name, "signal": "STOP"}, ("ps", "-o", "stat,args", "-ax"), rf"^T.*{name}")
+            for host in inventory.hosts.values()
+            for name, service in sorted(host.services.items())
+            if service.manager
+        ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {"processes": ("sd_processes", *self._selector(site))}
@@ -66,24 +79,30 @@ class ProcessKill:
         heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
         default = site.hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
         return Plan(
-            fault=self.name,
-            run_id=site.run_id,
-            host=site.host.name,
-            hold_s=site.hold_s,
-            ttl_s=ttl(site.hold_s, default if ttl_s is None else ttl_s, cuts_control=False),
-            heal_s=heal_s,
-            mechanism="kill",
-            says=f"kill -{self.signal} {target.split('.')[0]} ({found[0].command[:60].strip()})"
-            + (f" every {self.repeat}" if self.repeat else ""),
-            reverts_what=self._way_back(managed),
-            resources=(f"process:{what}",),
-            steps=tuple(steps),
-            witness=("sd_witness_signal", str(self.signal), target),
-            touches=("service",),
-            restarts=((what, int(str(self.signal) in ENDS), kills),) if managed else (),  # a guard may end what hangs
-            rto_from="lift" if str(self.signal) == "STOP" else "inject",
-            # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
-            irreversible=not managed and str(self.signal) != "STOP",
+            id=site.id(self.name),
+            timing=Timing(
+                site.hold_s,
+                ttl(site.hold_s, default if ttl_s is None else ttl_s, cuts_control=False),
+                undo_wait_s=heal_s,
+            ),
+            change=Change(
+                mechanism="kill",
+                says=f"kill -{self.signal} {target.split('.')[0]} ({found[0].command[:60].strip()})"
+                + (f" every {self.repeat}" if self.repeat else ""),
+                reverts_what=self._way_back(managed),
+                steps=tuple(steps),
+                resources=(f"process:{what}",),
+                touches=("service",),
+                # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
+                irreversible=not managed and str(self.signal) != "STOP",
+            ),
+            proof=Proof(baseline=("sd_alive", target), witness=("sd_witness_signal", str(self.signal), target)),
+            effects=Effects(
+                restarts=((what, int(str(self.signal) in ENDS), kills),)
+                if managed
+                else (),  # a guard may end what hangs
+                rto_from="lift" if str(self.signal) == "STOP" else "inject",
+            ),
         )
 
     def _undo(self, service: str, target: str, managed: bool) -> tuple[Argv, ...]:
@@ -98,23 +117,4 @@ class ProcessKill:
         return "its manager or guard starts it again" if managed else "none: no manager starts it again"
 
     def _selector(self, site: Site) -> tuple[str, str]:
-        given = [
-            (how, what)
-            for how, what in (("service", self.service), ("pidfile", self.pidfile), ("pattern", self.pattern))
-            if what
-        ]
-        if len(given) != 1:
-            known = ", ".join(sorted(site.host.services)) or "none in the inventory"
-            raise UsageError(
-                f"process-kill needs one of --service, --pidfile, --pattern. Services of {site.host.name}: {known}"
-            )
-        how, what = given[0]
-        if how == "service" and what not in site.host.services:
-            raise UsageError(
-                f"--service {what}: {site.host.name} runs {', '.join(sorted(site.host.services)) or 'none that the inventory names'}"
-            )
-        if how == "pidfile":
-            check_path("--pidfile", what)
-        if how == "pattern":
-            check_pattern(what)
-        return how, what
+        return selector(self.name, self.service, self.pidfile, self.pattern, site)

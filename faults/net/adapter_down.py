@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.core.errors import RefusedError, UsageError
-from stormdesk.core.model import Argv, HostFacts, PeerWitness, Plan, Site, Step, Unsupported, ttl
-from stormdesk.core.safety import check_interface
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Step, Timing, ttl
 from stormdesk.host import probe
+from stormdesk.mechanism.interface import chosen
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,25 @@ class AdapterDown:
     title: ClassVar[str] = "Take a network adapter down"
     undo: ClassVar[str] = "link up, then addresses and routes (v4 and v6) as they were"
     needs: ClassVar[Argv] = ("ip",)
+    may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = True
 
     network: str = field(default="", metadata={"help": "the host's interface on this network, e.g. market"})
     interface: str = field(default="", metadata={"help": "the interface itself, e.g. eth1"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(
+                host.name,
+                {"network": network},
+                ("cat", f"/sys/class/net/{link.interface}/operstate"),
+                "down",
+                link.address.startswith(f"{host.address}/"),
+            )
+            for host in inventory.hosts.values()
+            for network, link in sorted(host.networks.items())
+        ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         name = self._interface(site)
@@ -50,42 +68,36 @@ class AdapterDown:
         peer, no_peer = _peer(site, name)
         own = {words[0].split("/")[0] for words in (*now.addresses, *now.addresses6)}
         cuts = bool(own & {site.host.address, facts.control})
-        undo: list[Argv] = [("ip", "link", "set", "dev", name, "up")]
-        undo += [("ip", "-4", "addr", "replace", *words, "dev", name) for words in now.addresses]
-        undo += [("ip", "-6", "addr", "replace", *words, "dev", name) for words in now.addresses6]
-        undo += [("ip", "-4", "route", "replace", *words) for words in now.routes]
-        undo += [("ip", "-6", "route", "replace", *words) for words in now.routes6]
+        undo = _undo(now)
         return Plan(
-            fault=self.name,
-            run_id=site.run_id,
-            host=site.host.name,
-            hold_s=site.hold_s,
-            ttl_s=ttl(site.hold_s, ttl_s, cuts_control=cuts),
-            mechanism="ip link",
-            says=f"ip link set dev {name} down"
-            + (" (it carries SSH: the host's own watchdog reverts)" if cuts else ""),
-            reverts_what=f"link up, {len(undo) - 1} addresses and routes",
-            resources=(f"link:{name}",),
-            steps=(Step(("ip", "link", "set", "dev", name, "down"), tuple(undo)),),
-            witness=("sd_witness_down", name),
-            touches=("link", "addr", "route4", "route6"),
-            rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
-            cuts_control=cuts,
-            peer_witness=peer,
-            no_peer=no_peer,
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=cuts)),
+            change=Change(
+                mechanism="ip link",
+                says=f"ip link set dev {name} down"
+                + (" (it carries SSH: the host's own watchdog reverts)" if cuts else ""),
+                reverts_what=f"link up, {len(undo) - 1} addresses and routes",
+                steps=(Step(("ip", "link", "set", "dev", name, "down"), undo),),
+                resources=(f"link:{name}",),
+                rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
+                touches=("link", "addr", "route4", "route6"),
+            ),
+            control=Control(cuts, peer, no_peer),
+            proof=Proof(baseline=("sd_not_down", name), witness=("sd_witness_down", name)),
         )
 
     def _interface(self, site: Site) -> str:
-        links = site.host.networks
-        if bool(self.network) == bool(self.interface):
-            raise UsageError(
-                f"adapter-down needs --network or --interface. Networks of {site.host.name}: {', '.join(sorted(links))}"
-            )
-        if self.interface:
-            return check_interface(self.interface)
-        if self.network not in links:
-            raise UsageError(f"--network {self.network}: {site.host.name} is on {', '.join(sorted(links))}")
-        return links[self.network].interface
+        return chosen(self.name, self.network, self.interface, site)
+
+
+def _undo(now: probe.Interface) -> tuple[Argv, ...]:
+    """Link up, then what going down took away with it."""
+    undo: list[Argv] = [("ip", "link", "set", "dev", now.name, "up")]
+    undo += [("ip", "-4", "addr", "replace", *words, "dev", now.name) for words in now.addresses]
+    undo += [("ip", "-6", "addr", "replace", *words, "dev", now.name) for words in now.addresses6]
+    undo += [("ip", "-4", "route", "replace", *words) for words in now.routes]
+    undo += [("ip", "-6", "route", "replace", *words) for words in now.routes6]
+    return tuple(undo)
 
 
 def _peer(site: Site, interface: str) -> tuple[PeerWitness | None, str]:
@@ -102,7 +114,7 @@ def _peer(site: Site, interface: str) -> tuple[PeerWitness | None, str]:
         }
         for name, address in others.items():
             if name not in site.chosen and address != at:
-                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", at), 1), ""
+                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", at), "unreachable"), ""
         if others:
             return None, f"no peer: the run cuts off every other host on {network}"
     return None, ""

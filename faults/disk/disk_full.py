@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from stormdesk.core.errors import RefusedError, UsageError
-from stormdesk.core.model import Argv, HostFacts, Plan, Site, Step, Unsupported, ttl
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Effects, Plan, Proof, Timing, ttl
 from stormdesk.core.safety import check_path
 from stormdesk.core.values import Percent, Size
 from stormdesk.host import probe
+from stormdesk.mechanism.filling import LADDER, Filling
+from stormdesk.mechanism.ladder import choose, tools
 
 MIB = 1024 * 1024
 SYSTEM_RESERVE_MIB = 64  # on a file system that the system itself lives on; with RESERVE_INODES never given up
@@ -26,6 +31,7 @@ class DiskFull:
     title: ClassVar[str] = "Fill a filesystem"
     undo: ClassVar[str] = "unlink of the one file that fills it"
     needs: ClassVar[Argv] = ("df", "dd", "stat")
+    may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
 
     percent: Percent = field(default=Percent(100), metadata={"help": "how full, of what users can have: 1..100"})
@@ -34,6 +40,15 @@ class DiskFull:
         default=None, metadata={"help": "leave this much free instead, e.g. 1MiB", "kind": Size}
     )
     path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
+    mechanism: str = field(default="", metadata={"help": "fallocate or dd; default: the first that the host has"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(host.name, {"percent": "100"}, ("df", "-Pk", host.paths["data"]), r" 100% ")
+            for host in inventory.hosts.values()
+            if "data" in host.paths
+        ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = self._path(site)
@@ -55,28 +70,29 @@ class DiskFull:
         target = f"{path}/.stormdesk-{site.run_id}"
         probed = f"{target}.probe"  # the witness removes it; if it is killed, the undo does
         user = next((s.user for s in site.host.services.values()), "nobody")
-        witness = ("sd_witness_full", path, user) if top else ("sd_witness_used", path, str(self._percent(space, size)))
-        way = "fallocate" if "fallocate" in facts.tools else "dd"
+        filling = Filling(target, size, 2 * space.total_kib * 1024 if top else 0, probed)
+        way = choose(LADDER, filling, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
         return Plan(
-            fault=self.name,
-            run_id=site.run_id,
-            host=site.host.name,
-            hold_s=site.hold_s,
-            ttl_s=ttl(site.hold_s, ttl_s, cuts_control=False),
-            mechanism=way,
-            says=f"write {size / MIB:.1f} MiB with {way} to {target}" + (", then to the last block" if top else ""),
-            reverts_what="unlink",
-            resources=(f"disk:{space.mount}",),
-            steps=(
-                Step(
-                    ("sd_fill", target, str(size), str(2 * space.total_kib * 1024 if top else 0)),
-                    (("sd_unlink", target, probed),),
-                ),
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"write {size / MIB:.1f} MiB with {way.mechanism.name} to {target}"
+                + (", then to the last block" if top else ""),
+                reverts_what="unlink",
+                steps=way.mechanism.steps(filling, facts),
+                resources=(f"disk:{space.mount}",),
+                files=(target, probed),
+                spaces=(path,),
+                persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
-            witness=witness,
-            files=(target, probed),
-            spaces=(path,),
-            persistent=facts.answers["type"].stdout.strip() != "tmpfs",
+            proof=Proof(baseline=("sd_not_full", path, user), witness=("sd_witness_full", path, user))
+            if top
+            else Proof(baseline=("test", "!", "-e", target), witness=("sd_witness_taken", path, target, str(size))),
+            effects=Effects(refuses_orders=bool(top)),
         )
 
     def _path(self, site: Site) -> str:
@@ -111,9 +127,4 @@ class DiskFull:
             raise UsageError(
                 f"--size {wanted // MIB}MiB: {self._path(site)} on {site.host.name} has {free // MIB} MiB free"
             )
-        if wanted <= 0:
-            raise RefusedError(f"{self._path(site)} on {site.host.name} is that full already. Nothing was changed")
         return wanted, int(wanted == free)
-
-    def _percent(self, space: probe.Space, size: int) -> int:
-        return int(100 * (space.used_kib + size // 1024) / (space.used_kib + space.free_kib))

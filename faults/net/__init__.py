@@ -1,0 +1,1 @@
+"""Faults of networks and of the interfaces to them."""

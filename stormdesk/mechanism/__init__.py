@@ -1,0 +1,1 @@
+"""Ways to do the same harm, best first, shared by faults: what each needs of a host, and its steps. Pure; knows no run."""

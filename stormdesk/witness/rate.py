@@ -1,0 +1,43 @@
+"""How fast a host sends: what the summary of a flood ping (iputils) says about its answers, in bits per second."""
+
+from __future__ import annotations
+
+import re
+
+from stormdesk.core.model import Argv
+from stormdesk.witness.evidence import Evidence
+
+PAYLOAD = 1400  # bytes; with headers still one frame on any Ethernet
+FRAME = PAYLOAD + 8 + 20 + 14
+TOLERANCE = 1.3  # of the limit: a bucket lets its burst through at once, and half a second is short
+SECONDS = 0.5
+_SUMMARY = re.compile(r"transmitted, (\d+) (?:packets )?received.* time (\d+)ms", re.DOTALL)
+
+
+def flood(address: str, expected: float) -> Argv:
+    """The command for another host: as many packets as `expected` bits per second need for half a second, at most two seconds."""
+    packets = min(50_000, max(20, round(expected * SECONDS / 8 / FRAME) + 20))
+    return ("ping", "-f", "-q", "-c", str(packets), "-l", "30", "-s", str(PAYLOAD), "-w", "2", address)
+
+
+class Rate:
+    """Bits per second of the answers. A host that answers nothing, or a ping that tells no times, has measured nothing."""
+
+    def read(self, code: int, text: str) -> float | None:
+        found = _SUMMARY.search(text)
+        if not found or not int(found[1]) or not int(found[2]):
+            return None
+        return int(found[1]) * FRAME * 8 / (int(found[2]) / 1000)
+
+    def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
+        if before is None or now is None:
+            return Evidence(None, "could not measure its rate", now)
+        if before <= expected * TOLERANCE:
+            return Evidence(None, f"measured no more than {_words(before)} before the fault", now)
+        if now > expected * TOLERANCE:
+            return Evidence(False, f"STILL GETS {_words(now)}, not {_words(expected)}", now)
+        return Evidence(True, f"gets {_words(now)}, before {_words(before)}", now)
+
+
+def _words(bits: float) -> str:
+    return f"{bits / 1e6:.3g} Mbit/s" if bits >= 1e6 else f"{bits / 1e3:.3g} kbit/s"

@@ -1,0 +1,53 @@
+"""What peers measure, and how it is judged against what they measured before the fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from stormdesk.witness import KINDS
+from stormdesk.witness.rate import FRAME, flood
+
+PING = """PING 10.77.1.13 (10.77.1.13) 1400(1428) bytes of data.
+
+--- 10.77.1.13 ping statistics ---
+{sent} packets transmitted, {received} received, {loss}% packet loss, time {ms}ms
+rtt min/avg/max/mdev = 0.039/0.053/0.094/0.014 ms, pipe 30, ipg/ewma 10.301/0.057 ms
+"""
+RATE, UNREACHABLE = KINDS["rate"], KINDS["unreachable"]
+
+
+def test_a_flood_is_read_as_bits_per_second_of_what_came_back() -> None:
+    assert RATE.read(0, PING.format(sent=100, received=80, loss=20, ms=500)) == 80 * FRAME * 8 / 0.5
+    assert RATE.read(1, PING.format(sent=100, received=0, loss=100, ms=500)) is None
+    assert RATE.read(127, "ping: not found") is None
+    assert RATE.read(0, PING.format(sent=1, received=1, loss=0, ms=0)) is None
+
+
+def test_a_flood_asks_for_half_a_second_of_the_rate_within_bounds() -> None:
+    assert flood("h", 1e6)[4] == str(round(1e6 * 0.5 / 8 / FRAME) + 20)
+    assert flood("h", 64e3)[4] == "23"
+    assert flood("h", 1e11)[4] == "50000"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "agrees"),
+    [
+        (1e9, 1e6, True), (1e9, 1.29e6, True), (1e9, 1.31e6, False), (1e9, 1e9, False),
+        (1.2e6, 1e6, None), (None, 1e6, None), (1e9, None, None),
+    ],
+)  # fmt: skip
+def test_a_rate_is_evidence_only_where_the_link_was_faster_before(
+    before: float | None, now: float | None, agrees: bool | None
+) -> None:
+    assert RATE.judge(before, now, 1e6).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "agrees"),
+    [(0, 1, True), (0, 0, False), (1, 1, None), (1, 0, False), (2, 1, None), (None, 1, None), (0, 2, None), (0, None, None)],
+)
+def test_silence_is_evidence_only_from_a_host_that_answered_before(
+    before: int | None, now: int | None, agrees: bool | None
+) -> None:
+    codes = [None if code is None else UNREACHABLE.read(code, "") for code in (before, now)]
+    assert UNREACHABLE.judge(codes[0], codes[1], 0.0).agrees is agrees
