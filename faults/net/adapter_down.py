@@ -12,7 +12,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Step, Timing, ttl
 from stormdesk.host import probe
-from stormdesk.mechanism.interface import chosen
+from stormdesk.mechanism.interface import chosen, peer_on
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class AdapterDown:
             return Unsupported(
                 f"{name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
             )
-        peer, no_peer = _peer(site, name)
+        peer, address, no_peer = peer_on(site, name)
+        witness = PeerWitness(peer, ("ping", "-c", "1", "-W", "1", address), "unreachable") if peer else None
         own = {words[0].split("/")[0] for words in (*now.addresses, *now.addresses6)}
         cuts = bool(own & {site.host.address, facts.control})
         undo = _undo(now)
@@ -82,7 +83,7 @@ class AdapterDown:
                 rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
                 touches=("link", "addr", "route4", "route6"),
             ),
-            control=Control(cuts, peer, no_peer),
+            control=Control(cuts, witness, no_peer),
             proof=Proof(baseline=("sd_not_down", name), witness=("sd_witness_down", name)),
         )
 
@@ -98,23 +99,3 @@ def _undo(now: probe.Interface) -> tuple[Argv, ...]:
     undo += [("ip", "-4", "route", "replace", *words) for words in now.routes]
     undo += [("ip", "-6", "route", "replace", *words) for words in now.routes6]
     return tuple(undo)
-
-
-def _peer(site: Site, interface: str) -> tuple[PeerWitness | None, str]:
-    """Another host on the same network, which must no longer get an answer from this address (not by way of the control
-    link); or why there is none. A host that the run cuts off as well could tell nothing, nor could this one by another name."""
-    for network, link in sorted(site.host.networks.items()):
-        if link.interface != interface:
-            continue
-        at = link.address.partition("/")[0]
-        others = {
-            name: other.networks[network].address.partition("/")[0]
-            for name, other in sorted(site.inventory.hosts.items())
-            if name != site.host.name and network in other.networks
-        }
-        for name, address in others.items():
-            if name not in site.chosen and address != at:
-                return PeerWitness(name, ("ping", "-c", "1", "-W", "1", at), "unreachable"), ""
-        if others:
-            return None, f"no peer: the run cuts off every other host on {network}"
-    return None, ""

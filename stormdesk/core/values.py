@@ -167,6 +167,34 @@ class Size(Value, int):
         return size(int(self))
 
 
+class BitRate(Value, int):
+    """Bits per second, as `512kbit`, `10Mbit`, `1Gbit`, in powers of ten; the unit is never optional. A plain number means bits."""
+
+    WORD = "RATE"
+    EXAMPLE = "1Mbit"
+    LOW: ClassVar[int] = 64_000
+    HIGH: ClassVar[int] = 10**11
+    UNITS: ClassVar = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
+
+    def __new__(cls, value: str | int) -> Self:
+        count = value
+        if isinstance(value, str):
+            match = re.fullmatch(rf"({NUMBER}) ?([a-zA-Z]+)", value)
+            if not match or match[2].lower() not in cls.UNITS:
+                raise UsageError(f"{shown(value)}: not a rate. It must be 64kbit..100Gbit, e.g. {cls.EXAMPLE}")
+            count = round(float(match[1]) * cls.UNITS[match[2].lower()])
+        if not cls.LOW <= int(count) <= cls.HIGH:
+            raise UsageError(f"{shown(str(value))}: must be 64kbit..100Gbit, e.g. {cls.EXAMPLE}")
+        return super().__new__(cls, count)
+
+    @override
+    def __str__(self) -> str:
+        for unit in ("Gbit", "Mbit", "kbit"):
+            if self % self.UNITS[unit.lower()] == 0:
+                return f"{int(self) // self.UNITS[unit.lower()]}{unit}"
+        return f"{int(self)}bit"
+
+
 class Signal(Value, str):
     """A signal by name, without SIG, in capitals; `9`, `kill` and `SIGKILL` all give `KILL`."""
 

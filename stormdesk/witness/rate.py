@@ -25,9 +25,10 @@ class Rate:
 
     def read(self, code: int, text: str) -> float | None:
         found = _SUMMARY.search(text)
-        if not found or not int(found[1]) or not int(found[2]):
+        if not found or not int(found[1]):
             return None
-        return int(found[1]) * FRAME * 8 / (int(found[2]) / 1000)
+        # ping counts whole milliseconds: 0 is less than one, so the rate is at least that of one.
+        return int(found[1]) * FRAME * 8 / (max(1, int(found[2])) / 1000)
 
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
         if before is None or now is None:

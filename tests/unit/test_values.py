@@ -9,6 +9,7 @@ import pytest
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.values import (
+    BitRate,
     Count,
     Duration,
     Hold,
@@ -40,6 +41,10 @@ TAKEN = [
     (Size, "200MiB", 209_715_200, "200MiB"),
     (Size, "4.5KiB", 4608, "4608B"),
     (Size, 1 << 30, 1 << 30, "1GiB"),
+    (BitRate, "512kbit", 512_000, "512kbit"),
+    (BitRate, "1.5Mbit", 1_500_000, "1500kbit"),
+    (BitRate, "10gbit", 10**10, "10Gbit"),
+    (BitRate, 100_001, 100_001, "100001bit"),
     (Signal, "SIGKILL", "KILL", "KILL"),
     (Signal, "9", "KILL", "KILL"),
     (Signal, "usr1", "USR1", "USR1"),
@@ -58,6 +63,7 @@ REFUSED = [
     *((Hold, text) for text in ("500ms", "30m")),
     *((Lifetime, text) for text in ("1s", "8000h")),
     *((Size, text) for text in ("200", "2GB", "0B", "-1MiB", "many", "", "999999999TiB")),
+    *((BitRate, text) for text in ("", "1000000", "1MB", "63kbit", "101Gbit", "-1Mbit", "nanMbit", "1 000kbit")),
     *((Signal, text) for text in ("0", "65", "SIGFOO", "", "KILL;id", "-9")),
     *((Count, text) for text in ("0", "-1", "1.5", "x", "9" * 5000)),
     *((Seed, text) for text in ("-1", "4294967296")),

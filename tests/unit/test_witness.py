@@ -20,7 +20,7 @@ def test_a_flood_is_read_as_bits_per_second_of_what_came_back() -> None:
     assert RATE.read(0, PING.format(sent=100, received=80, loss=20, ms=500)) == 80 * FRAME * 8 / 0.5
     assert RATE.read(1, PING.format(sent=100, received=0, loss=100, ms=500)) is None
     assert RATE.read(127, "ping: not found") is None
-    assert RATE.read(0, PING.format(sent=1, received=1, loss=0, ms=0)) is None
+    assert RATE.read(0, PING.format(sent=1, received=1, loss=0, ms=0)) == FRAME * 8 / 0.001
 
 
 def test_a_flood_asks_for_half_a_second_of_the_rate_within_bounds() -> None:

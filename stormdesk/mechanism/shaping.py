@@ -1,0 +1,84 @@
+"""Limiting how fast an interface sends: a token bucket (tbf), else a class of htb. Both replace the kernel's default root qdisc,
+and going back is taking ours away by its handle: the kernel then puts its default back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Step
+
+HANDLE = "5d00"
+MIN_BURST = 3200  # bytes; two full frames
+QUEUE_S = 0.2  # how long a packet may wait before it is dropped
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an interface may send, in bits per second."""
+
+    interface: str
+    bits: int
+
+    @property
+    def burst(self) -> int:
+        """Bytes that may go at once: 10 ms of the rate, so that a clock of 100 Hz can keep up with it."""
+        return max(MIN_BURST, self.bits // 800)
+
+
+@dataclass(frozen=True)
+class Tbf:
+    """One bucket for all."""
+
+    name: ClassVar[str] = "tbf"
+    tools: ClassVar[Argv] = ("tc",)
+    touches: ClassVar[Argv] = ("link", "qdisc")
+    probes: ClassVar[Mapping[str, Argv]] = {
+        "tbf": ("sd_qdisc_able", "tbf", "rate", "1mbit", "burst", "3200", "latency", "200ms")
+    }
+
+    def able(self, intent: Limit, facts: HostFacts) -> str:
+        return _why_not(facts, self.name)
+
+    def steps(self, intent: Limit, facts: HostFacts) -> tuple[Step, ...]:
+        add = ("tc", "qdisc", "add", "dev", intent.interface, "root", "handle", f"{HANDLE}:", "tbf")
+        size = ("rate", f"{intent.bits}bit", "burst", str(intent.burst), "latency", f"{QUEUE_S * 1000:g}ms")
+        return (Step((*add, *size), (_gone(intent),)),)
+
+
+@dataclass(frozen=True)
+class Htb:
+    """A class that everything falls into."""
+
+    name: ClassVar[str] = "htb"
+    tools: ClassVar[Argv] = ("tc",)
+    touches: ClassVar[Argv] = ("link", "qdisc", "class", "filter")
+    probes: ClassVar[Mapping[str, Argv]] = {"htb": ("sd_qdisc_able", "htb", "default", "1")}
+
+    def able(self, intent: Limit, facts: HostFacts) -> str:
+        return _why_not(facts, self.name)
+
+    def steps(self, intent: Limit, facts: HostFacts) -> tuple[Step, ...]:
+        dev = ("dev", intent.interface)
+        burst = str(intent.burst)
+        size = ("htb", "rate", f"{intent.bits}bit", "burst", burst, "cburst", burst, "quantum", "1514")
+        return (
+            Step(("tc", "qdisc", "add", *dev, "root", "handle", f"{HANDLE}:", "htb", "default", "1"), (_gone(intent),)),
+            Step(("tc", "class", "add", *dev, "parent", f"{HANDLE}:", "classid", f"{HANDLE}:1", *size), ()),
+        )
+
+
+def _gone(intent: Limit) -> Argv:
+    """Fails, and changes nothing, when the root is not ours."""
+    return ("tc", "qdisc", "del", "dev", intent.interface, "root", "handle", f"{HANDLE}:")
+
+
+def _why_not(facts: HostFacts, name: str) -> str:
+    """What the host said when it was tried. One where it cannot be tried may still know it: the inject will tell."""
+    said = facts.answers[name].stdout.strip()
+    return said.removeprefix("no: ") if said.startswith("no:") else ""
+
+
+LADDER = (Tbf(), Htb())
