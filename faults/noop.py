@@ -20,7 +20,7 @@ class Noop:
     name: ClassVar[str] = "noop"
     title: ClassVar[str] = "Go through all steps and do no harm"
     undo: ClassVar[str] = "removal of one empty file on the host's tmpfs"
-    needs: ClassVar[Argv] = ("touch",)
+    needs: ClassVar[Argv] = ("touch", "ls")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
@@ -46,5 +46,5 @@ class Noop:
                 resources=("noop",),
                 files=(mark,),
             ),
-            proof=Proof(baseline=("test", "!", "-e", mark), witness=("test", "-f", mark)),
+            proof=Proof(baseline=("test", "!", "-e", mark), witness=("ls", mark)),
         )

@@ -64,9 +64,10 @@ class Htb:
         dev = ("dev", intent.interface)
         burst = str(intent.burst)
         size = ("htb", "rate", f"{intent.bits}bit", "burst", burst, "cburst", burst, "quantum", "1514")
+        of = ("parent", f"{HANDLE}:", "classid", f"{HANDLE}:1")
         return (
             Step(("tc", "qdisc", "add", *dev, "root", "handle", f"{HANDLE}:", "htb", "default", "1"), (_gone(intent),)),
-            Step(("tc", "class", "add", *dev, "parent", f"{HANDLE}:", "classid", f"{HANDLE}:1", *size), ()),
+            Step(("tc", "class", "add", *dev, *of, *size), (("tc", "class", "del", *dev, *of),)),
         )
 
 

@@ -78,7 +78,7 @@ class Patient:
         if self._attack.disk:
             return self.host.free_mib(self._attack.disk) < 1
         if self._attack.look:
-            return bool(re.search(self._attack.shows, self.host.sh(words(self._attack.look) + " || :")))
+            return bool(re.search(self._attack.shows, self.host.sh(words(self._attack.look) + " || :"), re.MULTILINE))
         link = self._attack.link
         return bool(link) and self.host.path(f"sys/class/net/{link}/operstate").read_text().strip() == "down"
 

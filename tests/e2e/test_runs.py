@@ -308,7 +308,7 @@ def test_more_of_a_role_than_a_third_needs_to_be_allowed(desk: Desk) -> None:
 def test_a_plan_hash_holds_the_run_to_its_plan(desk: Desk) -> None:
     words = ("--host", "ops", "--network", "core", "--for", "5s")
     planned = desk.invoke("chaos.adapter-down", *words, "--plan")
-    assert planned["plans"][0]["steps"][0]["do"] == ["ip", "link", "set", "dev", "eth1", "down"]
+    assert planned["plans"][0]["change"]["steps"][0]["do"] == ["ip", "link", "set", "dev", "eth1", "down"]
     assert "the plan is not" in desk.invoke("chaos.adapter-down", *words, "--plan-hash", "0" * 12, code=3)["stderr"]
     assert desk.records() == {}
 

@@ -1,0 +1,44 @@
+"""Every fault of the catalogue on a lab that trades, by its own example: it bites, a peer agrees where it has one, it leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from stormdesk.cli.api import Chaos
+from stormdesk.core.fault import Example
+from stormdesk.faults import FAULTS
+from stormdesk.run.record import load
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def chaos(lab: str) -> Iterator[Chaos]:
+    with Chaos(env=lab) as opened:
+        yield opened
+
+
+def shown(chaos: Chaos, example: Example) -> bool:
+    return bool(re.search(example.shows, chaos.pool.run(example.host, example.look, 10).stdout, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_example_bites_and_is_gone(chaos: Chaos, name: str) -> None:
+    examples = [example for example in FAULTS[name].example(chaos.inventory) if not example.cuts]
+    assert examples, "nothing to try it on"
+    example = next((each for each in examples if each.host == "trader-b"), examples[0])
+    assert not shown(chaos, example)
+    with chaos.inject(name, host=example.host, hold_s=1, **example.parameters) as fault:
+        assert shown(chaos, example)
+        assert fault.evidence[example.host]
+    assert not shown(chaos, example)
+    assert (fault.outcome.exit_code, fault.outcome.residue) == (0, "clean")
+    plan = json.loads((fault.folder / "plan.json").read_text())[0]
+    asked = [plan["control"]["peer"]] if plan["control"]["peer"] else []
+    seen = [event for event in load(fault.folder) if event["event"] == "witness.peer"]
+    assert [event["agrees"] for event in seen] == [True] * (len(asked) + len(plan["proof"]["peers"]))
+    chaos.recovered(budget_s=60)
