@@ -1,4 +1,4 @@
-"""Inventory: which hosts there are and how they are reached. Pure; docs/formats.md section 1 has the document.
+"""Inventory: which hosts there are and how they are reached. Pure; docs/formats/inventory.md has the document.
 
 The same document comes from a lab, from Pulumi outputs, from Ansible or from an ssh_config; nothing downstream knows which.
 """
@@ -109,7 +109,18 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         return [h for _, h in sorted(self.hosts.items()) if h.role == role]
 
 
-class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The inventory document as it is written."""
+
+    version: int
+    environment: str
+    expires_at: str = ""
+    hosts: Mapping[str, InventoryHost]
+
+
+class _Received(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The document as it is read: one unusable host must not make the others unusable."""
+
     version: int
     environment: str
     expires_at: str = ""
@@ -122,7 +133,7 @@ def parse(text: bytes | str, origin: str) -> Inventory:
     Raises UsageError, also when there are hosts and none can be used.
     """
     try:
-        document = msgspec.json.decode(text, type=_Document)
+        document = msgspec.json.decode(text, type=_Received)
     except (msgspec.DecodeError, RecursionError) as error:
         raise UsageError(f"{origin}: not an inventory: {error}") from error
     if document.version != VERSION:
@@ -196,7 +207,7 @@ def _check(host: InventoryHost, origin: str) -> None:
 
 def render(inventory: Inventory) -> bytes:
     """Write the document, indented, keys in a fixed order; hosts that cannot be used are left out."""
-    document = _Document(
+    document = Document(
         version=inventory.version,
         environment=inventory.environment,
         expires_at=inventory.expires_at,

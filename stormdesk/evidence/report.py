@@ -8,13 +8,14 @@ from functools import cache
 from typing import Any
 
 import jinja2
+import msgspec
 
 from stormdesk.core import shell
 from stormdesk.core.journal import Event
 from stormdesk.evidence import page, timeline
+from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.story import STEPS, HostStory, Story, sentence, tell
-from stormdesk.evidence.story import scorecard as numbers
 
 WIDE_PX, NARROW_PX = 1070, 360
 TITLES = {
@@ -59,7 +60,7 @@ def html(
         story=story,
         headline=DIRTY if story.residue == "dirty" else HEADLINES.get(story.verdict, story.verdict),
         sentence=sentence(story),
-        card=numbers(story),
+        card=scorecards.scorecard(story),
         tiles=_tiles(story),
         wide=timeline.draw(picture, WIDE_PX),
         narrow=timeline.draw(picture, NARROW_PX),
@@ -83,7 +84,8 @@ def _template() -> jinja2.Template:
 
 def scorecard(events: Sequence[Event], cut: Cut | None) -> dict[str, Any]:
     """The numbers, for programs; what was not measured is None."""
-    return numbers(tell(events, cut))
+    document: dict[str, Any] = msgspec.to_builtins(scorecards.scorecard(tell(events, cut)))
+    return document
 
 
 def summary_md(events: Sequence[Event], cut: Cut | None) -> str:
@@ -106,17 +108,17 @@ def _cell(text: str) -> str:
 
 
 def _tiles(story: Story) -> list[Tile]:
-    card = numbers(story)
+    card = scorecards.scorecard(story)
     tiles = []
     if story.refused is not None:
-        calls = card["venue_calls_for_refused"]
-        tiles.append(_tile("orders refused, the disk named", card["orders_refused"]))
+        calls = card.venue_calls_for_refused
+        tiles.append(_tile("orders refused, the disk named", card.orders_refused))
         tiles.append(_tile("venue calls for refused orders", calls, css="bad" if calls else ""))
     tiles.append(_recovery(card))
-    tiles.append(_tile("orders accepted in this run", card["orders_accepted"]))
-    by = ", ".join(card["reverted_by"])
+    tiles.append(_tile("orders accepted in this run", card.orders_accepted))
+    by = ", ".join(card.reverted_by)
     tiles.append(Tile("reverted by", by or "nobody", css="word" if by else "word none"))
-    tiles.append(_tile("past the deadline", card["lateness_ms"], "ms"))
+    tiles.append(_tile("past the deadline", card.lateness_ms, "ms"))
     return tiles
 
 
@@ -126,8 +128,8 @@ def _tile(label: str, value: int | None, unit: str = "", css: str = "") -> Tile:
     return Tile(label, f"{value:,}", unit, css)
 
 
-def _recovery(card: Mapping[str, Any]) -> Tile:
-    took, budget = card["recovery_s"], card["recovery_budget_s"]
+def _recovery(card: scorecards.Scorecard) -> Tile:
+    took, budget = card.recovery_s, card.recovery_budget_s
     if budget is None:
         return Tile("until trading again", "not measured", css="word none")
     if took is None:

@@ -223,35 +223,6 @@ def sentence(story: Story) -> str:
     return text if story.exit_code == 0 else f"{story.why.rstrip('.')}. {text}"
 
 
-def scorecard(story: Story) -> dict[str, Any]:
-    """The numbers of a run, for programs. A value that was not measured is null."""
-    budget, took = story.recovered.get("budget_s"), story.recovered.get("took_s")
-    late = [host.lateness_ms for host in story.hosts if host.lateness_ms is not None]
-    checks = (*story.checks, *story.expectations)
-    return {
-        "run": story.run,
-        "fault": story.fault,
-        "environment": story.start.get("environment"),
-        "hosts": [host.host for host in story.hosts],
-        "started_at": rfc3339(story.started_t),
-        "duration_s": round(story.ended_t - story.started_t, 3),
-        "verdict": story.verdict,
-        "residue": story.residue,
-        "exit_code": story.exit_code,
-        "why": story.why,
-        "orders_accepted": story.accepted,
-        "orders_refused": story.refused,
-        "venue_calls_for_refused": story.calls_for_refused,
-        "recovery_s": None if took is None else round(float(took), 3),
-        "recovery_budget_s": budget,
-        "recovered_in_budget": None if budget is None else took is not None and took <= budget,
-        "drain_s": story.cut.meta.drain_s if story.cut and story.cut.meta else None,
-        "reverted_by": sorted({host.reverted_by for host in story.hosts if host.reverted_by}),
-        "lateness_ms": max(late, default=None),
-        "checks": {v: sum(c.verdict == v for c in checks) for v in ("held", "violated", "unknown")},
-    }
-
-
 def rfc3339(t: float) -> str:
     """An instant as people write it, UTC."""
     return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,218 @@
+"""The events of a run record, one struct for each; docs/formats/schemas/events.jsonl.json is made from them. Pure.
+
+Writers pass the values to `Record.event` by name. A real record that has an event or a key that is not here fails a test.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
+    """The keys of every line. `t` is seconds since 1970; `sum` is the line's checksum (core/journal.py)."""
+
+    seq: int
+    t: float
+    run: str
+    sum: str
+
+
+class HostLine(Line, frozen=True, kw_only=True):
+    """An event of one host."""
+
+    host: str
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one check said; `sources` counts what it read."""
+
+    id: str
+    verdict: Literal["held", "violated", "unknown"]
+    why: str
+    took_s: float = 0.0
+    sources: dict[str, int] = {}
+
+
+class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The controller's process; `start` is field 22 of its stat."""
+
+    pid: int
+    start: str
+    boot_id: str
+    pid_namespace: str
+
+
+class RunStarted(Line, frozen=True, kw_only=True, tag="run.started"):
+    """What was asked for. `params` are as one would type them; `runbook` is empty outside a game day."""
+
+    argv: list[str]
+    fault: str
+    params: dict[str, str]
+    environment: str
+    hosts: list[str]
+    hold_s: float
+    ttl_s: float
+    rto_s: float
+    runbook: dict[str, str]
+    seed: int
+    plan_hash: str
+    controller: Controller
+    version: str
+
+
+class Steady(Line, frozen=True, kw_only=True, tag="steady"):
+    """The steady state, before the fault or after."""
+
+    when: str
+    checks: list[Check]
+
+
+class Intent(HostLine, frozen=True, kw_only=True, tag="S1.intent"):
+    """On the disk before the host hears of the run."""
+
+    plan_hash: str
+    ttl_s: float
+
+
+class Armed(HostLine, frozen=True, kw_only=True, tag="S2.armed"):
+    """`deadline_uptime` is seconds since the host's boot; `oom` says whether its OOM killer spares the watchdogs."""
+
+    host_t: float = 0.0
+    deadline_uptime: float
+    oom: str
+
+
+class Acknowledged(HostLine, frozen=True, kw_only=True, tag="S3.acknowledged"):
+    """Both watchdogs run: their `<pid>.<start time>`."""
+
+    host_t: float = 0.0
+    watchdogs: tuple[str, str]
+
+
+class Injected(HostLine, frozen=True, kw_only=True, tag="S4.injected"):
+    """`injected_t` is when the inject began."""
+
+    host_t: float = 0.0
+    mechanism: str
+    injected_t: float
+
+
+class Spread(Line, frozen=True, kw_only=True, tag="S4.spread"):
+    """How far apart the injects on several hosts were, and how precisely that is known."""
+
+    hosts: int
+    spread_ms: int
+    uncertain_ms: int
+
+
+class Confirmed(HostLine, frozen=True, kw_only=True, tag="S5.confirmed"):
+    """The evidence that the fault has an effect, as the host gave it."""
+
+    host_t: float = 0.0
+    witness: str
+
+
+class NoWitness(Line, frozen=True, kw_only=True, tag="witness.none"):
+    """No peer can see the effect on `target`."""
+
+    target: str
+    why: str
+
+
+class PeerWitness(HostLine, frozen=True, kw_only=True, tag="witness.peer"):
+    """What peer `host` saw of `target`: `agrees`, or `why` when it could not tell."""
+
+    target: str
+    argv: list[str]
+    code: int | None
+    agrees: bool | msgspec.UnsetType = msgspec.UNSET
+    why: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Hold(HostLine, frozen=True, kw_only=True, tag="S6.hold"):
+    """The hold begins."""
+
+    hold_s: float
+
+
+class Revert(HostLine, frozen=True, kw_only=True, tag="S7.revert"):
+    """The revert was asked for, or waited for: by `controller`, `watchdog` or an operator's command."""
+
+    by: str
+
+
+class Verified(HostLine, frozen=True, kw_only=True, tag="S8.verified"):
+    """`diff` is how the host differs from before; `hits` how often a fault inside a service struck."""
+
+    clean: bool
+    diff: list[str]
+    reverted_by: str
+    lateness_ms: int
+    lifted_t: float | msgspec.UnsetType = msgspec.UNSET
+    hits: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Cleared(HostLine, frozen=True, kw_only=True, tag="S9.cleared"):
+    """Nothing of the run is left on the host."""
+
+    reverted_by: str
+    lateness_ms: int
+
+
+class Sample(Line, frozen=True, kw_only=True, tag="sample"):
+    """The stack at one instant: numbers by name, health documents by host. `phase`: steady, hold, recover."""
+
+    phase: str
+    metrics: dict[str, float | None]
+    health: dict[str, Any]
+
+
+class Recovered(Line, frozen=True, kw_only=True, tag="recovered"):
+    """`took_s` is null when the stack was not steady again in time; `from` is when the clock started."""
+
+    took_s: float | None
+    budget_s: float
+    start: float = msgspec.field(name="from")
+    why: str
+
+
+class Expectations(Line, frozen=True, kw_only=True, tag="expectations"):
+    """The expectations of the runbook, judged."""
+
+    checks: list[Check]
+
+
+class Cut(Line, frozen=True, kw_only=True, tag="cut"):
+    """Where the cut is: below the run directory, else an absolute path."""
+
+    path: str
+
+
+class Checks(Line, frozen=True, kw_only=True, tag="checks"):
+    """Invariants and residue, judged on the cut."""
+
+    checks: list[Check]
+
+
+class Note(Line, frozen=True, kw_only=True, tag="note"):
+    """A person's remark."""
+
+    text: str
+    who: str
+
+
+class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
+    """How the run ended."""
+
+    verdict: Literal["held", "violated", "unknown"]
+    residue: Literal["clean", "dirty"]
+    exit_code: int
+    why: str
+
+
+Event = (
+    RunStarted | Steady | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerWitness | Hold
+    | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
+)  # fmt: skip
