@@ -1,4 +1,4 @@
-"""The trading stack as Topology values. Pure; docs/formats.md sections 2 and 3 are the contract."""
+"""The trading stack as Topology values. Pure; docs/formats/stack.md and service-config.md are the contract."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A supervised program on one host. `config` is its whole configuration (docs/formats.md section 3).
+    """A supervised program on one host. `config` is its whole configuration (docs/formats/service-config.md).
 
     `ports` are the TCP ports it listens on, by name; `pidfile` is written by the service itself. `ready` is the path on
     its port `http` that answers 200 when it does its work; of several services of one name one that does is enough.

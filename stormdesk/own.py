@@ -43,7 +43,7 @@ def host(
     paths: Mapping[str, object] | None = None,
     shares_kernel: bool = False,
 ) -> Document:
-    """One host of the document, by the names of docs/formats.md section 1.
+    """One host of the document, by the names of docs/formats/inventory.md.
 
     `host_key` is the public key that its sshd shows, as in known_hosts or a .pub file; `identity_file` the path of a
     private key on the machine that runs the faults; `networks` e.g. `{"market": {"interface": "eth1", "address":

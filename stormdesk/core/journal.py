@@ -1,6 +1,6 @@
 """The run record's lines: one JSON object each, with a checksum, so that a torn or altered line is named and never guessed at. Pure.
 
-docs/formats.md section 8 lists the events.
+docs/formats/run-record.md lists the events.
 """
 
 from __future__ import annotations

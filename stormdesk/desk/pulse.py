@@ -1,6 +1,6 @@
 """The pulse of the trading stack: what a trader's /metrics say each second, and when trading has recovered. Pure.
 
-Names and meanings of the metrics: docs/formats.md section 7.
+Names and meanings of the metrics: docs/formats/trader.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Takes a consistent cut of a trading stack (docs/formats.md section 9) and reads a recorded one back.
+"""Takes a consistent cut of a trading stack (docs/formats/cut.md) and reads a recorded one back.
 
 New intents are held, what is in flight drains, every source is read, trading resumes: also after an error, and by
 itself after 60 s if we die. Open orders go on trading meanwhile, so a reading counts only when the venue did nothing

@@ -1,6 +1,6 @@
 """The bus that carries market data inside the firm: one small interface, Redis Streams or Kafka behind it.
 
-A message is an envelope (docs/formats.md section 10). `consumer` is the reader's side of the bargain: order and effects.
+A message is an envelope (docs/formats/market-data.md). `consumer` is the reader's side of the bargain: order and effects.
 """
 
 from __future__ import annotations

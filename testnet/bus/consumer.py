@@ -15,7 +15,7 @@ WINDOW = 5_000  # ids of one key that are remembered: some times what a producer
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A message of the bus, docs/formats.md section 10. `data` is the venue's own message."""
+    """A message of the bus, docs/formats/market-data.md. `data` is the venue's own message."""
 
     id: str
     key: str

@@ -1,4 +1,4 @@
-"""The feeder's configuration, docs/formats.md section 3."""
+"""The feeder's configuration, docs/formats/service-config.md."""
 
 from __future__ import annotations
 

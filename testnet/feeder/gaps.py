@@ -13,7 +13,7 @@ RECENT = 100
 
 
 class Gap(msgspec.Struct):
-    """One line of gaps.jsonl (docs/formats.md section 10); a gap is told when it opens and when it closes.
+    """One line of gaps.jsonl (docs/formats/market-data.md); a gap is told when it opens and when it closes.
 
     `state` is open, healed, or lost: the venue does not have it any more. A book's `last` is 0 until a snapshot says it.
     """

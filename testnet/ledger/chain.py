@@ -1,4 +1,4 @@
-"""The ledger's hash chain. Pure: bytes in, values out; docs/formats.md section 5 has the format.
+"""The ledger's hash chain. Pure: bytes in, values out; docs/formats/ledger.md has the format.
 
 Rules:
 1. A line carries its own proof: `h` = sha256 of `prev` and the canonical line without `h`. So a line is judged alone.

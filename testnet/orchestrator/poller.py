@@ -27,7 +27,7 @@ Page = TypeVar("Page", TraderPage, GuardPage)
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """docs/formats.md section 3. `traders` and `guards` are URLs by host."""
+    """docs/formats/service-config.md. `traders` and `guards` are URLs by host."""
 
     listen: str
     data_dir: str

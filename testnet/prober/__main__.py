@@ -25,7 +25,7 @@ ROTATE_BYTES = 8 << 20  # then the file becomes metrics.jsonl.1 and the one befo
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """docs/formats.md section 3. `targets` are URLs by name."""
+    """docs/formats/service-config.md. `targets` are URLs by name."""
 
     listen: str
     data_dir: str

@@ -1,4 +1,4 @@
-"""The part of the trader's HTTP that changes something, docs/formats.md section 7."""
+"""The part of the trader's HTTP that changes something, docs/formats/trader.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trader's configuration, docs/formats.md section 3. Its times and limits are in resilience.yaml."""
+"""The trader's configuration, docs/formats/service-config.md. Its times and limits are in resilience.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trader's metrics, docs/formats.md section 7."""
+"""The trader's metrics, docs/formats/trader.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trader's statements, docs/formats.md section 6. Each is atomic by itself."""
+"""The trader's statements, docs/formats/database.md. Each is atomic by itself."""
 
 from __future__ import annotations
 

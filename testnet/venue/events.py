@@ -1,4 +1,4 @@
-"""The venue journal's lines, docs/formats.md section 4. They are also the engine's events: state changes only by
+"""The venue journal's lines, docs/formats/venue.md. They are also the engine's events: state changes only by
 applying one, so reading the journal back gives the same state. Amounts are decimal strings."""
 
 from __future__ import annotations

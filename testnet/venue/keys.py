@@ -33,7 +33,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """docs/formats.md section 3."""
+    """docs/formats/service-config.md."""
 
     listen: str
     control: str

@@ -20,6 +20,7 @@ from stormdesk.infra import dialing, existing
 from stormdesk.run.record import load
 from stormdesk.ssh.pool import Pool
 from tests.e2e.invoking import ROOT
+from tests.unit import schemas
 
 pytestmark = pytest.mark.lab
 
@@ -149,6 +150,10 @@ def test_disk_full_refuses_orders_and_loses_none(desk: Desk) -> None:
     assert not [row for row in refused if row["client_order_id"] in journal]
     for name in ("report.html", "summary.md", "scorecard.json", "junit.xml", "plan.json"):
         assert (desk.runs / run / name).stat().st_size > 100, name
+    mistakes, seen = schemas.mistakes_below(desk.runs / run)
+    assert mistakes == []
+    assert seen >= {"events.jsonl", "plan.json", "scorecard.json", "journal.jsonl", "ledger.jsonl", "md.jsonl"}
+    assert {name for name in (*schemas.WRITTEN, *schemas.READ) if name.startswith("cut-")} <= seen | {"cut-quarantine.jsonl"}
 
 
 def test_adapter_down_on_the_ssh_interface_ends_as_planned(desk: Desk) -> None:

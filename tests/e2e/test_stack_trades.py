@@ -20,6 +20,7 @@ from stormdesk.evidence import cut as cuts
 from stormdesk.evidence.judges import JUDGES
 from tests.e2e.stack_cut import read_cut
 from tests.e2e.stack_harness import Stack, cpu_s, eventually, home_for_nobody, rss_mib
+from tests.unit import schemas
 
 
 @pytest.fixture
@@ -90,6 +91,16 @@ def test_it_trades_and_its_records_agree(stack: Stack) -> None:
     assert kinds == {"LIMIT", "MARKET"}
     assert any(line["kind"] == "CANCELED" for line in stack.journal())
     assert not stack.ledger_path("trader-b").read_bytes()
+    mistakes, seen = schemas.mistakes_below(stack.home)
+    assert mistakes == []
+    assert seen >= {
+        "journal.jsonl",
+        "ledger.jsonl",
+        "md.jsonl",
+        "feeder.heartbeat.json",
+        "positions_snapshot.json",
+        "order_sigs.json",
+    }
 
 
 def test_killed_traders_lose_nothing(stack: Stack, repeats: Any) -> None:

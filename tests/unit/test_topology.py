@@ -1,4 +1,4 @@
-"""A Topology that exists is valid: each mistake is named, and the core stack is what docs/formats.md says."""
+"""A Topology that exists is valid: each mistake is named, and the core stack is what docs/formats/stack.md says."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ exec "$bin/postgres" -D "$data" -c config_file=/etc/trading/postgresql.conf
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What the files of all hosts of one lab share. `facts` describe the lab to the engine (docs/formats.md)."""
+    """What the files of all hosts of one lab share. `facts` describe the lab to the engine (docs/formats/inventory.md)."""
 
     environment: str
     expires_at: str

@@ -1,4 +1,4 @@
-"""A consistent cut of a trading stack, read from its files. Pure; the formats: docs/formats.md sections 4-6, 9.
+"""A consistent cut of a trading stack, read from its files. Pure; docs/formats/cut.md has the formats.
 
 Rules:
 1. Reading never raises: a file that is missing or cannot be read leaves its reason in `problem`, and no rows.
@@ -128,7 +128,7 @@ class Cut:
 
 
 def parse(files: Mapping[str, bytes]) -> Cut:
-    """A cut from its files by name (docs/formats.md section 9)."""
+    """A cut from its files by name (docs/formats/cut.md)."""
     meta, meta_problem = _document(files, "meta.json", Meta)
     balances, balances_problem = _document(files, "balances.json", Balances)
     residue, residue_problem = _document(files, "residue.json", dict[str, Residue])

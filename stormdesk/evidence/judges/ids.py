@@ -1,4 +1,4 @@
-"""Client order ids as they are made by the rule of docs/formats.md, read anew: who checks the rule must not share its code. Pure."""
+"""Client order ids as they are made by the rule of docs/formats/ledger.md, read anew: who checks the rule must not share its code. Pure."""
 
 from __future__ import annotations
 

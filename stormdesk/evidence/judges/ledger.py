@@ -77,6 +77,6 @@ def _read(raw: bytes) -> dict[str, Any] | str:
 
 
 def _hash(line: Mapping[str, object], prev: object) -> str:
-    """Written anew from docs/formats.md: what wrote the ledger must not be what judges it."""
+    """Written anew from docs/formats/ledger.md: what wrote the ledger must not be what judges it."""
     body = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(f"{prev}{body}".encode()).hexdigest()
