@@ -607,6 +607,14 @@ def soak(_: Context, percent: Percent = ALL) -> int:
     return develop.soak(percent)
 
 
+@command(name="schemas", effect="write docs/formats/schemas/*.json from the structs")
+def dev_schemas(_: Context) -> int:
+    """Write the JSON Schemas of all documents."""
+    from stormdesk.cli import develop
+
+    return develop.schemas()
+
+
 ns = Collection()
 ns.add_task(doctor)
 ns.add_task(demo)
@@ -622,4 +630,4 @@ ns.add_collection(
         *(stack_reset_repeats, stack_reconcile, stack_pause, stack_resume, stack_abort),
     )
 )
-ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, fuzz, soak))
+ns.add_collection(Collection("dev", dev_check, crashtest, contract, bench, fuzz, soak, dev_schemas))

@@ -58,6 +58,11 @@ def soak(percent: float) -> int:
     return _through("pytest", "-p", "stormdesk.cli.repeated", "--counts", f"{percent:.0f}", "tests")
 
 
+def schemas() -> int:
+    """Write docs/formats/schemas from the structs that write and read the documents."""
+    return _through("tests.unit.schemas")
+
+
 def _through(*words: str) -> int:
     """Run a module in the checkout on this process's terminal. Python's own exit codes are folded into ours."""
     _need_checkout()

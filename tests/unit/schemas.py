@@ -1,6 +1,6 @@
 """The JSON Schemas of docs/formats/schemas: made from the structs that write and read the documents.
 
-`python -m tests.unit.schemas` (or `invoke dev.schemas`) writes them. Each schema of a document that is written names every
+`invoke dev.schemas` writes them. Each schema of a document that is written names every
 key: an unknown one is an error. Those of the cut's sources are what the judges read; other keys are allowed there.
 """
 

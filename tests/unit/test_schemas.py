@@ -29,7 +29,7 @@ KEY = stacks.Credentials(api_key="key", api_secret="secret")
 @pytest.mark.parametrize("name", ALL)
 def test_a_schema_is_what_the_structs_give(name: str) -> None:
     path = schemas.path_of(name)
-    assert path.is_file() and path.read_text() == schemas.render(name), "run: python -m tests.unit.schemas"  # noqa: PT018
+    assert path.is_file() and path.read_text() == schemas.render(name), "run: invoke dev.schemas"  # noqa: PT018
     schemas._validator(name).check_schema(json.loads(path.read_text()))
 
 
