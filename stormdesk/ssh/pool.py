@@ -16,8 +16,10 @@ from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.core.model import Argv, Completed
 from stormdesk.core.shell import words
 from stormdesk.ssh import parallel, patience
+from stormdesk.ssh.deadlines import CONNECT_TIMEOUT_S
+from stormdesk.ssh.open_shell import Shell
 from stormdesk.ssh.signals import whole
-from stormdesk.ssh.transport import CONNECT_TIMEOUT_S, DIAL_S, TRIES, Dialer, Shell, connect
+from stormdesk.ssh.transport import DIAL_S, TRIES, Dialer, connect
 
 T = TypeVar("T")
 CLOSE_S = 0.1

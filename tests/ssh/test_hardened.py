@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.core.errors import StormdeskError
-from stormdesk.ssh import parallel, transport
+from stormdesk.ssh import handshake, parallel
 from stormdesk.ssh.pool import Pool
 from tests.skips import cannot
 from tests.ssh.server import Server
@@ -129,12 +129,12 @@ def test_hardened_sshd_without_strict_key_exchange_is_refused_with_encrypt_then_
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an sshd from before Terrapin: here it is our side that does not offer it."""
-    made_by = transport._Transport.__init__
+    made_by = handshake.Transport.__init__
 
-    def lax(self: transport._Transport, sock: object) -> None:
+    def lax(self: handshake.Transport, sock: object) -> None:
         made_by(self, sock, strict_kex=False)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(transport._Transport, "__init__", lax)
+    monkeypatch.setattr(handshake.Transport, "__init__", lax)
     server.restart(ETM, "Ciphers aes256-ctr")
     assert "Terrapin" in refused(server)
     server.restart(ETM)

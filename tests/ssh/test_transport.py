@@ -22,6 +22,7 @@ from stormdesk.core.errors import (
     UsageError,
 )
 from stormdesk.ssh import transport as ssh
+from stormdesk.ssh.open_shell import Shell
 from stormdesk.ssh.pool import Pool
 from tests.ssh.server import Server
 
@@ -177,16 +178,13 @@ def test_a_host_that_accepts_and_says_nothing_is_given_up(server: Server) -> Non
     listener.close()
 
 
-def test_a_host_that_stops_before_the_shell_is_there_is_given_up(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ssh, "CONNECT_TIMEOUT_S", 0.7)
+def test_a_host_that_stops_before_the_shell_is_there_is_given_up(server: Server) -> None:
     transport = ssh.connect(server.host(), server.dial)
     pids = " ".join(map(str, server.sessions()))
     server.box.sh(f"kill -STOP {pids}")
     began = time.monotonic()
     with pytest.raises(ConnectionLost, match="sandbox: no shell"):
-        ssh.Shell(server.host(), transport)
+        Shell(server.host(), transport, 0.7)
     assert time.monotonic() - began < 3
     server.box.sh(f"kill -KILL {pids}")
     transport.close()
