@@ -6,25 +6,22 @@ Exit codes: 0 it is so now; 1 it is not; 3 a host or service did not answer, and
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from stormdesk.core.errors import ExitCode, HostError, StormdeskError, UsageError
+from stormdesk.desk import kill_switches
 from stormdesk.desk.http_services import Answer, Services
+from stormdesk.desk.kill_switches import PULL_S
+from stormdesk.desk.settling import SETTLE_S, settled
 from stormdesk.evidence.metrics import series
 from stormdesk.run.operate import Report
-from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 
-SETTLE_S = 30.0  # until what was told to a service shows
-PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
 RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
 RECONCILE_S = 30.0  # orders, trades and balances of the account
-LOOK_S = 0.3
 VENUE_CONFIG = "/etc/trading/venue.json"
 ACCEPTABLE = ("rollback", "balance")
-Seen = TypeVar("Seen")
 GIVEN_UP = ("FAILSAFE", "NOTIFY")
 HTTP = ("feeder", "trader", "guard", "orchestrator", "prober", "venue")
 
@@ -99,7 +96,7 @@ def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report
         raise UsageError("stack.kill-switch needs either --on or --off")
     services, order = Services(pool), _order(by, reason)
     hosts = services.hosts("trader")
-    ended = _pulled(services, hosts, order) if on else _released(services, hosts, order)
+    ended = kill_switches.pull(services, hosts, order) if on else kill_switches.release(services, hosts, order)
     lines = [f"{host}: {why}" for host, (_, why) in ended.items()]
     good = {host: fine for host, (fine, _) in ended.items()}
     return Report(ExitCode.HELD if all(good.values()) else ExitCode.VIOLATED, tuple(lines), {"on": on, "hosts": good})
@@ -234,7 +231,7 @@ def _desk(
         pages = {h: a.document for h, a in services.get("trader", "/health", traders).items()}
         return pages, [host for host, page in pages.items() if page and not wanted(page)]
 
-    pages, left = _settled(look, lambda seen: not seen[1], SETTLE_S)
+    pages, left = settled(look, lambda seen: not seen[1], SETTLE_S)
     lines = [f"{h}: {'no answer' if not page else 'NOT ' + word if h in left else word}" for h, page in pages.items()]
     return Report(
         ExitCode.VIOLATED if left else ExitCode.HELD, tuple(lines), {"done": not left, "state": told.document}
@@ -250,46 +247,6 @@ def _killed(page: Mapping[str, Any]) -> bool:
     return bool((page.get("kill_switch") or {}).get("active"))
 
 
-def _pulled(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
-    told = services.post("trader", "/execution/kill-switch/activate", order, hosts, PULL_S)
-    dead = [host for host, answer in told.items() if not answer.ok]
-    guards = services.post("guard", "/kill-switch", order, dead, PULL_S) if dead else {}
-    ended = {}
-    for host in hosts:
-        if host in guards:
-            who, seen = f"guard (the trader: {told[host].why})", guards[host].document.get("venue") or {}
-        else:
-            who, seen = "trader", _swept(services, host)
-        verified = bool(seen.get("verified"))
-        ended[host] = (
-            verified,
-            f"pulled by the {who}; open at the venue: {seen.get('open_at_venue', 'unknown')}, verified: {verified}",
-        )
-    return ended
-
-
-def _released(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
-    answers = [
-        services.post("trader", "/execution/kill-switch/reset", order, hosts),
-        services.post("guard", "/kill-switch/reset", order, hosts, PULL_S),
-    ]
-    after = services.get("trader", "/execution/kill-switch/status", hosts)
-    ended = {}
-    for host in hosts:
-        no = next((told[host].why for told in answers if not told[host].ok), "")
-        active = after[host].document.get("active", True)
-        ended[host] = (not no and not active, f"NOT reset: {no or after[host].why}" if no or active else "reset")
-    return ended
-
-
-def _swept(services: Services, host: str) -> Mapping[str, Any]:
-    """A trader's kill switch, once it has seen that nothing is open at the venue, or the time is over."""
-    status = "/execution/kill-switch/status"
-    return _settled(
-        lambda: services.get("trader", status, [host])[host].document, lambda page: bool(page.get("verified")), SETTLE_S
-    )
-
-
 def _restart(pool: Pool, host: str, service: str) -> str:
     """Why it does not run after all; "" when it does."""
     done = pool.run(host, ("supervisorctl", "restart", service), RESTART_S)
@@ -297,18 +254,8 @@ def _restart(pool: Pool, host: str, service: str) -> str:
         return " ".join((done.stdout + done.stderr).split())[:200]
     if service not in HTTP:
         return ""
-    answer = _settled(lambda: Services(pool).get(service, "/metrics", [host])[host], lambda seen: seen.ok, RESTART_S)
+    answer = settled(lambda: Services(pool).get(service, "/metrics", [host])[host], lambda seen: seen.ok, RESTART_S)
     return "" if answer.ok else answer.why
-
-
-def _settled(look: Callable[[], Seen], good: Callable[[Seen], bool], within_s: float) -> Seen:
-    """What was seen when it was good, or last before the time was over."""
-    until = time.monotonic() + patience.scaled(within_s)
-    while True:
-        seen = look()
-        if good(seen) or time.monotonic() > until:
-            return seen
-        time.sleep(LOOK_S)
 
 
 def _runs(pool: Pool, service: str) -> bool:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from stormdesk.core import states
 from stormdesk.core.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
-from stormdesk.core.states import State, Stuck
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
 from stormdesk.run import blast
-from stormdesk.run.prepare import controller_identity
-from stormdesk.run.record import Record, load, runs_folder
+from stormdesk.run.controllers import controller_alive
+from stormdesk.run.open_runs import describe, sentence, stuck
+from stormdesk.run.record import Record
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import LeaveNow, Signals
@@ -25,7 +22,6 @@ from stormdesk.ssh.transport import Dialer
 
 DEADLINE_S = 10.0
 PATIENCE_S = 10.0
-MOMENT_S = 15.0  # arming and reverting take less
 
 
 @dataclass(frozen=True)
@@ -74,54 +70,7 @@ def status(inventory: Inventory, dialer: Dialer) -> Report:
 
 def ask(pool: Pool, hosts: Sequence[str] = (), *, sweep: bool = False) -> Mapping[str, HostStatus | StormdeskError]:
     """The status of each host (all by default), or why it has none. `sweep`: fences that are past their time go."""
-    return pool.each(
-        hosts or sorted(pool.inventory.hosts), lambda host: blast.ask(pool, host, DEADLINE_S, sweep=sweep)
-    )
-
-
-def stuck(record: HostRecord, status: HostStatus) -> bool:
-    """Is there something that will not end by itself?
-
-    Reverted, or guarded by a watchdog before its deadline, is fine; so is what is being armed or reverted right now.
-    """
-    match states.row(record.state).stuck:
-        case Stuck.NEVER:
-            return False
-        case Stuck.ALWAYS:
-            return True
-        case Stuck.AFTER_A_MOMENT:
-            since = record.lines[-1].uptime_cs if record.lines else status.now_cs
-            return status.now_cs - since > 100 * MOMENT_S
-        case Stuck.UNGUARDED:
-            return not record.watchdogs or status.now_cs > int(record.value("deadline") or 0) + 500
-
-
-def describe(record: HostRecord, status: HostStatus) -> dict[str, Any]:
-    deadline = int(record.value("deadline") or 0)
-    return {
-        "run": record.run_id,
-        "fault": record.value("fault"),
-        "state": record.state,
-        "left_s": max(0.0, (deadline - status.now_cs) / 100),
-        "watchdogs": len(record.watchdogs),
-        "reverted_by": record.value("reverted_by"),
-        "lateness_ms": record.lateness_ms,
-        "stuck": stuck(record, status),
-        "as_planned": all(states.row(line.state).as_planned for line in record.lines if line.state != "STEP"),
-        "lines": [f"{line.uptime_cs} {line.state} {line.text}".strip() for line in record.lines],
-    }
-
-
-def sentence(record: HostRecord, status: HostStatus) -> str:
-    """One line for people."""
-    known = describe(record, status)
-    start = f"{record.run_id}  {known['fault']:<12}"
-    if record.state == State.REVERTED:
-        late = f", {record.lateness_ms} ms late" if record.lateness_ms else ""
-        return f"{start} reverted by {known['reverted_by']}{late}; only its record is left   (invoke chaos.recover)"
-    if known["stuck"]:
-        return f"{start} STUCK in {record.state or State.INTENT} with {known['watchdogs']} watchdogs"
-    return f"{start} {record.state}, heals by itself in {known['left_s']:.0f} s"
+    return pool.each(hosts or sorted(pool.inventory.hosts), lambda host: blast.ask(pool, host, DEADLINE_S, sweep=sweep))
 
 
 # ---- revert, recover ---------------------------------------------------------------------------------------------------
@@ -279,28 +228,6 @@ def _one_run(pool: Pool, host: str, record: HostRecord, who: str, ours: Record |
         )
     except StormdeskError as error:
         return False, f"{host}: {error}"
-
-
-def controller_alive(run_id: str) -> bool | None:
-    """Is the process that started this run still at it? None when this machine's records do not tell."""
-    try:
-        started = next((e for e in load(runs_folder() / run_id) if e["event"] == "run.started"), None)
-    except UsageError:
-        return None
-    here = controller_identity()
-    who = started["controller"] if started else {}
-    if who.get("boot_id") != here.boot_id or who.get("pid_namespace") != here.pid_namespace:
-        return None
-    pid = int(who["pid"])
-    return pid != os.getpid() and who.get("start") == process_start(pid)
-
-
-def process_start(pid: int) -> str:
-    """Start time of a process (field 22 of its stat), "" when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
 
 
 # ---- halt --------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
 from stormdesk.core.plan import Plan
 from stormdesk.run.blast import Blast
+from stormdesk.run.controllers import process_start
 from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
-from stormdesk.run.operate import process_start
 from stormdesk.run.prepare import Prepared, controller_identity, prepare
 from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.recovery import SAMPLE_S, Observer

@@ -22,6 +22,7 @@ PURE_FILES = {  # in rooms that act
     "evidence": ("metrics", "steady", "report", "page", "scorecard", "story", "timeline"),
     "desk": ("pulse", "venue_faults"),
     "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),
+    "run": ("open_runs",),
     "ssh": ("noshell",),
 }
 IO_ROOMS_OF_OTHERS = {"importlib", "ctypes", "multiprocessing", "concurrent", "secrets", "uuid", "urllib", "http"}
