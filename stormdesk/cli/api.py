@@ -103,6 +103,7 @@ class Chaos:
         """Hang up."""
         self.pool.close()
 
+    # long: a third of it says what callers may rely on
     @contextmanager
     def inject(
         self,
