@@ -13,7 +13,7 @@ from typing import Any
 from stormdesk.core.errors import StormdeskError
 from stormdesk.desk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
 from stormdesk.ssh.pool import Pool
-from stormdesk.ssh.signals import whole
+from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.threads import Threads
 
 DEADLINE_S = 3.0
@@ -49,7 +49,7 @@ class Sampler:
 
     def read(self, without: Collection[str] = ()) -> Sample:
         """One reading, in at most PATIENCE_S; `without` are hosts that are known to be cut off and are not asked."""
-        with whole():
+        with defer_signals():
             found = self._ask(without)
         answers = {host: said for (host, _), said in found.items() if isinstance(said, Answer)}
         health = {host: dict(said.health) for host, said in answers.items()}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from stormdesk.ssh.signals import whole
+from stormdesk.ssh.signals import defer_signals
 
 
 class Writer:
@@ -20,7 +20,7 @@ class Writer:
     def do(self, act: Callable[[], object], patience_s: float) -> bool:
         """Have it done, and wait so many seconds for that; was it done by then?"""
         done = threading.Event()
-        with whole():
+        with defer_signals():
             self._jobs.put((act, done))
             return done.wait(patience_s) if patience_s else False
 

@@ -21,7 +21,7 @@ from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.model import Completed
 from stormdesk.ssh import noshell, patience
 from stormdesk.ssh.deadlines import CONNECT_TIMEOUT_S, LOOK_S, bounded, left
-from stormdesk.ssh.signals import safe_point, whole
+from stormdesk.ssh.signals import defer_signals, safe_point
 
 # For the login shell, whichever it is: rbash knows no exec, csh and fish no sh syntax; bash and dash exec it by themselves.
 _LOG_IN = "sh -s"
@@ -92,7 +92,7 @@ class Shell:
         mark = f"stormdesk-{secrets.token_hex(8)}"
         # The newline before the mark keeps it apart from output that ends without one.
         text = f"{script}\nsd_code=$?; printf '\\n%s %s\\n' {mark} $sd_code; printf '\\n%s\\n' {mark} >&2\n"
-        with whole(), self._lock:
+        with defer_signals(), self._lock:
             if self.broken:
                 raise ConnectionLost(f"{self.host.name}: the connection is closed")
             try:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from stormdesk.core.errors import StormdeskError
 from stormdesk.core.model import Argv, Completed
-from stormdesk.ssh.signals import leave_point, safe_point, whole
+from stormdesk.ssh.signals import defer_signals, leave_point, safe_point
 from stormdesk.ssh.threads import Threads
 
 # Host name, argv, seconds. It raises a StormdeskError when there is no answer in time; several threads may call it.
@@ -35,7 +35,7 @@ def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | Stormde
     todo = list(names)
     look = leave_point if len(todo) > 1 else safe_point
     threads = Threads(min(MAX_THREADS, max(1, len(todo))))
-    with whole():
+    with defer_signals():
         asked = {name: threads.submit(one, name) for name in todo}
         threads.shutdown()
         while wait(asked.values(), LOOK_S).not_done:

@@ -18,7 +18,7 @@ from stormdesk.core.shell import words
 from stormdesk.ssh import parallel, patience
 from stormdesk.ssh.deadlines import CONNECT_TIMEOUT_S
 from stormdesk.ssh.open_shell import Shell
-from stormdesk.ssh.signals import whole
+from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.transport import DIAL_S, TRIES, Dialer, connect
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Pool:
 
     def drop(self, host: str) -> None:
         """Forget the connection: after a fault that cut it, a new one comes back sooner than the old."""
-        with whole(), self._locks[host]:
+        with defer_signals(), self._locks[host]:
             self._forget(host)
 
     def reconnect(self, host: str, within_s: float) -> None:
@@ -91,7 +91,7 @@ class Pool:
         return parallel.each(hosts, act)
 
     def close(self) -> None:
-        with whole():
+        with defer_signals():
             for name in list(self._links):
                 # Whoever left others behind (a second Ctrl-C) does not wait for them here either.
                 if self._locks[name].acquire(timeout=CLOSE_S):
@@ -108,7 +108,7 @@ class Pool:
 
     def _shell(self, host: InventoryHost, tries: int, timeout_s: float, dial_s: float) -> Shell:
         """The open shell of a host, or a new one: `timeout_s` for a connection with all its tries, and again for its shell."""
-        with whole(), self._locks[host.name]:
+        with defer_signals(), self._locks[host.name]:
             link = self._links.get(host.name)
             if link is not None and not link.shell.broken and link.transport.is_active():
                 return link.shell

@@ -1,7 +1,7 @@
 """Signals. The first of SIGINT, SIGTERM, SIGHUP asks for an orderly end (revert, verify, exit 4); the second leaves at once (exit 5).
 
 A signal becomes an exception in the main thread, wherever that is. Inside threading, concurrent.futures or paramiko it
-would leave a lock taken for ever, and a process that cannot end. So whoever works with threads does it in `whole()`: there
+would leave a lock taken for ever, and a process that cannot end. So whoever works with threads does it in `defer_signals()`: there
 a signal waits for the end of the section, or for a `safe_point()` in it; the second also for a `leave_point()`. Sections
 have deadlines. Threads of ours end with the process (ssh/threads.py): who leaves waits for none.
 """
@@ -34,7 +34,7 @@ class _Sections:
 
 
 @contextmanager
-def whole() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """A section that no signal cuts in two. Of the main thread: no other gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -49,14 +49,14 @@ def whole() -> Iterator[None]:
 
 
 def safe_point() -> None:
-    """Where nothing is half done, within `whole()`: raise the signal that came meanwhile, if one did."""
+    """Where nothing is half done, within `defer_signals()`: raise the signal that came meanwhile, if one did."""
     if _Sections.waiting is not None and threading.current_thread() is threading.main_thread():
         waiting, _Sections.waiting = _Sections.waiting, None
         raise waiting
 
 
 def leave_point() -> None:
-    """Where the main thread only waits for others, within `whole()`: raise a second signal. The first waits with it."""
+    """Where the main thread only waits for others, within `defer_signals()`: raise a second signal. The first waits with it."""
     if isinstance(_Sections.waiting, LeaveNow):
         safe_point()
 

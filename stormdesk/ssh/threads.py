@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
-from stormdesk.ssh.signals import whole
+from stormdesk.ssh.signals import defer_signals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Threads:
             except BaseException as error:  # noqa: BLE001 -- whoever asks for the result gets it
                 future.set_exception(error)
 
-        with whole():
+        with defer_signals():
             with self._lock:
                 self._open += 1
                 more = self._open > self._started and self._started < self._most

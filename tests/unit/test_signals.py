@@ -16,7 +16,7 @@ import pytest
 from stormdesk.checks.run import run_checks
 from stormdesk.core.errors import ConnectFailed
 from stormdesk.ssh.parallel import each
-from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals, safe_point, whole
+from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals, defer_signals, safe_point
 from tests.e2e.invoking import inventory
 
 # A process that samples three traders, gets a signal at the n-th step of it, and ends as every process does: by joining
@@ -82,8 +82,8 @@ def test_a_signal_waits_for_the_end_of_the_section() -> None:
     seen = []
 
     def act(signals: Signals) -> None:
-        with whole():
-            with whole():
+        with defer_signals():
+            with defer_signals():
                 signal.raise_signal(signal.SIGTERM)
                 seen.append("inner")
             seen.append("outer")
@@ -97,7 +97,7 @@ def test_or_for_a_safe_point_in_it() -> None:
     seen = []
 
     def act(_: Signals) -> None:
-        with whole():
+        with defer_signals():
             signal.raise_signal(signal.SIGINT)
             seen.append("before")
             safe_point()
@@ -113,7 +113,7 @@ def test_the_second_signal_leaves_also_out_of_a_section() -> None:
 
     def act(signals: Signals) -> None:
         signals.shield()
-        with whole():
+        with defer_signals():
             signal.raise_signal(signal.SIGINT)
             safe_point()
             seen.append("the first is only counted")
@@ -140,7 +140,7 @@ def test_sections_and_safe_points_of_other_threads_are_nothing_to_the_main_threa
     inside, over, wrong = threading.Event(), threading.Event(), []
 
     def work() -> None:
-        with whole():
+        with defer_signals():
             inside.set()
             over.wait(10)
             try:

@@ -26,7 +26,7 @@ import stormdesk
 from stormdesk.core.errors import HostError, RefusedError
 from stormdesk.infra.backends.lab import cgroup, enter, kernel, processes, records, volume
 from stormdesk.infra.backends.lab.spec import LabSpec
-from stormdesk.ssh.signals import whole
+from stormdesk.ssh.signals import defer_signals
 
 TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
 START_S, STOP_S = 30.0, 10.0
@@ -202,7 +202,7 @@ def socket_inside(pid: int, family: socket.AddressFamily = socket.AF_INET) -> so
         except OSError as error:
             result.append(error)
 
-    with whole():
+    with defer_signals():
         thread = threading.Thread(target=enter_and_make)
         thread.start()
         thread.join()
