@@ -14,14 +14,14 @@ MICROSECONDS = 10**14  # an instant (since 1970) of so much or more is in micros
 DAY_MS = 86_400_000
 
 
-def whole(params: Params, name: str) -> int:
-    """A mandatory whole number. Raises ApiError -1102, -1105, -1100 or -1108."""
+def integer(params: Params, name: str) -> int:
+    """A mandatory integer. Raises ApiError -1102, -1105, -1100 or -1108."""
     return int(_text(params, name, WHOLE))
 
 
 def instant(params: Params, name: str) -> int:
-    """A mandatory instant in ms since 1970; clients may send microseconds. Raises ApiError as `whole` does."""
-    value = whole(params, name)
+    """A mandatory instant in ms since 1970; clients may send microseconds. Raises ApiError as `integer` does."""
+    value = integer(params, name)
     return value // 1000 if value >= MICROSECONDS else value
 
 
@@ -39,7 +39,7 @@ def limit_of(params: Params, default: int, most: int) -> int:
     """How many entries a client wants, at most `most`. Raises ApiError -1102 for none."""
     if "limit" not in params:
         return default
-    if not (limit := whole(params, "limit")):
+    if not (limit := integer(params, "limit")):
         raise errors.missing("limit")
     return min(limit, most)
 

@@ -12,7 +12,7 @@ from stormdesk.testnet.venue import errors, events, replies
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.order_parameters import check_order
-from stormdesk.testnet.venue.params import Params, amount, check_day, in_time, is_true, limit_of, whole
+from stormdesk.testnet.venue.params import Params, amount, check_day, in_time, integer, is_true, limit_of
 from stormdesk.testnet.venue.public import Public
 from stormdesk.testnet.venue.record import NewOrder, Order
 
@@ -58,7 +58,7 @@ class Private:
         mine = [o for o in self._desk.exchange.orders.values() if (o.account, o.symbol) == (account, name)]
         mine = [order for order in mine if in_time(params, order.t)]
         if "orderId" in params:
-            first = whole(params, "orderId")
+            first = integer(params, "orderId")
             return [replies.queried(order) for order in mine if order.order_id >= first][:limit]
         return [replies.queried(order) for order in (mine[:limit] if "startTime" in params else mine[-limit:])]
 
@@ -118,7 +118,7 @@ class Private:
 
     def _find(self, account: str, params: Params) -> Order | None:
         symbol, cid = self._symbol(params), params.get("origClientOrderId")
-        order_id = whole(params, "orderId") if "orderId" in params else None
+        order_id = integer(params, "orderId") if "orderId" in params else None
         if order_id is None and cid is None:
             raise errors.neither("origClientOrderId", "orderId")
         order = self._desk.exchange.find(account, symbol.name, order_id, cid)
@@ -128,12 +128,12 @@ class Private:
 
     def _wanted(self, trades: Sequence[events.Trade], params: Params, limit: int) -> Sequence[events.Trade]:
         if "orderId" in params:
-            order_id = whole(params, "orderId")
+            order_id = integer(params, "orderId")
             trades = [trade for trade in trades if trade.order_id == order_id]
         if "startTime" in params or "endTime" in params:
             trades = [trade for trade in trades if in_time(params, trade.t)]
         if "fromId" in params:
-            start = bisect_left(trades, whole(params, "fromId"), key=lambda trade: trade.trade_id)  # ids only grow
+            start = bisect_left(trades, integer(params, "fromId"), key=lambda trade: trade.trade_id)  # ids only grow
             return trades[start : start + limit]
         return trades[:limit] if "startTime" in params else trades[-limit:]
 
@@ -149,6 +149,6 @@ class Private:
             price=amount(params, "price") if "price" in params else None,
             tif=params.get("timeInForce", "GTC"),
             quote_qty=amount(params, "quoteOrderQty"),
-            strategy_id=whole(params, "strategyId") if "strategyId" in params else None,
-            strategy_type=whole(params, "strategyType") if "strategyType" in params else None,
+            strategy_id=integer(params, "strategyId") if "strategyId" in params else None,
+            strategy_type=integer(params, "strategyType") if "strategyType" in params else None,
         )

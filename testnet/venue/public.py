@@ -14,7 +14,7 @@ from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.forms import SYMBOL
 from stormdesk.testnet.venue.market import Symbol
 from stormdesk.testnet.venue.order_entry import Desk
-from stormdesk.testnet.venue.params import Params, in_time, instant, limit_of, whole
+from stormdesk.testnet.venue.params import Params, in_time, instant, integer, limit_of
 
 AVERAGE_MIN = 5
 STATUS = "TRADING"  # of every symbol, always
@@ -62,7 +62,7 @@ class Public:
         if "fromId" not in params:
             return self.trades(params)
         prints = list(self._desk.exchange.prints[self.symbol(params).name])
-        start = bisect_left(prints, whole(params, "fromId"), key=lambda trade: trade.trade_id)
+        start = bisect_left(prints, integer(params, "fromId"), key=lambda trade: trade.trade_id)
         return [replies.public_trade(trade) for trade in prints[start : start + limit_of(params, 500, 1000)]]
 
     def agg_trades(self, params: Params) -> object:
@@ -70,7 +70,7 @@ class Public:
         prints = [t for t in self._desk.exchange.prints[self.symbol(params).name] if in_time(params, t.t)]
         limit = limit_of(params, 500, 1000)
         if "fromId" in params:
-            first = bisect_left(prints, whole(params, "fromId"), key=lambda trade: trade.trade_id)
+            first = bisect_left(prints, integer(params, "fromId"), key=lambda trade: trade.trade_id)
             return [replies.agg_trade(trade) for trade in prints[first : first + limit]]
         return [replies.agg_trade(trade) for trade in (prints[:limit] if "startTime" in params else prints[-limit:])]
 

@@ -15,7 +15,7 @@ from stormdesk.testnet.venue.api import Api, Ask, Reply
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.parameters import SIGNED, SOCKET, Reads, check
-from stormdesk.testnet.venue.params import whole
+from stormdesk.testnet.venue.params import integer
 from stormdesk.testnet.venue.sockets import Client, text_of
 
 NAMES = {
@@ -146,7 +146,7 @@ class WsApi:
             case "userDataStream.subscribe.signature":
                 return {"subscriptionId": self._desk.users.subscribe(client, self._api.authenticate(ask))}
             case "userDataStream.unsubscribe":
-                number = whole(ask.params, "subscriptionId") if "subscriptionId" in ask.params else None
+                number = integer(ask.params, "subscriptionId") if "subscriptionId" in ask.params else None
                 ended = self._desk.users.unsubscribe(client, number, self._desk.now())
                 if number is None and not ended:
                     raise ApiError(*errors.NOT_SUBSCRIBED)
