@@ -202,7 +202,7 @@ def exported(env: str, inventory: str, format_: str) -> str:
     from stormdesk.infra import access
 
     write = access.writer(format_)
-    found = sources.whole(_hosts(env, inventory))
+    found = sources.resolved(_hosts(env, inventory))
     for why in found.unusable.values():
         print(f"left out: {why}", file=sys.stderr)
     return write(found, _files(found, inventory))
@@ -239,4 +239,4 @@ def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
     found.host(chosen[0])  # says why, where it cannot be used
-    return _files(sources.whole(found, chosen) if inventory else found, inventory), chosen[0]
+    return _files(sources.resolved(found, chosen) if inventory else found, inventory), chosen[0]

@@ -81,8 +81,8 @@ def read(source: str) -> Inventory:
             return documents.parse(_text(source, source), source)
 
 
-def whole(inventory: Inventory, names: Collection[str] = ()) -> Inventory:
-    """The inventory with the ways to all of its hosts, or to those of `names` alone, as a document can have it.
+def resolved(inventory: Inventory, names: Collection[str] = ()) -> Inventory:
+    """The inventory with the connection settings of all its hosts, or of those of `names` only, as a document can hold it.
 
     Hosts that cannot be used are in `unusable`, with the reason.
     """
@@ -220,8 +220,13 @@ def _ssh(name: str, way: Way, origin: str) -> str:
     argv = ("ssh", "-G", "-o", tokens.ASK, *way.words, "--", way.target)
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=patience.scaled(SSH_S), check=False,
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=patience.scaled(SSH_S),
+            check=False,
         )
     except ValueError as error:
         raise UsageError(f"{origin}: host {printable(name[:60])}: {shown(words(way.words))}: {error}") from error

@@ -167,7 +167,7 @@ def test_case_C51_only_what_is_asked_for_must_be_usable(folder: Path) -> None:
     }.items():  # fmt: skip
         assert says in why(found, name), name
         assert name in why(found, name)
-    whole = sources.whole(found)
+    whole = sources.resolved(found)
     assert sorted(whole.unusable) == ["args", "field", "local", "nokey", "port", "role", "template"]
 
 

@@ -37,7 +37,7 @@ def test_an_export_reads_back_as_the_same_hosts(lab: str, tmp_path: Path, format
     file = tmp_path / "exported"
     file.write_text(exported(lab, "", format_))
     source = str(file) if format_ == "json" else f"{format_}:{file}"
-    assert sources.whole(sources.read(source)) == existing.load(lab)
+    assert sources.resolved(sources.read(source)) == existing.load(lab)
 
 
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config"])
@@ -61,7 +61,7 @@ def test_the_tasks_of_an_environment_take_an_inventory(lab: str, tmp_path: Path,
     assert documents.parse(done.stdout, "exported") == existing.load(lab)
     again = tmp_path / "again"
     again.write_text(invoke(tmp_path, "env.export", *there, "--format", "ssh-config").stdout)
-    assert sources.whole(sources.read(f"ssh-config:{again}")) == existing.load(lab)
+    assert sources.resolved(sources.read(f"ssh-config:{again}")) == existing.load(lab)
     known = list(
         (tmp_path / "state/inventories").glob("*/known_hosts")
     )  # of one host for env.exec, of all for env.export
