@@ -77,15 +77,15 @@ def inventory(*, environment: str, hosts: Sequence[Document], expires_at: str = 
             raise UsageError(f"{OUTPUT}: host '{shown(name)}' is there twice")
         named[name] = entry
     document = {"version": documents.VERSION, "environment": environment, "expires_at": expires_at}
-    known = {name: entry for name, entry in named.items() if _plain(entry)}
+    known = {name: entry for name, entry in named.items() if _concrete(entry)}
     found = documents.parse(msgspec.json.encode({**document, "hosts": known}), OUTPUT)
     if found.unusable:
         raise UsageError(next(iter(found.unusable.values())))
     return {**document, "hosts": named}
 
 
-def _plain(value: object) -> bool:
+def _concrete(value: object) -> bool:
     """Are all values concrete (no Pulumi outputs)?"""
     if isinstance(value, Mapping):
-        return all(map(_plain, value.values()))
+        return all(map(_concrete, value.values()))
     return value is None or isinstance(value, str | int | float | bool)
