@@ -8,7 +8,7 @@ from stormdesk.core import states
 from stormdesk.core.states import State, Stuck
 from stormdesk.host.probe import HostRecord, HostStatus
 
-MOMENT_S = 15.0  # arming and reverting take less
+TRANSITION_S = 15.0  # arming and reverting take less
 
 
 def stuck(record: HostRecord, status: HostStatus) -> bool:
@@ -23,7 +23,7 @@ def stuck(record: HostRecord, status: HostStatus) -> bool:
             return True
         case Stuck.AFTER_A_MOMENT:
             since = record.lines[-1].uptime_cs if record.lines else status.now_cs
-            return status.now_cs - since > 100 * MOMENT_S
+            return status.now_cs - since > 100 * TRANSITION_S
         case Stuck.UNGUARDED:
             return not record.watchdogs or status.now_cs > int(record.value("deadline") or 0) + 500
 
