@@ -19,9 +19,9 @@ from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.accounts import Accounts
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.exchange import Exchange
-from stormdesk.testnet.venue.faults.deeds import perform
+from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
 from stormdesk.testnet.venue.faults.model import Asked, Refuse
-from stormdesk.testnet.venue.faults.weather import Weather
+from stormdesk.testnet.venue.faults.venue_acts import perform
 from stormdesk.testnet.venue.house import House
 from stormdesk.testnet.venue.journal import Journal
 from stormdesk.testnet.venue.keys import Config, Keys
@@ -50,10 +50,10 @@ class Desk:
         self.rules = config.limits
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
-        self.weather = Weather()
+        self.faults = ActiveFaults()
         self._ahead_s = time.time() - time.monotonic()  # read once: an instant that somebody is told stays the same
-        self.users = Users(config.limits.listen_key_s, self.weather)
-        self.hub = Hub(self.exchange, self.users, config.limits, self.weather)
+        self.users = Users(config.limits.listen_key_s, self.faults)
+        self.hub = Hub(self.exchange, self.users, config.limits, self.faults)
         self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
         self.rejects: Counter[int] = Counter()  # by error code
         self.throttled: Counter[int] = Counter()  # by HTTP status
@@ -67,7 +67,7 @@ class Desk:
 
     def now(self) -> float:
         """What the venue's clock says to clients, in seconds since 1970. The journal's `t` is the host's clock."""
-        return time.time() + self.weather.offset_s(time.monotonic())
+        return time.time() + self.faults.offset_s(time.monotonic())
 
     def commit(self) -> None:
         """Put what the engine did into the journal, then tell it."""
@@ -86,7 +86,7 @@ class Desk:
     def submit(self, account: str, new: NewOrder) -> Order:
         """Give an order to the engine; a fault may let it trade in part only. Raises ApiError."""
         new = self.exchange.sized(account, new)
-        limited = self.weather.most(new.qty, time.monotonic())
+        limited = self.faults.most(new.qty, time.monotonic())
         if limited is None:
             return self.exchange.submit(account, new, time.time())
         most, fault = limited
@@ -96,7 +96,7 @@ class Desk:
 
     def refuse(self, asked: Asked) -> None:
         """Raise ApiError when a fault refuses a request."""
-        refusal, now = self.weather.refusal(asked, time.monotonic()), time.time()
+        refusal, now = self.faults.refusal(asked, time.monotonic()), time.time()
         if isinstance(refusal, Refuse):
             raise ApiError(refusal.status, refusal.code, refusal.msg)
         if refusal is not None:
@@ -106,13 +106,13 @@ class Desk:
 
     def turn(self) -> None:
         """Do what faults want of the venue by now."""
-        for active, deed in self.weather.turn(time.monotonic()):
-            active.hits += perform(self, active, deed)
+        for active, act in self.faults.turn(time.monotonic()):
+            active.hits += perform(self, active, act)
 
     def tick(self) -> None:
         """Let the house requote at every second call, and tell everybody what changed; a frozen venue does neither."""
         self.turn()
-        if self.weather.frozen(time.monotonic()):
+        if self.faults.frozen(time.monotonic()):
             return
         now = time.time()
         self._ticks += 1

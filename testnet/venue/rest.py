@@ -14,7 +14,7 @@ from stormdesk.testnet.venue import errors, signing
 from stormdesk.testnet.venue.api import Api, Ask
 from stormdesk.testnet.venue.door import Door, count_no_http
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
-from stormdesk.testnet.venue.faults.acting import Acting
+from stormdesk.testnet.venue.faults.rest_acts import RestActs
 from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.wsapi import WsApi
 
@@ -28,7 +28,7 @@ class Rest:
         self._desk = desk
         self._api = Api(desk)
         self._sockets = WsApi(desk, self._api)
-        self._acting = Acting(desk.weather, desk.keys)
+        self._acts = RestActs(desk.faults, desk.keys)
         self.door = Door(desk.rules.request_s, desk.hub.dropped)
 
     @web.middleware
@@ -36,7 +36,7 @@ class Rest:
         """Turn errors into the venue's JSON, and say how much weight was used."""
         remote = request.remote or ""
         self.door.asked(request.protocol)
-        await self._acting.ready()
+        await self._acts.ready()
         try:
             response = await handler(request)
         except ApiError as error:
@@ -48,7 +48,7 @@ class Rest:
             response = json_response({"code": -1000, "msg": error.reason}, error.status)
         if not response.prepared:
             response.headers["X-MBX-USED-WEIGHT-1M"] = str(self._desk.limits.used(remote, time.time()))
-        return await self._acting.answer(request, response)
+        return await self._acts.answer(request, response)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any path: a WebSocket, or a request of the table."""

@@ -13,8 +13,8 @@ from stormdesk.testnet.venue import events, market_requests, messages
 from stormdesk.testnet.venue.book import Book
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.exchange import Exchange, Happening
+from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
 from stormdesk.testnet.venue.faults.model import Document
-from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.market_requests import BadRequestError, MarketRequest
 from stormdesk.testnet.venue.record import HOUSE
 from stormdesk.testnet.venue.rules import Rules
@@ -27,13 +27,13 @@ SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @tick
 class Hub:
     """All connections, the market streams, and what accounts are told."""
 
-    def __init__(self, exchange: Exchange, users: Users, rules: Rules, weather: Weather) -> None:
+    def __init__(self, exchange: Exchange, users: Users, rules: Rules, faults: ActiveFaults) -> None:
         self.clients: set[Client] = set()
         self.dropped: Counter[str] = Counter()
         self._exchange = exchange
         self._users = users
         self._rules = rules
-        self._weather = weather
+        self._faults = faults
         self._waiting: list[Callable[[], None]] = []  # what was asked while the venue was frozen
         self._market: dict[str, set[Client]] = defaultdict(set)
         self._tops: dict[str, tuple[object, object]] = {}
@@ -91,7 +91,7 @@ class Hub:
         clients = self._market.get(stream)
         if not clients:
             return
-        for document in self._weather.market(stream, make(), time.monotonic()):
+        for document in self._faults.market(stream, make(), time.monotonic()):
             raw = text_of(document)
             wrapped = text_of({"stream": stream, "data": document})
             for client in clients:
@@ -113,7 +113,7 @@ class Hub:
         """Talk with a client until the connection ends, and forget it. While the venue is frozen nothing is answered."""
 
         def awake(client: Client, text: str) -> None:
-            if self._weather.frozen(time.monotonic()):
+            if self._faults.frozen(time.monotonic()):
                 self._waiting.append(lambda: answer(client, text))
             else:
                 answer(client, text)

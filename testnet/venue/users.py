@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from stormdesk.testnet.venue import errors
 from stormdesk.testnet.venue.errors import ApiError
+from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
 from stormdesk.testnet.venue.faults.model import Document
-from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.params import Params
 from stormdesk.testnet.venue.sockets import Client, text_of
 
@@ -35,9 +35,9 @@ class Subscription:
 class Users:
     """Subscriptions by account, and listen keys. A key that is not kept alive for `key_life_s` seconds expires."""
 
-    def __init__(self, key_life_s: float, weather: Weather) -> None:
+    def __init__(self, key_life_s: float, faults: ActiveFaults) -> None:
         self._life_s = key_life_s
-        self._weather = weather
+        self._faults = faults
         self._told: dict[str, set[Subscription]] = defaultdict(set)
         self._keys: dict[str, tuple[str, float]] = {}  # account and end of life by listen key
         self._numbers: dict[Client, int] = defaultdict(int)
@@ -47,7 +47,7 @@ class Users:
 
     def tell(self, account: str, document: Document) -> None:
         """Tell all who listen to an account what happened to it."""
-        for told in self._weather.user(account, document, time.monotonic()):
+        for told in self._faults.user(account, document, time.monotonic()):
             for subscription in self._told[account]:
                 subscription.tell(told)
 
@@ -60,7 +60,7 @@ class Users:
 
     def greet(self, client: Client) -> None:
         """Tell somebody who has just begun to listen what he has missed about the venue."""
-        for document in self._weather.greetings(time.monotonic()):
+        for document in self._faults.greetings(time.monotonic()):
             for _, subscription in self._all(lambda one: one.client is client):
                 subscription.tell({**document, "E": int(time.time() * 1000)})
 

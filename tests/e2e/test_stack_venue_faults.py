@@ -23,7 +23,7 @@ def shared(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(shared: Stack) -> Stack:
-    """The stack, trading in fine weather."""
+    """The stack, trading, without faults."""
     for active in get(shared.url("control", "faults"))["active"]:
         shared.fault_over(active["id"])
     shared.trader("resume", "POST")

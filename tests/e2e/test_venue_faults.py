@@ -27,7 +27,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
 
 @pytest.fixture
 def venue(process: VenueProcess) -> VenueProcess:
-    """The venue in fine weather."""
+    """The venue without faults."""
     process.clear()
     return process
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio", "time", "os", "shutil", "tempfile"}
 # What reaches I/O by another name: our own I/O rooms, and modules that only exist to do it.
-ACTING = ("acting", "deeds", "control")  # of the venue's faults: these carry out what the others decide
+ACTING = ("rest_acts", "venue_acts", "control")  # of the venue's faults: these carry out what the others decide
 PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
 PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut")  # every file in them
@@ -42,8 +42,8 @@ def pure_files() -> list[Path]:
     single = [engine / room / f"{name}.py" for room, names in PURE_FILES.items() for name in names]
     faults = list((ROOT / "faults").rglob("*.py"))
     stack = [ROOT / f"infra/{name}.py" for name in PURE_INFRA]
-    weather = [path for path in (ROOT / "testnet/venue/faults").glob("*.py") if path.stem not in ACTING]
-    return sorted([engine / "own.py", *rooms, *single, *faults, *stack, *weather])
+    venue = [path for path in (ROOT / "testnet/venue/faults").glob("*.py") if path.stem not in ACTING]
+    return sorted([engine / "own.py", *rooms, *single, *faults, *stack, *venue])
 
 
 def module_of(path: Path) -> str:
@@ -59,9 +59,16 @@ def io_rooms() -> set[str]:
     acting = [
         path
         for path in (ROOT / "stormdesk").rglob("*.py")
-        if path not in pure and path.name not in ("__init__.py", "tasks.py") and path.relative_to(ROOT).parts[1] not in links
+        if path not in pure
+        and path.name not in ("__init__.py", "tasks.py")
+        and path.relative_to(ROOT).parts[1] not in links
     ]
-    return {*map(module_of, acting), *(f"stormdesk.infra.{name}" for name in OTHER_INFRA), "stormdesk.ssh", "stormdesk.run"}
+    return {
+        *map(module_of, acting),
+        *(f"stormdesk.infra.{name}" for name in OTHER_INFRA),
+        "stormdesk.ssh",
+        "stormdesk.run",
+    }
 
 
 IO_ROOMS = io_rooms()

@@ -1,6 +1,7 @@
 """The faults of the venue: an explicit registry. A fault that is not in this dict does not exist.
 
-`kinds model weather refusals answers messages executions` are pure; `acting deeds control` do the I/O.
+`parameter_types model active_faults refusals answers messages executions` are pure; `rest_acts venue_acts control` do the
+I/O.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stormdesk.core.values import Duration, Percent
-from stormdesk.testnet.venue.faults.kinds import Scope
 from stormdesk.testnet.venue.faults.model import Act, Active, Asked, Break, Fault, Late, Say, Silence, override
+from stormdesk.testnet.venue.faults.parameter_types import Scope
 
 SHARE = {"help": "of the requests"}
 ON = {"help": "which requests"}

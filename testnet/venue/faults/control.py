@@ -53,27 +53,27 @@ def fault_routes(desk: Desk) -> list[web.RouteDef]:
         except (msgspec.DecodeError, UsageError) as error:
             return json_response({"error": str(error)}, 400)
         id_ = asked.id or f"f-{secrets.token_hex(6)}"
-        active = desk.weather.begin(id_, fault, float(for_s), int(seed), time.monotonic())
+        active = desk.faults.begin(id_, fault, float(for_s), int(seed), time.monotonic())
         desk.turn()
         return json_response(described(active), 201)
 
     async def all_of_them(_: web.Request) -> web.Response:
         desk.turn()
-        weather = desk.weather
+        known = desk.faults
         return json_response(
             {
-                "active": [described(active) for active in weather.active.values()],
-                "ended": [described(active) for active in weather.ended],
+                "active": [described(active) for active in known.active.values()],
+                "ended": [described(active) for active in known.ended],
             }
         )
 
     async def one(request: web.Request) -> web.Response:
         desk.turn()
-        active = desk.weather.find(request.match_info["id"])
+        active = desk.faults.find(request.match_info["id"])
         return json_response(described(active)) if active else json_response({"error": "no such fault"}, 404)
 
     async def take_out(request: web.Request) -> web.Response:
-        active = desk.weather.end(request.match_info["id"])
+        active = desk.faults.end(request.match_info["id"])
         desk.turn()
         return json_response(described(active)) if active else json_response({"error": "no such fault"}, 404)
 
@@ -83,9 +83,9 @@ def fault_routes(desk: Desk) -> list[web.RouteDef]:
             fault = faults.make("external-order", {"side": asked.side, "worth": asked.worth})
         except (msgspec.DecodeError, UsageError) as error:
             return json_response({"error": str(error)}, 400)
-        active = desk.weather.begin(f"f-{secrets.token_hex(6)}", fault, 1.0, 0, time.monotonic())
+        active = desk.faults.begin(f"f-{secrets.token_hex(6)}", fault, 1.0, 0, time.monotonic())
         desk.turn()
-        desk.weather.end(active.id)
+        desk.faults.end(active.id)
         desk.turn()
         return json_response(described(active), 201 if active.hits else 409)
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from stormdesk.core.values import Count, Duration, Percent
-from stormdesk.testnet.venue.faults.kinds import Choice
-from stormdesk.testnet.venue.faults.model import Active, Deed, Fault, PlaceOrder, UndoTrades, override
+from stormdesk.testnet.venue.faults.model import Active, Fault, PlaceOrder, UndoTrades, VenueAct, override
+from stormdesk.testnet.venue.faults.parameter_types import Choice
 
 
 class Side(Choice):
@@ -43,7 +43,7 @@ class Rollback(Fault):
     last: Duration = field(default=Duration("10s"), metadata={"help": "how far back"})
 
     @override
-    def begin(self, active: Active) -> Sequence[Deed]:
+    def begin(self, active: Active) -> Sequence[VenueAct]:
         return [UndoTrades(float(self.last))]
 
 
@@ -58,5 +58,5 @@ class ExternalOrder(Fault):
     worth: Count = field(default=Count(100), metadata={"help": "of the order, in the quote asset"})
 
     @override
-    def begin(self, active: Active) -> Sequence[Deed]:
+    def begin(self, active: Active) -> Sequence[VenueAct]:
         return [PlaceOrder(str(self.side), int(self.worth))]

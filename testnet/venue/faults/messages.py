@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stormdesk.core.values import Duration, Percent
-from stormdesk.testnet.venue.faults.kinds import Choice
 from stormdesk.testnet.venue.faults.model import (
     Act,
     Active,
     Asked,
     Broadcast,
-    Deed,
     Document,
     EndUserStreams,
     ExpireListenKeys,
@@ -23,8 +21,10 @@ from stormdesk.testnet.venue.faults.model import (
     Refuse,
     Say,
     Tell,
+    VenueAct,
     override,
 )
+from stormdesk.testnet.venue.faults.parameter_types import Choice
 
 LOST = {"e": "brokerStatus", "code": 1100, "msg": "Connectivity to the venue has been lost."}
 BACK_WITHOUT_DATA = {"e": "brokerStatus", "code": 1101, "msg": "Connectivity restored, data lost: subscribe again."}
@@ -100,7 +100,7 @@ class TokenExpiry(Fault):
     every: Duration = field(default=Duration("5s"), metadata={"help": "again after this, for those who came back"})
 
     @override
-    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+    def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
         return [EndUserStreams()] if _due(active, now, float(self.every)) else ()
 
 
@@ -114,7 +114,7 @@ class ListenKeyExpiry(Fault):
     every: Duration = field(default=Duration("5s"), metadata={"help": "again after this, for keys made meanwhile"})
 
     @override
-    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+    def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
         return [ExpireListenKeys()] if _due(active, now, float(self.every)) else ()
 
 
@@ -136,7 +136,7 @@ class Persona(Fault):
     restored: Restored = field(default=Restored("data-lost"), metadata={"help": "1101, or 1102"})
 
     @override
-    def begin(self, active: Active) -> Sequence[Deed]:
+    def begin(self, active: Active) -> Sequence[VenueAct]:
         return [Broadcast(LOST)]
 
     @override
@@ -153,7 +153,7 @@ class Persona(Fault):
         return ()
 
     @override
-    def end(self, active: Active) -> Sequence[Deed]:
+    def end(self, active: Active) -> Sequence[VenueAct]:
         if self.restored == "data-lost":
             return [Broadcast(BACK_WITHOUT_DATA), LoseUserStreams()]
         return [Broadcast(BACK_WITH_DATA), *(Tell(*kept) for kept in active.memory.get("kept", ()))]

@@ -1,7 +1,7 @@
 """What a fault of the venue is: parameters with a help text, and what it decides at each hook. Pure.
 
-A fault never acts. At a hook it answers with an act (for one request or message) or with deeds (for the venue as a
-whole), and `acting.py` carries them out. Its randomness is the seeded one of its `Active`, its clock an argument.
+A fault never acts. At a hook it answers with an act (for one request or message) or with acts of the venue as a
+whole; `rest_acts.py` and `venue_acts.py` carry them out. Its randomness is the seeded one of its `Active`, its clock an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from stormdesk.core.values import Percent
-from stormdesk.testnet.venue.faults.kinds import Scope
+from stormdesk.testnet.venue.faults.parameter_types import Scope
 
 if sys.version_info >= (3, 12):
     from typing import override as override  # noqa: PLC0414 -- ours import it from here
@@ -167,7 +167,7 @@ class PlaceOrder(msgspec.Struct, frozen=True):
     worth: int
 
 
-Deed = Announce | Broadcast | Tell | EndUserStreams | LoseUserStreams | ExpireListenKeys | UndoTrades | PlaceOrder
+VenueAct = Announce | Broadcast | Tell | EndUserStreams | LoseUserStreams | ExpireListenKeys | UndoTrades | PlaceOrder
 
 
 class Fault:
@@ -204,14 +204,14 @@ class Fault:
         """How far ahead the clock is that clients see."""
         return 0.0
 
-    def begin(self, active: Active) -> Sequence[Deed]:
+    def begin(self, active: Active) -> Sequence[VenueAct]:
         """The fault goes in."""
         return ()
 
-    def tick(self, active: Active, now: float) -> Sequence[Deed]:
+    def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
         """Some time passed."""
         return ()
 
-    def end(self, active: Active) -> Sequence[Deed]:
+    def end(self, active: Active) -> Sequence[VenueAct]:
         """The fault is over."""
         return ()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stormdesk.core.values import Duration, Percent
-from stormdesk.testnet.venue.faults.kinds import Choice, Offset, Scope
 from stormdesk.testnet.venue.faults.model import (
     Act,
     Active,
@@ -18,6 +17,7 @@ from stormdesk.testnet.venue.faults.model import (
     Throttle,
     override,
 )
+from stormdesk.testnet.venue.faults.parameter_types import Choice, Offset, Scope
 
 # Binance's codes whose outcome nobody knows, with their HTTP status and text; -1008 alone says that nothing was done.
 UNCLEAR = {

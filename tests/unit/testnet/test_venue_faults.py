@@ -12,9 +12,9 @@ import pytest
 from stormdesk.core.errors import UsageError
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults import FAULTS
-from stormdesk.testnet.venue.faults.kinds import Offset
+from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
 from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Refuse
-from stormdesk.testnet.venue.faults.weather import Weather
+from stormdesk.testnet.venue.faults.parameter_types import Offset
 
 PLACE = Asked("POST", "order", "desk", "10.0.0.1")
 READ = Asked("GET", "account", "desk", "10.0.0.1")
@@ -24,17 +24,17 @@ SHARED = sorted(name for name, kind in FAULTS.items() if "share" in kind.__datac
 
 def decisions(name: str, seed: int, params: dict[str, str]) -> tuple[list[Any], int]:
     """What a fault says to 120 rounds of everything that happens at a venue, and its hits."""
-    weather = Weather()
-    active = weather.begin("f", faults.make(name, params), 60, seed, 0.0)
+    active_faults = ActiveFaults()
+    active = active_faults.begin("f", faults.make(name, params), 60, seed, 0.0)
     said: list[Any] = []
     for n in range(120):
         now = n / 10
-        said += [weather.refusal(asked, now) for asked in (PLACE, READ, LOOK)]
+        said += [active_faults.refusal(asked, now) for asked in (PLACE, READ, LOOK)]
         for asked in (PLACE, READ, LOOK):
-            said.append([act for _, act in weather.answer(asked, {"orderId": n, "lastUpdateId": n}, now)])
-        said.append(weather.market("btcusdt@depth", {"e": "depthUpdate", "u": n}, now))
-        said.append(weather.user("desk", {"e": "executionReport", "i": n}, now))
-        limit = weather.most(Decimal(8), now)
+            said.append([act for _, act in active_faults.answer(asked, {"orderId": n, "lastUpdateId": n}, now)])
+        said.append(active_faults.market("btcusdt@depth", {"e": "depthUpdate", "u": n}, now))
+        said.append(active_faults.user("desk", {"e": "executionReport", "i": n}, now))
+        limit = active_faults.most(Decimal(8), now)
         said.append(limit[0] if limit else None)
     return said, active.hits
 
@@ -59,58 +59,60 @@ def test_every_fault_says_what_it_is_and_reads_back_what_it_prints(name: str) ->
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_after_its_deadline_a_fault_decides_nothing(name: str) -> None:
-    weather = Weather()
-    active = weather.begin("f", faults.make(name, {}), 5, 1, 100.0)
-    assert list(weather.active) == ["f"]
+    active_faults = ActiveFaults()
+    active = active_faults.begin("f", faults.make(name, {}), 5, 1, 100.0)
+    assert list(active_faults.active) == ["f"]
     late: Sequence[object] = [
-        weather.refusal(PLACE, 105.0), weather.answer(PLACE, {"orderId": 1}, 105.0), weather.holding(105.0),
-        weather.market("btcusdt@depth", {"e": "depthUpdate"}, 105.0) != ({"e": "depthUpdate"},),
-        weather.user("desk", {"e": "executionReport"}, 105.0) != ({"e": "executionReport"},),
-        weather.most(Decimal(1), 105.0), weather.offset_s(105.0), weather.frozen(105.0), weather.greetings(105.0),
+        active_faults.refusal(PLACE, 105.0), active_faults.answer(PLACE, {"orderId": 1}, 105.0), active_faults.holding(105.0),
+        active_faults.market("btcusdt@depth", {"e": "depthUpdate"}, 105.0) != ({"e": "depthUpdate"},),
+        active_faults.user("desk", {"e": "executionReport"}, 105.0) != ({"e": "executionReport"},),
+        active_faults.most(Decimal(1), 105.0), active_faults.offset_s(105.0), active_faults.frozen(105.0), active_faults.greetings(105.0),
     ]  # fmt: skip
     assert not any(late)
-    deeds = [deed for _, deed in weather.turn(105.0)]
-    assert deeds[0] == Announce(True)
-    assert deeds[-1] == Announce(False)
-    assert not weather.active
+    acts = [act for _, act in active_faults.turn(105.0)]
+    assert acts[0] == Announce(True)
+    assert acts[-1] == Announce(False)
+    assert not active_faults.active
     assert not active.on
-    assert weather.find("f") is active
-    assert weather.turn(106.0) == []
+    assert active_faults.find("f") is active
+    assert active_faults.turn(106.0) == []
 
 
 def test_ending_twice_and_asking_twice_change_nothing() -> None:
-    weather = Weather()
-    first = weather.begin("f", faults.make("delay", {}), 5, 1, 0.0)
-    assert weather.begin("f", faults.make("freeze", {}), 50, 2, 1.0) is first
-    assert weather.end("f") is first
-    assert weather.end("f") is first
-    assert weather.begin("f", faults.make("delay", {}), 5, 1, 2.0) is first, "a replayed request puts nothing in again"
-    assert weather.end("g") is None
-    assert [deed for _, deed in weather.turn(2.0)] == [Announce(True), Announce(False)]
+    active_faults = ActiveFaults()
+    first = active_faults.begin("f", faults.make("delay", {}), 5, 1, 0.0)
+    assert active_faults.begin("f", faults.make("freeze", {}), 50, 2, 1.0) is first
+    assert active_faults.end("f") is first
+    assert active_faults.end("f") is first
+    assert active_faults.begin("f", faults.make("delay", {}), 5, 1, 2.0) is first, (
+        "a replayed request puts nothing in again"
+    )
+    assert active_faults.end("g") is None
+    assert [act for _, act in active_faults.turn(2.0)] == [Announce(True), Announce(False)]
 
 
 def test_each_fault_counts_its_own_hits() -> None:
-    weather = Weather()
-    error = weather.begin("e", faults.make("error-5xx", {"share": "100", "when": "before"}), 5, 1, 0.0)
-    delay = weather.begin("d", faults.make("delay", {"share": "100"}), 5, 1, 0.0)
+    active_faults = ActiveFaults()
+    error = active_faults.begin("e", faults.make("error-5xx", {"share": "100", "when": "before"}), 5, 1, 0.0)
+    delay = active_faults.begin("d", faults.make("delay", {"share": "100"}), 5, 1, 0.0)
     for _ in range(3):
-        assert isinstance(weather.refusal(READ, 1.0), Refuse)
-    weather.answer(LOOK, {}, 1.0)
+        assert isinstance(active_faults.refusal(READ, 1.0), Refuse)
+    active_faults.answer(LOOK, {}, 1.0)
     assert (error.hits, delay.hits) == (3, 1)
 
 
 def test_a_lost_answer_is_the_last_word_about_it() -> None:
-    weather = Weather()
-    weather.begin("d", faults.make("drop-response", {"share": "100"}), 5, 1, 0.0)
-    other = weather.begin("p", faults.make("partial-response", {"share": "100"}), 5, 1, 0.0)
-    assert len(weather.answer(PLACE, {"orderId": 1}, 1.0)) == 1
+    active_faults = ActiveFaults()
+    active_faults.begin("d", faults.make("drop-response", {"share": "100"}), 5, 1, 0.0)
+    other = active_faults.begin("p", faults.make("partial-response", {"share": "100"}), 5, 1, 0.0)
+    assert len(active_faults.answer(PLACE, {"orderId": 1}, 1.0)) == 1
     assert other.hits == 0
 
 
 def test_streams_end_again_for_those_who_came_back() -> None:
-    weather = Weather()
-    weather.begin("t", faults.make("token-expiry", {"every": "5s"}), 12, 1, 0.0)
-    ends = [n for n in range(12) if any(isinstance(deed, EndUserStreams) for _, deed in weather.turn(float(n)))]
+    active_faults = ActiveFaults()
+    active_faults.begin("t", faults.make("token-expiry", {"every": "5s"}), 12, 1, 0.0)
+    ends = [n for n in range(12) if any(isinstance(act, EndUserStreams) for _, act in active_faults.turn(float(n)))]
     assert ends == [0, 5, 10]
 
 
@@ -134,9 +136,9 @@ def test_an_offset_that_is_none_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("name", "params"), [("ban", {}), ("rate-limit", {"share": "100"})])
 def test_who_comes_too_early_is_told_the_same_instant(name: str, params: dict[str, str]) -> None:
-    weather = Weather()
-    weather.begin("b", faults.make(name, {"retry_after": "4s", **params}), 60, 1, 0.0)
-    told = [weather.refusal(READ, now) for now in (0.0, 1.0, 3.9)]
+    active_faults = ActiveFaults()
+    active_faults.begin("b", faults.make(name, {"retry_after": "4s", **params}), 60, 1, 0.0)
+    told = [active_faults.refusal(READ, now) for now in (0.0, 1.0, 3.9)]
     assert [(t.until, t.early) for t in told if t] == [(4.0, False), (4.0, True), (4.0, True)]  # type: ignore[union-attr]
-    again = weather.refusal(READ, 4.0)
+    again = active_faults.refusal(READ, 4.0)
     assert again is None if name == "ban" else again.until == 8.0  # type: ignore[union-attr]

@@ -12,8 +12,8 @@ import msgspec
 from aiohttp import web
 
 from stormdesk.testnet.service import json_response
+from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
 from stormdesk.testnet.venue.faults.model import Active, Asked, Break, Late, Refuse, Say, Silence
-from stormdesk.testnet.venue.faults.weather import Weather
 from stormdesk.testnet.venue.keys import Keys
 
 API = "/api/v3/"
@@ -21,26 +21,26 @@ LOOK_S = 0.02  # whether a fault is over
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
-class Acting:
-    """Stands between aiohttp and the handlers of the REST interface."""
+class RestActs:
+    """A layer between aiohttp and the handlers of the REST interface."""
 
-    def __init__(self, weather: Weather, keys: Keys) -> None:
-        self._weather = weather
+    def __init__(self, faults: ActiveFaults, keys: Keys) -> None:
+        self._faults = faults
         self._keys = keys
 
     async def ready(self) -> None:
         """Return when a request may go on: while the venue is frozen none does."""
-        while self._weather.active and self._weather.holding(time.monotonic()):
+        while self._faults.active and self._faults.holding(time.monotonic()):
             await asyncio.sleep(LOOK_S)
 
     async def answer(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
         """What is sent instead of an answer that says yes; other answers stay as they are."""
-        if not self._weather.active or not _says_yes(request, response):
+        if not self._faults.active or not _says_yes(request, response):
             return response
         assert isinstance(response, web.Response)
         assert isinstance(response.body, bytes)
         document: Any = msgspec.json.decode(response.body)
-        for active, act in self._weather.answer(self._asked(request), document, time.monotonic()):
+        for active, act in self._faults.answer(self._asked(request), document, time.monotonic()):
             match act:
                 case Say():
                     response.body = msgspec.json.encode(act.document)

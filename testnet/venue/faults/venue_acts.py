@@ -12,13 +12,13 @@ from stormdesk.testnet.venue.faults.model import (
     Active,
     Announce,
     Broadcast,
-    Deed,
     EndUserStreams,
     ExpireListenKeys,
     LoseUserStreams,
     PlaceOrder,
     Tell,
     UndoTrades,
+    VenueAct,
 )
 from stormdesk.testnet.venue.record import NewOrder
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from stormdesk.testnet.venue.order_entry import Desk
 
 
-def perform(desk: Desk, active: Active, deed: Deed) -> int:
+def perform(desk: Desk, active: Active, act: VenueAct) -> int:
     """Do it; how many hits that was."""
     now = time.time()
-    match deed:
+    match act:
         case Announce():
             desk.note(
                 events.Fault(
-                    t=now, name=active.fault.name, on=deed.on, params=faults.parameters(active.fault),
+                    t=now, name=active.fault.name, on=act.on, params=faults.parameters(active.fault),
                     seed=active.seed, hits=active.hits,
                 )
             )  # fmt: skip
         case Broadcast():
-            return desk.users.broadcast(deed.document, now)
+            return desk.users.broadcast(act.document, now)
         case Tell():
-            desk.users.tell(deed.account, deed.document)
+            desk.users.tell(act.account, act.document)
         case EndUserStreams():
             return desk.users.end_streams(now)
         case LoseUserStreams():
@@ -48,9 +48,9 @@ def perform(desk: Desk, active: Active, deed: Deed) -> int:
         case ExpireListenKeys():
             return desk.users.expire_keys(now)
         case UndoTrades():
-            return _undo(desk, now - deed.last_s, now)
+            return _undo(desk, now - act.last_s, now)
         case PlaceOrder():
-            return _place(desk, active, deed)
+            return _place(desk, active, act)
     return 0
 
 
@@ -65,14 +65,14 @@ def _undo(desk: Desk, since: float, now: float) -> int:
     return len(ids)
 
 
-def _place(desk: Desk, active: Active, deed: PlaceOrder) -> int:
+def _place(desk: Desk, active: Active, act: PlaceOrder) -> int:
     """1 when the order was accepted. Its client id starts as those of the venue's web page do."""
     symbol = next(iter(desk.exchange.symbols.values()))
-    qty = (Decimal(deed.worth) / desk.exchange.reference(symbol.name)).quantize(symbol.step, ROUND_UP)
+    qty = (Decimal(act.worth) / desk.exchange.reference(symbol.name)).quantize(symbol.step, ROUND_UP)
     account, cid = desk.keys.first, f"web_{active.id}"[:36]
     desk.note(events.Mark(t=time.time(), what="external-order", detail={"client_order_id": cid, "account": account}))
     try:
-        desk.exchange.submit(account, NewOrder(cid, symbol, deed.side, "MARKET", qty), time.time())
+        desk.exchange.submit(account, NewOrder(cid, symbol, act.side, "MARKET", qty), time.time())
     except ApiError:
         return 0
     desk.commit()

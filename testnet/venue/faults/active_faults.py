@@ -1,4 +1,4 @@
-"""Which faults are in, and what they decide together. Pure: time is an argument, in monotonic seconds.
+"""Which faults are active, and what they decide together. Pure: time is an argument, in monotonic seconds.
 
 A fault ends by itself at its deadline, whoever put it in. Every decision that changes something is a hit of its fault.
 """
@@ -16,33 +16,33 @@ from stormdesk.testnet.venue.faults.model import (
     Announce,
     Asked,
     Break,
-    Deed,
     Document,
     Fault,
     Refusal,
     Refuse,
     Say,
     Silence,
+    VenueAct,
 )
 
 LAST = (Refuse, Silence, Break)  # after one of these nothing is left to decide about an answer
 REMEMBER = 1000  # faults that ended
 
 
-class Weather:
-    """The faults of one venue. `active` is false in fine weather, so that it costs nothing then."""
+class ActiveFaults:
+    """The faults of one venue. `active` is empty while there are none, so callers can skip all of this."""
 
     def __init__(self) -> None:
         self.active: dict[str, Active] = {}
         self.ended: deque[Active] = deque(maxlen=REMEMBER)
-        self._todo: list[tuple[Active, Deed]] = []
+        self._todo: list[tuple[Active, VenueAct]] = []
 
     def begin(self, id_: str, fault: Fault, for_s: float, seed: int, now: float) -> Active:
         """Put a fault in. Asking again with an id that is known changes nothing."""
         if (known := self.find(id_)) is not None:
             return known
         active = self.active[id_] = Active(id_, fault, seed, for_s, now + for_s)
-        self._todo += [(active, deed) for deed in (Announce(True), *fault.begin(active))]
+        self._todo += [(active, act) for act in (Announce(True), *fault.begin(active))]
         return active
 
     def find(self, id_: str) -> Active | None:
@@ -56,16 +56,16 @@ class Weather:
             return self.find(id_)
         active.on = False
         self.ended.append(active)
-        self._todo += [(active, deed) for deed in (*active.fault.end(active), Announce(False))]
+        self._todo += [(active, act) for act in (*active.fault.end(active), Announce(False))]
         return active
 
-    def turn(self, now: float) -> list[tuple[Active, Deed]]:
+    def turn(self, now: float) -> list[tuple[Active, VenueAct]]:
         """What the venue has to do by now, in order; faults whose time is up end here."""
         for active in list(self.active.values()):
             if now >= active.until:
                 self.end(active.id)
             else:
-                self._todo += [(active, deed) for deed in active.fault.tick(active, now)]
+                self._todo += [(active, act) for act in active.fault.tick(active, now)]
         todo, self._todo = self._todo, []
         return todo
 
