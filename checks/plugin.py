@@ -28,7 +28,7 @@ from stormdesk.evidence import take_cut
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.judges import JUDGES, applicable
 from stormdesk.evidence.steady import Vitals
-from stormdesk.evidence.take_cut import NOTHING, Known
+from stormdesk.evidence.take_cut import NO_RUN, RunFacts
 from stormdesk.evidence.vitals import gather
 from stormdesk.run import settings
 from stormdesk.ssh import testinfra_backend
@@ -43,13 +43,13 @@ class UnknownVerdict(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. `known` is what a run knows besides."""
+    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. `facts` is what only the run can say."""
 
     folder: Path
     inventory: Inventory | None = None
     run: Run | None = None
     hosts: Mapping[str, Host] | None = None
-    known: Known = NOTHING
+    facts: RunFacts = NO_RUN
     own: Sequence[Path] = ()  # folders with a project's own checks
 
     @cached_property
@@ -57,14 +57,14 @@ class Evidence:
         """Recorded, or taken now: once for all checks of a session."""
         if self.inventory is None or self.run is None:
             return take_cut.load(self.folder)
-        return take_cut.take(self.run, self.inventory, self.folder, self.known)
+        return take_cut.take(self.run, self.inventory, self.folder, self.facts)
 
     @cached_property
     def residue(self) -> Cut:
         """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
         if self.inventory is None or self.run is None or "cut" in self.__dict__:
             return self.cut
-        return take_cut.residue_only(self.run, self.inventory, self.known)
+        return take_cut.residue_only(self.run, self.inventory, self.facts)
 
     @cached_property
     def vitals(self) -> Mapping[str, Vitals]:

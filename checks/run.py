@@ -13,7 +13,7 @@ import pytest
 from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.evidence.take_cut import NOTHING, Known
+from stormdesk.evidence.take_cut import NO_RUN, RunFacts
 from stormdesk.run import settings
 from stormdesk.ssh.parallel import Run
 from stormdesk.ssh.testinfra_backend import pooled
@@ -85,18 +85,18 @@ def run_checks(
     *,
     own: Sequence[Path] | None = None,
     junit: Path | None = None,
-    known: Known = NOTHING,
+    facts: RunFacts = NO_RUN,
 ) -> list[CheckResult]:
     """Run `what` of steady, invariants, residue, on the hosts of `inventory`, which `run` reaches (`Pool.run`).
 
     `own` are folders of more checks (default: those that the project's invoke.yaml names). `folder`, new or empty, gets
-    the cut that the invariants judge; `junit` an XML report; `known` is what a run knows besides.
+    the cut that the invariants judge; `junit` an XML report; `facts` is what only the run can say.
     Nothing that a check runs into is raised: it makes that check unknown.
     """
     here = Path(__file__).parent
     own = settings.load().checks if own is None else own
     hosts = pooled(inventory.hosts, run)
-    evidence = Evidence(folder, inventory, run, hosts, known=known, own=own)
+    evidence = Evidence(folder, inventory, run, hosts, facts=facts, own=own)
     collector = _Collector(evidence, what)
     arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
     arguments.append("--continue-on-collection-errors")  # else pytest takes one for an interrupt

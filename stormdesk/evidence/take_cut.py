@@ -32,9 +32,11 @@ ASKED = ("epochs", "state-files", "throttling")  # besides what every cut has: s
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a run knows besides: its fault and recovery, what a fingerprint found changed by host, the processes before.
-    `run_id` is its own: what it left on a host is residue, whatever state its record is in."""
+class RunFacts:
+    """What only the run can say: its fault and recovery, the differences of fingerprints by host, the processes before.
+
+    What `run_id` left on a host is residue, whatever state its record is in.
+    """
 
     run_id: str = ""
     fault: FaultWindow | None = None
@@ -43,7 +45,7 @@ class Known:
     before: Before | None = None
 
 
-NOTHING = Known()
+NO_RUN = RunFacts()
 
 
 @dataclass
@@ -55,7 +57,7 @@ class _Reading:
     unread: dict[str, str] = field(default_factory=dict)
 
 
-def take(run: Run, inventory: Inventory, folder: Path, known: Known = NOTHING) -> Cut:
+def take(run: Run, inventory: Inventory, folder: Path, facts: RunFacts = NO_RUN) -> Cut:
     """Take a cut and write it to `folder`, which must be new or empty.
 
     `run` runs a command on a host of `inventory`. A source that cannot be read is left out, with the reason in
@@ -75,10 +77,10 @@ def take(run: Run, inventory: Inventory, folder: Path, known: Known = NOTHING) -
         _read(stack, reading, until)
     ended = time.time()
     _read_bus(stack, reading)
-    reading.files["residue.json"] = _json(find_residue.look(run, inventory, known.diffs, known.run_id))
-    if known.before is not None:
+    reading.files["residue.json"] = _json(find_residue.look(run, inventory, facts.diffs, facts.run_id))
+    if facts.before is not None:
         reading.files["processes.json"] = _json(service_processes.look(run, inventory))
-    meta = _meta(inventory, stack.traders, known)
+    meta = _meta(inventory, stack.traders, facts)
     meta |= {
         "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else [])),
         "drain_s": drain_s, "left": left, "hold": {"started": started, "ended": ended},
@@ -88,19 +90,19 @@ def take(run: Run, inventory: Inventory, folder: Path, known: Known = NOTHING) -
     return _write(reading, folder)
 
 
-def residue_only(run: Run, inventory: Inventory, known: Known = NOTHING) -> Cut:
+def residue_only(run: Run, inventory: Inventory, facts: RunFacts = NO_RUN) -> Cut:
     """A cut that knows of the hosts' residue and nothing else; nothing is held for it."""
     now = time.time()
-    meta = _meta(inventory, [], NOTHING) | {"drain_s": None, "hold": {"started": now, "ended": now}}
-    found = find_residue.look(run, inventory, known.diffs, known.run_id)
+    meta = _meta(inventory, [], NO_RUN) | {"drain_s": None, "hold": {"started": now, "ended": now}}
+    found = find_residue.look(run, inventory, facts.diffs, facts.run_id)
     return cuts.parse({"meta.json": _json(meta), "residue.json": _json(found)})
 
 
-def _meta(inventory: Inventory, traders: list[str], known: Known) -> dict[str, object]:
+def _meta(inventory: Inventory, traders: list[str], facts: RunFacts) -> dict[str, object]:
     return {
         "t": time.time(), "environment": inventory.environment, "hosts": sorted(inventory.hosts), "traders": traders,
-        "recovery": msgspec.to_builtins(known.recovery), "fault": msgspec.to_builtins(known.fault),
-        "processes_before": msgspec.to_builtins(known.before),
+        "recovery": msgspec.to_builtins(facts.recovery), "fault": msgspec.to_builtins(facts.fault),
+        "processes_before": msgspec.to_builtins(facts.before),
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence import service_processes
 from stormdesk.evidence.cut import lines
-from stormdesk.evidence.take_cut import Known
+from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record, load
 from stormdesk.run.show import Show
@@ -68,7 +68,7 @@ class Proof:
             AFTER,
             folder,
             junit=folder.parents[1] / "junit.xml",
-            known=Known(
+            known=RunFacts(
                 run_id=first.plan.id.run_id,
                 fault=lines.FaultWindow(
                     name=first.plan.id.fault,

@@ -19,7 +19,7 @@ from stormdesk.core.model import CheckResult
 from stormdesk.core.plan import Plan
 from stormdesk.desk import operators
 from stormdesk.evidence.cut.lines import Before, Processes, Recovery
-from stormdesk.evidence.take_cut import Known
+from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.faults import FAULTS
 
 Parameters = Mapping[str, str]
@@ -162,11 +162,11 @@ def rage(chaos: Chaos, random: Random, faults: list[tuple[str, str, Parameters]]
 
 def judge(chaos: Chaos, tally: Tally, before: Processes, folder: Path) -> list[CheckResult]:
     """All invariants over the whole storm: I-09 of its slowest recovery, I-10 of all restarts that its faults claim."""
-    known = Known(
+    facts = RunFacts(
         recovery=Recovery(start=0.0, recovered_at=tally.slowest_s, rto_s=RTO_S),
         before=Before(processes=before, restarts=tally.restarts),
     )
-    return run_checks(chaos.inventory, chaos.pool.run, ("invariants", "residue"), folder, known=known)
+    return run_checks(chaos.inventory, chaos.pool.run, ("invariants", "residue"), folder, facts=facts)
 
 
 def prepare(chaos: Chaos, name: str) -> None:
