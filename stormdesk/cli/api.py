@@ -124,11 +124,11 @@ class Chaos:
         Raises UsageError, RefusedError or TransportError before anything is touched; HostError when the fault did not
         bite, or was over before the body was; ResidueError when a host may not be as it was.
         """
-        thing = fault_named(fault, parameters, self.rto_s)
+        chosen = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
         names = fault_flags.choose_hosts(words, self.inventory, self._random)
-        rto_s = float(getattr(thing, BUDGET, self.rto_s))
-        request = Request(thing, names, hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
+        rto_s = float(getattr(chosen, BUDGET, self.rto_s))
+        request = Request(chosen, names, hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
             injection = Injection(run)

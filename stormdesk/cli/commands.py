@@ -47,11 +47,11 @@ def attack_venue(name: str, values: Mapping[str, Any]) -> int:
 
 
 def _attack(
-    fault: type[Fault],
+    fault_type: type[Fault],
     values: Mapping[str, Any],
     hosts: Callable[[Inventory, int], tuple[str, ...]],
 ) -> int:
-    thing = fault_flags.fault_of(fault, values)
+    fault = fault_flags.fault_of(fault_type, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
     fault_flags.check_ttl(hold_s, ttl_s)
     if values["plan_hash"] == "":
@@ -64,7 +64,7 @@ def _attack(
     from stormdesk.run.request import DEFAULT_RTO_S, Request
 
     request = Request(
-        fault=thing,
+        fault=fault,
         hosts=hosts(inventory, seed),
         hold_s=hold_s,
         ttl_s=ttl_s,

@@ -50,26 +50,28 @@ KINDS: Mapping[str, type[Value]] = {
 Flags = Mapping[str, tuple[object, str]]
 
 
-def signature(fault: type[Fault], common: Flags = COMMON) -> Signature:
+def signature(fault_type: type[Fault], common: Flags = COMMON) -> Signature:
     """The flags of a fault's task: its own parameters first, then those that all faults of its group share."""
-    own = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=_default(f)) for f in _fields(fault)]
+    own = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=_default(f)) for f in _fields(fault_type)]
     shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, (default, _) in common.items()]
     return Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD), *own, *shared])
 
 
-def helps(fault: type[Fault], common: Flags = COMMON) -> Mapping[str, str]:
+def helps(fault_type: type[Fault], common: Flags = COMMON) -> Mapping[str, str]:
     """The help of each flag."""
-    return {f.name: f.metadata["help"] for f in _fields(fault)} | {name: text for name, (_, text) in common.items()}
+    return {f.name: f.metadata["help"] for f in _fields(fault_type)} | {
+        name: text for name, (_, text) in common.items()
+    }
 
 
-def kinds(fault: type[Fault]) -> Mapping[str, type[Value]]:
+def kinds(fault_type: type[Fault]) -> Mapping[str, type[Value]]:
     """The kind of each value whose default does not tell it."""
-    return {f.name: f.metadata["kind"] for f in _fields(fault) if "kind" in f.metadata} | dict(KINDS)
+    return {f.name: f.metadata["kind"] for f in _fields(fault_type) if "kind" in f.metadata} | dict(KINDS)
 
 
-def hint(fault: type[Fault], common: Flags = COMMON) -> str:
+def hint(fault_type: type[Fault], common: Flags = COMMON) -> str:
     """The main flags, for the menu."""
-    own = [f"--{_flag(f.name)} {_default(f)}" for f in _fields(fault) if isinstance(_default(f), Value)]
+    own = [f"--{_flag(f.name)} {_default(f)}" for f in _fields(fault_type) if isinstance(_default(f), Value)]
     where = "--host H " if "host" in common else ""
     return f"{where}[{' '.join([*own[:1], '--for 30s'])}]"
 
@@ -99,17 +101,17 @@ class Catalogue:
         return {"faults": [_described(name, fault) for name, fault in self.faults.items()]}
 
 
-def _described(name: str, fault: type[Fault]) -> Mapping[str, object]:
+def _described(name: str, fault_type: type[Fault]) -> Mapping[str, object]:
     parameters = [
         {"flag": f"--{_flag(f.name)}", "value": _word(f), "default": str(_default(f) or ""), "help": f.metadata["help"]}
-        for f in _fields(fault)
+        for f in _fields(fault_type)
     ]
     return {
         "fault": name,
-        "what": fault.title,
+        "what": fault_type.title,
         "parameters": parameters,
-        "needs": list(fault.needs),
-        "undo": fault.undo,
+        "needs": list(fault_type.needs),
+        "undo": fault_type.undo,
     }
 
 
@@ -118,9 +120,9 @@ def _word(field: dataclasses.Field[Any]) -> str:
     return kind.WORD if issubclass(kind, Value) else "TEXT"
 
 
-def fault_of(kind: type[Fault], values: Mapping[str, Any]) -> Fault:
+def fault_of(fault_type: type[Fault], values: Mapping[str, Any]) -> Fault:
     """The fault that the flags describe. Raises UsageError."""
-    return kind(**{f.name: values[f.name] for f in _fields(kind)})
+    return fault_type(**{f.name: values[f.name] for f in _fields(fault_type)})
 
 
 def allow_of(values: Mapping[str, Any]) -> Allow:
@@ -171,8 +173,8 @@ def _hosts(word: str, inventory: Inventory, rng: Random) -> Sequence[str]:
     return [inventory.host(word).name]
 
 
-def _fields(fault: type[Fault]) -> Sequence[dataclasses.Field[Any]]:
-    return dataclasses.fields(fault)  # type: ignore[arg-type]  # every fault is a dataclass; a protocol cannot say so
+def _fields(fault_type: type[Fault]) -> Sequence[dataclasses.Field[Any]]:
+    return dataclasses.fields(fault_type)  # type: ignore[arg-type]  # every fault is a dataclass; a protocol cannot say so
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
