@@ -17,9 +17,9 @@ from stormdesk.testnet.resilience import Overrides
 from tests import skips
 from tests.skips import got, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks
 
-# Tests of one lab kill the same service: a restart has held sooner than in earnest, so that they do not add up.
-FORGETFUL: Overrides = {"guard": {"verify_s": 15}}
-BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the venue many times
+# Tests of one lab kill the same service: a restart counts as verified sooner, so that they do not add up.
+SHORT_VERIFY: Overrides = {"guard": {"verify_s": 15}}
+SHORT_TIMERS: Overrides = {  # of testnet/resilience.yaml, for tests that break the venue many times
     "breaker": {"open_s": 3},
     "order": {"request_timeout_s": 2, "recv_window_ms": 2000, "quiet_s": 4},
     "reconcile": {"interval_s": 5},
@@ -29,8 +29,8 @@ BRISK: Overrides = {  # of testnet/resilience.yaml, for tests that break the ven
 ORDERS = 15  # above the floors of all judges
 FIRST_ORDERS_S = 60.0
 ACCEPTED = 'grep -c \'"kind":"ACK"\' /var/lib/trading/trader/ledger.jsonl || true'  # trader-a leads at first
-SHORTENED: dict[str, Overrides] = {  # by the fixture or the file that uses them
-    "lab": FORGETFUL, "brisk_lab": BRISK, "test_storm.py": BRISK | FORGETFUL, "test_stack_full.py": FORGETFUL,
+RESILIENCE: dict[str, Overrides] = {  # by the fixture or the file that uses them
+    "lab": SHORT_VERIFY, "brisk_lab": SHORT_TIMERS, "test_storm.py": SHORT_TIMERS | SHORT_VERIFY, "test_stack_full.py": SHORT_VERIFY,
 }  # fmt: skip
 TOPICS = (  # user properties that are printed at the end of a run
     "repeated", "resilience", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Have the numbers printed that this test went by in place of those of resilience.yaml."""
     for name in (item.path.name, *getattr(item, "fixturenames", ())):
-        if short := SHORTENED.get(name):
+        if short := RESILIENCE.get(name):
             item.user_properties.append(("resilience", f"{name} {short}"))
 
 
@@ -89,8 +89,8 @@ def timers(request: pytest.FixtureRequest) -> Callable[[Overrides], Overrides]:
     --full-timers. They are printed at the end of a run."""
 
     def overrides(short: Overrides) -> Overrides:
-        SHORTENED[request.path.name] = {} if request.config.getoption("--full-timers") else short
-        return SHORTENED[request.path.name]
+        RESILIENCE[request.path.name] = {} if request.config.getoption("--full-timers") else short
+        return RESILIENCE[request.path.name]
 
     return overrides
 
@@ -139,7 +139,7 @@ def trading(name: str, topology: str, numbers: Overrides) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def brisk_lab(lab_home: str) -> Iterator[str]:
     """As `lab`, with timers that are short."""
-    with trading(f"brisk-{os.getpid()}", "core", BRISK) as name:
+    with trading(f"brisk-{os.getpid()}", "core", SHORT_TIMERS) as name:
         yield name
 
 
@@ -147,5 +147,5 @@ def brisk_lab(lab_home: str) -> Iterator[str]:
 def lab(lab_home: str) -> Iterator[str]:
     """The name of an environment with the core stack, for one file: more than one at a time for each worker would keep
     the processors busy with trading. Leave it as you found it."""
-    with trading(f"test-{os.getpid()}", "core", FORGETFUL) as name:
+    with trading(f"test-{os.getpid()}", "core", SHORT_VERIFY) as name:
         yield name

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from stormdesk.testnet.resilience import Overrides
-from tests.conftest import BRISK
+from tests.conftest import SHORT_TIMERS
 from tests.e2e.stack_harness import Stack, eventually, get, post, shortened
 
-NUMBERS: Overrides = {**BRISK, "reconcile": {"interval_s": 3}, "balance": {"max_age_s": 3}}
+NUMBERS: Overrides = {**SHORT_TIMERS, "reconcile": {"interval_s": 3}, "balance": {"max_age_s": 3}}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FORGETFUL, trading
+from tests.conftest import SHORT_VERIFY, trading
 from tests.e2e.test_runs import Desk
 
 pytestmark = pytest.mark.lab
@@ -18,7 +18,7 @@ RESIDENT = "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | awk '/^Pss:/ {pss += $2}
 
 @pytest.fixture(scope="module")
 def desk(lab_home: str, kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with trading(f"full-{os.getpid()}", "full", FORGETFUL) as name:
+    with trading(f"full-{os.getpid()}", "full", SHORT_VERIFY) as name:
         desk = Desk(name, tmp_path_factory.mktemp("runs"))
         with desk.pool:
             yield desk

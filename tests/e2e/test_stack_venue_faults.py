@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stormdesk.testnet.resilience import Overrides
-from tests.conftest import BRISK
+from tests.conftest import SHORT_TIMERS
 from tests.e2e.stack_harness import Stack, eventually, get, shortened
 from tests.e2e.storm import IMPORTANT, Survived
 from tests.e2e.test_stack_trades import assert_exact
@@ -16,7 +16,7 @@ from tests.e2e.test_stack_trades import assert_exact
 
 @pytest.fixture(scope="module")
 def shared(timers: Callable[[Overrides], Overrides]) -> Iterator[Stack]:
-    with shortened(timers(BRISK)) as stack:
+    with shortened(timers(SHORT_TIMERS)) as stack:
         stack.up()
         yield stack
 

@@ -18,7 +18,7 @@ from stormdesk.cli.api import Chaos
 from stormdesk.core.model import Verdict
 from stormdesk.evidence import service_processes
 from stormdesk.evidence.judges import JUDGES
-from tests.conftest import BRISK, FORGETFUL, trading
+from tests.conftest import SHORT_TIMERS, SHORT_VERIFY, trading
 from tests.e2e import storm
 
 pytestmark = pytest.mark.lab
@@ -36,7 +36,7 @@ def topology(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def stack(lab_home: str, topology: str) -> Iterator[str]:
     """An environment, with short timers."""
-    with trading(f"storm-{topology}-{os.getpid()}", topology, BRISK | FORGETFUL) as name:
+    with trading(f"storm-{topology}-{os.getpid()}", topology, SHORT_TIMERS | SHORT_VERIFY) as name:
         yield name
 
 
