@@ -37,7 +37,9 @@ def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
     homes = defined(scripts)
     wanted = {argv[0] for argv in commands if argv and argv[0].startswith("sd_")}
     if unknown := sorted(wanted - set(homes)):
-        raise UsageError(f"the host library has no {unknown[0]}: stormdesk/host/verbs/ has the words that plans may use")
+        raise UsageError(
+            f"the host library has no {unknown[0]}: stormdesk/host/verbs/ has the words that plans may use"
+        )
     needed: set[str] = set()
     while wanted:
         home = homes[wanted.pop()]

@@ -48,7 +48,12 @@ def arm(
     }
     allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
     lib, verbs = library.of_plan(scripts, plan)
-    parts = [assignments(values), step(scripts, "guard"), here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
+    parts = [
+        assignments(values),
+        step(scripts, "guard"),
+        here_document("lib.sh", lib),
+        here_document("verbs.sh", verbs),
+    ]
     parts += [here_document(f"{name}.sh", step(scripts, name)) for name in _ON_HOST]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)} || exit\n')
@@ -71,7 +76,9 @@ def _inject(*more: str, cuts: bool) -> str:
 
 
 def _record(scripts: HostScripts, run_id: str, *words: Argv) -> str:
-    return library.for_commands(scripts, words) + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
+    return (
+        library.for_commands(scripts, words) + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
+    )
 
 
 def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None) -> str:
@@ -129,7 +136,11 @@ def status(scripts: HostScripts, *, sweep: bool = False) -> str:
 
 def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
     """Identity, marker, tools, and the answers to the fault's probes: `probe <name> <code> <base64 of stdout>`."""
-    body = [assignments({"SD_TOOLS": " ".join(tools)}), library.for_commands(scripts, probes.values()), step(scripts, "facts")]
+    body = [
+        assignments({"SD_TOOLS": " ".join(tools)}),
+        library.for_commands(scripts, probes.values()),
+        step(scripts, "facts"),
+    ]
     for name, argv in probes.items():
         body.append(
             f'sd_text=$({words(argv)} 2>/dev/null)\necho "probe {name} $? $(printf "%s\\n" "$sd_text" | base64 | tr -d "\\n")"\n'

@@ -68,7 +68,7 @@ class Proof:
             AFTER,
             folder,
             junit=folder.parents[1] / "junit.xml",
-            known=RunFacts(
+            facts=RunFacts(
                 run_id=first.plan.id.run_id,
                 fault=lines.FaultWindow(
                     name=first.plan.id.fault,

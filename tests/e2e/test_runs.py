@@ -153,7 +153,9 @@ def test_disk_full_refuses_orders_and_loses_none(desk: Desk) -> None:
     mistakes, seen = schemas.mistakes_below(desk.runs / run)
     assert mistakes == []
     assert seen >= {"events.jsonl", "plan.json", "scorecard.json", "journal.jsonl", "ledger.jsonl", "md.jsonl"}
-    assert {name for name in (*schemas.WRITTEN, *schemas.READ) if name.startswith("cut-")} <= seen | {"cut-quarantine.jsonl"}
+    assert {name for name in (*schemas.WRITTEN, *schemas.READ) if name.startswith("cut-")} <= seen | {
+        "cut-quarantine.jsonl"
+    }
 
 
 def test_adapter_down_on_the_ssh_interface_ends_as_planned(desk: Desk) -> None:

@@ -219,5 +219,7 @@ def test_case_C53_a_host_that_is_known_by_a_certificate_alone_is_said(folder: Pa
     (folder / "config").write_text(
         f'# stormdesk environment s\nHost a.example.com\n  IdentityFile "{folder}/id"\n  UserKnownHostsFile "{folder}/known"\n'
     )
-    with pytest.raises(RefusedError, match=r"a line @cert-authority, which Stormdesk cannot verify: add the host's own key"):
+    with pytest.raises(
+        RefusedError, match=r"a line @cert-authority, which Stormdesk cannot verify: add the host's own key"
+    ):
         sources.read(f"ssh-config:{folder}/config").host("a.example.com")
