@@ -1,3 +1,3 @@
-"""Every way of running the checks uses the same plugin; docs and options are there."""
+"""All ways of running the checks use one plugin; see there for documentation and options."""
 
 pytest_plugins = ("stormdesk.checks.plugin",)

@@ -1,10 +1,10 @@
-"""What the check files share: where the evidence comes from, and how a verdict becomes a test's outcome.
+"""Shared by the check files: where the evidence comes from, and how a verdict becomes a test's outcome.
 
 Rules:
-1. The evidence is live (hosts, asked over SSH) or recorded (a cut's directory); the check files do not know which.
-2. held: the test passes. violated: AssertionError. unknown: UnknownVerdict, which is a failure too. Nothing else passes:
-   a test that ends without a verdict is unknown, but for a project's own: a failed assertion is violated, its end held.
-3. Verdict, reason and counts go into the JUnit XML as properties.
+1. The evidence is live (hosts, over SSH) or recorded (a cut's directory); the check files do not know which.
+2. held: the test passes. violated: AssertionError. unknown: UnknownVerdict, which is also a failure. A test that ends
+   without a verdict is unknown. In a project's own checks, a failed assertion is violated and a normal end is held.
+3. Verdict, reason and counts are properties in the JUnit XML.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Judged = Callable[[CheckResult], None]
 
 
 class UnknownVerdict(Exception):
-    """The check could not find out. Not a pass."""
+    """The check could not decide. This is not a pass."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. `facts` is what only the run can say."""
+    """Hosts to query (`run`, `hosts`), or a recorded `folder`. `facts` is what only the run knows."""
 
     folder: Path
     inventory: Inventory | None = None
@@ -54,26 +54,26 @@ class Evidence:
 
     @cached_property
     def cut(self) -> Cut:
-        """Recorded, or taken now: once for all checks of a session."""
+        """The recorded cut, or one taken now; once for all checks of a session."""
         if self.inventory is None or self.run is None:
             return take_cut.load(self.folder)
         return take_cut.take(self.run, self.inventory, self.folder, self.facts)
 
     @cached_property
     def residue(self) -> Cut:
-        """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
+        """What is left on hosts. On its own it needs no consistent cut, so trading continues."""
         if self.inventory is None or self.run is None or "cut" in self.__dict__:
             return self.cut
         return take_cut.residue_only(self.run, self.inventory, self.facts)
 
     @cached_property
     def vitals(self) -> Mapping[str, Vitals]:
-        """What all hosts say of themselves, asked once."""
+        """The facts that all hosts report, queried once."""
         return gather(self.run, self.inventory) if self.inventory and self.run else {}
 
     @cached_property
     def services(self) -> Mapping[str, Mapping[str, bool] | StormdeskError]:
-        """By host: which of its supervised services run. Asked of all hosts at once: supervisorctl is slow to start."""
+        """By host, which of its supervised services run. Hosts are queried in parallel: supervisorctl is slow to start."""
         return each(self.hosts or {}, self._supervised)
 
     def _supervised(self, name: str) -> dict[str, bool]:
@@ -81,10 +81,10 @@ class Evidence:
         assert self.hosts is not None
         entries = self.inventory.hosts[name].services.items()
         names = [n for n, entry in entries if entry.manager == "supervisor"]
-        supervisor: Any = self.hosts[name].supervisor  # testinfra does not say what its modules can do
+        supervisor: Any = self.hosts[name].supervisor  # testinfra's modules have no type hints
         try:
             states = {service.name: service.is_running for service in supervisor.get_services()} if names else {}
-        except AssertionError:  # supervisorctl status fails when only one of them is not running
+        except AssertionError:  # supervisorctl status fails if any of them is not running
             return {n: supervisor(n).is_running for n in names}
         return {n: states.get(n, False) for n in names}
 
@@ -170,7 +170,7 @@ def evidence(pytestconfig: pytest.Config) -> Evidence:
 
 @pytest.fixture(scope="session")
 def live(evidence: Evidence) -> Evidence:
-    """For checks that need hosts; on a recorded cut they are left out."""
+    """For checks that need hosts; they are skipped on a recorded cut."""
     if evidence.inventory is None:
         pytest.skip("a recorded cut has no hosts to ask")
     return evidence
@@ -192,7 +192,7 @@ def traders(live: Evidence) -> list[str]:
 
 @pytest.fixture
 def judged(request: pytest.FixtureRequest) -> Judged:
-    """`judged(result)` says how the test ends."""
+    """`judged(result)` turns a result into the test's outcome."""
 
     def end(result: CheckResult) -> None:
         request.node.stash[RESULT] = result
@@ -210,20 +210,20 @@ def judged(request: pytest.FixtureRequest) -> Judged:
 
 
 def is_own(item: pytest.Item) -> bool:
-    """Is this check a project's own, which may pass or fail as any test, without a verdict?"""
+    """Whether this is a project's own check, which may pass or fail like any test, without a verdict."""
     path = item.path.resolve()
     return any(path.is_relative_to(folder.resolve()) for folder in item.config.stash[EVIDENCE].own)
 
 
 def _need_trading(evidence: Evidence) -> None:
-    """What is about orders is left out where no venue says which there were."""
+    """Checks about orders are skipped where there is no venue to report them."""
     if evidence.inventory is not None and not evidence.inventory.trading:
         pytest.skip("not the trading stack: no venue, trader and postgres with their ports in the inventory")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """A check that ends without a verdict has found out nothing."""
+    """A check that ends without a verdict is unknown."""
     yield
     if RESULT not in item.stash and not is_own(item):
         raise UnknownVerdict("the check ended without a verdict")
@@ -231,7 +231,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def invariant(evidence: Evidence, judged: Judged) -> Callable[[str], None]:
-    """`invariant("I-01")` judges the cut; what the cut does not call for is left out."""
+    """`invariant("I-01")` judges the cut; judges that do not apply to it are skipped."""
 
     def judge(name: str) -> None:
         _need_trading(evidence)

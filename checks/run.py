@@ -1,4 +1,4 @@
-"""Runs the check files in this process, on connections that are open already."""
+"""Runs the check files in this process, on connections that are already open."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "residue": ("test_residue.py",),
 }  # fmt: skip
 NO_CHECK = "no check says anything about these hosts: name services, ports or paths in the inventory, or own checks in invoke.yaml"
-# The caller's terminal, signals and threads are its own; and which pytest.ini lies where it runs must not matter.
+# Leave the caller's terminal, signals and threads alone, and ignore any pytest.ini in its directory.
 _QUIET = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unraisableexception", "stepwise", "nagios")
 
 
 class _Collector:
-    """Gives the checks their evidence and keeps what they say."""
+    """Gives the checks their evidence and keeps their results."""
 
     def __init__(self, evidence: Evidence, what: Sequence[str]) -> None:
         self.evidence = evidence
@@ -41,7 +41,7 @@ class _Collector:
         self.interrupt: BaseException = KeyboardInterrupt()
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """pytest ends in order, and forgets which signal it was."""
+        """pytest ends normally, but loses which signal it was."""
         self.interrupt = excinfo.value
 
     @pytest.hookimpl(tryfirst=True)
@@ -49,7 +49,7 @@ class _Collector:
         config.stash[EVIDENCE] = self.evidence
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Of a project's own checks only those that were asked for, by their markers."""
+        """Keep only those of a project's own checks that were asked for, by their markers."""
         items[:] = [item for item in items if not is_own(item) or _group(item) in self.what]
 
     @pytest.hookimpl(wrapper=True)
@@ -89,9 +89,9 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run `what` of steady, invariants, residue, on the hosts of `inventory`, which `run` reaches (`Pool.run`).
 
-    `own` are folders of more checks (default: those that the project's invoke.yaml names). `folder`, new or empty, gets
-    the cut that the invariants judge; `junit` an XML report; `facts` is what only the run can say.
-    Nothing that a check runs into is raised: it makes that check unknown.
+    `own` are folders with more checks (default: those named in the project's invoke.yaml). `folder`, new or empty, gets
+    the cut that the invariants judge; `junit` an XML report; `facts` is what only the run knows.
+    Errors inside a check are not raised: they make that check unknown.
     """
     here = Path(__file__).parent
     own = settings.load().checks if own is None else own
@@ -99,7 +99,7 @@ def run_checks(
     evidence = Evidence(folder, inventory, run, hosts, facts=facts, own=own)
     collector = _Collector(evidence, what)
     arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
-    arguments.append("--continue-on-collection-errors")  # else pytest takes one for an interrupt
+    arguments.append("--continue-on-collection-errors")  # otherwise pytest treats it as an interrupt
     arguments += [word for name in _QUIET for word in ("-p", f"no:{name}")]
     if junit is not None:
         arguments += [f"--junitxml={junit}"]
@@ -119,13 +119,13 @@ def run_checks(
 
 
 def _group(item: pytest.Item) -> str:
-    """Which group one of a project's own checks is in; without a marker it is about the steady state."""
+    """The group of one of a project's own checks; without a marker it is steady state."""
     marked = any(item.get_closest_marker(name) for name in ("invariant", "recovery"))
     return "invariants" if marked else "steady"
 
 
 def _own_result(item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
-    """A project's own check says `engine.listens[match-1]` of test_engine.py: a failed assertion is violated, another error unknown."""
+    """The result of a project's own check (`engine.listens[match-1]`): a failed assertion is violated, any other error unknown."""
     name = f"{item.path.stem.removeprefix('test_')}.{item.name.removeprefix('test_')}"
     if call.excinfo is None:
         return CheckResult(name, Verdict.HELD, "it passes")
@@ -135,7 +135,7 @@ def _own_result(item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
 
 @contextmanager
 def _without(*names: str) -> Iterator[None]:
-    """What a user has set for his own pytest runs is not for this one."""
+    """Ignore what users have configured for their own pytest runs."""
     kept = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

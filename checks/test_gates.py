@@ -1,4 +1,4 @@
-"""I-07: while a trader must not order, it does not."""
+"""I-07: a trader does not order while it must not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-01 to I-03: no order without audit, none twice, none lost."""
+"""I-01 to I-03: every order is in the ledger, no order is sent twice, no order is lost."""
 
 from __future__ import annotations
 

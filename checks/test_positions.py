@@ -1,4 +1,4 @@
-"""I-04 and I-14: positions, fills, fees and balances agree exactly; the venue's sum is what it was."""
+"""I-04 and I-14: positions, fills, fees and balances agree exactly; the sum of the venue's balances is unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-12: the venue's limits are kept, and who is told to wait waits."""
+"""I-12: the venue's limits are respected, and a client that is told to wait does."""
 
 from __future__ import annotations
 

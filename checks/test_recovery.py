@@ -1,4 +1,4 @@
-"""I-09 and I-10: trading was steady again within its budget, by the same processes."""
+"""I-09 and I-10: trading was steady again within its budget, with the expected processes."""
 
 from __future__ import annotations
 

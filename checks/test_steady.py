@@ -15,7 +15,7 @@ pytestmark = pytest.mark.steady_state
 
 
 def test_services(live: Evidence, where: str, judged: Judged) -> None:
-    """supervisord runs every service that it is to run on the host."""
+    """supervisord runs every service that it should run on the host."""
     assert live.inventory is not None
     if not any(entry.manager == "supervisor" for entry in live.inventory.hosts[where].services.values()):
         pytest.skip(f"no service on {where} that supervisord runs")
@@ -36,7 +36,7 @@ def test_ports(live: Evidence, where: str, judged: Judged) -> None:
     wanted = {port: f"{name} {port}" for name, entry in services.items() for port in entry.ports.values()}
     if not wanted:
         pytest.skip(f"no port of {where} in the inventory")
-    host: Any = live.hosts[where]  # testinfra does not say what its modules can do
+    host: Any = live.hosts[where]  # testinfra's modules have no type hints
     try:
         sockets = host.socket.get_listening_sockets()
     except StormdeskError as error:

@@ -1,1 +1,1 @@
-"""Pure values and rules that all other rooms share: plans, inventories, safety. No I/O; knows no SSH, fault or trading stack."""
+"""Pure values and rules that all other packages share: plans, inventories, safety. No I/O; independent of SSH, faults and stacks."""

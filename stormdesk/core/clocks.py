@@ -1,26 +1,26 @@
-"""A host's clock as the controller sees it. Pure; the wall clock of neither is ever used."""
+"""A host's clock as the controller sees it. Pure; neither wall clock is used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-TICK_S = 0.01  # /proc/uptime shows hundredths
+TICK_S = 0.01  # the resolution of /proc/uptime
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """How many seconds a host's time since boot is ahead of the controller's monotonic clock: between `low` and `high`."""
+    """By how many seconds a host's time since boot is ahead of the controller's monotonic clock: between `low` and `high`."""
 
     low: float = 0.0
     high: float = 0.0
 
     @classmethod
     def seen(cls, uptime_s: float, sent: float, received: float) -> Ahead:
-        """The host read `uptime_s` at some time between the question and its answer, which are monotonic seconds."""
+        """From an `uptime_s` that the host read between a request and its answer, which are monotonic seconds."""
         return cls(uptime_s - received, uptime_s + TICK_S - sent)
 
     def narrowed(self, newer: Ahead) -> Ahead:
-        """What both say. They may contradict each other when a clock drifted or stood still meanwhile; then the newer is right."""
+        """The intersection of both. If a clock drifted or stood still in between, there is none; then the newer one counts."""
         low, high = max(self.low, newer.low), min(self.high, newer.high)
         return Ahead(low, high) if low <= high else newer
 
@@ -31,7 +31,7 @@ class Ahead:
 
     @property
     def uncertain_s(self) -> float:
-        """At most this far from the truth."""
+        """The largest possible error."""
         return (self.high - self.low) / 2
 
 

@@ -1,18 +1,18 @@
-"""The error tree. Our mistake, the host's answer and a lost link are different classes.
+"""The error tree. The user's mistake, the host's answer and a lost link are different classes.
 
     StormdeskError
     ├── UsageError        2   the command line, a file or a value is wrong; nothing was touched
-    ├── RefusedError      3   a guard or the host said no before anything was touched
-    ├── TransportError    3   the link: nothing may be assumed about the host
+    ├── RefusedError      3   a guard or the host refused before anything was touched
+    ├── TransportError    3   the link failed: nothing may be assumed about the host
     │   ├── ConnectFailed       no connection was made
-    │   ├── HostKeyMismatch     somebody else answered
-    │   ├── ConnectionLost      it was there and went away
+    │   ├── HostKeyMismatch     another host answered
+    │   ├── ConnectionLost      the connection was lost
     │   └── DeadlineExceeded    no answer in time
-    ├── HostError         5   the host answered with something we did not expect
+    ├── HostError         5   the host gave an unexpected answer
     └── ResidueError      5   a host is not as it was before
 
-Every message is one line: what, why, and what to type next. `exit_code` is the code the task ends with
-if nothing was touched yet; once a fault is in, the runner decides (DESIGN: the most serious wins).
+Every message is one line: what, why, and what to type next. `exit_code` is the task's exit code while nothing has been
+touched; once a fault is active, the runner decides (the most serious code wins).
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ class ExitCode(IntEnum):
 
 
 class StormdeskError(Exception):
-    """Root of all errors that a user may see. Never raised itself."""
+    """Base of all errors that a user may see. Never raised itself."""
 
     exit_code = ExitCode.BUG
 
 
 class UsageError(StormdeskError):
-    """What was typed is wrong."""
+    """The input is wrong."""
 
     exit_code = ExitCode.USAGE
 
 
 class RefusedError(StormdeskError):
-    """A guard or the host said no, before any change."""
+    """A guard or the host refused, before any change."""
 
     exit_code = ExitCode.REFUSED
 
@@ -66,19 +66,19 @@ class ConnectFailed(TransportError):
 
 
 class HostKeyMismatch(ConnectFailed):
-    """The host's key is unknown or not the one we were given."""
+    """The host's key is unknown, or not the one in the inventory."""
 
 
 class ConnectionLost(TransportError):
-    """The connection was there and went away."""
+    """The connection was lost."""
 
 
 class DeadlineExceeded(TransportError):
-    """The answer did not come in time."""
+    """There was no answer in time."""
 
 
 class HostError(StormdeskError):
-    """The host answered with something that we did not expect."""
+    """The host gave an unexpected answer."""
 
     exit_code = ExitCode.DIRTY
 

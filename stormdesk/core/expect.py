@@ -1,10 +1,10 @@
-"""Expectations of a game day: what a health document or a metric must say, and by when. Pure.
+"""Expectations of a game day: the value that a health document or a metric must have, and by when. Pure.
 
     {health: trader-a, key: failing_components, contains: REST_API, after: inject, within: 15s}
     {metric: refused, grows_by: 20, after: inject, within: 20s}
 
-`grows_by` counts from the last sample before the clock started. Each is looked at
-on every sample; the first sample at which it is true decides when it came true.
+`grows_by` counts from the last sample before the clock started. Every sample is checked; an expectation came true at the first
+sample for which it holds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLOCKS = ("inject", "lift")
 
 @dataclass(frozen=True)
 class Expectation:
-    """`host` "" means the metric `key` of the whole stack, else `key` of that host's health document (dots go deeper)."""
+    """`host` "" means the metric `key` of the whole stack, else `key` of that host's health document (dots separate levels)."""
 
     host: str
     key: str
@@ -32,12 +32,12 @@ class Expectation:
     within_s: float
 
     def sentence(self) -> str:
-        """As people read it."""
+        """The expectation as a sentence for people."""
         subject = f"{self.host} health {self.key}" if self.host else f"metric {self.key}"
         return f"{subject} {self.test.replace('_', ' ')} {_shown(self.value)} within {self.within_s:g} s of the {self.after}"
 
     def holds(self, sample: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool | None:
-        """Is it true in this sample (`{"metrics": {..} | None, "health": {host: {..}}}`)? None when the sample does not say.
+        """Whether it holds in this sample (`{"metrics": {..} | None, "health": {host: {..}}}`). None when the sample has no value.
 
         `before` is the sample that `grows_by` counts from.
         """
@@ -74,13 +74,13 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Watch:
-    """An expectation with the instants (seconds since 1970) its clock may start at; None: that has not happened."""
+    """An expectation, and the instants (seconds since 1970) at which its clock may start; None: that has not happened."""
 
     expectation: Expectation
     clocks: Mapping[str, float | None]
 
     def judge(self, samples: Sequence[Mapping[str, Any]]) -> CheckResult:
-        """held: in time; violated: late or never although it was looked at to the end; unknown: nobody could look."""
+        """held: in time. violated: late, or never although it was observed to the end. unknown: it could not be observed."""
         wanted = self.expectation
         name = f"expect: {wanted.sentence()}"
         start = self.clocks.get(wanted.after)

@@ -19,7 +19,13 @@ from stormdesk.core.values import shown
 
 VERSION = 1
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"  # of hosts and roles
-ABOUT = ("role", "networks", "services", "paths", "shares_kernel")  # what a host is; the rest is how it is reached
+ABOUT = (
+    "role",
+    "networks",
+    "services",
+    "paths",
+    "shares_kernel",
+)  # what a host is; the other keys say how to connect to it
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +37,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service on a host. `manager` is who restarts it: `supervisor`, `init`, `systemd` or "" for nobody."""
+    """A service on a host. `manager` restarts it: `supervisor`, `init`, `systemd` or "" for none."""
 
     user: str
     manager: str = ""
@@ -42,9 +48,9 @@ class ServiceEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One host. `address` and `port` are where sshd answers; `host_key` is `<type> <base64>`.
 
-    `paths` are the directories that belong to trading (faults on files stay inside them); `shares_kernel` says that
-    the host shares the controller's kernel, so kernel-wide faults are refused on it. The keys to log in with are OpenSSH's
-    IdentityFile (the first may be "": the ssh-agent's keys alone), CertificateFile, IdentityAgent and IdentitiesOnly.
+    `paths` are the directories that belong to trading (faults on files stay inside them). A host with `shares_kernel` has the
+    controller's kernel, so kernel-wide faults are refused on it. The keys to log in with are as OpenSSH's IdentityFile (the
+    first may be "": only the ssh-agent's keys), CertificateFile, IdentityAgent and IdentitiesOnly.
     """
 
     name: str
@@ -66,7 +72,7 @@ class InventoryHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def target(self) -> str:
-        """How people write it: `root@10.77.0.13:22`."""
+        """The host in the usual notation: `root@10.77.0.13:22`."""
         return f"{self.user}@{self.address}:{self.port}"
 
 
@@ -76,8 +82,8 @@ _KINDS = {item.name: item.type for item in fields(InventoryHost) if item.name in
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """All hosts of one environment. `expires_at` is an RFC 3339 instant in UTC, or "" for never.
 
-    `hosts` says what each of them is; how it is reached is only certain of what `host()` gives. `unusable` has, by name,
-    why a host cannot be used: it matters only to who asks for that host.
+    `hosts` describes each host; its connection settings are complete only in the result of `host()`. `unusable` says, by name,
+    why a host cannot be used; that affects only callers that need it.
     """
 
     version: int
@@ -87,7 +93,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     unusable: Mapping[str, str] = {}
 
     def host(self, name: str) -> InventoryHost:
-        """The host of that name. UsageError: it cannot be used, or there is none, and then it suggests the nearest."""
+        """The host of that name. Raises UsageError when it cannot be used or is unknown; then the message suggests the nearest."""
         if name in self.unusable:
             raise UsageError(self.unusable[name])
         if name in self.hosts:
@@ -100,7 +106,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def trading(self) -> bool:
-        """Is it our trading stack, with a venue whose journal is the truth? Else orders are nothing that we can judge."""
+        """Whether this is our trading stack, with a venue whose journal is the truth. On other stacks orders cannot be judged."""
         has = {(name, port) for host in self.hosts.values() for name, s in host.services.items() for port in s.ports}
         return {("venue", "control"), ("trader", "http"), ("postgres", "postgres")} <= has
 
@@ -130,7 +136,7 @@ class _Received(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def parse(text: bytes | str, origin: str) -> Inventory:
     """Read an inventory document (JSON). `origin` names the file in errors.
 
-    Raises UsageError, also when there are hosts and none can be used.
+    Raises UsageError, also when there are hosts and all are unusable.
     """
     try:
         document = msgspec.json.decode(text, type=_Received)
@@ -142,7 +148,7 @@ def parse(text: bytes | str, origin: str) -> Inventory:
 
 
 def collect(environment: str, expires_at: str, entries: Mapping[str, object], origin: str) -> Inventory:
-    """An inventory of hosts by name, each as the document has it. Raises UsageError when there are some and none can be used."""
+    """An inventory of hosts by name, each as in the document. Raises UsageError when there are hosts and all are unusable."""
     for what, text in (("environment", environment), ("expires_at", expires_at)):
         if not text.isprintable():
             raise UsageError(f"{origin}: {what} {shown(text)}: must be one line")
@@ -172,7 +178,7 @@ def entry_of(name: str, entry: object, origin: str) -> InventoryHost:
 
 
 def outline(name: str, entry: object) -> InventoryHost:
-    """What can be said of a host without the way to it: whatever of `entry` is as it should be."""
+    """A host without its connection settings: the valid parts of `entry`."""
     about: dict[str, Any] = {"role": "host"}
     for key, kind in _KINDS.items():
         value = entry.get(key) if isinstance(entry, Mapping) else None
@@ -185,7 +191,7 @@ def outline(name: str, entry: object) -> InventoryHost:
 
 
 def _check(host: InventoryHost, origin: str) -> None:
-    """Everything that ends up in a command, a file for ssh or a line on a terminal means one thing there and no other."""
+    """Refuse values with a second meaning in a command, in a file for ssh or on a terminal."""
     for what, text, pattern, rule in (
         ("name", host.name, NAME, "1..63 of letters, digits, . _ - (e.g. trader-a)"),
         ("role", host.role, NAME, "1..63 of letters, digits, . _ - (e.g. trader)"),
@@ -206,7 +212,7 @@ def _check(host: InventoryHost, origin: str) -> None:
 
 
 def render(inventory: Inventory) -> bytes:
-    """Write the document, indented, keys in a fixed order; hosts that cannot be used are left out."""
+    """The document, indented, keys in a fixed order; unusable hosts are left out."""
     document = Document(
         version=inventory.version,
         environment=inventory.environment,

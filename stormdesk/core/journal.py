@@ -1,4 +1,4 @@
-"""The run record's lines: one JSON object each, with a checksum, so that a torn or altered line is named and never guessed at. Pure.
+"""The lines of the run record: one JSON object each, with a checksum, so that torn or altered lines are detected. Pure.
 
 docs/formats/run-record.md lists the events.
 """
@@ -36,7 +36,7 @@ def decode(line: bytes) -> Event | None:
 
 
 def read(data: bytes, origin: str) -> list[Event]:
-    """All events of a record. A torn last line is dropped: the writer died in it. Any other bad line raises UsageError."""
+    """All events of a record. A torn last line is dropped: the writer died while writing it. Any other bad line raises UsageError."""
     events: list[Event] = []
     lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
@@ -51,9 +51,9 @@ def read(data: bytes, origin: str) -> list[Event]:
 
 
 def mended(data: bytes) -> tuple[int, bytes]:
-    """How much of a record to keep, and what to put behind it, so that lines can be added.
+    """How many bytes of a record to keep, and what to append, before lines are added.
 
-    What its writer's death or a loss of power left of a last line goes (zeros too); a whole one gets its newline.
+    A partial last line, left by a dead writer or a power loss (zeros too), is dropped; a complete one gets its newline.
     """
     start = data.rfind(b"\n") + 1
     last = data[start:].rstrip(b"\0")

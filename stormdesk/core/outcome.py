@@ -1,6 +1,6 @@
-"""How a run ends: verdict, residue, exit code and one sentence, from what is known at its end. Pure.
+"""How a run ends: verdict, residue, exit code and one sentence. Pure.
 
-The most serious wins: 70, 5, 4, 1, 3, 2, 0 (`ExitCode.worst`). Verdict and residue are reported apart.
+The most serious wins: 70, 5, 4, 1, 3, 2, 0 (`ExitCode.worst`). Verdict and residue are reported separately.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stormdesk.core.model import CheckResult, Verdict
 
 @dataclass(frozen=True)
 class HostEnd:
-    """The end of the fault on one host. `clean` None: the host could not be asked."""
+    """The end of the fault on one host. `clean` None: the host did not answer."""
 
     host: str
     clean: bool | None
@@ -28,7 +28,7 @@ class HostEnd:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run returns. `run_dir` is where its record lies ("" when nothing was begun)."""
+    """The result of a run. `run_dir` has its record ("" when nothing was begun)."""
 
     run_id: str
     exit_code: ExitCode
@@ -39,12 +39,12 @@ class Outcome:
 
     @property
     def next(self) -> str:
-        """The one command to type after exit code 5: it heals what may be dirty, or finds out what is not known."""
+        """The command to type after exit code 5: it heals hosts that may be dirty, or decides what is unknown."""
         return next_step(self.exit_code, self.residue, self.run_id)
 
 
 def next_step(exit_code: ExitCode, residue: str, run_id: str) -> str:
-    """What to type after a run that ended so; "" for nothing."""
+    """The command to type after such a run; "" for none."""
     if residue == "dirty" and run_id:
         return f"invoke chaos.revert --run {run_id}"
     return "invoke check.all" if exit_code is ExitCode.DIRTY else ""
@@ -59,7 +59,7 @@ def conclude(
     failure: str = "",
     recovery: CheckResult | None = None,
 ) -> Outcome:
-    """`stopped` says why the run ended early (a signal), `failure` what went wrong after the fault was in."""
+    """`stopped` says why the run ended early (a signal), `failure` what went wrong after the injection."""
     results = [*checks, *([recovery] if recovery else [])]
     dirty = [end for end in ends if end.clean is not True]
     unplanned = [end for end in ends if end.clean and not end.as_planned]

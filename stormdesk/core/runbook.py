@@ -1,7 +1,7 @@
 """Game days: a Markdown file, prose for people and exactly one fenced `yaml` block for the runner. Pure.
 
-Every error names file, line and column, the bad value, and what would be right. Unknown keys, duplicate keys, anchors
-and aliases are errors: a typing mistake must not become a fault somewhere else.
+Every error names file, line and column, the bad value, and valid ones. Unknown keys, duplicate keys, anchors and aliases are
+errors: a typo must not become another fault.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from stormdesk.core.values import Duration, Hold, Value
 T = TypeVar("T")
 MAX_BYTES = 1 << 20
 TOP = ("title", "scenario", "hypothesis", "owner", "rto_s", "steady_state", "steps", "checks")
-BUDGET = "rto"  # the parameter of a fault that is its recovery budget
+BUDGET = "rto"  # the parameter with a fault's recovery budget
 STEP = ("id", "fault", "host", "for", "ttl", "expect")
 
 
 @dataclass(frozen=True)
 class RunbookStep:
-    """One fault on some hosts, held for `hold_s`, and what is expected meanwhile and afterwards."""
+    """One fault on some hosts, held for `hold_s`, and what is expected during and after it."""
 
     id: str
     fault: Fault
@@ -41,9 +41,9 @@ class RunbookStep:
 
 @dataclass(frozen=True)
 class Runbook:
-    """A game day. `rto_s` is the recovery budget, also of faults that have one of their own.
+    """A game day. `rto_s` is the recovery budget, and overrides those of the faults.
 
-    `checks` must be held at the end (none given: all that apply; `engine.listens` is a project's own).
+    `checks` must be held at the end; empty means all that apply. `engine.listens` is a project's own check.
     """
 
     title: str
@@ -58,7 +58,7 @@ class Runbook:
 
 
 class _Reader:
-    """The YAML nodes of one file, with their places."""
+    """The YAML nodes of one file, with their positions."""
 
     def __init__(self, origin: str, first_line: int, lines: Sequence[str]) -> None:
         self.origin = origin
@@ -112,7 +112,7 @@ class _Reader:
 
 
 def parse(text: str, origin: str, catalogue: Mapping[str, type[Fault]], checks: Sequence[str]) -> Runbook:
-    """Read a runbook; `checks` are the names that its `checks` may have. Raises UsageError with file, line and column."""
+    """Read a runbook; `checks` are the names allowed in its `checks`. Raises UsageError with file, line and column."""
     if len(text.encode()) > MAX_BYTES:
         raise UsageError(f"{origin}: larger than {MAX_BYTES} bytes: not a runbook")
     block, first_line, prose = _block(text, origin)
@@ -214,7 +214,7 @@ def _step(
 
 
 def _budget(reader: _Reader, node: yaml.Node, given: Duration | None, path: str, rto_s: float) -> Duration:
-    """A fault that has a recovery budget of its own gets the runbook's: there is one, and it is said once."""
+    """A fault with a recovery budget parameter gets the runbook's, so that there is only one."""
     if given is not None and float(given) != rto_s:
         text = f"{given} is another budget than the runbook's rto_s {rto_s:g}. Leave {BUDGET} out"
         reader.fail(node, f"{path}.{BUDGET}", text)

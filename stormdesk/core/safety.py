@@ -1,7 +1,7 @@
-"""What is never done, and what needs to be allowed by name. Pure. All guards of DESIGN section 3 are here and nowhere else.
+"""What is forbidden, and what needs an --allow flag. Pure. All safety rules are here and nowhere else.
 
-Rules: a host is touched only if it carries the target marker of this environment and no production marker; never the
-controller's own host; at most a third of a role, 10 hosts, 3 faults; a fault nobody can undo needs --allow-irreversible.
+Rules: a host is touched only if it has the target marker of this environment and no production marker; never the controller's
+own host; at most a third of a role, 10 hosts, 3 faults; a fault that cannot be undone needs --allow-irreversible.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from stormdesk.core.values import shown
 MAX_HOSTS = 10
 MAX_FAULTS = 3
 ROLE_SHARE = 33  # percent
-MOST_NAMED = 3  # hosts of others in a refusal
-MAX_PATH = 1024  # shorter than PATH_MAX: names are added to it
+MOST_NAMED = 3  # hosts of others that a refusal names
+MAX_PATH = 1024  # shorter than PATH_MAX: names are appended
 PROTECTED_PATHS = ("/boot", "/etc", "/usr", "/proc", "/sys", "/dev", "/bin", "/sbin", "/lib")
 
 
 @dataclass(frozen=True)
 class Allow:
-    """What the user allows beyond the defaults; each field is a flag."""
+    """What the user allows beyond the defaults; each field has a flag."""
 
     irreversible: bool = False
     role_share: int | None = None  # percent
@@ -53,7 +53,7 @@ NOTHING_MORE = Allow()
 
 
 def check_path(flag: str, path: str) -> str:
-    """An absolute, plain path outside what a host needs to live; returned as it is."""
+    """Check that a path is absolute, plain, and outside what a host needs to run; returns it."""
     if not path.startswith("/") or len(path) > MAX_PATH or ".." in path.split("/") or not path.isprintable():
         raise UsageError(
             f"{flag} {shown(path)}: must be an absolute path of 1..{MAX_PATH} printable characters without .., "
@@ -68,7 +68,7 @@ def check_path(flag: str, path: str) -> str:
 
 
 def check_interface(name: str) -> str:
-    """A kernel interface name that is not the loopback."""
+    """Check that it is a kernel interface name other than the loopback; returns it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}", name):
         raise UsageError(f"--interface {name[:40]!r}: must be 1..15 of letters, digits, . _ -   (e.g. eth1)")
     if name in ("lo", "all", "default"):
@@ -77,7 +77,7 @@ def check_interface(name: str) -> str:
 
 
 def check_pattern(text: str) -> str:
-    """Plain text for a process's command line: long enough to mean one thing, and nothing that carries us."""
+    """Check text that selects a process by its command line: long enough to be specific, and not matching our own processes."""
     if not 3 <= len(text) <= 200 or not text.isprintable():
         raise UsageError(f"--pattern {text[:40]!r}: must be 3..200 printable characters")
     if re.search(r"sshd|stormdesk|supervisord|\binit\b", text):
@@ -86,7 +86,7 @@ def check_pattern(text: str) -> str:
 
 
 def check_host(facts: HostFacts, inventory: Inventory, controller: Identity) -> None:
-    """May this host be touched at all? Raises RefusedError."""
+    """Raises RefusedError unless this host may be touched."""
     host, say = facts.host, "Nothing was changed"
     if facts.identity == controller:
         raise RefusedError(f"{host} is the machine that this runs on: never a target. {say}")
@@ -107,7 +107,7 @@ def check_host(facts: HostFacts, inventory: Inventory, controller: Identity) -> 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run of somebody that holds a host. `waiting`: armed, and not in yet."""
+    """Another run that holds a host. `waiting`: armed, and not injected yet."""
 
     run_id: str
     waiting: bool = False
@@ -115,15 +115,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Seen:
-    """A host of the environment as it was just found: which machine it is, and who holds it. `identity` None: it did not
-    answer, so it may be held by anybody."""
+    """A host as just found: which machine it is, and which runs hold it. `identity` None: it did not answer, so any run may
+    hold it."""
 
     identity: Identity | None = None
     claims: tuple[Claim, ...] = ()
 
 
 def same_machine(seen: Mapping[str, Seen]) -> Mapping[str, str]:
-    """By host, the first name of the machine that it is; hosts that did not answer are machines of their own."""
+    """By host, the first name of its machine; a host that did not answer counts as a separate machine."""
     first: dict[Identity, str] = {}
     named = {}
     for name in sorted(seen):
@@ -133,9 +133,9 @@ def same_machine(seen: Mapping[str, Seen]) -> Mapping[str, str]:
 
 
 def rivals(chosen: Collection[str], inventory: Inventory, allow: Allow) -> frozenset[str]:
-    """The other hosts that must be asked who holds them before a run on `chosen` may be in: those that its limits count."""
+    """The other hosts that count for the limits of a run on `chosen`: they are asked which runs hold them before it injects."""
     keys = {inventory.hosts[name].host_key for name in chosen}
-    # One machine may have two names, and a role by each.
+    # One machine may have two names, each with a role.
     maybe = [host for host in inventory.hosts.values() if host.host_key in keys]
     asked = {host.name for host in maybe}
     if allow.share < 100:
@@ -153,8 +153,8 @@ def check_spread(
     allow: Allow,
     seen: Mapping[str, Seen],
 ) -> None:
-    """Are these too many hosts at once, together with those that others hold? Machines are counted, not names. `ephemeral`
-    names hosts whose marker says so; `seen` is what `chosen` and their rivals are. Raises RefusedError."""
+    """Raises RefusedError if these are too many hosts at once, together with those held by other runs. Machines are counted, not
+    names. `ephemeral` are the hosts whose marker says so; `seen` is the state of `chosen` and of the hosts that count."""
     machine = {**{name: name for name in inventory.hosts}, **same_machine(seen)}
     mine: dict[str, str] = {}
     for name in chosen:
@@ -174,7 +174,7 @@ def check_spread(
         hit = sorted(of_role & set(mine))
         taken = {name: why for name, why in held.items() if name in of_role}
         if len(hit) + len(taken) == 1:
-            # One at a time is the normal case; the last of its role only where the whole environment is made to be broken.
+            # One at a time is allowed, unless it is the only host of its role and not ephemeral.
             name = mine[hit[0]]
             if len(of_role) > 1 or name in ephemeral or allow.share >= 100:
                 continue
@@ -187,7 +187,7 @@ def check_spread(
 
 
 def _held_by_others(machine: Mapping[str, str], mine: Collection[str], seen: Mapping[str, Seen]) -> Mapping[str, str]:
-    """By machine, who else has it or may have it."""
+    """By machine, which other runs hold it or may hold it."""
     held: dict[str, str] = {}
     for name, found in sorted(seen.items()):
         if machine[name] in mine:
@@ -210,14 +210,14 @@ def _wait(held: Mapping[str, str]) -> str:
 
 
 def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:
-    """May this plan run on this host, with `active` faults in already? Raises RefusedError."""
+    """Raises RefusedError unless this plan may run on this host, where `active` faults are active already."""
     if plan.change.irreversible and not allow.irreversible:
         raise RefusedError(f"{plan.change.says}: nothing on {plan.id.host} would start it again.   --allow-irreversible")
     if plan.change.persistent and not facts.boot_hook and not allow.no_boot_hook:
         raise RefusedError(
             f"{plan.id.fault} survives a reboot and nothing on {plan.id.host} runs /etc/stormdesk/boot at start.   --allow-no-boot-hook"
         )
-    if active >= allow.most_faults:  # the host counts again when it is armed, under its own lock
+    if active >= allow.most_faults:  # the host counts again, under its own lock, when it is armed
         raise RefusedError(
             f"{active} faults are in already on {plan.id.host}: at most {allow.most_faults} at once. "
             f"Wait, or: --allow-faults {active + 1}.   invoke chaos.status lists them"

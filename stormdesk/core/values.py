@@ -1,8 +1,8 @@
-"""What people type, as values: `95%`, `30s`, `200MiB`, `KILL`. Pure.
+"""Values as people type them: `95%`, `30s`, `200MiB`, `KILL`. Pure.
 
-Each class takes its own text or a plain number and raises UsageError with the value, the allowed range and an
-example. The message starts with the value, so that the caller can put the flag or the place in a file in front of it.
-All are floats, ints or strings with a range, safe to copy and compare; `str()` gives back what one would type.
+Each class accepts its own notation or a plain number, and raises UsageError with the value, the allowed range and an example.
+The message starts with the value, so that the caller can prefix the flag or the position in a file. All are floats, ints or
+strings with a range, safe to copy and compare; `str()` gives the notation back.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if sys.version_info >= (3, 12):
 else:
     from typing_extensions import override
 
-SHOWN = 60  # characters of a bad value that a message repeats
+SHOWN = 60  # characters of a bad value that a message shows
 NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"  # ASCII digits only, short enough to stay finite
 NEVER = (0x202A, 0x202E), (0x2066, 0x2069), (0x200E, 0x200F)  # characters that reorder a line on a terminal
 
 
 def printable(text: str) -> str:
-    """The text on one line: whatever is not printable, or would reorder the line, is escaped."""
+    """The text on one line; characters that are not printable or would reorder the line are escaped."""
     return "".join(c if c.isprintable() and not _reorders(c) else ascii(c)[1:-1] for c in text)
 
 
 def shown(text: str) -> str:
-    """A bad value as messages repeat it: printable, at most SHOWN characters, `''` when empty."""
+    """A bad value as messages show it: printable, at most SHOWN characters, `''` when empty."""
     short = text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
     return printable(short) or "''"
 
 
 class Value:
-    """Mixed into all of these: `WORD` is what help shows in place of the value, `example` what errors propose."""
+    """A mix-in for all of these: `WORD` stands for the value in help texts, errors suggest `example`."""
 
     WORD: ClassVar[str]
     EXAMPLE: ClassVar[str]
@@ -62,7 +62,7 @@ class Percent(Value, float):
 
 
 class Patience(Value, float):
-    """How many times as long to wait, 1..100."""
+    """A factor for waiting times, 1..100."""
 
     WORD = "N"
     EXAMPLE = "2"
@@ -83,7 +83,7 @@ class Patience(Value, float):
 
 
 class Duration(Value, float):
-    """Seconds, as `500ms`, `30s`, `5m`, `2h`; the unit is never optional. A plain number means seconds."""
+    """Seconds, as `500ms`, `30s`, `5m`, `2h`; text needs a unit. A plain number means seconds."""
 
     WORD = "TIME"
     EXAMPLE = "30s"
@@ -118,7 +118,7 @@ class Duration(Value, float):
 
 
 class Hold(Duration):
-    """How long a fault stays in: 1 s to 30 min, less the margin that its time-to-live needs."""
+    """How long a fault is held: 1 s to 30 min, less the margin of its time-to-live."""
 
     LOW = 1.0
     HIGH = 30 * 60.0 - 5.0
@@ -133,7 +133,7 @@ class Lifetime(Duration):
 
 
 class Size(Value, int):
-    """Bytes, as `4096B`, `64KiB`, `200MiB`, `2GiB`; the unit is never optional. A plain number means bytes."""
+    """Bytes, as `4096B`, `64KiB`, `200MiB`, `2GiB`; text needs a unit. A plain number means bytes."""
 
     WORD = "SIZE"
     EXAMPLE = "200MiB"
@@ -212,7 +212,7 @@ class Signal(Value, str):
 
 
 class Count(Value, int):
-    """A whole number, 1..1000000."""
+    """An integer, 1..1000000."""
 
     WORD = "N"
     EXAMPLE = "10"
@@ -231,7 +231,7 @@ class Count(Value, int):
 
 
 class Seed(Count):
-    """Where randomness starts from; the same seed repeats a run."""
+    """The seed of all randomness; the same seed repeats a run."""
 
     EXAMPLE = "7"
     LOW = 0

@@ -1,6 +1,6 @@
 """Reading what hosts print. Pure: text in, values out; an answer that cannot be read raises HostError.
 
-The scripts behind these answers are stormdesk/host/{facts,status,arm,revert}.sh; each line starts with its kind.
+The answers come from stormdesk/host/steps/{facts,status,arm,revert}.sh; each line starts with its kind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RecordLine:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """What a host knows of one run: the history of its states, and which watchdogs are alive."""
+    """A host's record of one run: the history of its states, and which watchdogs are alive."""
 
     run_id: str
     base: str
@@ -56,12 +56,12 @@ class HostRecord:
 
     @property
     def bites(self) -> bool:
-        """Was the fault ever possibly in? From the first side effect on it counts as injected."""
+        """Whether the fault may have been active: it counts as injected from the first side effect on."""
         return any(row(line.state).bites for line in self.lines)
 
     @property
     def holds(self) -> bool:
-        """Does it hold the host: acknowledged, and not verified as reverted? What was not yet will ask who is there itself."""
+        """Whether the run holds the host: acknowledged, and not verified as reverted. An earlier run will check for others itself."""
         return self.at(State.ACKED) is not None and self.state != State.REVERTED
 
     @property
@@ -72,7 +72,7 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """Everything of ours on one host. `now_cs` is its centiseconds since boot; `halt` is the reason of a halt, or ""."""
+    """Everything of ours on one host. `now_cs` is its centiseconds since boot; `halt` is why it was halted, or ""."""
 
     now_cs: int
     halt: str
@@ -120,7 +120,7 @@ def records(text: str) -> tuple[HostRecord, ...]:
 
 
 def uptime_cs(text: str) -> int:
-    """The host's centiseconds since boot when it answered; with it, a record's times become the controller's. 0 if not said."""
+    """The host's centiseconds since boot when it answered, used to convert a record's times to the controller's clock. 0 if missing."""
     said = next((rest for kind, rest in _lines(text) if kind == "uptime"), "0")
     return _int(said.replace(".", "", 1)) if "." in said else 100 * _int(said)
 
@@ -132,7 +132,7 @@ def witnesses(text: str) -> Mapping[int, tuple[int, str]]:
 
 
 def refusal(text: str) -> str:
-    """The host's own words after `refused`, or ""."""
+    """The host's text after `refused`, or ""."""
     return next((rest for kind, rest in _lines(text) if kind == "refused"), "")
 
 
@@ -190,7 +190,7 @@ def _marker(host: str, text: str) -> Mapping[str, Any] | None:
 
 
 def fingerprint_diff(text: str) -> tuple[str, ...]:
-    """`- line` gone and `+ line` new, from the `before` and `after` lines of a revert that did not verify."""
+    """Removed (`- line`) and new (`+ line`) lines of the fingerprint, from the answer of a revert that did not verify."""
     before = [rest for kind, rest in _lines(text) if kind == "before"]
     after = [rest for kind, rest in _lines(text) if kind == "after"]
     changes = difflib.unified_diff(before, after, n=0, lineterm="")
@@ -230,9 +230,9 @@ def _address(words: Sequence[str]) -> Argv:
 
 
 def _routes(name: str, text: str) -> tuple[Argv, ...]:
-    """Routes over this interface that `ip route replace` can set again; what the kernel makes by itself is left to it.
+    """Routes over this interface that `ip route replace` can restore; routes that the kernel creates are left to it.
 
-    A route that another one's gateway is reached by comes before it.
+    A route comes after the one by which its gateway is reached.
     """
     found: list[Argv] = []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The ssh-agent: which keys it holds, and signatures by them (draft-ietf-sshm-ssh-agent). It never sees a script, and is not forwarded."""
+"""The ssh-agent: its keys, and signatures with them (draft-ietf-sshm-ssh-agent). It never sees a script, and is not forwarded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paramiko.pkey import PublicBlob
 from stormdesk.ssh import patience, private_keys
 
 ANSWER_S = 5.0
-SIGN_S = 30.0  # it may ask its owner, or wait for a touch
+SIGN_S = 30.0  # it may prompt its owner, or wait for a touch
 _LIST, _LISTED, _SIGN, _SIGNED = 11, 12, 13, 14
 _RSA = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 
@@ -24,7 +24,7 @@ class AgentError(paramiko.SSHException):
 
 
 def where(identity_agent: str, environ: Mapping[str, str]) -> str:
-    """The path of the agent's socket as OpenSSH's IdentityAgent means it, "" for none."""
+    """The path of the agent's socket, read as OpenSSH reads IdentityAgent; "" for none."""
     if identity_agent == "none":
         return ""
     if identity_agent in ("", "SSH_AUTH_SOCK"):
@@ -37,7 +37,7 @@ def where(identity_agent: str, environ: Mapping[str, str]) -> str:
 
 
 def held(path: str) -> Sequence[bytes]:
-    """The public keys and certificates that the agent holds, in its order; none without an agent. Raises AgentError."""
+    """The public keys and certificates that the agent holds, in its order; empty without an agent. Raises AgentError."""
     if not path:
         return ()
     answer = _ask(path, bytes([_LIST]), _LISTED, ANSWER_S)
@@ -67,7 +67,7 @@ class AgentKey(paramiko.PKey):
         return True
 
     def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> paramiko.Message:  # type: ignore[explicit-override]  # from 3.12
-        """The agent's signature; an empty one where it refuses, so that the host does, and the next key has its turn."""
+        """The agent's signature. If the agent refuses, an empty one: the host then refuses it and the next key is tried."""
         flags = _RSA.get((algorithm or "").removesuffix("-cert-v01@openssh.com"), 0)
         request = paramiko.Message()
         request.add_byte(bytes([_SIGN]))

@@ -1,4 +1,4 @@
-"""Instants of the monotonic clock at which something with paramiko must be done."""
+"""Deadlines for calls into paramiko, as instants of the monotonic clock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import paramiko
 
 from stormdesk.ssh.signals import safe_point
 
-CONNECT_TIMEOUT_S = 30.0  # for a connection, from TCP to log-in and with all its tries; and again for its shell
-# One pipe tells of both streams, and paramiko changes it under a lock for each: when both move at once, it may miss one.
+CONNECT_TIMEOUT_S = 30.0  # for a connection, from TCP to log-in with all its tries; the same again for its shell
+# paramiko signals both streams through one pipe, under a lock for each: when both change at once, a wake-up can be lost.
 LOOK_S = 0.1
 
 
@@ -21,9 +21,9 @@ def left(until: float) -> float:
 
 
 def bounded(act: Callable[[], object], transport: paramiko.Transport, until: float) -> None:
-    """Do something with a transport that must be done at an instant of the monotonic clock; else it is closed, and TimeoutError.
+    """Call `act`, which uses `transport`. If it is not done at `until`, close the transport and raise TimeoutError.
 
-    In a thread of its own, for paramiko does not limit all of its waits, and a signal is to end them.
+    It runs in a thread of its own: some of paramiko's waits have no limit, and a signal must be able to end them.
     """
     failed: list[BaseException] = []
     done = threading.Event()

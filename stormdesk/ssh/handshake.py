@@ -1,6 +1,6 @@
-"""What is agreed on with sshd before anybody logs in: algorithms, the host key, the socket below it.
+"""The part of a connection before log-in: socket, algorithms, host key.
 
-The host key is the one the inventory names; nothing is ever trusted on first use.
+The host key must be the one in the inventory; nothing is trusted on first use.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from stormdesk.core.inventory import InventoryHost
 
 KEEPALIVE_S = 5
 
-# Safe and fast first. CBC, ChaCha20, SHA-1 and small Diffie-Hellman groups are never offered. Terrapin (CVE-2023-48795)
-# has nothing to work on: GCM has no use for a MAC, CTR with a plain MAC is not affected, and CTR with encrypt-then-MAC is
-# used only where both sides have agreed on strict key exchange (no_terrapin), as every sshd since 9.6 and its backports do.
+# Safe and fast ones first. CBC, ChaCha20, SHA-1 and small Diffie-Hellman groups are never offered. Terrapin (CVE-2023-48795)
+# does not apply: GCM uses no MAC, CTR with a plain MAC is not affected, and CTR with encrypt-then-MAC is used only under
+# strict key exchange (no_terrapin), which every sshd since 9.6 and its backports supports.
 _KEX = (
     *("curve25519-sha256", "curve25519-sha256@libssh.org", "mlkem768x25519-sha256"),
     *("ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group16-sha512"),
@@ -30,15 +30,17 @@ _KEX = (
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 _ETM = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
 _MACS = ("hmac-sha2-256", "hmac-sha2-512", *_ETM)
-# What paramiko says when there is nothing in common -> the option of sshd_config, and some of what it may have.
+# What paramiko says when there is nothing in common -> the option of sshd_config, and some values that would work.
 _NEEDED = {
     "kex": ("KexAlgorithms", "curve25519-sha256, ecdh-sha2-nistp256 or diffie-hellman-group16-sha512"),
     "cipher": ("Ciphers", "aes256-gcm@openssh.com or aes256-ctr"),
     "mac": ("MACs", "hmac-sha2-256-etm@openssh.com or hmac-sha2-256, also where a cipher needs none"),
 }
-_SIGNED_BY = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a host key's type -> algorithms, where the names differ
+_SIGNED_BY = {
+    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")
+}  # a host key's type -> its signature algorithms, where the names differ
 
-# paramiko's threads log tracebacks, and our errors say it in one line. Ours alone: a project may log its own connections.
+# paramiko's threads log tracebacks; our errors say it in one line. Only for our connections: a project may log its own.
 LOG = "stormdesk.paramiko"
 logging.getLogger(LOG).setLevel(logging.CRITICAL)
 
@@ -46,13 +48,13 @@ logging.getLogger(LOG).setLevel(logging.CRITICAL)
 class QuickSocket:
     """A TCP socket without Nagle that acknowledges at once.
 
-    Linux forgets TCP_QUICKACK after a while, so it is set again at each read. Without both, the first channel of a
+    Linux resets TCP_QUICKACK after a while, so it is set again at each read. Without both, the first channel of a
     connection waits 40 ms for sshd's Nagle against our delayed acknowledgement.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        with contextlib.suppress(OSError):  # a ProxyCommand may have given a socket that is not TCP
+        with contextlib.suppress(OSError):  # the socket of a ProxyCommand may not be TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._quickack = getattr(socket, "TCP_QUICKACK", None)
 
@@ -73,7 +75,7 @@ _EXCHANGES = {
 
 
 class Transport(paramiko.Transport):
-    """paramiko's, which knows curve25519 by the name that it had before RFC 8731 alone."""
+    """paramiko's transport, extended by the RFC 8731 name of curve25519; paramiko knows only the older one."""
 
     _kex_info: ClassVar = _EXCHANGES
 
@@ -97,7 +99,7 @@ def new_transport(host: InventoryHost, sock: socket.socket) -> Transport:
 
 
 def host_key(host: InventoryHost) -> tuple[str, bytes]:
-    """Type and bytes of the key that the inventory names. Raises UsageError."""
+    """Type and bytes of the host key in the inventory. Raises UsageError."""
     kind, _, rest = host.host_key.partition(" ")
     try:
         return kind, base64.b64decode(rest.split()[0], validate=True)
@@ -108,7 +110,7 @@ def host_key(host: InventoryHost) -> tuple[str, bytes]:
 
 
 def no_terrapin(host: InventoryHost, transport: Transport) -> None:
-    """Raises ConnectFailed where encrypt-then-MAC was agreed on with an sshd that knows no strict key exchange."""
+    """Raises ConnectFailed if encrypt-then-MAC was agreed on with an sshd without strict key exchange."""
     ways = ((transport.local_cipher, transport.local_mac), (transport.remote_cipher, transport.remote_mac))  # type: ignore[attr-defined]
     strict = transport.agreed_on_strict_kex  # type: ignore[attr-defined]
     if not strict and any("gcm" not in cipher and mac in _ETM for cipher, mac in ways):
@@ -119,7 +121,7 @@ def no_terrapin(host: InventoryHost, transport: Transport) -> None:
 
 
 def incompatible(host: InventoryHost, error: IncompatiblePeer) -> ConnectFailed:
-    """What sshd must allow."""
+    """The error for an sshd with no algorithm in common, with what it must allow."""
     if "host key" in str(error):
         kind = host.host_key.split()[0]
         return HostKeyMismatch(

@@ -1,6 +1,6 @@
-"""Which keys a host is shown, in which order: as ssh does it (certificates, the keys that are named, others of the agent).
+"""Which keys a host is offered, in the order of ssh: certificates, named keys, other keys of the agent.
 
-One difference: keys that the inventory names come before those that the agent merely holds, since sshd counts (MaxAuthTries).
+One difference: keys named in the inventory come before other keys of the agent, because sshd limits tries (MaxAuthTries).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.ssh import agent, private_keys
 
-MOST = 6  # keys that a host is shown; sshd's own MaxAuthTries
+MOST = 6  # keys that a host is offered; the default of sshd's MaxAuthTries
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Identity:
 
 
 class Identities:
-    """The keys for one host. Iterate: each is read, and the agent asked, when its turn comes. `problems` says what was of no use."""
+    """The keys for one host. Iterating reads each key, and asks the agent, only when it is needed. `problems` lists unusable keys."""
 
     def __init__(self, host: InventoryHost) -> None:
         self._host = host
@@ -49,7 +49,7 @@ class Identities:
                 return
 
     def none(self) -> UsageError:
-        """Why there was no key at all to try."""
+        """The error for a host without any key to try."""
         if self.problems:
             return UsageError("; ".join(self.problems))
         what = (
@@ -92,7 +92,7 @@ class Identities:
             return
         own = next((file.key for file in files if file.public == public and file.key is not None), None)
         if own:
-            key = copy.copy(own)  # the file's own is shown without its certificate
+            key = copy.copy(own)  # the file's own key, without its certificate
             key.public_blob = PublicBlob(private_keys.kind(certificate), certificate)
             yield Identity(path, key)
         elif public in self._holds():

@@ -1,4 +1,4 @@
-"""Logging in: one key after the other, and what to say when the host takes none."""
+"""Logging in: one key after the other, and the error when the host accepts none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stormdesk.ssh.identities import Identities
 
 
 def log_in(host: InventoryHost, transport: paramiko.Transport, until: float) -> None:
-    """Show the host one key after the other until it takes one. Raises UsageError when there is none."""
+    """Offer the host one key after the other until it accepts one. Raises UsageError when there is no key."""
     identities = Identities(host)
     tried: list[str] = []
     for identity in identities:
@@ -49,7 +49,7 @@ def log_in(host: InventoryHost, transport: paramiko.Transport, until: float) -> 
 def _authenticated(
     transport: paramiko.Transport, host: InventoryHost, key: paramiko.PKey, until: float
 ) -> Sequence[str]:
-    """What the host wants besides this key: nothing, mostly."""
+    """The further authentication methods that the host requires after this key; usually none."""
     more: list[str] = []
     bounded(lambda: more.extend(transport.auth_publickey(host.user, key)), transport, until)
     return more
@@ -61,7 +61,7 @@ def _refusal(host: InventoryHost, tried: Sequence[str], why: str) -> str:
 
 
 def _banner(transport: paramiko.Transport) -> str:
-    """The last line of what sshd says to those who log in, as of an account that has expired."""
+    """The last line of sshd's banner, e.g. that an account has expired."""
     said = (transport.get_banner() or b"").decode("utf-8", "replace")
     lines = [line.strip() for line in said.splitlines() if re.search(r"\w", line)]
     return f"; it says '{printable(lines[-1][:120])}'" if lines else ""

@@ -1,4 +1,4 @@
-"""Why a host that let us in gave us no `sh`, and what it must allow. Pure."""
+"""Why a host accepted the log-in but ran no `sh`, and what it must allow. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.values import printable
 
-SAID = 200  # characters of what the host said
+SAID = 200  # characters of the host's output that are shown
 _NOPASSWD = "in sudoers on the host: {user} ALL=(ALL) NOPASSWD: ALL"
 _ADVICE = (
     (
@@ -28,7 +28,7 @@ _OTHER = "It is not sh that runs for {user}: take ForceCommand or command= away,
 
 
 def sentence(host: InventoryHost, said: str, code: int | None) -> str:
-    """One line: what ran in place of our shell and said so, and what to change. `code` is its exit code, None while it runs."""
+    """One line: what ran in place of our shell, its output, and what to change. `code` is its exit code, None while it runs."""
     text = printable(" ".join(said.split()))
     advice = next((hint for pattern, hint in _ADVICE if re.search(pattern, text, re.IGNORECASE)), _OTHER)
     ended = "" if code is None else f" and ended with {code}"

@@ -2,8 +2,8 @@
 
 Rules:
 1. A script is one write to the open shell; its answer is framed by a random mark on both streams. One round trip.
-2. Both streams are drained together: 8 MB on stderr must not stop a command (the window of a channel is 2 MiB).
-3. After a deadline or a lost link the shell is closed, never used again; what the host did meanwhile is unknown.
+2. Both streams are drained together: 8 MB on stderr must not block a command (a channel's window is 2 MiB).
+3. After a deadline or a lost link the shell is closed and never used again; what the host did meanwhile is unknown.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from stormdesk.ssh import noshell, patience
 from stormdesk.ssh.deadlines import CONNECT_TIMEOUT_S, LOOK_S, bounded, left
 from stormdesk.ssh.signals import defer_signals, safe_point
 
-# For the login shell, whichever it is: rbash knows no exec, csh and fish no sh syntax; bash and dash exec it by themselves.
+# Must work in any login shell: rbash has no exec, csh and fish do not have sh syntax; bash and dash exec it themselves.
 _LOG_IN = "sh -s"
-# What an environment may bring along for sh. The mark is in two words, so that an echo of this line is not taken for it.
+# Resets what the environment may have set for sh. The mark is in two words, so that an echo of this line does not match it.
 _HELLO = "set +Cefuvx; unset CDPATH ENV BASH_ENV TMOUT; printf '%s%s\\n' {mark}; printf '%s%s\\n' {mark} >&2\n"
 
 
 class Shell:
     """An open `sh -s` on a host (through `sudo -n` for users other than root). One script at a time; not reusable once broken.
 
-    It is sh that answers, and nothing has been sent to anything else: raises ConnectFailed when something else runs, and
+    It is verified that sh answers before anything else is sent. Raises ConnectFailed when something else runs, and
     ConnectionLost when there is no answer within `timeout_s` (CONNECT_TIMEOUT_S).
     """
 
@@ -59,13 +59,13 @@ class Shell:
         self._channel.exec_command(_LOG_IN if self.host.user == "root" else f"sudo -n {_LOG_IN}")
 
     def _greet(self, until: float) -> None:
-        """Wait until sh itself answers on both streams, and drop what the login said before."""
+        """Wait until sh answers on both streams, and discard the output of the log-in."""
         word = secrets.token_hex(8)
         hello = _HELLO.format(mark=f"'stormdesk-' {word}")
         mark = f"stormdesk-{word}\n".encode()
         out, err = bytearray(), bytearray()
         self._channel.settimeout(left(until))
-        with contextlib.suppress(OSError):  # it has ended: what it said tells why
+        with contextlib.suppress(OSError):  # it has ended: its output says why
             self._channel.sendall(hello.encode())
         while not (mark in out and mark in err):
             over = self._channel.closed or self._channel.eof_received
@@ -83,14 +83,14 @@ class Shell:
     def _no_shell(self, said: bytes | bytearray) -> str:
         self._channel.status_event.wait(
             10 * LOOK_S if self._channel.eof_received else 0
-        )  # it may come after the last word
+        )  # it may come after the last output
         code = self._channel.recv_exit_status() if self._channel.exit_status_ready() else None
         return noshell.sentence(self.host, bytes(said).decode("utf-8", "replace"), code)
 
     def run(self, script: str, deadline_s: float) -> Completed:
         """Run one script and wait for its answer, at most `deadline_s` seconds. Raises ConnectionLost or DeadlineExceeded."""
         mark = f"stormdesk-{secrets.token_hex(8)}"
-        # The newline before the mark keeps it apart from output that ends without one.
+        # The newline before the mark separates it from output that does not end with one.
         text = f"{script}\nsd_code=$?; printf '\\n%s %s\\n' {mark} $sd_code; printf '\\n%s\\n' {mark} >&2\n"
         with defer_signals(), self._lock:
             if self.broken:
@@ -140,7 +140,7 @@ class Shell:
 
 
 def _ended(stream: bytearray, mark: bytes) -> bool:
-    """The mark with its whole line has arrived; it is the last thing on a stream."""
+    """Whether the line with the mark has arrived completely; it is the last line of a stream."""
     return stream.endswith(b"\n") and mark in stream[-80:]
 
 

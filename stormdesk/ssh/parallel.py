@@ -1,4 +1,4 @@
-"""How checks ask hosts: any callable that runs a command on a host by name within a deadline will do."""
+"""How checks query hosts: with any callable that runs a command on a host, by name, within a deadline."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from stormdesk.core.model import Argv, Completed
 from stormdesk.ssh.signals import defer_signals, leave_point, safe_point
 from stormdesk.ssh.threads import Threads
 
-# Host name, argv, seconds. It raises a StormdeskError when there is no answer in time; several threads may call it.
+# Host name, argv, seconds. It raises a StormdeskError when there is no answer in time, and must be thread-safe.
 Run = Callable[[str, Argv, float], Completed]
 T = TypeVar("T")
 
 READ_S = 15.0  # for one source of a check
 MAX_THREADS = 64
-LOOK_S = 0.1  # how often the main thread looks for a second signal
+LOOK_S = 0.1  # how often the main thread checks for a second signal
 
 
 def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | StormdeskError]:
-    """`act(name)` for all names at once; an error stands in the place of its answer.
+    """The results of `act(name)` for all names, run in parallel; an error takes the place of a result.
 
-    A first signal is raised when all of several are done; a second leaves at once, and them to themselves.
+    The first signal is raised when all are done; the second one at once, and the threads are abandoned.
     """
 
     def one(name: str) -> T | StormdeskError:

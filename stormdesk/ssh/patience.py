@@ -1,7 +1,7 @@
-"""How long the controller waits for others: `--patience N` makes every limit of its own N times as long.
+"""How long the controller waits for others: `--patience N` multiplies each of its own limits by N.
 
-Set once for each command, asked by those who wait. What keeps a host safe is never stretched: time-to-live, hold,
-watchdogs, what a script on the host may take, and the second that a sample may hold up a revert.
+Set once per command. It never changes what keeps a host safe: time-to-live, hold, watchdogs, the time limit of a script on the
+host, and the one second by which a sample may delay a revert.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ class _Now:
 
 
 def use(factor: float) -> None:
-    """From here on limits are `factor` times as long; 1 is as written."""
+    """From now on, multiply limits by `factor`."""
     _Now.factor = factor
 
 
 def scaled(seconds: float) -> float:
-    """A limit of the controller's own, in seconds, as it is for this command."""
+    """One of the controller's limits, in seconds, for this command."""
     return seconds * _Now.factor
 
 
 def hint() -> str:
-    """What to type when a limit was too short."""
+    """The hint for a limit that was too short."""
     return f"If the host or the way to it is slow: --patience {2 * _Now.factor:g}"

@@ -1,4 +1,4 @@
-"""One pooled connection per host; every way of talking to hosts goes through here (the checks' testinfra backend too)."""
+"""One pooled connection per host. All access to hosts goes through it, including the checks' testinfra backend."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from stormdesk.ssh.transport import DIAL_S, TRIES, Dialer, connect
 T = TypeVar("T")
 CLOSE_S = 0.1
 
-AGAIN_DIAL_S = 2.0  # one try of TCP to a host that was cut off: it sends twice, and a host that is back is seen soon
-MIN_TRY_S = 1.0  # for a try that begins just before its time is over
+AGAIN_DIAL_S = (
+    2.0  # one TCP try to a host that was cut off: long enough for two SYNs, short enough to notice its return soon
+)
+MIN_TRY_S = 1.0  # for a try that begins just before the deadline
 
 
 @dataclass
@@ -44,9 +46,9 @@ class Pool:
         self._locks = {name: threading.Lock() for name in inventory.hosts}
 
     def script(self, host: str, text: str, deadline_s: float) -> Completed:
-        """Run a script on a host, in `deadline_s` times the command's patience, once there is a connection.
+        """Run a script on a host; `deadline_s`, times the command's patience, starts when there is a connection.
 
-        Raises TransportError; nothing is retried, since a lost answer says nothing about the act.
+        Raises TransportError. Nothing is retried: a lost answer does not say whether the script ran.
         """
         shell = self._shell(self.inventory.host(host), TRIES, patience.scaled(CONNECT_TIMEOUT_S), DIAL_S)
         return shell.run(text, patience.scaled(deadline_s))
@@ -57,19 +59,19 @@ class Pool:
         return Completed(argv, done.code, done.stdout, done.stderr)
 
     def connected(self, host: str) -> bool:
-        """Is there a connection that works, as far as is known?"""
+        """Whether there is a connection that works, as far as is known."""
         link = self._links.get(host)
         return link is not None and not link.shell.broken and link.transport.is_active()
 
     def drop(self, host: str) -> None:
-        """Forget the connection: after a fault that cut it, a new one comes back sooner than the old."""
+        """Forget the connection: after a fault that cut it, a new one works sooner than the old one."""
         with defer_signals(), self._locks[host]:
             self._forget(host)
 
     def reconnect(self, host: str, within_s: float) -> None:
-        """Keep trying for a new connection; for a host whose fault cut the old one. Raises TransportError after `within_s`.
+        """Keep trying to connect to a host whose fault cut the connection. Raises TransportError after `within_s`.
 
-        A try gives up on TCP soon and begins anew; once the host has answered, its log-in may take as long as any other.
+        Each try gives up on TCP early; once the host has answered, its log-in may take as long as any other.
         """
         until = time.monotonic() + within_s
         while True:
@@ -87,13 +89,13 @@ class Pool:
                 return
 
     def each(self, hosts: Iterable[str], act: Callable[[str], T]) -> Mapping[str, T | StormdeskError]:
-        """`act(host)` on all hosts at once; an error stands in the place of its host's answer."""
+        """The results of `act(host)` for all hosts, run in parallel; an error takes the place of a result."""
         return parallel.each(hosts, act)
 
     def close(self) -> None:
         with defer_signals():
             for name in list(self._links):
-                # Whoever left others behind (a second Ctrl-C) does not wait for them here either.
+                # After a second Ctrl-C the abandoned threads may hold the locks; do not wait for them.
                 if self._locks[name].acquire(timeout=CLOSE_S):
                     try:
                         self._forget(name)
@@ -107,7 +109,7 @@ class Pool:
         self.close()
 
     def _shell(self, host: InventoryHost, tries: int, timeout_s: float, dial_s: float) -> Shell:
-        """The open shell of a host, or a new one: `timeout_s` for a connection with all its tries, and again for its shell."""
+        """The open shell of a host, or a new one. `timeout_s` is for a connection with all its tries, and again for its shell."""
         with defer_signals(), self._locks[host.name]:
             link = self._links.get(host.name)
             if link is not None and not link.shell.broken and link.transport.is_active():

@@ -1,4 +1,4 @@
-"""Key files: the key in one, or one sentence that says what is wrong with it and what to type. No passphrase is ever asked for."""
+"""Key files: the key, or one sentence that says what is wrong and what to type. There is never a passphrase prompt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CLASSES: tuple[tuple[type, type[paramiko.PKey]], ...] = (
 
 @dataclass(frozen=True)
 class KeyFile:
-    """What is in a key file: the key, or why it is of no use by itself. `public` is its public half, b"" where it is not known."""
+    """The content of a key file: the key, or why it cannot be used alone. `public` is its public half, b"" if unknown."""
 
     path: str
     key: paramiko.PKey | None = None
@@ -61,7 +61,7 @@ def private_key(path: str) -> paramiko.PKey:
 
 
 def read(path: str) -> KeyFile:
-    """What is in a file, parsed once for as long as it and its .pub are the same."""
+    """The content of a file, cached while the file and its .pub are unchanged."""
     try:
         state = os.stat(path)
         if stat.S_ISDIR(state.st_mode):
@@ -81,7 +81,7 @@ def read(path: str) -> KeyFile:
 
 
 def public_half(path: str) -> bytes:
-    """The public key, or the certificate, in a .pub file; b"" when there is none."""
+    """The public key or certificate in a .pub file; b"" when there is no such file."""
     try:
         return _blob(Path(path).read_bytes()[:MOST])
     except OSError:
@@ -89,12 +89,12 @@ def public_half(path: str) -> bytes:
 
 
 def kind(blob: bytes) -> str:
-    """The type that a public key or a certificate names, e.g. ssh-ed25519."""
+    """The type of a public key or certificate, e.g. ssh-ed25519."""
     return paramiko.Message(blob).get_text() if len(blob) > 4 else ""
 
 
 def certified(certificate: bytes) -> bytes:
-    """The public key that a certificate is for; b"" when it is no certificate."""
+    """The public key of a certificate; b"" when it is not a certificate."""
     if not kind(certificate).endswith("-cert-v01@openssh.com"):
         return b""
     name = kind(certificate).removesuffix("-cert-v01@openssh.com")
@@ -154,7 +154,7 @@ def _parsed(path: str, _version: tuple[int, int], beside: bytes) -> KeyFile:
 
 
 def _problem(path: str, text: bytes, name: str) -> str:
-    """What can be said of a file before it is parsed."""
+    """Problems that can be seen before a file is parsed."""
     if not text.strip():
         return f"it is empty. {_ANOTHER}"
     if len(text) > MOST:
@@ -177,7 +177,7 @@ def _load(text: bytes) -> Any:
 
 
 def _inside(text: bytes) -> bytes:
-    """The public half that OpenSSH's own format has in front, readable without the passphrase."""
+    """The public half, which OpenSSH's format stores in front, readable without the passphrase."""
     found = _OPENSSH.search(text)
     try:
         data = base64.b64decode(b"".join(found[1].split()), validate=True) if found else b""

@@ -1,9 +1,9 @@
-"""Signals. The first of SIGINT, SIGTERM, SIGHUP asks for an orderly end (revert, verify, exit 4); the second leaves at once (exit 5).
+"""Signals. The first SIGINT, SIGTERM or SIGHUP asks for an orderly end (revert, verify, exit 4); the second exits at once (exit 5).
 
-A signal becomes an exception in the main thread, wherever that is. Inside threading, concurrent.futures or paramiko it
-would leave a lock taken for ever, and a process that cannot end. So whoever works with threads does it in `defer_signals()`: there
-a signal waits for the end of the section, or for a `safe_point()` in it; the second also for a `leave_point()`. Sections
-have deadlines. Threads of ours end with the process (ssh/threads.py): who leaves waits for none.
+A signal becomes an exception in the main thread, wherever it is. Inside threading, concurrent.futures or paramiko that could
+leave a lock held and the process unable to exit. So code that works with threads runs in `defer_signals()`: a signal is then
+raised at the end of the section or at a `safe_point()` in it, the second signal also at a `leave_point()`. Sections have
+deadlines. Our threads end with the process (ssh/threads.py), so leaving does not wait for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """The first signal. A KeyboardInterrupt, so that pytest and others let it through."""
+    """The first signal. It is a KeyboardInterrupt so that pytest and others do not catch it."""
 
 
 class LeaveNow(KeyboardInterrupt):
@@ -27,7 +27,7 @@ class LeaveNow(KeyboardInterrupt):
 
 
 class _Sections:
-    """The sections that the main thread is in, and the signal that waits for their end."""
+    """How many sections the main thread is in, and the deferred signal."""
 
     depth = 0
     waiting: KeyboardInterrupt | None = None
@@ -35,7 +35,7 @@ class _Sections:
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """A section that no signal cuts in two. Of the main thread: no other gets signals."""
+    """Defer signals until the end of the section. Only matters in the main thread: no other receives them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -49,20 +49,20 @@ def defer_signals() -> Iterator[None]:
 
 
 def safe_point() -> None:
-    """Where nothing is half done, within `defer_signals()`: raise the signal that came meanwhile, if one did."""
+    """Raise the deferred signal, if any. Call it within `defer_signals()` where nothing is half done."""
     if _Sections.waiting is not None and threading.current_thread() is threading.main_thread():
         waiting, _Sections.waiting = _Sections.waiting, None
         raise waiting
 
 
 def leave_point() -> None:
-    """Where the main thread only waits for others, within `defer_signals()`: raise a second signal. The first waits with it."""
+    """Raise the deferred signal if it is the second. Call it within `defer_signals()` where the main thread only waits for others."""
     if isinstance(_Sections.waiting, LeaveNow):
         safe_point()
 
 
 class Signals:
-    """While it is entered, signals become exceptions in the main thread; `shield()` makes the first one wait."""
+    """A context in which signals become exceptions in the main thread; after `shield()` the first one is only counted."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -79,7 +79,7 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def shield(self) -> None:
-        """From here on the host is being healed: the first signal is only counted, the second still leaves."""
+        """Hosts are being healed from now on: the first signal is only counted, the second still exits."""
         self._shielded = True
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:

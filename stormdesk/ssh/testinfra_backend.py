@@ -1,7 +1,7 @@
-"""testinfra on bounded connections: no check hangs on a host that is half broken.
+"""testinfra with deadlines: no check hangs on a half-broken host.
 
-testinfra's own paramiko backend has a deadline for connecting only and reads stdout before stderr, so that a stalled disk
-or 8 MB of errors stops it for good; its ssh backend waits for ever as well. Here every command has one hard deadline.
+testinfra's own paramiko backend has a deadline for connecting only and reads stdout before stderr, so a stalled disk or 8 MB of
+errors blocks it for good; its ssh backend has no deadline either. Here every command has one hard deadline.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SSH_FAILED = 255  # ssh(1): its own exit code when the connection, not the comma
 
 
 class StormdeskBackend(BaseBackend):
-    """Runs commands by a `Run` callable, such as that of the engine's pool: one connection for each host, shared.
+    """Runs commands by a `Run` callable, such as the pool's, which shares one connection per host.
 
-    Nothing of a connection is kept here: after a partition the pool decides whether the old one can be trusted.
+    No connection is kept here: after a partition the pool decides whether the old one still works.
     """
 
     NAME = "stormdesk"
@@ -49,7 +49,7 @@ class StormdeskBackend(BaseBackend):
 
 
 class BoundedSshBackend(SshBackend):
-    """testinfra's ssh backend with a deadline on each command: what `ssh://` means in our checks, and nowhere else."""
+    """testinfra's ssh backend with a deadline on each command: the meaning of `ssh://` in our checks only."""
 
     NAME = "stormdesk-ssh"
     deadline_s = READ_S
@@ -77,13 +77,13 @@ class BoundedSshBackend(SshBackend):
         self.run_local(" ".join([command[0], "-O exit", *command[1:]]), *args)
 
 
-# Under names of ours alone: in a project's own pytest, `ssh://` stays testinfra's.
+# Registered under our own names: in a project's own pytest, `ssh://` stays testinfra's.
 for _backend in (StormdeskBackend, BoundedSshBackend):
     testinfra.backend.BACKENDS[_backend.NAME] = f"{__name__}.{_backend.__name__}"
 
 
 def pooled(names: Iterable[str], run: Run) -> Mapping[str, Host]:
-    """testinfra hosts on a `Run` callable. Made anew each time: testinfra's own cache would outlive the connections."""
+    """testinfra hosts on a `Run` callable. Created anew each time: testinfra's cache would outlive the connections."""
     return {name: _host(StormdeskBackend(name, run=run)) for name in names}
 
 

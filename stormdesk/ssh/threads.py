@@ -1,4 +1,4 @@
-"""Threads that end with the process. Those of concurrent.futures are joined at its end, however long what they do may take."""
+"""Threads that end with the process. Python joins those of concurrent.futures at exit, however long they take."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ T = TypeVar("T")
 
 
 class Threads:
-    """At most so many of them, made when they are needed."""
+    """A pool of a limited number of threads, started when needed."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._started = 0
-        self._open = 0  # what was given and is not done
+        self._open = 0  # submitted and not done
 
     def submit(self, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have it done by one of them."""
+        """Run it in one of the threads."""
         future: Future[T] = Future()
 
         def job() -> None:
@@ -45,7 +45,7 @@ class Threads:
         return future
 
     def shutdown(self) -> None:
-        """No more is to come: each thread ends when it has nothing left to do."""
+        """Accept no more work: each thread ends when nothing is left to do."""
         with self._lock:
             started, self._started, self._most = self._started, 0, 0
         for _ in range(started):

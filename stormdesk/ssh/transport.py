@@ -22,7 +22,7 @@ Dialer = Callable[[InventoryHost, float], socket.socket]
 
 DIAL_S = 5.0  # of CONNECT_TIMEOUT_S, for one try of TCP, or of the ProxyCommand
 TRIES = 3
-BUSY_TRIES = 10  # where sshd hangs up before it says a word, as it does when too many log in at once (MaxStartups)
+BUSY_TRIES = 10  # where sshd hangs up before its banner, as it does when too many log in at once (MaxStartups)
 
 
 def connect(
@@ -68,9 +68,11 @@ def _connect_once(host: InventoryHost, dialer: Dialer, until: float, dial_s: flo
     except BaseException:
         sock.close()
         raise
-    # Every wait of the handshake ends: a host that accepts and then says nothing is no better than one that refuses.
+    # Every wait of the handshake has a limit: a host may accept the connection and then stay silent.
     transport.banner_timeout = transport.handshake_timeout = left(until)
-    transport.auth_timeout = left(until) + LOOK_S  # then its own end has been said, which is no refusal of a key
+    transport.auth_timeout = (
+        left(until) + LOOK_S
+    )  # longer than ours, so that running out of time is not reported as a refused key
     try:
         bounded(lambda: transport.start_client(timeout=left(until)), transport, until)
         no_terrapin(host, transport)
