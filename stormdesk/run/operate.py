@@ -8,6 +8,7 @@ from typing import Any
 
 from stormdesk.core.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
+from stormdesk.core.states import State
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
