@@ -24,7 +24,8 @@ from random import Random
 from typing import Any, Self
 
 from stormdesk.cli import catalogue, fault_flags
-from stormdesk.cli.commands import reach, watch
+from stormdesk.cli.commands import watch
+from stormdesk.cli.options import Options
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.core.fault import Fault
@@ -86,7 +87,7 @@ class Chaos:
     """
 
     def __init__(self, env: str = "", inventory: str = "", *, rto_s: float = DEFAULT_RTO_S, seed: int = 0) -> None:
-        self.inventory, dialer = reach(env, inventory)
+        self.inventory, dialer = Options(env, inventory).reach()
         self.pool = Pool(self.inventory, dialer)
         self.rto_s = rto_s
         self.seed = seed

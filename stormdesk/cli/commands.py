@@ -1,4 +1,4 @@
-"""From the values of flags to library calls: which hosts, which fault, which way to show it. Used by tasks.py alone."""
+"""From the values of flags to library calls: which fault, which hosts, which way to show it. Used by the tasks alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from stormdesk.cli import fault_flags
-from stormdesk.cli.show import Show
+from stormdesk.cli.options import Options
 from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.values import printable, shown
 
@@ -58,7 +58,8 @@ def _attack(
         raise UsageError(
             "--plan-hash is empty: it would refuse nothing. Give the hash that --plan printed, or leave it out"
         )
-    inventory, dialer = reach(values["env"], values["inventory"])
+    options = Options(values["env"], values["inventory"], values["json"])
+    inventory, dialer = options.reach()
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
     from stormdesk.run import runner
     from stormdesk.run.request import DEFAULT_RTO_S, Request
@@ -75,12 +76,10 @@ def _attack(
         rto_s=float(values.get("rto", DEFAULT_RTO_S)),
         argv=tuple(sys.argv[1:]),
     )
-    return int(runner.run(request, inventory, dialer, Show.auto(as_json=values["json"]), watch).exit_code)
+    return int(runner.run(request, inventory, dialer, options.show, watch).exit_code)
 
 
-def game_day(
-    runbook: str, env: str, inventory: str, seed: int | None, as_json: bool, *, abort_on_fail: bool = False
-) -> int:
+def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False) -> int:
     """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps.
 
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
@@ -97,10 +96,10 @@ def game_day(
         )
     path = known.get(runbook, runbook)
     book = runbooks.read(path)  # what is wrong with the file is said before any host is looked for
-    presenter = Show.auto(as_json=as_json)
+    presenter = options.show
     steps = presenter.gathering()
     seed = secrets.randbelow(2**32) if seed is None else seed
-    hosts, dialer = reach(env, inventory)
+    hosts, dialer = options.reach()
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now where nobody could be told to stop
     outcomes = gameday.run(book, path, hosts, dialer, steps, seed, watch)
@@ -137,19 +136,19 @@ def report_again(run: str) -> str:
     return gameday.report(run)
 
 
-def check(what: Sequence[str], env: str, inventory: str, as_json: bool) -> int:
+def check(what: Sequence[str], options: Options) -> int:
     """Run checks on the hosts that are meant; returns the exit code."""
     from stormdesk.cli import check_tasks
 
-    return check_tasks.check(what, *reach(env, inventory), Show.auto(as_json=as_json))
+    return check_tasks.check(what, *options.reach(), options.show)
 
 
-def at_the_desk(act: Callable[[Pool], Report], env: str, inventory: str, as_json: bool) -> int:
+def at_the_desk(act: Callable[[Pool], Report], options: Options) -> int:
     """Do what an operator asks of a trading stack, and show it; returns the exit code."""
     from stormdesk.ssh.pool import Pool
 
-    with Pool(*reach(env, inventory)) as pool:
-        return Show.auto(as_json=as_json).report(act(pool))
+    with Pool(*options.reach()) as pool:
+        return options.show.report(act(pool))
 
 
 def watch(pool: Pool) -> Stack | None:
@@ -161,59 +160,32 @@ def watch(pool: Pool) -> Stack | None:
     return TradingStack(pool)
 
 
-def reach(env: str, inventory: str) -> tuple[Inventory, Dialer]:
-    """The hosts that the flags name and the way to them. Raises UsageError, or RefusedError when they are gone."""
-    from stormdesk.infra import dialing
-
-    found = _hosts(env, inventory)
-    return found, dialing.dialer(found)
-
-
-def _hosts(env: str, inventory: str) -> Inventory:
-    from stormdesk.infra import existing
-
-    if env and inventory:
-        raise UsageError("--env and --inventory both say where. Use one of them")
-    if not inventory:
-        return existing.load(env or None)
-    from stormdesk.cli import sources
-
-    return sources.read(inventory)
-
-
-def _files(found: Inventory, inventory: str) -> Path:
-    """The folder of the files that ssh reads of these hosts."""
-    from stormdesk.infra import home
-
-    return home.noted(found) if inventory else home.directory(found.environment)
-
-
-def host_states(env: str, inventory: str) -> Sequence[HostStatus]:
+def host_states(options: Options) -> Sequence[HostStatus]:
     """Each host's state, and which of its services listen; of an environment, its backend is asked."""
     from stormdesk.infra import existing, over_ssh
 
-    found = _hosts(env, inventory)
-    return over_ssh.status(found) if inventory else existing.status(found)
+    found = options.hosts()
+    return over_ssh.status(found) if options.inventory else existing.status(found)
 
 
-def exported(env: str, inventory: str, format_: str) -> str:
+def exported(options: Options, format_: str) -> str:
     """The hosts in another tool's format. Those that cannot be used are left out, with a line on stderr."""
     from stormdesk.cli import sources
     from stormdesk.infra import access
 
     write = access.writer(format_)
-    found = sources.resolved(_hosts(env, inventory))
+    found = sources.resolved(options.hosts())
     for why in found.unusable.values():
         print(f"left out: {why}", file=sys.stderr)
-    return write(found, _files(found, inventory))
+    return write(found, options.files(found))
 
 
-def drifted(env: str, mend: bool, as_json: bool) -> int:
+def drifted(options: Options, mend: bool) -> int:
     """Show what of an environment is not as declared, and bring it back with `mend`; returns the exit code."""
     from stormdesk.infra import drift
 
-    presenter = Show.auto(as_json=as_json)
-    found = drift.find(env or None, mend, presenter.say)
+    presenter = options.show
+    found = drift.find(options.env or None, mend, presenter.say)
     presenter.rows("drift", [{"part": part, "differs": "; ".join(what)} for part, what in sorted(found.items())])
     return int(ExitCode.VIOLATED) if found else 0
 
@@ -230,13 +202,13 @@ def one_environment(name: str) -> str:
     raise UsageError(f"{known}: --env {min(names, default='NAME')}, or set STORMDESK_ENV")
 
 
-def one_host(host: str, env: str, inventory: str) -> tuple[Path, str]:
+def one_host(options: Options, host: str) -> tuple[Path, str]:
     """The one host that `--host` names, after the folder of the files that ssh reads of it. Raises UsageError."""
     from stormdesk.cli import sources
 
-    found = _hosts(env, inventory)
+    found = options.hosts()
     chosen = fault_flags.choose_hosts([host] if host else [], found, Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
     found.host(chosen[0])  # says why, where it cannot be used
-    return _files(sources.resolved(found, chosen) if inventory else found, inventory), chosen[0]
+    return options.files(sources.resolved(found, chosen) if options.inventory else found), chosen[0]

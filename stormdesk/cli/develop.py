@@ -10,6 +10,8 @@ from pathlib import Path
 
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, RefusedError, UsageError
+from stormdesk.core.values import printable
+from stormdesk.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST: Mapping[str, tuple[str, ...]] = {
@@ -61,6 +63,14 @@ def soak(percent: float) -> int:
 def schemas() -> int:
     """Write docs/formats/schemas from the structs that write and read the documents."""
     return _through("tests.unit.schemas")
+
+
+def bless(fault: str) -> int:
+    """Write plan or error of the cases of one fault, or of all for "", as they are now. Raises UsageError for a fault without cases."""
+    known = sorted(folder.name for folder in (ROOT / "tests/cases").iterdir() if folder.name in FAULTS)
+    if fault and fault not in known:
+        raise UsageError(f"--fault {printable(fault)}: it must be one of {', '.join(known)}")
+    return _through("tests.cases.bless", *([fault] if fault else []))
 
 
 def _through(*words: str) -> int:

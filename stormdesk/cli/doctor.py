@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from stormdesk.cli.options import Options
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, StormdeskError, UsageError
 from stormdesk.infra import existing, home, pulumi_cli
@@ -36,10 +37,10 @@ class Finding:
     fix: str = ""
 
 
-def examine(host: str, env: str, inventory: str, show: Show) -> int:
+def examine(host: str, options: Options) -> int:
     """Look at this machine, and at one host when `host` is given. Returns the exit code."""
-    found = []
-    for finding in _all(host, env, inventory):
+    show, found = options.show, []
+    for finding in _all(host, options):
         found.append(finding)
         show.phase(finding.what, finding.text + (f"   fix: {finding.fix}" if finding.fix else ""), ok=finding.here)
     missing = [finding for finding in found if finding.here is False]
@@ -65,7 +66,7 @@ def install(what: str, plan: bool, show: Show) -> int:
     return int(ExitCode.HELD)
 
 
-def _all(host: str, env: str, inventory: str) -> Iterator[Finding]:
+def _all(host: str, options: Options) -> Iterator[Finding]:
     yield _python()
     yield _system()
     yield _tools()
@@ -81,7 +82,7 @@ def _all(host: str, env: str, inventory: str) -> Iterator[Finding]:
     yield _pulumi()
     yield _environments()
     if host:
-        yield _host(host, env, inventory)
+        yield _host(host, options)
 
 
 def _python() -> Finding:
@@ -181,12 +182,11 @@ def _environments() -> Finding:
     return Finding("labs", None if gone else True, names, "invoke env.reap" if gone else "")
 
 
-def _host(name: str, env: str, source: str) -> Finding:
+def _host(name: str, options: Options) -> Finding:
     """One connection and one command, as every task makes them."""
-    from stormdesk.cli.commands import reach
     from stormdesk.ssh.pool import Pool
 
-    inventory, dialer = reach(env, source)
+    inventory, dialer = options.reach()
     host = inventory.host(name)
     try:
         with Pool(inventory, dialer) as pool:

@@ -15,6 +15,7 @@ import pytest
 
 from stormdesk.cli import sources
 from stormdesk.cli.commands import exported
+from stormdesk.cli.options import Options
 from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import ServiceEntry
 from stormdesk.infra import dialing, existing, home
@@ -35,7 +36,7 @@ def invoke(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config", "json"])
 def test_an_export_reads_back_as_the_same_hosts(lab: str, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "exported"
-    file.write_text(exported(lab, "", format_))
+    file.write_text(exported(Options(lab), format_))
     source = str(file) if format_ == "json" else f"{format_}:{file}"
     assert sources.resolved(sources.read(source)) == existing.load(lab)
 
@@ -43,7 +44,7 @@ def test_an_export_reads_back_as_the_same_hosts(lab: str, tmp_path: Path, format
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config"])
 def test_a_fault_by_an_exported_inventory(lab: str, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "exported"
-    file.write_text(exported(lab, "", format_))
+    file.write_text(exported(Options(lab), format_))
     words = ("chaos.disk-full", "--host", "store", "--percent", "50", "--for", "1s", "--json")
     done = invoke(tmp_path, *words, "--inventory", f"{format_}:{file}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -53,7 +54,7 @@ def test_a_fault_by_an_exported_inventory(lab: str, tmp_path: Path, format_: str
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config"])
 def test_the_tasks_of_an_environment_take_an_inventory(lab: str, tmp_path: Path, format_: str) -> None:
     file = tmp_path / "exported"
-    file.write_text(exported(lab, "", format_))
+    file.write_text(exported(Options(lab), format_))
     there = ("--inventory", f"{format_}:{file}")
     done = invoke(tmp_path, "env.exec", *there, "--host", "venue", "--command", "hostname; exit 7")
     assert (done.returncode, done.stdout) == (7, "venue\n"), done.stderr
@@ -92,7 +93,7 @@ def test_the_status_of_hosts_that_are_no_environment(lab: str, tmp_path: Path) -
 
 def test_plain_pytest_takes_every_source(lab: str, tmp_path: Path) -> None:
     file = tmp_path / "exported"
-    file.write_text(exported(lab, "", "ansible"))
+    file.write_text(exported(Options(lab), "ansible"))
     words = ["-p", "no:cacheprovider", "-q", "checks/test_residue.py", "--inventory", f"ansible:{file}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
@@ -104,7 +105,7 @@ def test_plain_pytest_takes_every_source(lab: str, tmp_path: Path) -> None:
 def test_a_host_behind_another_one(lab: str, tmp_path: Path) -> None:
     """ProxyJump, and a ProxyCommand that talks over stdin and stdout: both end with their connection."""
     bare = tmp_path / "bare"
-    bare.write_text(exported(lab, "", "ssh-config"))
+    bare.write_text(exported(Options(lab), "ssh-config"))
     directory = home.home() / "envs" / lab
     login = f"User root\n  HostKeyAlias store\n  IdentityFile {directory}/id_ed25519\n  UserKnownHostsFile {directory}/known_hosts\n"
     by_command = f"ProxyCommand ssh -F {shlex.quote(str(bare))} -W %h:%p ops"

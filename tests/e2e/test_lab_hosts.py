@@ -17,6 +17,7 @@ import pytest
 
 import stormdesk
 from stormdesk.cli.commands import exported, one_host
+from stormdesk.cli.options import Options
 from stormdesk.core.errors import ConnectFailed, UsageError
 from stormdesk.core.inventory import Inventory
 from stormdesk.infra import access, ca, dialing, existing, home
@@ -264,12 +265,12 @@ def test_without_a_proxy_command_it_is_plain_tcp(inventory: Inventory) -> None:
 
 
 def test_exports(lab: str, inventory: Inventory) -> None:
-    assert json.loads(exported(lab, "", "json"))["environment"] == lab
-    ansible = json.loads(exported(lab, "", "ansible"))
+    assert json.loads(exported(Options(lab), "json"))["environment"] == lab
+    ansible = json.loads(exported(Options(lab), "ansible"))
     assert set(ansible["all"]["children"]["trader"]["hosts"]) == {"trader-a", "trader-b"}
-    assert exported(lab, "", "ssh-config") == Path(home.home(), "envs", lab, "ssh_config").read_text()
+    assert exported(Options(lab), "ssh-config") == Path(home.home(), "envs", lab, "ssh_config").read_text()
     with pytest.raises(UsageError, match="ssh-config, ansible, json"):
-        exported(lab, "", "toml")
+        exported(Options(lab), "toml")
 
 
 def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +284,7 @@ def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -
 def test_execute_gives_the_exit_code(lab: str) -> None:
     assert access.execute(home.directory(lab), "venue", "exit 7") == 7
     with pytest.raises(UsageError, match="Did you mean: venue"):
-        one_host("venu", lab, "")
+        one_host(Options(lab), "venu")
 
 
 def test_keys_and_state_are_for_root_alone(lab: str) -> None:

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from stormdesk.cli.commands import exported
+from stormdesk.cli.options import Options
 from stormdesk.run.record import load
 from tests.e2e import stack_harness
 from tests.e2e.test_runs import STEPS, Desk, eventually
@@ -75,7 +76,7 @@ def test_a_bot_from_outside_trades_through_a_tunnel_and_no_invariant_asks_for_it
 ) -> None:
     guest, port = desk.invoke("venue.guest"), stack_harness.free_port()
     config = tmp_path / "hosts.ssh"
-    config.write_text(exported(desk.name, "", "ssh-config"))
+    config.write_text(exported(Options(desk.name), "ssh-config"))
     assert guest["tunnel"].startswith(
         "invoke env.export >hosts.ssh && ssh -F hosts.ssh -N -L 8080:127.0.0.1:8080 venue"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from invoke.context import Context
 
-from stormdesk.cli import front
+from stormdesk.cli.command import command
 from stormdesk.core.errors import ConnectFailed, DeadlineExceeded, TransportError
 from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import Link
@@ -168,8 +168,8 @@ def test_case_C3A_a_task_that_says_which_hosts_takes_patience(given: dict[str, A
     def look(_: Context, env: str = "", inventory: str = "") -> None:
         seen.append(patience.scaled(10))
 
-    task = front.command()(look)
+    task = command()(look)
     task(Context(), **given)
     assert seen == [seconds]
     assert "patience" in [argument.name for argument in task.get_arguments()]
-    assert "patience" not in [argument.name for argument in front.command()(lambda _: None).get_arguments()]
+    assert "patience" not in [argument.name for argument in command()(lambda _: None).get_arguments()]

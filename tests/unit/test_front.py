@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from stormdesk.cli.front import outcome
+from stormdesk.cli.command import outcome
 from stormdesk.core import inventory as documents
 from stormdesk.core.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
 from stormdesk.faults import FAULTS as CATALOGUE
@@ -187,7 +187,7 @@ def test_a_signal_ends_a_task_in_order() -> None:
     """SIGTERM while a task waits: exit 4 with one line, as Ctrl-C."""
     code = (
         "import os, signal, sys, time\n"
-        "from stormdesk.cli.front import outcome\n"
+        "from stormdesk.cli.command import outcome\n"
         "def act():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    time.sleep(20)\n"
@@ -217,7 +217,7 @@ def test_case_C40_a_task_that_is_typed_twice_runs_twice(words: list[str], times:
 def test_case_C40_also_in_a_project_around_ours_where_its_own_tasks_stay_as_invoke_has_them(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(
         "from invoke import task\n"
-        "from stormdesk.tasks import catalog, ns\n"
+        "from stormdesk.cli.tasks.chaos import catalog\nfrom stormdesk.tasks import ns\n"
         "@task\n"
         "def build(c): print('built')\n"
         "@task(pre=[build, catalog])\n"

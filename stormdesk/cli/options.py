@@ -1,0 +1,62 @@
+"""The options that tasks share: which hosts, and for whom it is printed. `@command(WHERE | JSON)` gives them to a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stormdesk.cli.fault_flags import COMMON, TARGETS
+from stormdesk.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stormdesk.cli.show import Show
+    from stormdesk.core.inventory import Inventory
+    from stormdesk.ssh.transport import Dialer
+
+WHERE: Mapping[str, str] = {name: text for name, (_, text) in TARGETS.items()}
+ENV: Mapping[str, str] = {"env": WHERE["env"]}
+JSON: Mapping[str, str] = {"json": COMMON["json"][1]}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was typed of the options that tasks share; a task that does not take one has its default."""
+
+    env: str = ""
+    inventory: str = ""
+    json: bool = False
+
+    @property
+    def show(self) -> Show:
+        """The presenter for this process's streams."""
+        from stormdesk.cli.show import Show
+
+        return Show.auto(as_json=self.json)
+
+    def hosts(self) -> Inventory:
+        """The hosts that are meant. Raises UsageError, or RefusedError when they are gone."""
+        from stormdesk.infra import existing
+
+        if self.env and self.inventory:
+            raise UsageError("--env and --inventory both say where. Use one of them")
+        if not self.inventory:
+            return existing.load(self.env or None)
+        from stormdesk.cli import sources
+
+        return sources.read(self.inventory)
+
+    def reach(self) -> tuple[Inventory, Dialer]:
+        """The hosts that are meant and the way to them. Raises what `hosts()` raises."""
+        from stormdesk.infra import dialing
+
+        found = self.hosts()
+        return found, dialing.dialer(found)
+
+    def files(self, found: Inventory) -> Path:
+        """The folder of the files that ssh reads of these hosts."""
+        from stormdesk.infra import home
+
+        return home.noted(found) if self.inventory else home.directory(found.environment)

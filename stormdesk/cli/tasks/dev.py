@@ -1,0 +1,106 @@
+"""dev.*: for those who work on Stormdesk. Only a checkout has them."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from stormdesk.cli.command import command
+from stormdesk.cli.options import Options
+from stormdesk.core.values import Count, Lifetime, Percent, Seed
+
+MINUTE, KILLS, SEED, ALL = Lifetime("60s"), Count(200), Seed(0), Percent(100)
+
+
+@command(effect="run linter, type checker and the tests that need no lab")
+def check(options: Options) -> int:
+    """Check the code: lint, types, fast tests."""
+    from stormdesk.cli import develop
+
+    return develop.check(options.show)
+
+
+@command(
+    effect="kill the controller of real runs {kills} times, in a lab of its own",
+    hint="--kills N",
+    help={"kills": "how often; each of the steps gets its share", "seed": "of the choice of moments"},
+)
+def crashtest(_: Options, kills: Count = KILLS, seed: Seed = SEED) -> int:
+    """Kill the controller; every host must heal."""
+    from stormdesk.cli import develop
+
+    return develop.crashtest(kills, seed)
+
+
+@command(
+    effect="give the venue's parser and the ledger's reader changed inputs for {for_}",
+    hint="--for 1h",
+    help={"for_": "how long, all targets together"},
+)
+def fuzz(_: Options, for_: Lifetime = MINUTE) -> int:
+    """Fuzz the venue's and the ledger's readers."""
+    from stormdesk.cli import develop
+
+    return develop.fuzz(float(for_))
+
+
+@command(
+    effect="measure the suite {suite} on this machine",
+    hint="--suite stack",
+    help={
+        "suite": "stack: the venue's orders and the feeder's messages a second, an order's way to its ack, the cost of fsync, memory"
+    },
+)
+def bench(_: Options, suite: str = "stack") -> int:
+    """Measure; nothing is asserted."""
+    from stormdesk.cli import develop
+
+    return develop.bench(suite)
+
+
+@command(
+    effect="install ccxt, python-binance and Binance's own clients in environments of their own, let them trade on the venue",
+    hint="[--full-timers]",
+    help={"full_timers": "then the stack's scenarios, too, with every timer as resilience.yaml has it: an hour"},
+)
+def contract(_: Options, full_timers: bool = False) -> int:
+    """Third-party clients trade on the venue."""
+    from stormdesk.cli import develop
+
+    return develop.contract(full_timers=full_timers)
+
+
+@command(
+    effect="run every repeated test at {percent} % of its full count, in labs of its own",
+    hint="[--percent 100]",
+    help={"percent": "how much of the full counts"},
+)
+def soak(_: Options, percent: Percent = ALL) -> int:
+    """Run every repeated test in full."""
+    from stormdesk.cli import develop
+
+    return develop.soak(percent)
+
+
+@command(effect="write docs/formats/schemas/*.json from the structs")
+def schemas(_: Options) -> int:
+    """Write the JSON Schemas of all documents."""
+    from stormdesk.cli import develop
+
+    return develop.schemas()
+
+
+@command(
+    effect="write what the cases of {fault} in tests/cases/ expect, as the faults give it now",
+    hint="[--fault NAME]",
+    help={"fault": "the cases of this one only"},
+)
+def bless(_: Options, fault: str = "") -> int:
+    """Write anew what the cases of faults expect."""
+    from stormdesk.cli import develop
+
+    return develop.bless(fault)
+
+
+def group() -> Collection:
+    """dev.* in the order of the menu."""
+    return Collection("dev", check, crashtest, contract, bench, fuzz, soak, schemas, bless)
