@@ -21,6 +21,7 @@ from invoke.tasks import Task
 
 from stormdesk.cli import fault_flags
 from stormdesk.cli.options import Options
+from stormdesk.cli.spoken import spoken
 from stormdesk.core.errors import ExitCode, StormdeskError, UsageError
 from stormdesk.core.values import Patience, Value, printable
 from stormdesk.ssh import patience
@@ -163,7 +164,7 @@ def outcome(act: Callable[[], Any], *, debug: bool, as_json: bool) -> int:
 def _failed(message: str, code: ExitCode, *, debug: bool, as_json: bool) -> int:
     if debug:
         traceback.print_exc()
-    print("\n".join(printable(line) for line in message.splitlines()), file=sys.stderr)
+    print("\n".join(printable(line) for line in spoken(message).splitlines()), file=sys.stderr)
     if as_json:
         Options(json=True).show.result({"error": message, "exit_code": int(code)})
     return int(code)

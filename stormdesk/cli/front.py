@@ -24,6 +24,7 @@ from stormdesk import __version__
 from stormdesk.cli import explained, menu
 from stormdesk.cli.command import Command
 from stormdesk.cli.options import Options
+from stormdesk.cli.spoken import spoken
 from stormdesk.core.errors import ExitCode, StormdeskError, UsageError
 from stormdesk.core.values import printable
 
@@ -77,14 +78,14 @@ class Front(Program):
         groups = self.collection.collections
         asked = self.args["help"].value or self.args["list"].value
         if words and words[0] in groups and set(words[1:]) <= {"--help", "-h", "--list", "-l"}:
-            _print_menu(self.collection, words[0])
+            self.print_menu(words[0])
         if isinstance(asked, str) and asked in groups:
-            _print_menu(self.collection, asked)
+            self.print_menu(asked)
         if isinstance(asked, str) and asked not in self.collection.task_names:
             _stop(menu.unknown_task(asked, self.collection.task_names, groups), [])
         flat = self.args["list"].value is True and self.args["list-format"].value == "flat"
         if flat and not words and sys.stdout.isatty():
-            _print_menu(self.collection, "")
+            self.print_menu()
 
     def _refuse_swallowed_flags(self, words: list[str]) -> None:
         first = self.tasks[0] if self.tasks else None
@@ -93,6 +94,18 @@ class Front(Program):
         for name, argument in self.core_via_tasks.args.items():
             if argument.got_value and name not in AFTER_A_TASK:
                 _stop(menu.unknown_flag(str(first.name), f"--{name}", list(first.flags)), words)
+
+    def print_menu(self, group: str = "") -> NoReturn:
+        """Print the tasks, or those of one group, and end."""
+        where = self.collection.collections[group] if group else self.collection
+        entries = list(_entries(where, f"{group}." if group else ""))
+        example = f"{group}.{next(iter(where.tasks))}" if group else "chaos.disk-full"
+        footer = [f"Help on one: invoke {example} --help"]
+        if not group:
+            footer.insert(0, "Try first:   invoke doctor && invoke demo")
+        title = "" if group else f"Stormdesk {__version__} · {_where_we_are()}"
+        print(spoken(menu.menu(title, entries, footer, shutil.get_terminal_size().columns)))
+        raise Exit(code=0)
 
 
 def take_over() -> None:
@@ -103,18 +116,6 @@ def take_over() -> None:
         program.__class__ = Front
         if program.executor_class is Executor:
             program.executor_class = Typed
-
-
-def _print_menu(namespace: Collection, group: str) -> NoReturn:
-    where = namespace.collections[group] if group else namespace
-    entries = list(_entries(where, f"{group}." if group else ""))
-    example = f"{group}.{next(iter(where.tasks))}" if group else "chaos.disk-full"
-    footer = [f"Help on one: invoke {example} --help"]
-    if not group:
-        footer.insert(0, "Try first:   invoke doctor && invoke demo")
-    title = "" if group else f"Stormdesk {__version__} · {_where_we_are()}"
-    print(menu.menu(title, entries, footer, shutil.get_terminal_size().columns))
-    raise Exit(code=0)
 
 
 def _entries(namespace: Collection, prefix: str) -> Iterable[menu.Entry]:
@@ -142,4 +143,4 @@ def _where_we_are() -> str:
 def _stop(message: str, words: Iterable[str]) -> NoReturn:
     if "--json" in words:
         Options(json=True).show.result({"error": message, "exit_code": int(ExitCode.USAGE)})
-    raise Exit(message=printable(message), code=ExitCode.USAGE)
+    raise Exit(message=printable(spoken(message)), code=ExitCode.USAGE)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Protocol, Self, TextIO
 
+from stormdesk.cli.spoken import spoken
 from stormdesk.core.errors import ExitCode
 from stormdesk.core.outcome import next_step
 from stormdesk.core.values import duration, printable
@@ -219,7 +220,8 @@ class Show:
     def _write(self, text: str) -> None:
         # A terminal that went away must not keep a host from being healed.
         with contextlib.suppress(OSError):
-            self._out.write(text if self._unicode else text.translate(PLAIN))
+            shown = spoken(text)
+            self._out.write(shown if self._unicode else shown.translate(PLAIN))
             self._out.flush()
 
     def _paint(self, text: str, *styles: str) -> str:
