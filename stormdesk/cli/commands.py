@@ -144,10 +144,17 @@ def check(what: Sequence[str], options: Options) -> int:
 
 
 def at_the_desk(act: Callable[[Pool], Report], options: Options) -> int:
-    """Do what an operator asks of a trading stack, and show it; returns the exit code."""
+    """Do what an operator asks of a trading stack, and show it; returns the exit code. Raises UsageError without a stack."""
+    from stormdesk.desk.operators import HTTP
     from stormdesk.ssh.pool import Pool
 
-    with Pool(*options.reach()) as pool:
+    inventory, dialer = options.reach()
+    if not any(service in host.services for host in inventory.hosts.values() for service in HTTP):
+        raise UsageError(
+            f"{inventory.environment} is no trading stack of Stormdesk (no {', '.join(HTTP[:3])}, ...), and this task is for one. "
+            "What its hosts run: invoke env.status"
+        )
+    with Pool(inventory, dialer) as pool:
         return options.show.report(act(pool))
 
 

@@ -9,6 +9,7 @@ Imports are lazy: what only one task needs is imported when that task runs.
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sys
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ if sys.version_info >= (3, 12):
 else:
     from typing_extensions import override
 
+ON_A_STACK = ("stack", "venue")  # groups for who has the trading stack; others are not shown them, but may type them
 # invoke's own flags that mean something after a task's name; the others would be swallowed there.
 AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
 
@@ -95,14 +97,22 @@ class Front(Program):
             if argument.got_value and name not in AFTER_A_TASK:
                 _stop(menu.unknown_flag(str(first.name), f"--{name}", list(first.flags)), words)
 
+    @override
+    def list_tasks(self) -> None:
+        if not self.list_root:
+            self.scoped_collection = _shown(self.collection)
+        super().list_tasks()
+
     def print_menu(self, group: str = "") -> NoReturn:
         """Print the tasks, or those of one group, and end."""
-        where = self.collection.collections[group] if group else self.collection
+        where = self.collection.collections[group] if group else _shown(self.collection)
         entries = list(_entries(where, f"{group}." if group else ""))
         example = f"{group}.{next(iter(where.tasks))}" if group else "chaos.disk-full"
         footer = [f"Help on one: invoke {example} --help"]
         if not group:
             footer.insert(0, "Try first:   invoke doctor && invoke demo")
+            hidden = [name for name in self.collection.collections if name not in where.collections]
+            footer += [f"On Stormdesk's own trading stack there are more: invoke --list {name}" for name in hidden]
         title = "" if group else f"Stormdesk {__version__} · {_where_we_are()}"
         print(spoken(menu.menu(title, entries, footer, shutil.get_terminal_size().columns)))
         raise Exit(code=0)
@@ -116,6 +126,26 @@ def take_over() -> None:
         program.__class__ = Front
         if program.executor_class is Executor:
             program.executor_class = Typed
+
+
+def _shown(namespace: Collection) -> Collection:
+    """The tasks that lists show: a checkout has them all, and so has a project with an environment."""
+    from stormdesk.infra import existing
+
+    def ours(name: str) -> bool:
+        group = namespace.collections.get(name)
+        return group is not None and all(isinstance(task, Command) for task in group.tasks.values())
+
+    try:
+        if ours("dev") or any(item.state != "elsewhere" for item in existing.environments()):
+            return namespace
+    except StormdeskError:
+        return namespace
+    shown = copy.copy(namespace)
+    shown.collections = copy.copy(namespace.collections)
+    for name in filter(ours, ON_A_STACK):
+        del shown.collections[name]  # type: ignore[no-untyped-call]
+    return shown
 
 
 def _entries(namespace: Collection, prefix: str) -> Iterable[menu.Entry]:

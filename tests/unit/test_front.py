@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import pytest
 
 from stormdesk.cli.command import outcome
 from stormdesk.core import inventory as documents
 from stormdesk.core.errors import ConnectFailed, ExitCode, HostError, RefusedError, ResidueError, UsageError
+from stormdesk.core.inventory import ServiceEntry
 from stormdesk.faults import FAULTS as CATALOGUE
 from stormdesk.ssh.signals import LeaveNow
 from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
@@ -238,3 +240,82 @@ def test_case_C40_also_in_a_project_around_ours_where_its_own_tasks_stay_as_invo
     once = said("build", "build", "ship", "sell")
     assert (once.count("built"), once.count("network adapter down")) == (1, 1)
     assert said("ship", "chaos.catalog").count("network adapter down") == 2
+
+
+STACKS = {"stack.health", "venue.catalog"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with hosts of its own: no tasks.py, no environment."""
+    engine = {"engine": ServiceEntry(user="trading", manager="supervisor", pidfile="/run/trading/trader.pid")}
+    stack = inventory(9, "/nowhere")
+    hosts = {name: msgspec.structs.replace(host, services=engine) for name, host in stack.hosts.items()}
+    (tmp_path / "hosts.json").write_bytes(documents.render(msgspec.structs.replace(stack, hosts=hosts)))
+    (tmp_path / "stack.json").write_bytes(documents.render(stack))
+    return tmp_path
+
+
+def typed(folder: Path, *words: str) -> Ended:
+    """The console script, typed in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from stormdesk.cli.main import main; main()", *words],
+        cwd=folder, env={**environ(folder), "PYTHONSAFEPATH": "1"}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def listed(folder: Path, *words: str) -> set[str]:
+    return set(typed(folder, "--list", *words).out.split())
+
+
+def test_the_script_needs_no_tasks_py_and_says_what_to_type(project: Path) -> None:
+    assert {"chaos.disk-full", "env.up", "doctor"} <= listed(project)
+    menu = typed(project)
+    assert (menu.code, menu.err) == (0, "")
+    assert "Try first:   stormdesk doctor && stormdesk demo" in menu.out
+    assert "invoke" not in menu.out
+    assert typed(project, "chaos.disk-ful") == Ended(2, "", "no task 'chaos.disk-ful'. Did you mean: chaos.disk-full?\n")
+    assert typed(project, "chaos.status") == Ended(2, "", "no environment is up. Type: stormdesk env.up\n")
+    wrong = typed(project, "env.up", "--ttl", "soon")
+    assert wrong.code == 2
+    assert wrong.err.startswith("--ttl ")
+    assert len(wrong.err.splitlines()) == 1
+    assert typed(project, "env.list", "--help").out.startswith("Usage: stormdesk [--core-opts] env.list ")
+    assert typed(project, "chaos.catalog", "chaos.catalog").out.count("network adapter down") == 2
+
+
+def test_the_script_runs_a_tasks_py_that_takes_ours_and_no_other(project: Path) -> None:
+    (project / "tasks.py").write_text("raise SystemExit('not for us')\n")
+    assert typed(project, "chaos.catalog").code == 0
+    (project / "tasks.py").write_text(
+        "from invoke import task\nfrom stormdesk.tasks import ns\n@task\ndef ship(c): print('shipped')\nns.add_task(ship)\n"
+    )
+    assert typed(project, "ship").out == "shipped\n"
+    assert {"ship", "chaos.catalog"} <= listed(project)
+
+
+def test_only_a_checkout_has_the_tasks_of_those_who_work_on_it(project: Path, tasks: list[str]) -> None:
+    assert "dev.check" in tasks
+    assert typed(ROOT, "--list").out == subprocess.run(
+        [sys.executable, "-m", "invoke", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout  # fmt: skip
+    assert not any(name.startswith("dev.") for name in listed(project))
+    assert typed(project, "dev.check").code == 2
+    assert "no task 'dev.check'" in typed(project, "dev.check").err
+
+
+def test_who_has_no_trading_stack_is_not_shown_its_tasks_but_may_type_them(project: Path, tasks: list[str]) -> None:
+    assert set(tasks) >= STACKS
+    assert not STACKS & listed(project)
+    assert "invoke --list stack" not in typed(project).out
+    assert "stormdesk --list stack" in typed(project).out
+    assert "stack.health" in typed(project, "--list", "stack").out
+    refused = typed(project, "stack.health", "--inventory", "hosts.json")
+    assert refused.code == 2
+    assert refused.err.startswith("trap is no trading stack of Stormdesk (no feeder, trader, guard, ...)")
+    assert len(refused.err.splitlines()) == 1
+    assert "no guard on trap" in typed(project, "stack.health", "--inventory", "stack.json").err
+    (project / "state/envs/demo").mkdir(parents=True)
+    (project / "state/envs/demo/inventory.json").write_bytes((project / "stack.json").read_bytes())
+    assert listed(project) >= STACKS
