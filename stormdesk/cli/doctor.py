@@ -70,6 +70,7 @@ def _all(host: str, options: Options) -> Iterator[Finding]:
     yield _python()
     yield _system()
     yield _tools()
+    yield _services()
     yield _namespaces()
     yield _loops()
     yield _cgroups()
@@ -108,6 +109,13 @@ def _tools() -> Finding:
     if missing:
         return Finding("tools", False, f"missing: {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
     return Finding("tools", True, ", ".join(tools))
+
+
+def _services() -> Finding:
+    missing = control.missing_libraries()
+    if missing:
+        return Finding("services", False, f"not installed: {', '.join(missing)}", control.INSTALL)
+    return Finding("services", True, ", ".join(control.LIBRARIES))
 
 
 def _namespaces() -> Finding:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from stormdesk.infra.backends.lab.spec import LabSpec
 from stormdesk.ssh.signals import defer_signals
 
 TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
+LIBRARIES = ("aiohttp", "aiokafka", "prometheus_client", "psycopg", "redis", "yarl")  # the extra `lab`, as it is imported
+INSTALL = "pip install 'stormdesk[lab]'"
 START_S, STOP_S = 30.0, 10.0
 
 
@@ -41,6 +44,13 @@ def require() -> None:
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
         raise RefusedError(f"the lab needs {', '.join(missing)}. Type: apt-get install {' '.join(missing)}")
+    if absent := missing_libraries():
+        raise RefusedError(f"the lab's services need {', '.join(absent)}. Type: {INSTALL}")
+
+
+def missing_libraries() -> Sequence[str]:
+    """What the services of the stack import, and this interpreter does not have."""
+    return [name for name in LIBRARIES if find_spec(name) is None]
 
 
 def python_paths() -> tuple[str, list[str]]:
