@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -24,69 +21,18 @@ from stormdesk.cli import sources
 from stormdesk.core.errors import StormdeskError, UsageError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.evidence import take_cut
-from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.judges import JUDGES, applicable
-from stormdesk.evidence.steady import Vitals
-from stormdesk.evidence.take_cut import NO_RUN, RunFacts
-from stormdesk.evidence.vitals import gather
+from stormdesk.evidence import judging_run
+from stormdesk.evidence.gathered import Evidence
+from stormdesk.evidence.judging_run import LeftOut
 from stormdesk.run import settings
 from stormdesk.ssh import testinfra_backend
-from stormdesk.ssh.parallel import Run, each
+from stormdesk.ssh.parallel import Run
 
 Judged = Callable[[CheckResult], None]
 
 
 class UnknownVerdict(Exception):
     """The check could not decide. This is not a pass."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Hosts to query (`run`, `hosts`), or a recorded `folder`. `facts` is what only the run knows."""
-
-    folder: Path
-    inventory: Inventory | None = None
-    run: Run | None = None
-    hosts: Mapping[str, Host] | None = None
-    facts: RunFacts = NO_RUN
-    own: Sequence[Path] = ()  # folders with a project's own checks
-
-    @cached_property
-    def cut(self) -> Cut:
-        """The recorded cut, or one taken now; once for all checks of a session."""
-        if self.inventory is None or self.run is None:
-            return take_cut.load(self.folder)
-        return take_cut.take(self.run, self.inventory, self.folder, self.facts)
-
-    @cached_property
-    def residue(self) -> Cut:
-        """What is left on hosts. On its own it needs no consistent cut, so trading continues."""
-        if self.inventory is None or self.run is None or "cut" in self.__dict__:
-            return self.cut
-        return take_cut.residue_only(self.run, self.inventory, self.facts)
-
-    @cached_property
-    def vitals(self) -> Mapping[str, Vitals]:
-        """The facts that all hosts report, queried once."""
-        return gather(self.run, self.inventory) if self.inventory and self.run else {}
-
-    @cached_property
-    def services(self) -> Mapping[str, Mapping[str, bool] | StormdeskError]:
-        """By host, which of its supervised services run. Hosts are queried in parallel: supervisorctl is slow to start."""
-        return each(self.hosts or {}, self._supervised)
-
-    def _supervised(self, name: str) -> dict[str, bool]:
-        assert self.inventory is not None
-        assert self.hosts is not None
-        entries = self.inventory.hosts[name].services.items()
-        names = [n for n, entry in entries if entry.manager == "supervisor"]
-        supervisor: Any = self.hosts[name].supervisor  # testinfra's modules have no type hints
-        try:
-            states = {service.name: service.is_running for service in supervisor.get_services()} if names else {}
-        except AssertionError:  # supervisorctl status fails if any of them is not running
-            return {n: supervisor(n).is_running for n in names}
-        return {n: states.get(n, False) for n in names}
 
 
 MARKERS = {
@@ -183,13 +129,6 @@ def on(live: Evidence) -> Callable[[str], Host]:
     return live.hosts.__getitem__
 
 
-@pytest.fixture(scope="session")
-def traders(live: Evidence) -> list[str]:
-    assert live.inventory is not None
-    _need_trading(live)
-    return [host.name for host in live.inventory.role("trader")]
-
-
 @pytest.fixture
 def judged(request: pytest.FixtureRequest) -> Judged:
     """`judged(result)` turns a result into the test's outcome."""
@@ -215,16 +154,13 @@ def is_own(item: pytest.Item) -> bool:
     return any(path.is_relative_to(folder.resolve()) for folder in item.config.stash[EVIDENCE].own)
 
 
-def _need_trading(evidence: Evidence) -> None:
-    """Checks about orders are skipped where there is no venue to report them."""
-    if evidence.inventory is not None and not evidence.inventory.trading:
-        pytest.skip("not the trading stack: no venue, trader and postgres with their ports in the inventory")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """A check that ends without a verdict is unknown."""
-    yield
+    """A check that ends without a verdict has found out nothing; one that is about nothing here is left out."""
+    try:
+        yield
+    except LeftOut as reason:
+        pytest.skip(str(reason))
     if RESULT not in item.stash and not is_own(item):
         raise UnknownVerdict("the check ended without a verdict")
 
@@ -233,10 +169,4 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def invariant(evidence: Evidence, judged: Judged) -> Callable[[str], None]:
     """`invariant("I-01")` judges the cut; judges that do not apply to it are skipped."""
 
-    def judge(name: str) -> None:
-        _need_trading(evidence)
-        if name not in applicable(evidence.cut):
-            pytest.skip(f"{name}: this cut has nothing that it is about, a fault or a service")
-        judged(JUDGES[name](evidence.cut))
-
-    return judge
+    return lambda name: judged(judging_run.invariant(name, evidence))

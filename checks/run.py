@@ -1,33 +1,27 @@
-"""Runs the check files in this process, on connections that are already open."""
+"""Runs check files by pytest in this process, on connections that are open already."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stormdesk.checks.plugin import EVIDENCE, RESULT, Evidence, is_own
+from stormdesk.checks.plugin import EVIDENCE, RESULT, is_own
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.evidence.gathered import Evidence, in_one_line
+from stormdesk.evidence.judging_run import CHECKS, NO_CHECK
 from stormdesk.evidence.take_cut import NO_RUN, RunFacts
 from stormdesk.run import settings
 from stormdesk.ssh.parallel import Run
 from stormdesk.ssh.testinfra_backend import pooled
 
-FILES: Mapping[str, tuple[str, ...]] = {
-    "steady": ("test_steady.py",),
-    "invariants": (
-        "test_orders.py", "test_positions.py", "test_ledger.py", "test_leader.py", "test_gates.py", "test_rates.py",
-        "test_market_data.py", "test_recovery.py",
-    ),
-    "residue": ("test_residue.py",),
-}  # fmt: skip
-NO_CHECK = "no check says anything about these hosts: name services, ports or paths in the inventory, or own checks in invoke.yaml"
-# Leave the caller's terminal, signals and threads alone, and ignore any pytest.ini in its directory.
+FILES: Mapping[str, tuple[str, ...]] = {group: tuple(f"{name}.py" for name in files) for group, files in CHECKS.items()}
+# The caller's terminal, signals and threads are its own; and which pytest.ini lies where it runs must not matter.
 _QUIET = ("terminal", "cacheprovider", "faulthandler", "threadexception", "unraisableexception", "stepwise", "nagios")
 
 
@@ -65,14 +59,14 @@ class _Collector:
         if report.failed:
             said = str(report.longrepr)
             errors = [line[1:] for line in said.splitlines() if line.startswith("E ")]  # the rest is a traceback
-            self.results.append(CheckResult(report.nodeid, Verdict.UNKNOWN, _one_line("".join(errors) or said)))
+            self.results.append(CheckResult(report.nodeid, Verdict.UNKNOWN, in_one_line("".join(errors) or said)))
 
     def _keep(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         result = item.stash.get(RESULT, None)
         if result is None and is_own(item):
             result = _own_result(item, call)
         elif result is None or (report.failed and result.verdict is Verdict.HELD):
-            why = _one_line(call.excinfo.exconly()) if call.excinfo else "the check ended without a verdict"
+            why = in_one_line(call.excinfo.exconly()) if call.excinfo else "the check ended without a verdict"
             result = CheckResult(result.id if result else item.name.removeprefix("test_"), Verdict.UNKNOWN, why)
         self.results.append(replace(result, took_s=round(report.duration, 3)))
 
@@ -93,18 +87,21 @@ def run_checks(
     the cut that the invariants judge; `junit` an XML report; `facts` is what only the run knows.
     Errors inside a check are not raised: they make that check unknown.
     """
-    here = Path(__file__).parent
     own = settings.load().checks if own is None else own
-    hosts = pooled(inventory.hosts, run)
-    evidence = Evidence(folder, inventory, run, hosts, facts=facts, own=own)
+    evidence = Evidence(folder, inventory, run, pooled(inventory.hosts, run), facts=facts, own=own)
+    files = [Path(__file__).parent / name for group in what for name in FILES[group]]
+    return session(evidence, what, [*files, *own], junit) or [CheckResult("checks", Verdict.UNKNOWN, NO_CHECK)]
+
+
+def session(evidence: Evidence, what: Sequence[str], paths: Iterable[Path], junit: Path | None) -> list[CheckResult]:
+    """A pytest session of its own: the check files of `paths`, and of a project's own those of `what`. `junit` gets its report."""
     collector = _Collector(evidence, what)
-    arguments = ["-c", os.devnull, f"--rootdir={here}", "--import-mode=importlib", "--capture=no"]
-    arguments.append("--continue-on-collection-errors")  # otherwise pytest treats it as an interrupt
+    arguments = ["-c", os.devnull, f"--rootdir={Path(__file__).parent}", "--import-mode=importlib", "--capture=no"]
+    arguments.append("--continue-on-collection-errors")  # else pytest takes one for an interrupt
     arguments += [word for name in _QUIET for word in ("-p", f"no:{name}")]
     if junit is not None:
         arguments += [f"--junitxml={junit}"]
-    arguments += [str(here / name) for group in what for name in FILES[group]]
-    arguments += ["-p", "stormdesk.checks.plugin", *map(str, own)]
+    arguments += ["-p", "stormdesk.checks.plugin", *map(str, paths)]
     with _without("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         code = pytest.main(arguments, plugins=[collector])
     if code == pytest.ExitCode.INTERRUPTED:
@@ -113,8 +110,6 @@ def run_checks(
         collector.results.append(
             CheckResult("checks", Verdict.UNKNOWN, f"pytest ended with {code}, not all checks ran")
         )
-    if not collector.results:
-        collector.results.append(CheckResult("checks", Verdict.UNKNOWN, NO_CHECK))
     return collector.results
 
 
@@ -130,7 +125,7 @@ def _own_result(item: pytest.Item, call: pytest.CallInfo[None]) -> CheckResult:
     if call.excinfo is None:
         return CheckResult(name, Verdict.HELD, "it passes")
     failed = call.when == "call" and call.excinfo.errisinstance((AssertionError, pytest.fail.Exception))
-    return CheckResult(name, Verdict.VIOLATED if failed else Verdict.UNKNOWN, _one_line(call.excinfo.exconly()))
+    return CheckResult(name, Verdict.VIOLATED if failed else Verdict.UNKNOWN, in_one_line(call.excinfo.exconly()))
 
 
 @contextmanager
@@ -141,7 +136,3 @@ def _without(*names: str) -> Iterator[None]:
         yield
     finally:
         os.environ.update(kept)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from stormdesk.checks.plugin import Evidence, Judged
-from stormdesk.evidence.judges import JUDGES
+from stormdesk.checks.plugin import Judged
+from stormdesk.evidence import judging_run
+from stormdesk.evidence.gathered import Evidence
 
 pytestmark = pytest.mark.invariant
 
 
 def test_no_residue(evidence: Evidence, judged: Judged) -> None:
-    judged(JUDGES["I-13"](evidence.residue))
+    judged(judging_run.residue(evidence))

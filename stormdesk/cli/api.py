@@ -178,11 +178,11 @@ class Chaos:
 
     def validate(self, *what: str) -> list[CheckResult]:
         """Run the checks of `what` (steady, invariants, residue; default steady). AssertionError names what does not hold."""
-        from stormdesk.checks.run import run_checks
+        from stormdesk.run.judge import judge
 
         __tracebackhide__ = True
         with tempfile.TemporaryDirectory(prefix="stormdesk-") as folder:
-            results = run_checks(self.inventory, self.pool.run, what or ("steady",), Path(folder) / "cut")
+            results = judge(self.inventory, self.pool.run, what or ("steady",), Path(folder) / "cut")
         bad = [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is not Verdict.HELD]
         if bad:
             raise AssertionError(f"{len(bad)} of {len(results)} checks did not hold: {'; '.join(bad)}")

@@ -1,7 +1,4 @@
-"""Is the stack in its steady state? Pure: what the hosts said in, a CheckResult for each question out.
-
-The questions that testinfra's own modules answer (services, ports) are in checks/test_steady.py.
-"""
+"""Is the stack in its steady state? Pure: what the hosts said in, a CheckResult for each question out."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stormdesk.core.errors import HostError
+from stormdesk.core.errors import HostError, StormdeskError
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence.metrics import series
 from stormdesk.host.probe import Space, space
@@ -60,6 +57,27 @@ def parse(host: str, text: str) -> Vitals:
 
 def _status(number: str) -> int:
     return int(number) if number.isdigit() else 0
+
+
+def services(host: str, states: Mapping[str, bool] | StormdeskError) -> CheckResult:
+    """supervisord runs every service that it is to run; `states` says which do."""
+    if isinstance(states, StormdeskError):
+        return CheckResult(f"services {host}", Verdict.UNKNOWN, str(states))
+    stopped = sorted(name for name, runs in states.items() if not runs)
+    verdict = Verdict.VIOLATED if stopped else Verdict.HELD if states else Verdict.UNKNOWN
+    why = f"not running: {', '.join(stopped)}" if stopped else f"running: {', '.join(sorted(states)) or 'none asked'}"
+    return CheckResult(f"services {host}", verdict, why, sources={"services": len(states)})
+
+
+def ports(host: str, wanted: Mapping[int, str], sockets: Iterable[str] | StormdeskError) -> CheckResult:
+    """Every port of `wanted`, named `<service> <port>`, is listened on; `sockets` are as testinfra names them."""
+    if isinstance(sockets, StormdeskError):
+        return CheckResult(f"ports {host}", Verdict.UNKNOWN, str(sockets))
+    heard = {int(spec.rpartition(":")[2]) for spec in sockets if spec.startswith("tcp://")}
+    silent = [name for port, name in wanted.items() if port not in heard]
+    verdict = Verdict.VIOLATED if silent else Verdict.HELD if wanted and heard else Verdict.UNKNOWN
+    why = f"nobody listens: {', '.join(silent)}" if silent else f"listening: {', '.join(wanted.values())}"
+    return CheckResult(f"ports {host}", verdict, why, sources={"ports": len(wanted), "sockets": len(heard)})
 
 
 def http(vitals: Mapping[str, Vitals], traders: Iterable[str]) -> CheckResult:

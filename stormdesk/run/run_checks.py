@@ -26,7 +26,7 @@ REPORTS = ("report.html", "summary.md", "scorecard.json")
 
 
 class Proof:
-    """The checks of one run. Imports of pytest and jinja2 happen when they are used: they cost more than a fault."""
+    """The checks of one run. Imports of testinfra and jinja2 happen when they are used: they cost more than a fault."""
 
     def __init__(self, pool: Pool, record: Record, show: Show) -> None:
         self.pool = pool
@@ -49,25 +49,25 @@ class Proof:
 
     def look(self) -> list[CheckResult]:
         """The steady state as it is now; nothing is said or recorded."""
-        from stormdesk.checks.run import run_checks
+        from stormdesk.run.judge import judge
 
-        return run_checks(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
+        return judge(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
     def after(
         self, hosts: Sequence[HostRun], recovery: Tracker | None, healed_t: float, rto_s: float
     ) -> list[CheckResult]:
         """Take the consistent cut and judge it."""
-        from stormdesk.checks.run import run_checks
+        from stormdesk.run.judge import judge
 
         began = time.monotonic()
         first = hosts[0]
         folder = self.record.place(CUT)
-        results = run_checks(
+        results = judge(
             self.pool.inventory,
             self.pool.run,
             AFTER,
             folder,
-            junit=folder.parents[1] / "junit.xml",
+            report=folder.parents[1] / "junit.xml",
             facts=RunFacts(
                 run_id=first.plan.id.run_id,
                 fault=lines.FaultWindow(

@@ -1,0 +1,99 @@
+"""Where the checks get their evidence from: hosts, asked now, or a recorded cut. Each source is read once, when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from stormdesk.core.errors import HostError, StormdeskError
+from stormdesk.core.inventory import Inventory
+from stormdesk.evidence import take_cut
+from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.steady import Vitals
+from stormdesk.evidence.take_cut import NO_RUN, RunFacts
+from stormdesk.evidence.vitals import gather
+from stormdesk.ssh.parallel import Run, each
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Hosts to ask (`run`, `hosts`), or a recorded `folder`. `facts` is what a run knows besides."""
+
+    folder: Path
+    inventory: Inventory | None = None
+    run: Run | None = None
+    hosts: Mapping[str, Host] | None = None
+    facts: RunFacts = NO_RUN
+    own: Sequence[Path] = ()  # folders with a project's own checks
+
+    @cached_property
+    def cut(self) -> Cut:
+        """Recorded, or taken now."""
+        if self.inventory is None or self.run is None:
+            return take_cut.load(self.folder)
+        return take_cut.take(self.run, self.inventory, self.folder, self.facts)
+
+    @cached_property
+    def residue(self) -> Cut:
+        """What is left on hosts. Asked alone it needs no consistent cut, so trading goes on."""
+        if self.inventory is None or self.run is None or "cut" in self.__dict__:
+            return self.cut
+        return take_cut.residue_only(self.run, self.inventory, self.facts)
+
+    @cached_property
+    def vitals(self) -> Mapping[str, Vitals]:
+        """What all hosts say of themselves."""
+        return gather(self.run, self.inventory) if self.inventory and self.run else {}
+
+    @cached_property
+    def services(self) -> Mapping[str, Mapping[str, bool] | StormdeskError]:
+        """By host: which of its supervised services run."""
+        return each(self.hosts or {}, lambda name: _answered(name, "supervisord's services", self._supervised))
+
+    @cached_property
+    def sockets(self) -> Mapping[str, Sequence[str] | StormdeskError]:
+        """By host: what is listened on, as testinfra names it: `tcp://0.0.0.0:8000`."""
+        return each(self.hosts or {}, lambda name: _answered(name, "what is listened on", self._listening))
+
+    def _supervised(self, name: str) -> dict[str, bool]:
+        assert self.inventory is not None
+        assert self.hosts is not None
+        entries = self.inventory.hosts[name].services.items()
+        names = [n for n, entry in entries if entry.manager == "supervisor"]
+        supervisor: Any = self.hosts[name].supervisor  # testinfra does not say what its modules can do
+        try:
+            states = {service.name: service.is_running for service in supervisor.get_services()} if names else {}
+        except AssertionError:  # supervisorctl status fails when only one of them is not running
+            return {n: supervisor(n).is_running for n in names}
+        return {n: states.get(n, False) for n in names}
+
+    def _listening(self, name: str) -> list[str]:
+        assert self.inventory is not None
+        assert self.hosts is not None
+        if not any(entry.ports for entry in self.inventory.hosts[name].services.values()):
+            return []
+        host: Any = self.hosts[name]  # testinfra does not say what its modules can do
+        return list(host.socket.get_listening_sockets())
+
+
+def _answered(name: str, what: str, ask: Callable[[str], T]) -> T:
+    """What testinfra says of a host. HostError where it has no tool for that, or one whose output is another."""
+    try:
+        return ask(name)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        why = "a command failed" if isinstance(error, AssertionError) else str(error)
+        raise HostError(in_one_line(f"{name}: {what} cannot be read: {why}")) from error
+
+
+def in_one_line(text: str) -> str:
+    """At most 300 characters, as the reason of a verdict."""
+    return " ".join(text.split())[:300]
