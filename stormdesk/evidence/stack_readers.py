@@ -13,6 +13,7 @@ from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.evidence import cut as cuts
 from stormdesk.evidence.cut.lines import Book, BusMessage, Consumer, StateFile
 from stormdesk.evidence.metrics import series
+from stormdesk.host.scripts import probe
 from stormdesk.ssh.parallel import READ_S, Run
 
 Files = dict[str, bytes]
@@ -23,93 +24,6 @@ STATE_FILES = (
 BUS_STREAM = "md"  # of every stack of ours
 ASK_S = 5.0  # for one question to a service on its own host
 
-# Bytes must arrive as they are, and journals of some MB in little time: so compressed, then base64, one line for each
-# source. What a pipe would hide, the reader's own exit code, goes to stderr.
-_PACK = r"""
-pack() { gzip -1 | base64 | tr -d '\n'; echo; }
-"""
-# A trader's ledger; what it has put aside of it; its state files and its guard's, one a line: path, time of the last
-# change, content in base64.
-READ_TRADER = (
-    _PACK
-    + r"""
-data=$1
-shift
-[ -f "$data/trader/ledger.jsonl" ] || { echo "no file $data/trader/ledger.jsonl" >&2; exit 1; }
-{ cat -- "$data/trader/ledger.jsonl"; echo "exit $?" >&2; } | pack
-{ [ ! -f "$data/trader/ledger.quarantine" ] || cat -- "$data/trader/ledger.quarantine"; echo "exit $?" >&2; } | pack
-for path; do
-  for folder in trader guard; do
-    file=$data/$folder/$path
-    [ ! -f "$file" ] || printf '%s %s %s\n' "$path" "$(stat -c %.9Y "$file")" "$(base64 <"$file" | tr -d '\n')"
-  done
-done | pack
-"""
-)
-# A line for each symbol that the feeder has a file of: its name, what was received, the feeder's book.
-READ_FEEDER = (
-    _PACK
-    + r"""
-for file in "$1"/feeder/md/*.jsonl; do
-  symbol=${file##*/}
-  symbol=${symbol%.jsonl}
-  printf %s "$symbol" | pack
-  { [ ! -f "$file.1" ] || cat -- "$file.1"; cat -- "$file"; echo "exit $?" >&2; } | pack
-  { curl -sS -f -m 8 "$2/book?symbol=$symbol"; echo "exit $?" >&2; } | pack
-done
-"""
-)
-# The last entries on Redis, and a reader's own numbers: it is watched until it is at the end, at most 5 s.
-READ_BUS = (
-    _PACK
-    + r"""
-{ redis-cli --json -h "$1" -p "$2" xrevrange "$3" + - count 200; echo "exit $?" >&2; } | pack
-"""
-)
-# Of each partition the end of the broker's own log, as it lies on its disk: one prefix of an envelope a line.
-READ_KAFKA = (
-    _PACK
-    + r"""
-{
-  for partition in "$1"/log/"$2"-*; do
-    ls "$partition"/*.log | tail -n 2 | xargs cat | tail -c 200000 |
-      grep -a -o '{"id":"[^"]*","key":"[^"]*","run":[0-9]*,"n":[0-9]*' | sed 's/$/}/'
-  done
-  echo "exit $?" >&2
-} | pack
-"""
-)
-READ_READER = (
-    _PACK
-    + r"""
-waited=0
-while :; do
-  metrics=$(curl -sS -f -m 3 "$1") || exit 1
-  case $metrics in *"
-bus_consumer_lag 0"*) break ;; esac
-  [ "$waited" -lt 25 ] || break
-  waited=$((waited + 1))
-  sleep 0.2
-done
-{ printf '%s\n' "$metrics" | grep '^bus_'; echo "exit $?" >&2; } | pack
-"""
-)
-READ_URLS = (
-    _PACK
-    + r"""
-for url; do { curl -sS -f -m 8 "$url"; echo "exit $?" >&2; } | pack; done
-"""
-)
-READ_SQL = (
-    _PACK
-    + r"""
-user=$1
-shift
-psql=$(ls -d /usr/lib/postgresql/*/bin/psql 2>/dev/null | sort -V | tail -n 1)
-{ setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups "${psql:-psql}" -XqAt -v ON_ERROR_STOP=1 "$@"
-  echo "exit $?" >&2; } | pack
-"""
-)
 ORDERS_SQL = """select row_to_json(r) from (select client_order_id, signal, instance, epoch, symbol, side, type,
  price::text, qty::text, state, reason, order_id, extract(epoch from created_at)::float8 as created_t,
  extract(epoch from updated_at)::float8 as updated_t from orders order by created_at, client_order_id) r"""
@@ -158,9 +72,9 @@ class Stack:
             raise HostError(f"{trader}: {method} {path}: {done.stderr.strip() or f'curl ended with {done.code}'}")
         return done.stdout.encode()
 
-    def unpack(self, host: InventoryHost, script: str, count: int | None, *words: str) -> list[bytes]:
-        """Run one of the READ scripts; `count` blocks of bytes, one for each thing it read (None: however many)."""
-        done = self.run(host.name, ("sh", "-c", script, "sh", *words), READ_S)
+    def unpack(self, host: InventoryHost, name: str, count: int | None, *words: str) -> list[bytes]:
+        """Run one of the probes `read_<name>`; `count` blocks of bytes, one for each thing it read (None: however many)."""
+        done = self.run(host.name, probe(f"read_{name}", *words, first="pack"), READ_S)
         if not done.ok or any(line.startswith("exit ") and line != "exit 0" for line in done.stderr.splitlines()):
             raise HostError(f"{host.name}: {' '.join(done.stderr.split()) or f'ended with {done.code}'}"[:300])
         lines = done.stdout.split()
@@ -176,7 +90,7 @@ class Stack:
     def journal(self, since: int) -> tuple[bytes, bytes]:
         """The venue's journal after `since`, and its balances right after."""
         urls = (f"{self.control}/journal?since={since}", f"{self.control}/balances")
-        journal, balances = self.unpack(self.venue, READ_URLS, 2, *urls)
+        journal, balances = self.unpack(self.venue, "urls", 2, *urls)
         return journal, balances
 
     def tables(self) -> Files:
@@ -187,7 +101,7 @@ class Stack:
         for name, select in TABLES.items():
             statements += [f"select '--{name}'", select]
         commands = [word for statement in (*statements, "select '--end'") for word in ("-c", statement)]
-        (text,) = self.unpack(self.store, READ_SQL, 1, service.user, *where, *commands)
+        (text,) = self.unpack(self.store, "sql", 1, service.user, *where, *commands)
         tables: dict[str, list[bytes]] = {}
         rows: list[bytes] = []
         for line in text.splitlines(keepends=True):
@@ -202,7 +116,7 @@ class Stack:
     def trader(self, name: str) -> tuple[Files, dict[str, StateFile]]:
         """A trader's ledger, what it has put aside of it, and its state files, as they lie on its disk."""
         host = self.inventory.hosts[name]
-        raw, aside, state = self.unpack(host, READ_TRADER, 3, host.paths["data"], *STATE_FILES)
+        raw, aside, state = self.unpack(host, "trader", 3, host.paths["data"], *STATE_FILES)
         files = {cuts.ledger_name(name): raw} | ({cuts.quarantine_name(name): aside} if aside else {})
         return files, dict(map(_state_file, state.decode().splitlines()))
 
@@ -210,7 +124,7 @@ class Stack:
         """What the feeder received, its books, and the venue's books as of the same updates."""
         assert self.feeder is not None
         base = f"http://127.0.0.1:{self.feeder.services['feeder'].ports['http']}"
-        blocks = self.unpack(self.feeder, READ_FEEDER, None, self.feeder.paths["data"], base)
+        blocks = self.unpack(self.feeder, "feeder", None, self.feeder.paths["data"], base)
         symbols = [block.decode() for block in blocks[::3]]
         files = dict(zip(map(cuts.md_name, symbols), blocks[1::3], strict=True))
         books = dict(zip(symbols, map(msgspec.Raw, blocks[2::3]), strict=True))
@@ -219,22 +133,22 @@ class Stack:
         except msgspec.DecodeError as error:
             raise HostError(f"{self.feeder.name}: /book: {error}") from error
         urls = [f"{self.control}/depth?symbol={symbol}&at={update}" for symbol, update in at.items()]
-        depth = dict(zip(symbols, map(msgspec.Raw, self.unpack(self.venue, READ_URLS, len(urls), *urls)), strict=True))
+        depth = dict(zip(symbols, map(msgspec.Raw, self.unpack(self.venue, "urls", len(urls), *urls)), strict=True))
         return files | {"books.json": msgspec.json.encode(books), "depth.json": msgspec.json.encode(depth)}
 
     def bus(self) -> Files:
         """The end of what lies on the bus, and how far each trader has read."""
         if self.kafka is not None:
-            (lines,) = self.unpack(self.kafka, READ_KAFKA, 1, f"{self.kafka.paths['data']}/kafka", BUS_STREAM)
+            (lines,) = self.unpack(self.kafka, "kafka", 1, f"{self.kafka.paths['data']}/kafka", BUS_STREAM)
         else:
             assert self.redis is not None
             where = ("127.0.0.1", str(self.redis.services["redis"].ports["redis"]), BUS_STREAM)
-            lines = on_redis(*self.unpack(self.redis, READ_BUS, 1, *where))
+            lines = on_redis(*self.unpack(self.redis, "redis", 1, *where))
         consumers = {}
         for name in self.traders:
             host = self.inventory.hosts[name]
             (metrics,) = self.unpack(
-                host, READ_READER, 1, f"http://127.0.0.1:{host.services['trader'].ports['http']}/metrics"
+                host, "consumer", 1, f"http://127.0.0.1:{host.services['trader'].ports['http']}/metrics"
             )
             consumers[name] = reader(metrics.decode())
         return {"bus.jsonl": on_the_bus(lines), "consumers.json": msgspec.json.encode(consumers)}

@@ -38,7 +38,7 @@ class Vitals:
 
 
 def parse(host: str, text: str) -> Vitals:
-    """The answer of GATHER (stormdesk/evidence/vitals.py): sections, each `==stormdesk== <name> <number>` and its text.
+    """The answer of stormdesk/host/probes/vitals.sh: sections, each `==stormdesk== <name> <number>` and its text.
 
     Raises HostError when it is not whole.
     """

@@ -59,14 +59,11 @@ def arm(
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)} || exit\n')
     if inject:
         parts.append(_inject(cuts=plan.control.cuts))
-    parts.append(_PRINT)
+    parts += [step(scripts, "print"), _EXIT]
     return _whole("".join(parts))
 
 
-_PRINT = (
-    'read -r sd_up _ </proc/uptime\necho "uptime $sd_up"\necho "run $SD_RUN ${rec%/*}"\nsd_strip="s/ *$//; /^$/d; s/^/line /"\n'
-    'sed "$sd_strip" "$rec/record"\n[ -z "$code" ] || exit "$code"\n'
-)
+_EXIT = 'exit "${code:-0}"\n'
 
 
 def _inject(*more: str, cuts: bool) -> str:
@@ -75,20 +72,15 @@ def _inject(*more: str, cuts: bool) -> str:
     return f"{command} >/dev/null 2>&1 &\n" if cuts else f"code=\n{command} || code=$?\n"
 
 
-def _record(scripts: HostScripts, run_id: str, *words: Argv) -> str:
-    return (
-        library.for_commands(scripts, words) + assignments({"SD_RUN": run_id}) + "sd_find_base\nrec=$sd_base/$SD_RUN\n"
-    )
-
-
-def inject(base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None) -> str:
+def inject(
+    scripts: HostScripts, base: str, run_id: str, *, cuts: bool, at_cs: int = 0, until_cs: int | None = None
+) -> str:
     """S4-S5 of a run that is armed, its record below `base`: at the instant `at_cs` of the host's time since boot in
     centiseconds, or at once when that is over. `until_cs` is its deadline from then on, if that is the earlier one.
     """
-    data = assignments({"SD_RUN": run_id, "sd_base": base}) + "rec=$sd_base/$SD_RUN\n"
-    gone = '[ -d "$rec" ] || { echo "refused this host has no record of $SD_RUN"; exit 11; }\n'
     instants = (str(at_cs), "" if until_cs is None else str(until_cs))
-    return _whole(data + gone + _inject(*instants, cuts=cuts) + _PRINT)
+    data = assignments({"SD_RUN": run_id, "sd_base": base}) + step(scripts, "ask_inject")
+    return _whole(data + _inject(*instants, cuts=cuts) + step(scripts, "print") + _EXIT)
 
 
 def witnesses(commands: Sequence[Argv]) -> str:
@@ -107,25 +99,20 @@ def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_a
     A host that knows nothing of the run prints `gone`. Up to `not_after_s` seconds after its boot an arming may be on its
     way to it: from then on it refuses that, or prints `unfenced` when it could not see to it.
     """
-    body = (
-        _record(scripts, run_id, ("sd_keep_out",))
-        # After a restart without a boot hook only the durable record is left.
-        + 'durable=$sd_durable/$SD_RUN\n[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable"\n'
-        + 'if ! sd_read || [ -z "$sd_state" ]; then\n'
-        + f"  if sd_keep_out {round(not_after_s + 1) * 100 if not_after_s else 0}; then echo gone; else echo unfenced; fi\n"
-        + "  exit 0\nfi\ncode=\n"
-        + f'sh "$rec/revert.sh" "$rec" {words((who,))} {round(patience_s * 10)} || code=$?\n'
-        + _PRINT.replace('[ -z "$code" ] || exit "$code"\n', "")
-        + '[ -n "$code" ] || exit 0\n. "$rec/plan.sh"\ncat "$rec/before" "$rec/space" | sd_by_kind | sd_own_part | sed "s/^/before /"\n'
-        + '{ sd_fingerprint; sd_space; } | sd_by_kind | sd_own_part | sed "s/^/after /"\nexit "$code"\n'
-    )
-    return _whole(body)
+    fence_until = str(round(not_after_s + 1) * 100 if not_after_s else 0)
+    values = {
+        "SD_RUN": run_id,
+        "SD_WHO": who,
+        "SD_PATIENCE": str(round(patience_s * 10)),
+        "SD_FENCE_UNTIL": fence_until,
+    }
+    parts = [library.for_commands(scripts, [("sd_keep_out",)]), assignments(values)]
+    return _whole("".join([*parts, *(step(scripts, name) for name in ("ask_revert", "print", "print_change"))]))
 
 
 def clear(scripts: HostScripts, run_id: str) -> str:
     """S9: end the watchdogs and remove the record, only after a verified revert."""
-    body = _record(scripts, run_id) + '[ -d "$rec" ] && [ ! -e "$rec/fenced" ] || exit 0\nsh "$rec/clear.sh" "$rec"\n'
-    return _whole(body)
+    return _whole(library.core(scripts) + assignments({"SD_RUN": run_id}) + step(scripts, "ask_clear"))
 
 
 def status(scripts: HostScripts, *, sweep: bool = False) -> str:
@@ -150,18 +137,12 @@ def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
 
 def halt(scripts: HostScripts, reason: str) -> str:
     """Halt the host: refuse every further inject."""
-    return _whole(
-        library.core(scripts)
-        + 'sd_find_base || exit 1\nmkdir -p "$sd_base"\n'
-        + f'printf "%s\\n" {words((reason,))} >"$sd_base/halt"\n'
-    )
+    return _whole(library.core(scripts) + assignments({"SD_REASON": reason}) + step(scripts, "halt"))
 
 
 def lift(scripts: HostScripts) -> str:
     """Lift the halt."""
-    return _whole(
-        library.core(scripts) + 'sd_find_base || exit 0\nrm -f "$sd_base/halt"\nrmdir "$sd_base" 2>/dev/null\nexit 0\n'
-    )
+    return _whole(library.core(scripts) + step(scripts, "lift"))
 
 
 def decode_probe(text: str) -> str:

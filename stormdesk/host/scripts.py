@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
+from stormdesk.core.model import Argv
 from stormdesk.host.library import HostScripts
 
-ROOMS = ("core", "steps", "verbs")
+ROOMS = ("core", "steps", "verbs", "probes")
 
 
 @cache
@@ -20,3 +21,10 @@ def host_scripts() -> HostScripts:
         for entry in (folder / room).iterdir()
         if entry.name.endswith(".sh")
     }
+
+
+def probe(name: str, *words: str, first: str = "") -> Argv:
+    """The command that runs `probes/<name>.sh` with these words, after the probe `first` if one is named."""
+    scripts = host_scripts()
+    text = scripts[f"probes/{first}.sh"] if first else ""
+    return ("sh", "-c", text + scripts[f"probes/{name}.sh"], "sh", *words)

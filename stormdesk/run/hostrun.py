@@ -121,6 +121,7 @@ class HostRun:
         assert self.host_record is not None
         at_cs = round(100 * (at + self.ahead.s))
         script = render.inject(
+            host_scripts(),
             self.host_record.base, self.plan.id.run_id, cuts=self.plan.control.cuts,
             at_cs=at_cs, until_cs=at_cs + round(100 * self.plan.timing.ttl_s),
         )  # fmt: skip

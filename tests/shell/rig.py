@@ -124,7 +124,7 @@ class Rig:
         )  # fmt: skip
 
     def inject(self) -> Completed:
-        return self.sandbox.script(render.inject("/run/stormdesk", self.run_id, cuts=False))
+        return self.sandbox.script(render.inject(self.scripts, "/run/stormdesk", self.run_id, cuts=False))
 
     def revert(self, who: str = "controller", patience_s: float = 3.0) -> Completed:
         return self.sandbox.script(render.revert(self.scripts, self.run_id, who, patience_s))

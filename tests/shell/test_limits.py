@@ -109,7 +109,9 @@ def test_an_inject_waits_for_its_instant_and_brings_the_deadline_forward(host: R
     now = host.status().now_cs
     at, until = now + 120, now + 320
     began = time.monotonic()
-    done = host.sandbox.script(render.inject("/run/stormdesk", host.run_id, cuts=False, at_cs=at, until_cs=until))
+    done = host.sandbox.script(
+        render.inject(host.scripts, "/run/stormdesk", host.run_id, cuts=False, at_cs=at, until_cs=until)
+    )
     assert states(done) == CONFIRMED
     assert time.monotonic() - began < 3
     record = host.record()
@@ -127,7 +129,7 @@ def test_an_inject_never_puts_the_deadline_off(host: Rig) -> None:
     plan = host.plan(DiskFull(), ttl_s=4.0)
     assert host.arm(plan, inject=False).ok
     deadline = int(host.record().value("deadline"))
-    script = render.inject("/run/stormdesk", host.run_id, cuts=False, until_cs=deadline + 6000)
+    script = render.inject(host.scripts, "/run/stormdesk", host.run_id, cuts=False, until_cs=deadline + 6000)
     assert states(host.sandbox.script(script)) == CONFIRMED
     assert int(host.record().value("deadline")) == deadline
     assert host.revert().ok

@@ -30,7 +30,7 @@ def every_script() -> dict[str, str]:
     run = PLAN.id.run_id
     return {
         "arm": arm(),
-        "inject": render.inject("/run/stormdesk", run, cuts=False),
+        "inject": render.inject(SCRIPTS, "/run/stormdesk", run, cuts=False),
         "revert": render.revert(SCRIPTS, run, "controller", 3.5),
         "clear": render.clear(SCRIPTS, run),
         "status": render.status(SCRIPTS),

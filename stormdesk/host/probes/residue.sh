@@ -1,0 +1,54 @@
+# sh residue.sh <own run or ""> <path>...: everything that carries our name, and what only a fault would have made. One line a
+# finding. What belongs to another run that is in right now is no residue; those runs are named in lines `active`.
+# The command line of this very shell holds the pattern too; it is the process $$ and has no children that do.
+# Is a watchdog of the record $1 alive? Then its run is in, and heals by itself.
+watched() {
+  for letter in a b; do
+    IFS=. read -r pid start 2>/dev/null <"$1/watch.$letter" || continue
+    stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+    # shellcheck disable=SC2086
+    set -- "$1" ${stat##*) }
+    [ "${start%% *}" != "${21}" ] || return 0
+  done
+  return 1
+}
+theirs() { # is $1 about another run that is in?
+  for run in $active; do case $1 in *"$run"*) return 0 ;; esac; done
+  return 1
+}
+touched() { # does another run that is in change things of the kind $1?
+  for run in $active; do cat "/run/stormdesk/$run/touches" "/dev/shm/stormdesk/$run/touches"; done 2>/dev/null | grep -q "$1"
+}
+own=$1
+shift
+active=
+for found in /run/stormdesk/r-* /dev/shm/stormdesk/r-*; do
+  [ "${found##*/}" != "$own" ] && watched "$found" && active="$active ${found##*/}"
+done
+for dir in /run /dev/shm /var/lib; do
+  for found in "$dir"/stormdesk/r-*; do
+    # What only keeps a late arming out goes by itself.
+    [ ! -e "$found" ] || theirs "${found##*/}" || { [ -e "$found/fenced" ] && [ ! -e "$found/record" ]; } || echo "record $found"
+  done
+  for found in "$dir"/stormdesk/lock.*; do
+    [ ! -L "$found" ] || theirs "$(readlink "$found")" || echo "lock $found"
+  done
+done
+for pid in /proc/[0-9]*; do
+  [ "$pid" != "/proc/$$" ] || continue
+  line=$(tr '\0' ' ' 2>/dev/null <"$pid/cmdline") || continue
+  case $line in *stormdesk/r-*) theirs "$line" || echo "process ${pid#/proc/} $line" ;; esac
+  ! grep -qs '^State:.T' "$pid/status" || touched service || echo "stopped process ${pid#/proc/} $line"
+done
+for tool in iptables-save ip6tables-save 'nft list ruleset' 'tc qdisc show' 'tc filter show'; do
+  command -v "${tool%% *}" >/dev/null 2>&1 || continue
+  touched netfilter || touched qdisc || $tool 2>/dev/null | grep -i -e stormdesk -e netem -e tbf | sed "s/^/${tool%% *}: /"
+done
+for link in /sys/class/net/*; do
+  [ "${link##*/}" = lo ] || [ "$(cat "$link/operstate")" != down ] || touched link || echo "link ${link##*/} is down"
+done
+for path; do
+  find "$path" -xdev -name '.stormdesk-*' 2>/dev/null | while read -r found; do theirs "$found" || echo "file $found"; done
+done
+for run in $active; do echo "active $run"; done
+exit 0

@@ -1,0 +1,5 @@
+# S9 in the open shell, after lib.sh; $SD_RUN is set.
+sd_find_base
+rec=$sd_base/$SD_RUN
+[ -d "$rec" ] && [ ! -e "$rec/fenced" ] || exit 0
+sh "$rec/clear.sh" "$rec"
