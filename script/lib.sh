@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by script/demo and script/test (POSIX sh): from a fresh machine to a .venv and a package layer that work.
 # Does nothing twice: with all of it there, it takes no network and well under a second.
 

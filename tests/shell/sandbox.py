@@ -24,6 +24,7 @@ from stormdesk.infra.backends.lab import layer
 MARKER = '{"environment": "sandbox", "ephemeral": true, "expires_at": ""}'
 SHELLS = ("dash", "busybox")
 DISK_MIB = 32
+NSENTER = shutil.which("nsenter") or "nsenter"
 
 _SET_UP = """
 set -e
@@ -104,6 +105,7 @@ class Sandbox:
         if shell == "busybox":
             require("busybox")
         self.shell = shell
+        self.path = "/usr/sbin:/usr/bin:/sbin:/bin"  # PATH of its scripts
         self._image = image
 
     def __enter__(self) -> Self:
@@ -147,12 +149,12 @@ class Sandbox:
     def start(self, text: str) -> subprocess.Popen[bytes]:
         """The same without waiting, in a session of its own, as an sshd session is."""
         process = subprocess.Popen(
-            ["nsenter", "-t", str(self.pid), "-a", "sh", "-s"],
+            [NSENTER, "-t", str(self.pid), "-a", "sh", "-s"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env={"PATH": self.path},
         )
         assert process.stdin is not None
         process.stdin.write(text.encode())

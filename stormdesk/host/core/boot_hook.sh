@@ -6,6 +6,7 @@ sd_boot_hook_possible() {
 }
 
 sd_boot_hook_install() {
+  # shellcheck disable=SC2016  # the hook's own shell expands it
   mkdir -p /etc/stormdesk &&
     printf '#!/bin/sh\nfor d in %s/*/; do [ ! -f "$d/complete" ] || sh "$d/boot.sh" "$d" </dev/null >/dev/null 2>&1; done\n' "$sd_durable" \
       >/etc/stormdesk/boot && chmod 755 /etc/stormdesk/boot

@@ -25,7 +25,7 @@ sd_start() {
   sd_start=
   IFS= read -r sd_stat 2>/dev/null <"/proc/$1/stat" || return 1
   sd_stat=${sd_stat##*) }
-  # shellcheck disable=SC2086
+  # shellcheck disable=SC2086  # its fields, one word each
   set -- $sd_stat
   [ $# -ge 20 ] && [ "$1" != Z ] && [ "$1" != X ] || return 1
   shift 19

@@ -33,6 +33,7 @@ sd_fingerprint() {
   sd_services
   sd_kind='file'
   for sd_file in /etc/hosts /etc/resolv.conf /etc/passwd; do sd_file_print "$sd_file"; done
+  # shellcheck disable=SC2153  # the plan's, and not sd_files
   printf '%s\n' "$SD_FILES" | while IFS= read -r sd_file; do [ -z "$sd_file" ] || sd_file_print "$sd_file"; done
 }
 
@@ -48,8 +49,9 @@ sd_classes() {
     esac
     for sd_where; do
       echo "filter of $sd_dev $sd_where"
-      # shellcheck disable=SC2086
-      sd_kind=filter; sd_section tc filter show dev "$sd_dev" $sd_where
+      sd_kind=filter
+      # shellcheck disable=SC2086  # parent and handle, two words
+      sd_section tc filter show dev "$sd_dev" $sd_where
     done
   done
 }

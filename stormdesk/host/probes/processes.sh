@@ -6,6 +6,7 @@ while [ $# -gt 1 ]; do
   shift 2
   read -r pid 2>/dev/null <"$file" || continue
   stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
+  # shellcheck disable=SC2086  # its fields, one word each
   start=$(set -- ${stat##*) }; echo "${20}")
   spawns=-
   [ ! -f $log ] || spawns=$(cat $log.1 $log 2>/dev/null | grep -c "spawned: '$name' with")

@@ -6,7 +6,7 @@ watched() {
   for letter in a b; do
     IFS=. read -r pid start 2>/dev/null <"$1/watch.$letter" || continue
     stat=$(cat "/proc/$pid/stat" 2>/dev/null) || continue
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086  # its fields, one word each
     set -- "$1" ${stat##*) }
     [ "${start%% *}" != "${21}" ] || return 0
   done

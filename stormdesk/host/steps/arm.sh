@@ -45,7 +45,9 @@ place() {
 discard_dead() {
   for other in "$sd_base"/r-*/; do
     other=${other%/}
-    [ "$other" != "$rec" ] && read -r armer 2>/dev/null <"$other/armer" && ! sd_alive "$armer" || continue
+    [ "$other" != "$rec" ] || continue
+    read -r armer 2>/dev/null <"$other/armer" || continue
+    ! sd_alive "$armer" || continue
     (
       rec=$other SD_RUN=${other##*/}
       sd_read

@@ -10,7 +10,7 @@ sd_read
 for letter in a b; do
   read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
 done
-for file in $(grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline); do
+grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline | while read -r file; do
   pid=${file#/proc/}
   kill -KILL "${pid%/cmdline}" 2>/dev/null
 done

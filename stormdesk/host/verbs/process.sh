@@ -42,7 +42,7 @@ sd_kill() {
 # Send signal $1 to service $2 again every $3 seconds, whenever it runs, for as long as the run is in.
 sd_kill_again() {
   # It looks every second whether the run is still in, so that it ends by itself even if nobody knows of it.
-  # shellcheck disable=SC2016
+  # shellcheck disable=SC2016  # the inner shell expands it
   setsid sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1; sd_wait=$4
     sd_start $$; printf "%s\n" "$$.$sd_start" >"$rec/repeater"
     while sleep 1; do
