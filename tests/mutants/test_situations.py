@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,18 +12,12 @@ from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence import steady
 from tests.e2e.stack_harness import ROOT, Stack, eventually
 from tests.mutants import table
-from tests.mutants.bench import bench, servers
+from tests.mutants.bench import bench
 from tests.mutants.patching import FOLDER, copy, mutants
 from tests.mutants.patching import ROOT as SOURCES
 from tests.mutants.situations import SITUATIONS, TRADERS
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(not ROOT, reason="disks and servers of a layer need root")]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Stack]:
-    with servers() as stack:
-        yield stack
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

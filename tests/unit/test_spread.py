@@ -1,0 +1,26 @@
+"""How the tests are spread over workers (tests/support/spread.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support import spread
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    files = {name.partition("::")[0] for name in (*spread.SECONDS, *spread.ALONE)}
+    assert [file for file in sorted(files) if not (ROOT / file).is_file()] == []
+
+
+def test_a_file_stays_together_unless_its_tests_share_nothing() -> None:
+    assert spread.scope("tests/e2e/test_guard.py::test_a[x::y]") == "tests/e2e/test_guard.py"
+    (bug, other) = (f"{spread.ALONE[0]}::test_a_planted_bug_is_caught[{name}]" for name in ("a", "b"))
+    assert spread.scope(bug) != spread.scope(other)
+
+
+def test_what_takes_long_begins_before_what_is_over_soon() -> None:
+    listed = max(spread.SECONDS, key=spread.SECONDS.__getitem__)
+    assert spread.expected_s(listed) > spread.expected_s("tests/e2e/test_new.py")
+    assert spread.expected_s("tests/e2e/test_new.py") > spread.expected_s("tests/unit/test_new.py")
