@@ -29,6 +29,7 @@ SHORT_TIMERS: Overrides = {  # of testnet/resilience.yaml, for tests that break 
 }
 ORDERS = 15  # above the floors of all judges
 FIRST_ORDERS_S = 60.0
+SHARE = 10  # percent of the repeats that the gate does
 ACCEPTED = 'grep -c \'"kind":"ACK"\' /var/lib/trading/trader/ledger.jsonl || true'  # trader-a leads at first
 RESILIENCE: dict[str, Overrides] = {  # by the fixture or the file that uses them
     "lab": SHORT_VERIFY, "brisk_lab": SHORT_TIMERS, "test_storm.py": SHORT_TIMERS | SHORT_VERIFY, "test_stack_full.py": SHORT_VERIFY,
@@ -40,7 +41,7 @@ TOPICS = (  # user properties that are printed at the end of a run
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--counts 100` is the long run; the default does a tenth."""
-    parser.addoption("--counts", type=int, default=10, metavar="PERCENT", help="how much of the repeated tests to run")
+    parser.addoption("--counts", type=int, default=SHARE, metavar="PERCENT", help="how much of the repeated tests to run")
     parser.addoption(
         "--full-timers", action="store_true", help="run the scenarios that shorten timers with those of resilience.yaml"
     )
@@ -73,11 +74,13 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def repeats(request: pytest.FixtureRequest) -> Callable[[int], int]:
-    """The count of a repeated test: of `full` times the share asked for, but at least 2."""
+def repeats(request: pytest.FixtureRequest) -> Callable[..., int]:
+    """The count of a repeated test: of `full` times the share asked for, but at least 2. `repeats(100, 3)` is 3 where no
+    more than the default is asked for: each time costs seconds, and the nightly `dev.soak` does all of them."""
 
-    def count(full: int) -> int:
-        times: int = max(2, full * request.config.getoption("--counts") // 100)
+    def count(full: int, short: int = 0) -> int:
+        share = request.config.getoption("--counts")
+        times: int = short if short and share <= SHARE else max(2, full * share // 100)
         request.node.user_properties.append(("repeated", f"{request.node.name} {times} of {full}"))
         return times
 
