@@ -25,6 +25,8 @@ SILENCES = 3  # each is over, but for the last one, when the next one begins
 MISSED = 5  # trades that a dead feeder cannot see
 FAULT_S = 60.0  # a fault of the venue ends by then, also when it strikes nobody
 GRACE_S, STILL_S = 1.0, 8.0  # a stop counts after the grace; for so long nothing may happen then
+STOPPED_S = 15.0  # nothing disturbs a stack, it trades ten times a second: what accepts nothing for so long has stopped
+RTO_S = 12.0  # of a Redis that comes back; the stack needs two
 TRADERS = ("trader-a", "trader-b")
 Situation = Callable[[Bench], cuts.Cut]
 
@@ -79,7 +81,7 @@ def trades(stack: Bench) -> cuts.Cut:
     to judge."""
     stack.resilience = {**stack.resilience, "reconcile": {"interval_s": 3600}}
     stack.up()
-    goes_on(stack, 2 * ORDERS)
+    goes_on(stack, 2 * ORDERS, stopped_s=STOPPED_S)
     return cut_of(stack)
 
 
@@ -90,7 +92,7 @@ def lost_answers(stack: Bench) -> cuts.Cut:
     goes_on(stack)
     with venue_fault(stack, "drop-response", 3, share="100"):
         pass
-    wait(lambda: stack.count("unknown") > 0, 30)
+    wait(lambda: stack.count("unknown") > 0, 10)
     wait(lambda: not stack.trader("drain")["unknown"], 30)
     goes_on(stack, 3)
     return cut_of(stack)
@@ -136,8 +138,8 @@ def two_leaders(stack: Bench) -> cuts.Cut:
     stack.pause("trader-a")
     wait(lambda: stack.count("accepted", "b") >= 3, 60)
     stack.resume("trader-a")
-    wait(lambda: not stack.trader("health")["leader"]["is_leader"], 30)
-    goes_on(stack, ORDERS, "b")
+    wait(lambda: not stack.trader("health")["leader"]["is_leader"], 10)
+    goes_on(stack, ORDERS, "b", STOPPED_S)
     return cut_of(stack, *TRADERS)
 
 
@@ -159,9 +161,10 @@ def lost_redis(stack: Bench) -> cuts.Cut:
     wait(lambda: not stack.trader("health")["leader"]["is_leader"], 30)
     stack.servers.redis()
     back = time.time()
-    ready = wait(lambda: stack.trader("ready")["ready"], 27)
-    recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": 25.0}
-    goes_on(stack, 3, stopped_s=10)
+    ready = wait(lambda: stack.trader("ready")["ready"], RTO_S + 2)
+    recovery = {"from": back, "recovered_at": time.time() if ready else None, "rto_s": RTO_S}
+    if ready:
+        goes_on(stack, 3, stopped_s=10)
     return cut_of(stack, recovery=recovery, processes_before={"processes": before})
 
 

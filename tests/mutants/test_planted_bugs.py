@@ -37,17 +37,24 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))  # the same in
 OTHERS_S = 300.0  # for the bugs that other workers are at
 
 
+def kept(request: pytest.FixtureRequest) -> pytest.Cache | None:
+    """What outlives a worker; None with -p no:cacheprovider."""
+    return getattr(request.config, "cache", None)
+
+
 @pytest.fixture
 def ended(request: pytest.FixtureRequest, bug: Mutant) -> Iterator[None]:
     """Says, however the test ends, that this bug's row comes no more."""
     yield
-    request.config.cache.set(f"planted-bugs/{bug.name}/ended", RUN)
+    if cache := kept(request):
+        cache.set(f"planted-bugs/{bug.name}/ended", RUN)
 
 
 def note(
     request: pytest.FixtureRequest, record_property: Callable[[str, object], None], bug: Mutant, row: table.Row
 ) -> None:
-    request.config.cache.set(f"planted-bugs/{bug.name}/row", row)
+    if cache := kept(request):
+        cache.set(f"planted-bugs/{bug.name}/row", row)
     record_property(table.TOPIC, table.HEAD)
     record_property(table.TOPIC, table.line(bug.name, bug.situation, row))
 
@@ -101,7 +108,9 @@ def rows(request: pytest.FixtureRequest) -> dict[str, table.Row]:
     last run that had them. Skips when one is nowhere."""
     planted = [item for item in request.session.items if "ended" in getattr(item, "fixturenames", ())]
     asked = [item.callspec.params["bug"].name for item in planted]
-    cache, until = request.config.cache, time.monotonic() + OTHERS_S
+    cache, until = kept(request), time.monotonic() + OTHERS_S
+    if cache is None:
+        cannot("pytest's cache is off")
     while left := [name for name in asked if cache.get(f"planted-bugs/{name}/ended", "") != RUN]:
         assert time.monotonic() < until, f"not within {OTHERS_S:g} s: {left}"
         time.sleep(0.5)
