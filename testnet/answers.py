@@ -1,7 +1,7 @@
 """What an answer of the venue means for an order. Pure.
 
 The rule that matters: a timeout, any 5xx and the codes -1001, -1006, -1007, -1008 do NOT say that an order was
-refused. Neither does "duplicate": some order has our id. All of these are UnclearError, and the venue is asked again.
+refused. Neither does "duplicate": some order has our id. All of these are UnclearError, and the venue is queried again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ ABSENT = frozenset({-2011, -2013})
 
 
 class VenueError(Exception):
-    """The venue gave no answer that can be used."""
+    """The venue gave no usable answer."""
 
 
 class RefusedError(VenueError):
-    """The venue said no: nothing was done. `retry_after_s` is set when it wants to be left alone for a while."""
+    """The venue refused: nothing was done. `retry_after_s` is set when it asks for a pause."""
 
     def __init__(self, code: int, msg: str, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{code} {msg}")
@@ -30,14 +30,14 @@ class RefusedError(VenueError):
 
 
 class NotSentError(RefusedError):
-    """We did not send it, for the venue's limits."""
+    """Not sent, because of the venue's limits."""
 
     def __init__(self, msg: str, wait_s: float) -> None:
         super().__init__(0, f"not sent: {msg}", wait_s)
 
 
 class UnclearError(VenueError):
-    """Nobody knows whether it was done. `answered`: the venue did say something."""
+    """It is unknown whether it was done. `answered`: there was an answer of some kind."""
 
     def __init__(self, msg: str, *, answered: bool = False) -> None:
         super().__init__(msg)
@@ -46,7 +46,7 @@ class UnclearError(VenueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer as it came."""
+    """A raw HTTP answer."""
 
     status: int
     body: bytes
@@ -54,7 +54,7 @@ class Answer:
 
 
 def read(answer: Answer) -> Any:
-    """The JSON document of an answer that says yes. Raises RefusedError or UnclearError."""
+    """The JSON document of a successful answer. Raises RefusedError or UnclearError."""
     try:
         document = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:

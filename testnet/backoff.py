@@ -1,4 +1,4 @@
-"""Pauses between two tries that grow: base, base x factor, ... up to the cap. Pure."""
+"""Growing pauses between retries: base, base x factor, ... up to the cap. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from stormdesk.testnet.resilience import Retry
 
 
 class Backoff:
-    """The pauses of one connection. `random` takes up to the jitter's share off each, so that many do not come at
-    once."""
+    """The pauses of one connection. `random` shortens each by up to the jitter's share, so that clients do not retry at the same
+    time."""
 
     def __init__(self, retry: Retry, random: Random) -> None:
         self.tries = 0
@@ -23,5 +23,5 @@ class Backoff:
         return whole * (1 - self._random.random() * self._retry.jitter)
 
     def reset(self) -> None:
-        """It worked: the next pause is the first one again."""
+        """After a success: start again with the first pause."""
         self.tries = 0

@@ -1,4 +1,4 @@
-"""What people may ask of a service over HTTP: by name, and from its own host alone (they come by SSH)."""
+"""Commands that people give a service over HTTP: under their name, and only from its own host (reached by SSH)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a person asks for: by whom, and why."""
+    """A command: who gives it, and why."""
 
     by: str
     reason: str = ""

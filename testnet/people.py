@@ -1,4 +1,4 @@
-"""Who may open a gate again: a person who gives a name. Our own services are no persons. Pure."""
+"""Who may open a gate again: a person who gives a name, not one of our services. Pure."""
 
 from __future__ import annotations
 

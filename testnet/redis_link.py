@@ -1,4 +1,4 @@
-"""How our services talk to Redis: short deadlines, no hidden retries, nothing that outlives a cut for long."""
+"""Redis clients of our services: short deadlines, no hidden retries, no connection that long outlives a network cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-ANSWER_S = 3.0  # longer than any blocking read asks for
+ANSWER_S = 3.0  # longer than any blocking read
 CONNECT_S = 2.0
 
 

@@ -1,4 +1,4 @@
-"""The numbers of resilience.yaml as one validated value. Every service takes overrides by the config key `resilience`."""
+"""The numbers of resilience.yaml as one validated value. Every service accepts overrides in the config key `resilience`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ResilienceError(ValueError):
 
 
 class Configured(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration of a service: overrides that are not valid make it invalid."""
+    """The configuration of a service; invalid overrides make it invalid."""
 
     resilience: Overrides = {}
 
@@ -32,7 +32,7 @@ class Configured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every value must be there, and nothing else."""
+    """All values are required, and no others allowed."""
 
 
 class Leader(Section, frozen=True):
@@ -177,7 +177,7 @@ class Resilience(Section, frozen=True):
 
 
 def load(overrides: Overrides | None = None) -> Resilience:
-    """The packaged numbers with some of them replaced, section by section. Raises ResilienceError."""
+    """The packaged numbers with overrides, section by section. Raises ResilienceError."""
     document = _packaged()
     unknown = set(overrides or {}) - set(document)
     if unknown:

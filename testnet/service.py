@@ -1,4 +1,4 @@
-"""What every service does the same way: read its configuration, log to stdout, write its pid file, stop on SIGTERM."""
+"""Common to all services: read the configuration, log to stdout, write the pid file, stop on SIGTERM."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def start(kind: type[Config], run: Callable[[Config, asyncio.Event], Awaitable[N
 
 
 def code() -> str:
-    """Which code lies here, as 12 hex digits: two services with the same are the same version, whatever they call it. To
-    be asked once, at the start: what is changed on the disk later does not run."""
+    """12 hex digits that identify the installed code: services with the same digits are the same version. Call it once, at the
+    start: code that is changed on the disk later does not run."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
@@ -61,7 +61,7 @@ async def _until_stopped(config: Config, run: Callable[[Config, asyncio.Event], 
 
 
 def write_pidfile(path: Path) -> None:
-    """Write our pid so that a reader sees the old file or the whole new one."""
+    """Write our pid; readers see the old file or the complete new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(f"{os.getpid()}\n")
@@ -78,7 +78,7 @@ async def serve(app: web.Application, listen: str) -> web.AppRunner:
 
 
 def metrics_handler(registry: CollectorRegistry) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A handler that answers the registry's metrics in Prometheus' text format."""
+    """A handler that returns the registry's metrics in Prometheus' text format."""
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
@@ -104,11 +104,10 @@ async def every(stop: asyncio.Event, interval_s: float) -> bool:
 async def until(
     stop: asyncio.Event, *loops: Coroutine[object, object, None], finish: Callable[[], Awaitable[None]] | None = None
 ) -> None:
-    """Run loops until `stop` and, while they still run, `finish`; then cancel them. A loop that ends with an error ends
-    the service with it.
+    """Run loops until `stop`, then `finish` while they still run, then cancel them. A loop that fails ends the service.
 
-    A loop is cancelled until it has ended: asyncio.wait_for of Python 3.11, which clients use inside, loses a
-    cancellation that comes in the moment in which its own wait is over.
+    A loop is cancelled repeatedly until it has ended: asyncio.wait_for of Python 3.11, which clients use internally, loses a
+    cancellation that arrives just when its own wait ends.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop) for loop in loops]

@@ -1,4 +1,4 @@
-"""How long the venue wants no request from us: how it says so, and the file that lets the next process know."""
+"""How long the venue wants no requests from us: the header that says so, and the file that tells the next process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Silence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def asked_s(retry_after: str) -> float | None:
-    """The seconds that a Retry-After header asks for; None when it is missing or no whole number.
+    """The seconds of a Retry-After header; None when it is missing or not an integer.
 
     Source: RFC 9110, 10.2.3 (delay-seconds; Binance sends no dates)."""
     return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None

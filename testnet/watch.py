@@ -1,4 +1,4 @@
-"""How the trader's components are doing, as /health tells it. Pure: times come in as arguments."""
+"""The health of the trader's components, as /health reports it. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 
 @dataclass
 class Watch:
-    """One component. It fails until it first answers."""
+    """One component. It counts as failing until its first answer."""
 
     ok: bool = False
     error: str = "not asked yet"
     latencies: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1000))
 
     def good(self, took_s: float = 0.0, now: float = 0.0) -> None:
-        """It answered at `now`, after that many seconds."""
+        """Record an answer at `now`, after that many seconds."""
         self.ok, self.error = True, ""
         self.latencies.append((now, took_s))
 
     def bad(self, error: str) -> None:
-        """It did not."""
+        """Record that it did not answer."""
         self.ok, self.error = False, error
 
     def p95_ms(self, since: float) -> float:
-        """Of the answers that came after that time; 0 when there are none."""
+        """The 95th percentile of the latencies since that time, in ms; 0 without answers."""
         ordered = sorted(took for t, took in self.latencies if t >= since)
         return ordered[int(len(ordered) * 0.95)] * 1000 if ordered else 0.0
 
@@ -43,8 +43,7 @@ class Watch:
 
 
 def name_of(error: BaseException) -> str:
-    """A connection failure in one word and its text: no answer and no route are CONN_TIMEOUT, a closed port is
-    CONN_REFUSED."""
+    """A connection failure as one word and its text: CONN_TIMEOUT for no answer or no route, CONN_REFUSED for a closed port."""
     number = getattr(error, "errno", None)
     if isinstance(error, TimeoutError) or number in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT):
         return "CONN_TIMEOUT"

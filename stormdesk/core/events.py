@@ -1,4 +1,4 @@
-"""The events of a run record, one struct for each; docs/formats/schemas/events.jsonl.json is made from them. Pure.
+"""The events of a run record, one struct for each; docs/formats/schemas/events.json is generated from them. Pure.
 
 Writers pass the values to `Record.event` by name. A real record that has an event or a key that is not here fails a test.
 """

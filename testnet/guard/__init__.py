@@ -1,4 +1,4 @@
-"""The guard of one host: looks after one trading service, restarts it, and when that does not help stops it safely.
+"""The guard of one host: it watches one trading service, restarts it, and if that does not help stops the host safely.
 
-`stages` and `health` are pure and decide; the rest asks, writes and restarts.
+`stages` and `health` are pure and decide; the other modules do the I/O.
 """

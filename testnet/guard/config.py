@@ -6,9 +6,9 @@ from stormdesk.testnet.resilience import Configured
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """`service` is the program's name at the supervisor, `component` its name in documents; `heartbeat` a file that it
-    writes. `postgres` "" is not asked; a `bus` on Redis is asked with Redis, one at kafka://host:port on its own. With an
-    `api_key` the guard can cancel the account's orders at the venue."""
+    """`service` is the program's name at the supervisor, `component` its name in documents, `heartbeat` a file that it writes.
+    `postgres` "" is not checked; a `bus` on Redis is checked with Redis, one at kafka://host:port separately. With an `api_key`
+    the guard can cancel the account's orders at the venue."""
 
     listen: str
     data_dir: str

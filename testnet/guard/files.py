@@ -1,4 +1,4 @@
-"""The guard's files below its data folder, and what they mean to others. Blocking.
+"""The guard's files below its data folder. Blocking.
 
 `STOP.TXT` or `global_flags.json` with SIGNAL_READ_ONLY: no new orders on this host, until a person clears it.
 """
@@ -25,7 +25,7 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """alerts/<id>.json: something that a person has to answer. It goes when the cause is cleared."""
+    """alerts/<id>.json: an alert that a person has to answer. It is removed when the cause is cleared."""
 
     id: str
     t: float
@@ -34,7 +34,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """One data folder. All methods may raise OSError but those that say otherwise."""
+    """One data folder. Methods may raise OSError unless they say otherwise."""
 
     def __init__(self, folder: Path, host: str) -> None:
         self.folder = folder
@@ -44,8 +44,8 @@ class Files:
         self._state = folder / "autoheal_state.json"
 
     def load(self) -> tuple[Saved, str]:
-        """The saved stage, and what was wrong with it. Never raises. A stage that cannot be read is FAILSAFE where the
-        host is stopped, for then that is what it last was."""
+        """The saved stage, and what was wrong with the file. Never raises. If it cannot be read on a stopped host, the stage is
+        FAILSAFE, because that is how the host was stopped."""
         try:
             return read_json(self._state, Saved) or Saved(), ""
         except CorruptError as error:
@@ -60,7 +60,7 @@ class Files:
         return self._stop.exists()
 
     def stop(self, reason: str) -> None:
-        """Forbid new orders; what forbids them already stays as it is."""
+        """Forbid new orders; existing files stay as they are."""
         if not self._flags.exists():
             self._write(self._flags, Flags(True, reason, time.time()))
         if not self._stop.exists():
@@ -72,7 +72,7 @@ class Files:
         self._stop.unlink(missing_ok=True)
 
     def beat(self, stage: Stage, check_age_s: float) -> None:
-        """auto_heal.heartbeat.json: the guard lives, and how long ago its last check ended."""
+        """auto_heal.heartbeat.json: the guard is alive, and how long ago its last check ended."""
         beat = {"ts": time.time(), "pid": os.getpid(), "stage": stage, "check_age_s": round(check_age_s, 3)}
         self._write(self.folder / "auto_heal.heartbeat.json", beat)
 
@@ -89,17 +89,17 @@ class Files:
             os.fsync(out.fileno())
 
     def alert(self, name: str, text: str) -> None:
-        """Raise an alert; one that is raised already stays."""
+        """Raise an alert, unless it is already raised."""
         path = self.folder / "alerts" / f"{name}.json"
         if not path.exists():
             self._write(path, Alert(name, time.time(), self.host, text))
 
     def answered(self, name: str) -> None:
-        """An alert's cause is gone."""
+        """Remove an alert whose cause is gone."""
         (self.folder / "alerts" / f"{name}.json").unlink(missing_ok=True)
 
     def alerts(self) -> list[Alert]:
-        """What is raised now, oldest first; one that cannot be read is told as itself. Never raises."""
+        """The raised alerts, oldest first; an unreadable one appears with its error as text. Never raises."""
         found = []
         for path in sorted((self.folder / "alerts").glob("*.json")):
             try:

@@ -1,4 +1,4 @@
-"""The guard: checks, stages, and what they ask for."""
+"""The guard: checks, stages, and the actions that they call for."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Guard:
         self._kill = kill
         self._checked = time.monotonic()
         self._alone = asyncio.Lock()  # a person and the stages must not act at once
-        self._lost: set[str] = set()  # files that could not be written last time, so that each is logged once
+        self._lost: set[str] = set()  # files whose last write failed, so that each failure is logged once
 
     # -- loops ---------------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Check, decide, act, for ever."""
+        """Check, decide and act until cancelled."""
         if self._unreadable:
             await self._keep("alert", self.files.alert, UNREADABLE, self._unreadable)
         while True:
@@ -67,7 +67,7 @@ class Guard:
             await asyncio.sleep(max(0.0, self.numbers.guard.check_s - (time.monotonic() - began)))
 
     async def turn(self) -> None:
-        """One check and what follows from it."""
+        """One check and its consequences."""
         found = await self._probes.look()
         sight, why = self._service.sight(found)
         async with self._alone:
@@ -85,7 +85,7 @@ class Guard:
         self._checked = time.monotonic()
 
     async def beat(self) -> None:
-        """Say that we live, and how long ago the last check ended, for ever."""
+        """Write the heartbeat until cancelled."""
         while True:
             await self._keep("heartbeat", self.files.beat, self.stages.stage, time.monotonic() - self._checked)
             await asyncio.sleep(BEAT_S)
@@ -93,7 +93,7 @@ class Guard:
     # -- what people ask for -------------------------------------------------------------------------------------
 
     async def clear(self, by: str) -> bool:
-        """Take the host out of FAILSAFE, and its alerts away; False when there is nothing of either."""
+        """Take the host out of FAILSAFE and clear its alerts; False when there is neither."""
         async with self._alone:
             cleared, alerts = self.stages.clear(time.monotonic(), by), self.files.alerts()
             if cleared:
@@ -107,7 +107,7 @@ class Guard:
         return cleared or bool(alerts)
 
     async def pull(self, reason: str, by: str) -> Pulled | None:
-        """A person's kill switch: no new orders on this host, and none open at the venue; None without a key for it."""
+        """A person's kill switch: no new orders on this host, and none open at the venue; None without an API key."""
         await asyncio.to_thread(self.files.stop, f"kill switch by {by}: {reason}")
         await self._note(f"kill switch pulled by {by}: {reason}")
         self.pulled = await self._kill.pull(self.numbers.kill_switch.verify_s) if self._kill else None
@@ -124,7 +124,7 @@ class Guard:
         return True
 
     def age_s(self) -> float:
-        """How old the health document is."""
+        """The age of the health document, in seconds."""
         return max(0.0, time.time() - self.health["ts"]) if self.health else float("inf")
 
     # -- acting --------------------------------------------------------------------------------------------------
@@ -148,9 +148,9 @@ class Guard:
         self.stages.restarted(time.monotonic(), error)
 
     async def _failsafe(self) -> None:
-        """Forbid new orders here, and cancel what rests at the venue unless another instance leads and has it in hand.
+        """Forbid new orders here, and cancel resting orders at the venue unless another instance leads.
 
-        Again at each check, for an order in doubt may arrive late; but once only when nobody knows who leads."""
+        Repeated at each check, since an order in doubt may arrive late; only once if the leader is unknown."""
         await self._keep("STOP.TXT", self.files.stop, self.stages.reason)
         if self._kill is None:
             return
@@ -170,7 +170,7 @@ class Guard:
         self.stages.told(time.monotonic())
 
     async def _log_moves(self) -> None:
-        """Log the transitions and save the stage before anything is done about it."""
+        """Log the transitions and save the stage before acting on it."""
         moves, self.stages.moves = self.stages.moves, []
         for move in moves:
             log.info("stage: %s -> %s: %s", move.before, move.after, move.why)
@@ -182,7 +182,7 @@ class Guard:
         await self._keep("notifications.log", self.files.note, text)
 
     async def _keep(self, what: str, write: Callable[..., None], *values: Any) -> None:
-        """Write a file; a full disk must not end the guard. What FAILSAFE needs is written again at each check."""
+        """Write a file; a full disk must not end the guard. The files of FAILSAFE are written again at each check."""
         try:
             await asyncio.to_thread(write, *values)
             self._lost.discard(what)

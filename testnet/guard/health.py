@@ -1,4 +1,4 @@
-"""What one check found, as health_v2.json has it and as the stages want to hear it. Pure."""
+"""The result of one check: for health_v2.json, and for the stages. Pure."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from typing import Any
 from stormdesk.testnet.guard.stages import Sight
 
 Document = dict[str, Any]
-DEAD = ("EXITED", "FATAL", "BACKOFF", "UNKNOWN")  # supervisord's words
+DEAD = ("EXITED", "FATAL", "BACKOFF", "UNKNOWN")  # supervisord's states
 BY_HAND = ("STOPPING", "STOPPED")
-OURS = ("REST_API", "Kafka", "Redis", "Postgres")  # that the guard asks itself; of the others it has the service's word
+OURS = ("REST_API", "Kafka", "Redis", "Postgres")  # checked by the guard itself; the others are reported by the service
 
 
 @dataclass
 class Latencies:
-    """How long answers took, in the last `span_s` seconds."""
+    """The latencies of the last `span_s` seconds."""
 
     span_s: float
     samples: deque[tuple[float, float]] = field(default_factory=deque)
 
     def add(self, now: float, took_s: float) -> None:
-        """An answer came, or was given up, after `took_s`."""
+        """Record an answer, or a timeout, after `took_s`."""
         self.samples.append((now, took_s))
         while self.samples[0][0] < now - self.span_s:
             self.samples.popleft()
 
     def share_ms(self, share: float) -> float:
-        """The time that this share of the answers took at most; 0 without answers."""
+        """The quantile of the latencies at this share; 0 without answers."""
         ordered = sorted(took for _, took in self.samples)
         return round(ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1000, 1) if ordered else 0.0
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What one check found. `process` is supervisord's word for the service ("" when it did not answer), `page` the
-    service's own /health (None when that did not answer, and why in `page_error`), `beat_age_s` the age of its heartbeat
-    file (None without one), `starting_s` the age of a process that has not answered yet (None of one that has).
-    `components` are the views of what the guard asks itself."""
+    """What one check found. `process` is supervisord's state of the service ("" when supervisord did not answer), `page` the
+    service's own /health (None when it did not answer; `page_error` says why), `beat_age_s` the age of its heartbeat file (None
+    without one), `starting_s` the age of a process that has not answered yet (None once it has). `components` are those that
+    the guard checks itself."""
 
     process: str
     page: Mapping[str, Any] | None
@@ -52,15 +52,15 @@ class Findings:
 
 @dataclass(frozen=True)
 class Service:
-    """The service that is looked after: `component` is its name in documents; its loops and its stream may be `stale_s` old,
-    and it may take `start_s` until it first answers."""
+    """The watched service: `component` is its name in documents; its loops and its stream may be `stale_s` old, and it has
+    `start_s` until its first answer."""
 
     component: str
     stale_s: float
     start_s: float
 
     def sight(self, found: Findings) -> tuple[Sight, str]:
-        """What the stages hear, and why."""
+        """The input for the stages, and the reason."""
         name = self.component
         if found.process in DEAD:
             return Sight.DEAD, f"{name}: its process has ended"
@@ -81,7 +81,7 @@ class Service:
         return Sight.BAD, f"{name}: {wrong}"
 
     def wrong(self, found: Findings) -> str:
-        """Why the service does not do its work; "" when it does."""
+        """Why the service does not work; "" when it does."""
         if found.process in (*DEAD, *BY_HAND):
             return f"not running: {found.process}"
         if found.page is None:
@@ -106,7 +106,7 @@ class Service:
 
 
 def components(service: Service, found: Findings) -> Mapping[str, Document]:
-    """All components: what the guard asks itself, the service, and what the service alone can tell (its feed, its ledger)."""
+    """All components: those that the guard checks, the service, and those that only the service can report (its feed, its ledger)."""
     told = _documents((found.page or {}).get("components"))
     seen = {name: found.components[name] for name in OURS if name in found.components}
     seen |= {name: view for name, view in told.items() if name not in OURS and name != service.component}

@@ -1,4 +1,4 @@
-"""The kill switch for a trader that cannot pull its own: cancel everything at the venue, and see that nothing is open."""
+"""The kill switch for a trader that cannot use its own: cancel everything at the venue, and verify that nothing is open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGAIN_S = 0.5
 
 
 class Pulled(msgspec.Struct, frozen=True):
-    """What became of it. `open_at_venue` None: nobody knows."""
+    """The result. `open_at_venue` None: unknown."""
 
     t: float
     open_at_venue: int | None
@@ -30,7 +30,7 @@ class Pulled(msgspec.Struct, frozen=True):
 
 
 class KillSwitch:
-    """Signs with the guard's own key, so that it works when the trader's is withdrawn or the trader is gone."""
+    """Signs with the guard's own key, so it works when the trader's key is revoked or the trader is gone."""
 
     def __init__(
         self, session: aiohttp.ClientSession, rest: str, key: str, secret: str, symbols: Sequence[str]
@@ -43,9 +43,9 @@ class KillSwitch:
         self._not_before = 0.0
 
     async def pull(self, within_s: float) -> Pulled:
-        """Cancel all open orders and ask until none is open, for at most `within_s` seconds. Never raises.
+        """Cancel all open orders and query until none is open, for at most `within_s` seconds. Never raises.
 
-        Not before the venue wants a request again: that would end in a ban."""
+        Waits while the venue wants no requests: sending one would lead to a ban."""
         end = time.monotonic() + within_s
         left: int | None = None
         error = "the venue wants no request yet"
@@ -69,7 +69,7 @@ class KillSwitch:
         try:
             await self._signed("DELETE", symbol)
         except RefusedError as refused:
-            if refused.code not in ABSENT:  # else there was nothing to cancel
+            if refused.code not in ABSENT:  # otherwise there was nothing to cancel
                 raise
 
     async def _open(self, symbol: str) -> int:

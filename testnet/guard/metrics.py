@@ -12,7 +12,7 @@ STAGES = tuple(Stage)
 
 
 class Metrics:
-    """`guard_stage` is the stage's place in OBSERVE, RESTART, REWIRE, FAILSAFE, NOTIFY, from 0."""
+    """`guard_stage` is the stage's index in OBSERVE, RESTART, REWIRE, FAILSAFE, NOTIFY, from 0."""
 
     def __init__(self, component: str, stage: Callable[[], Stage], beat_age_s: Callable[[], float]) -> None:
         self.registry = registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The guard's questions. Each has its deadline, and none raises: silence is an answer."""
+"""The guard's probes. Each has a deadline, and none raises: no answer is a result."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.watch import name_of
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, RedisError, psycopg.Error, msgspec.DecodeError)
-API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, which request, its version, our number, no name
-REST_S = 1.0  # from one question to the venue to the next
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, request type, version, correlation id, no client name
+REST_S = 1.0  # between two probes of the venue
 
 
 class Probes:
-    """Asks the service, its supervisor, the venue, Redis and PostgreSQL."""
+    """Probes the service, its supervisor, the venue, Redis and PostgreSQL."""
 
     def __init__(self, config: Config, numbers: Resilience, session: aiohttp.ClientSession, boss: Supervisor) -> None:
         self._config = config
@@ -39,7 +39,7 @@ class Probes:
         self._session = session
         self._boss = boss
         self._redis: Any = connect(config.redis)
-        # A slow venue is out of sight within half an interval, so that the next check is within one of its end.
+        # The window is half an interval, so that a slow venue is forgotten within one check of its end.
         self._rest_took = Latencies(numbers.health.interval_s / 2)
         self._rest_error = "not asked yet"
         self._unwanted_until_t = 0.0
@@ -49,7 +49,7 @@ class Probes:
         await self._redis.aclose()
 
     async def follow_venue(self) -> None:
-        """Ask the venue every second, for ever; but not while it wants no request from this address."""
+        """Probe the venue every second until cancelled, except while it wants no requests from this address."""
         while True:
             began = time.monotonic()
             if time.time() < max(self._unwanted_until_t, self._service_waits_until_t()):
@@ -60,7 +60,7 @@ class Probes:
             await asyncio.sleep(max(0.0, REST_S - (time.monotonic() - began)))
 
     async def look(self) -> Findings:
-        """Ask everybody at once."""
+        """Run all probes in parallel."""
         asked = {"Redis": self._timed(self._redis.ping)}
         if self._config.bus.startswith("kafka:"):
             asked["Kafka"] = self._timed(self._versions)
@@ -77,7 +77,7 @@ class Probes:
         )  # fmt: skip
 
     async def leader(self) -> str | None:
-        """The instance that holds the leader's lock, "" when nobody does, None when Redis does not say."""
+        """The instance that holds the leader's lock; "" for none, None when Redis does not answer."""
         with contextlib.suppress(*Failures):
             async with asyncio.timeout(self._deadline_s):
                 value = await self._redis.get(self._config.leader_key)
@@ -102,7 +102,7 @@ class Probes:
                 raise aiohttp.ClientError(f"HTTP {answer.status}")
 
     def _service_waits_until_t(self) -> float:
-        """The venue counts by address: what it told the trader of this host holds for us too."""
+        """The venue counts by address, so a pause that it demands of this host's trader applies to us too."""
         try:
             path = Path(self._config.heartbeat).parent / silence.FILE
             return msgspec.json.decode(path.read_bytes(), type=silence.Silence).until_t
@@ -110,12 +110,12 @@ class Probes:
             return 0.0
 
     async def _versions(self) -> None:
-        """Ask the broker which requests it knows, which it answers to everybody."""
+        """Ask the broker for its supported requests; brokers answer that to any client."""
         at = urlsplit(self._config.bus)
         reader, writer = await asyncio.open_connection(at.hostname, at.port)
         try:
             writer.write(API_VERSIONS)
-            await reader.readexactly(8)  # its length, and our number
+            await reader.readexactly(8)  # its length, and our correlation id
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError("Kafka hung up") from error
         finally:

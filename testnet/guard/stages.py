@@ -1,12 +1,12 @@
-"""The guard's stages. Pure: instants (seconds of a monotonic clock) come in, what to do comes out.
+"""The guard's stages. Pure: instants (seconds of a monotonic clock) in, actions out.
 
     OBSERVE -> RESTART -> REWIRE -> OBSERVE
                   ^--------'|
                             '-> FAILSAFE -> NOTIFY -> FAILSAFE ... until a person clears it -> OBSERVE
 
-REWIRE watches over a restart: the service has `verify_s` to be well, else it is restarted again, not sooner than
-`backoff_s` after the last restart. After `attempts` restarts that did not hold, FAILSAFE. A restart has held when the
-service was well for `verify_s`; one that falls earlier goes on in REWIRE and counts.
+REWIRE verifies a restart: the service has `verify_s` to become healthy, else it is restarted again, not sooner than `backoff_s`
+after the last restart. After `attempts` unsuccessful restarts comes FAILSAFE. A restart is successful when the service was
+healthy for `verify_s`; one that fails earlier stays in REWIRE and counts.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LEGAL = {
 
 
 class Sight(StrEnum):
-    """What one check saw of the service. DEAD: no process; STARTING: one that has not answered yet; BAD: one that does not do
-    its work; BLIND: it does not, and a restart would not cure that."""
+    """What one check saw of the service. DEAD: no process. STARTING: it has not answered yet. BAD: it does not work. BLIND: it
+    does not work, and a restart would not help."""
 
     WELL = "well"
     BAD = "bad"
@@ -58,7 +58,7 @@ class Todo(StrEnum):
 
 
 class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What survives the guard: autoheal_state.json. `attempts` are restarts since the service last held."""
+    """The state that survives the guard: autoheal_state.json. `attempts` are restarts since the service was last stable."""
 
     stage: Stage = Stage.OBSERVE
     attempts: int = 0
@@ -74,11 +74,11 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class IllegalMoveError(Exception):
-    """A transition that the table does not have: a mistake in this file."""
+    """A transition that is not in the table: a bug in this file."""
 
 
 class Stages:
-    """The machine. `moves` are the transitions since they were last taken; whoever logs them clears the list."""
+    """The state machine. `moves` are the transitions that have not been logged yet; the logger clears the list."""
 
     def __init__(self, numbers: Numbers, saved: Saved, now: float) -> None:
         self.stage = saved.stage
@@ -87,24 +87,24 @@ class Stages:
         self.moves: list[Move] = []
         self._numbers = numbers
         self._bad = self._dead = self._well = 0  # checks in a row
-        self._since = now  # in this stage, or since the verification began anew
+        self._since = now  # in this stage, or since the verification restarted
         self._restarted = now
         self._told = now
 
     @property
     def saved(self) -> Saved:
-        """What is to be found again after a restart of the guard."""
+        """The state to restore after a restart of the guard."""
         return Saved(self.stage, self.attempts, self.reason)
 
     def check(self, now: float, sight: Sight, why: str) -> Sequence[Todo]:
-        """Take in one check; what is to be done, in order, before the next one."""
+        """Process one check; returns the actions, in order, to be done before the next one."""
         self._bad = self._bad + 1 if sight in (Sight.BAD, Sight.DEAD) else 0
         self._dead = self._dead + 1 if sight is Sight.DEAD else 0
         self._well = self._well + 1 if sight is Sight.WELL else 0
         match self.stage:
             case Stage.OBSERVE:
                 return self._observe(now, sight, why)
-            case Stage.RESTART:  # the guard died before it knew what became of it
+            case Stage.RESTART:  # the guard died before it knew the result
                 return (Todo.RESTART,)
             case Stage.REWIRE:
                 return self._rewire(now, sight, why)
@@ -112,12 +112,12 @@ class Stages:
                 return self._stay(now)
 
     def restarted(self, now: float, error: str) -> None:
-        """The restart was asked for; `error` when the supervisor refused."""
+        """Record that a restart was requested; `error` when the supervisor refused."""
         self._restarted = now
         self._go(Stage.REWIRE, now, error or "restarted")
 
     def told(self, now: float) -> None:
-        """People have been told."""
+        """Record that people were notified."""
         self._told = now
         self._go(Stage.FAILSAFE, now, "told")
 
@@ -146,7 +146,7 @@ class Stages:
             self._go(Stage.OBSERVE, now, "well again")
             return ()
         if sight is Sight.BLIND:
-            self._since = now  # what it depends on is away: nothing can be verified
+            self._since = now  # a dependency is down: nothing can be verified
         if self._dead < self._numbers.bad_checks and now - self._since < self._numbers.verify_s:
             return ()
         if self.attempts >= self._numbers.attempts:
@@ -165,7 +165,7 @@ class Stages:
         return (Todo.RESTART,)
 
     def _stay(self, now: float) -> Sequence[Todo]:
-        """Nothing is restarted. What FAILSAFE wants is made sure of at every check; people are told again and again."""
+        """Nothing is restarted. The actions of FAILSAFE are repeated at every check, and people are notified repeatedly."""
         if self.stage is Stage.NOTIFY:
             return Todo.FAILSAFE, Todo.NOTIFY
         return self._notify(now) if now - self._told >= self._numbers.notify_s else (Todo.FAILSAFE,)

@@ -11,14 +11,14 @@ from xml.parsers.expat import ExpatError
 import aiohttp
 
 ANSWER_S = 3.0
-STOP_S = 12.0  # supervisord kills what has not stopped after five seconds
+STOP_S = 12.0  # supervisord kills a program that has not stopped after five seconds
 NOT_RUNNING, ALREADY_STARTED = 70, 60
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
 @dataclass(frozen=True)
 class Process:
-    """A program as supervisord has it: its state in supervisord's words ("" when it does not answer), 0 for no process."""
+    """A program at supervisord: its state as supervisord names it ("" when it does not answer), and its pid, 0 for no process."""
 
     state: str = ""
     pid: int = 0
@@ -26,7 +26,7 @@ class Process:
 
 
 class SupervisorError(Exception):
-    """It did not do, or did not answer, what it was asked."""
+    """It refused, or did not answer."""
 
 
 class Supervisor:
@@ -49,7 +49,7 @@ class Supervisor:
         return Process(str(info["statename"]), int(info["pid"]), float(info["now"] - info["start"]))
 
     async def restart(self, name: str) -> None:
-        """Stop a program if it runs (killing it after a while), then start it. Raises SupervisorError."""
+        """Stop a program if it runs (supervisord kills it after a while), then start it. Raises SupervisorError."""
         if (await self.process(name)).state not in STOPPED:
             await self._call("stopProcess", name, fine=NOT_RUNNING, within_s=STOP_S)
         await self._call("startProcess", name, fine=ALREADY_STARTED)

@@ -1,4 +1,4 @@
-"""The lines of the ledger, one struct for each kind; docs/formats/schemas/ledger.jsonl.json is made from them.
+"""The lines of the ledger, one struct for each kind; docs/formats/schemas/ledger.json is generated from them.
 
 The trader passes the values to `Ledger.append` and `Ledger.note` by name; amounts are decimal strings.
 """

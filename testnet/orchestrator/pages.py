@@ -1,10 +1,10 @@
-"""What the orchestrator reads of the documents of others. Pure; whatever else is in them is theirs."""
+"""The parts of other services' documents that the orchestrator reads. Pure; other keys are ignored."""
 
 from __future__ import annotations
 
 import msgspec
 
-GATE = "pause: "  # how the reasons of a trader begin that is paused by command
+GATE = "pause: "  # prefix of the reasons of a trader that is paused by command
 
 
 class Lead(msgspec.Struct, frozen=True):
@@ -15,7 +15,7 @@ class Lead(msgspec.Struct, frozen=True):
 
 
 class Paused(msgspec.Struct, frozen=True):
-    """All gates that are closed."""
+    """All closed gates."""
 
     reasons: list[str] = []
 
@@ -35,7 +35,7 @@ class TraderPage(msgspec.Struct, frozen=True):
 
     @property
     def pauses(self) -> list[str]:
-        """Why it is paused by command, which is the orchestrator's to lift; its other gates are not."""
+        """Why it is paused by command. The orchestrator lifts these pauses, but no other gates."""
         return [reason.removeprefix(GATE) for reason in self.paused.reasons if reason.startswith(GATE)]
 
 

@@ -1,4 +1,4 @@
-"""The orchestrator's I/O: look at traders and guards once a second, keep the state, and tell traders what it says."""
+"""The orchestrator's I/O: poll traders and guards once a second, store the state, and send it to the traders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
 
 
 class Desk:
-    """Follows the leader, heeds alerts, and brings every trader to what the state says."""
+    """Follows the leader, handles alerts, and applies the state to every trader."""
 
     def __init__(self, config: Config, numbers: Numbers, file: StateFile, session: aiohttp.ClientSession) -> None:
         self.file = file
@@ -47,7 +47,7 @@ class Desk:
         self._session = session
         self._alone = asyncio.Lock()
         self._behind = False  # the file, of the state
-        self._silent: set[str] = set()  # who did not do as told last time, so that each is logged once
+        self._silent: set[str] = set()  # traders that did not follow the last command, so that each is logged once
         self._lost = Counter("orchestrator_lost_writes", "States that could not be kept.", registry=registry)
         rejected = Gauge("orchestrator_rejected_states", "State files that were not ours.", registry=registry)
         rejected.set_function(lambda: file.rejected)
@@ -68,7 +68,7 @@ class Desk:
             await asyncio.sleep(max(0.0, self._numbers.check_s - (time.monotonic() - began)))
 
     async def turn(self) -> None:
-        """One look at everybody, what it changes, and what they are told."""
+        """One round: poll, update the state, send commands."""
         traders, guards = await asyncio.gather(
             self._ask(self._config.traders, "/health", TraderPage),
             self._ask(self._config.guards, "/health_v2", GuardPage),
@@ -79,14 +79,14 @@ class Desk:
         await asyncio.gather(*(self._tell(name, page) for name, page in traders.items()))
 
     async def change(self, to: Callable[[State], State]) -> State:
-        """What a person asks for. Raises OSError when it could not be kept: then it is not so."""
+        """Apply a person's command. Raises OSError when the state could not be stored; then nothing has changed."""
         async with self._alone:
             await asyncio.to_thread(self.file.write, to(self.state))
         return self.state
 
     def _seen(self, state: State, traders: Mapping[str, TraderPage], guards: Mapping[str, GuardPage]) -> State:
         now = time.time()
-        if self.file.defaulted:  # what the traders still know of our last pause counts more than a default
+        if self.file.defaulted:  # a pause that the traders still know takes precedence over the default
             kept = [reason for page in traders.values() for reason in page.pauses]
             state = decide.pause(state, SELF, kept[0], now) if kept else state
             self.file.defaulted = not traders
@@ -116,11 +116,14 @@ class Desk:
             self._behind = False
         except OSError as error:
             self._lost.inc()
-            self.file.state, self._behind = state, True  # goes on without a disk, and writes it when it has one
+            self.file.state, self._behind = (
+                state,
+                True,
+            )  # continues without a disk, and writes the state when there is one
             log.error("state_bus.json: %s", error)
 
     async def _tell(self, name: str, page: TraderPage) -> None:
-        """Bring a trader to what the state says."""
+        """Apply the state to a trader."""
         pause = self.state.pause
         if pause is not None and not page.pauses:
             await self._post(name, "/execution/pause", {"reason": f"{pause.by}: {pause.reason}", "by": SELF})
@@ -143,7 +146,7 @@ class Desk:
             self._silent.add(name)
 
     async def _ask(self, urls: Mapping[str, str], path: str, kind: type[Page]) -> dict[str, Page]:
-        """The documents of those that answered with one."""
+        """The documents that could be fetched."""
 
         async def one(url: str) -> Page | None:
             try:

@@ -1,4 +1,4 @@
-"""What the orchestrator knows and has decided, as state_bus.json holds it. Pure: a state in, a state out."""
+"""The orchestrator's state, stored as state_bus.json. Pure: a state in, a state out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SELF = "orchestrator"
 
 
 class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nobody may open new orders: who said so, why, since when (seconds since 1970)."""
+    """No new orders: who paused, why, since when (seconds since 1970)."""
 
     by: str
     reason: str
@@ -20,14 +20,14 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Leader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who leads, and its fencing epoch."""
+    """The leader and its fencing epoch."""
 
     instance: str
     epoch: int
 
 
 class Alert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A guard's alert; `t` is when we heard of it, `answered_by` "" until a person has said that it is theirs."""
+    """A guard's alert; `t` is when we first saw it, `answered_by` is "" until a person has taken it."""
 
     text: str
     t: float
@@ -35,7 +35,7 @@ class Alert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole document. `alerts` are by `<host>:<id>`. `aborted`: the kill switches are to be on, too."""
+    """The whole document. The keys of `alerts` are `<host>:<id>`. `aborted`: the kill switches must be on, too."""
 
     version: Literal[1] = 1
     pause: Pause | None = None
@@ -45,13 +45,13 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def reasons(self) -> list[str]:
-        """Why the desk stands; empty when it trades."""
+        """Why the desk is paused; empty when it trades."""
         told = [f"{self.pause.by}: {self.pause.reason}"] if self.pause else []
         return [*told, *([] if self.leader else ["no leader"])]
 
 
 def pause(state: State, by: str, reason: str, now: float) -> State:
-    """No new orders from now on. A pause that is on stays as it was given."""
+    """Pause: no new orders. An existing pause stays as it is."""
     return state if state.pause else replace(state, pause=Pause(by, reason, now))
 
 
@@ -61,23 +61,23 @@ def abort(state: State, by: str, reason: str, now: float) -> State:
 
 
 def resume(state: State, by: str) -> State:
-    """A person lets the desk trade again, and with that answers every alert. Kill switches are reset on their own."""
+    """A person resumes trading, which also answers every alert. Kill switches are reset separately."""
     alerts = {name: replace(alert, answered_by=alert.answered_by or by) for name, alert in state.alerts.items()}
     return replace(state, pause=None, aborted=False, alerts=alerts)
 
 
 def answer(state: State, name: str, by: str) -> State:
-    """A person answers one alert. Raises KeyError when there is none of that name."""
+    """A person answers one alert. Raises KeyError when there is no such alert."""
     return replace(state, alerts={**state.alerts, name: replace(state.alerts[name], answered_by=by)})
 
 
 def follow(state: State, leaders: Iterable[Leader]) -> State:
-    """Take in who says that it leads. Of two (one has not yet noticed), the one with the higher epoch does."""
+    """Update the leader. If two claim it (one has not noticed yet), the higher epoch wins."""
     return replace(state, leader=max(leaders, key=lambda leader: leader.epoch, default=None))
 
 
 def heed(state: State, host: str, raised: dict[str, str], now: float) -> State:
-    """Take in the alerts that a host's guard has raised (texts by id); those it no longer raises are gone."""
+    """Update the alerts of a host's guard (texts by id); those that it no longer raises are removed."""
     others = {name: alert for name, alert in state.alerts.items() if name.partition(":")[0] != host}
     mine = {f"{host}:{name}": text for name, text in raised.items()}
     known = {name: state.alerts.get(name) or Alert(text, now) for name, text in mine.items()}
@@ -85,6 +85,6 @@ def heed(state: State, host: str, raised: dict[str, str], now: float) -> State:
 
 
 def lose_patience(state: State, now: float, answer_s: float) -> State:
-    """Pause when an alert has waited for an answer for longer than `answer_s`."""
+    """Pause if an alert has been unanswered for longer than `answer_s`."""
     late = [n for n, a in sorted(state.alerts.items()) if not a.answered_by and now - a.t > answer_s]
     return pause(state, SELF, f"nobody answered {', '.join(late)} for {answer_s:g} s", now) if late else state

@@ -1,7 +1,7 @@
-"""state_bus.json, its backup, and what happens to either. Blocking.
+"""state_bus.json and its backup. Blocking.
 
-The orchestrator is the only writer: what else is found in the file is put aside as `state_bus.json.rejected`, an alert
-is raised, and the file is made good again from what is known.
+The orchestrator is the only writer: any other content is moved to `state_bus.json.rejected`, an alert is raised, and the file
+is restored from the known state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ INVALID = "state_bus_invalid"
 
 
 class StateFile:
-    """The file in `folder`. `state` is what it holds; `defaulted`: there was nothing to load it from, though there was a file."""
+    """The file in `folder`. `state` is its content; `defaulted`: there was a file, but nothing could be loaded."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state_bus.json"
@@ -30,8 +30,8 @@ class StateFile:
         self.state = self._load()
 
     def write(self, state: State) -> None:
-        """Make `state` what the file holds. Raises ValueError when it is not of the schema, OSError when it cannot be
-        written; the file is then as it was."""
+        """Store `state`. Raises ValueError when it does not match the schema, OSError when it cannot be written; the file is
+        then unchanged."""
         data = msgspec.json.encode(state)
         try:
             msgspec.json.decode(data, type=State)
@@ -43,7 +43,7 @@ class StateFile:
         self.state, self._written = state, data
 
     def check(self) -> str:
-        """See that the file holds what we wrote; what was wrong, "" for nothing. Raises OSError when it cannot be mended."""
+        """Check that the file is as we wrote it, and restore it; returns what was wrong, or "". Raises OSError when it cannot."""
         try:
             found = self.path.read_bytes()
         except OSError as error:
@@ -57,11 +57,11 @@ class StateFile:
         return why
 
     def answered(self) -> None:
-        """A person has seen the alert."""
+        """Clear the alert: a person has seen it."""
         self.alert.unlink(missing_ok=True)
 
     def _load(self) -> State:
-        """The file, else its backup, else the default. Never raises for what they hold."""
+        """The file, else its backup, else the default. Never raises because of their content."""
         state: State | None = None
         wrong = []
         for path in (self.path, self.backup):
