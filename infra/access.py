@@ -1,6 +1,6 @@
-"""The ways to hosts that other programs take: ssh, and inventories in their words.
+"""Access to hosts for other programs: ssh, and inventories in their formats.
 
-A `folder` is one with known_hosts and ssh_config: an environment's own (home.directory), or home.noted of other hosts.
+A `folder` has known_hosts and ssh_config: an environment's own (home.directory), or home.noted of other hosts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMATS: Mapping[str, Writer] = {
 
 
 def writer(format: str) -> Writer:  # noqa: A002  the task's own word
-    """What writes an inventory in that format. UsageError lists the formats."""
+    """The function that writes an inventory in that format. UsageError lists the formats."""
     if format not in FORMATS:
         raise UsageError(f"no format '{printable(format)}'. There is: {', '.join(FORMATS)}.")
     return FORMATS[format]

@@ -1,9 +1,9 @@
 """`python -m stormdesk.infra.automation VERB NAME`: Pulumi's Automation API on one environment, in a process of its own.
 
-A process for each stack, because the API allows one inline program at a time, blocks while the engine works, and leaves
-it running when its caller dies. Standard output carries one JSON object a line: {"say": text} while it works, and last
-{"result": ...} or {"error": text, "code": exit code}. Standard input is held open by the caller: when it ends, so does
-all of this, engine and providers included. `engine.py` is the caller's side.
+One process per stack, because the API allows one inline program at a time, blocks while the engine works, and leaves the
+engine running when its caller dies. Standard output has one JSON object per line: {"say": text} while it works, finally
+{"result": ...} or {"error": text, "code": exit code}. The caller holds standard input open: when it is closed, everything
+ends, engine and providers included. `engine.py` is the caller's side.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ PROJECT, DYING_S = "stormdesk", 2.0
 
 
 def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
-    """The environment's stack, made if there is none; `declare` is its program.
+    """The environment's stack, created if it does not exist; `declare` is its program.
 
-    State lies in the environment's own folder, encrypted with a passphrase from a file, unless PULUMI_BACKEND_URL says
-    where else; the user's own PULUMI_CONFIG_PASSPHRASE(_FILE) counts then too.
+    State is in the environment's folder, encrypted with a passphrase from a file, unless PULUMI_BACKEND_URL is set; the user's
+    own PULUMI_CONFIG_PASSPHRASE(_FILE) is respected then too.
     """
     engine = pulumi_cli.require()
     folder = home.directory(record.name) / "pulumi"
     (folder / "state").mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = automation.ProjectSettings(name=PROJECT, runtime="python", main=str(folder))
     environ = dict(engine.environ()) | {"STORMDESK_HOME": str(home.home())}
-    environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"  # nothing is downloaded on the way
+    environ["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"  # nothing is downloaded as a side effect
     if "PULUMI_BACKEND_URL" not in os.environ:
         settings.backend = automation.ProjectBackend(url=f"file://{folder}/state")
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):
@@ -56,7 +56,7 @@ def open_stack(record: Record, declare: Callable[[], None]) -> automation.Stack:
 
 
 def up(record: Record) -> Any:
-    """Create or change what the program declares; returns the inventory document."""
+    """Create or update the declared resources; returns the inventory document."""
     topology, material = program.of(record)
     stack = open_stack(record, lambda: program.run(record, topology, material))
     _set_free(stack, record.name)
@@ -74,7 +74,7 @@ def preview(record: Record) -> Any:
 
 
 def refresh(record: Record) -> Any:
-    """Read what is really there into the state; returns what is not as declared: {part: [differences]}."""
+    """Refresh the state from the real resources; returns the differences from the declaration: {part: [differences]}."""
     stack = open_stack(record, lambda: None)
     _set_free(stack, record.name)
     before = _parts(stack)
@@ -85,7 +85,7 @@ def refresh(record: Record) -> Any:
 
 
 def destroy(record: Record) -> Any:
-    """Take everything away, whatever state it is in, and forget the stack."""
+    """Destroy everything, in whatever state it is, and remove the stack."""
     stack = open_stack(record, lambda: None)
     _set_free(stack, record.name)
     stack.destroy(color="never", on_output=_log(record.name), refresh=True)
@@ -105,7 +105,7 @@ VERBS: Mapping[str, Callable[[Record], Any]] = {
 
 
 def _set_free(stack: automation.Stack, name: str) -> None:
-    """Break a lock whose holder died on this machine: nobody else would. One that was just killed takes a moment to die."""
+    """Break a lock whose holder died on this machine: nobody else would. A holder that was just killed takes a moment to die."""
     held = locks(name)
     deadline = time.monotonic() + DYING_S
     while any(alive(lock) for lock in held) and time.monotonic() < deadline:
@@ -116,7 +116,7 @@ def _set_free(stack: automation.Stack, name: str) -> None:
 
 
 def _parts(stack: automation.Stack) -> dict[str, list[str]]:
-    """Each resource of the stack's state, and its drift where it knows one."""
+    """Each resource of the stack's state, with its drift if known."""
     deployment = stack.export_stack().deployment
     found = {}
     for resource in (deployment or {}).get("resources", []):
@@ -150,7 +150,7 @@ def _say(text: str) -> None:
 
 
 def _end_with_caller() -> None:
-    """End when the caller is gone, and everything below first: plugins lead process groups of their own."""
+    """When the caller is gone, end all children (plugins lead process groups of their own), then this process."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
@@ -158,7 +158,7 @@ def _end_with_caller() -> None:
 
 
 def _end() -> NoReturn:
-    """End, with the engine and all its plugins, which do not notice when the engine is killed; whatever threads are left."""
+    """Exit at once, regardless of threads, with the engine and its plugins, which do not notice when the engine is killed."""
     processes.end_below(os.getpid())
     os._exit(0)
 
@@ -184,7 +184,7 @@ def main() -> None:
 
 
 def _last_words(text: str) -> str:
-    """The engine's own reason in the wall of text of a CommandError."""
+    """The engine's own reason, from the long text of a CommandError."""
     lines = [line.strip() for line in text.splitlines()]
     reasons = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return " | ".join(dict.fromkeys(reasons)) or (lines[-1] if lines else "no reason given")

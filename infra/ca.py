@@ -1,4 +1,4 @@
-"""A certificate authority of one environment, for the TLS of its venue. Whoever trusts it trusts nothing outside."""
+"""The certificate authority of one environment, for its venue's TLS. Its certificates are valid only there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=30)  # longer than any environment
-BEFORE = timedelta(days=1)  # hosts whose clock is behind trust it too
+BEFORE = timedelta(days=1)  # so that hosts with a slow clock trust it too
 
 
 @dataclass(frozen=True, kw_only=True)

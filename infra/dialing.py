@@ -1,4 +1,4 @@
-"""Connections to hosts: by a socket made inside a lab of this machine, by the host's ProxyCommand, or by plain TCP."""
+"""Connections to hosts: by a socket created inside a lab on this machine, by the host's ProxyCommand, or by plain TCP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Dialer = Callable[[InventoryHost, float], socket.socket]
 
 
 def dialer(inventory: Inventory) -> Dialer:
-    """A function that connects to a host's sshd: (host, seconds) to a connected socket. Raises ConnectFailed."""
+    """A function that connects to a host's sshd: (host, seconds) -> connected socket. It raises ConnectFailed."""
     inside = control.proxy_command(inventory.environment)
 
     def dial(host: InventoryHost, seconds: float) -> socket.socket:
@@ -43,7 +43,7 @@ def _connected(made: socket.socket, host: InventoryHost, seconds: float) -> sock
 
 
 def _by_proxy(host: InventoryHost, seconds: float) -> socket.socket:
-    """Run a ProxyCommand that hands over a connected socket, as ssh does with ProxyUseFdpass."""
+    """Run a ProxyCommand that passes back a connected socket, as ssh does with ProxyUseFdpass."""
     words = {"%h": host.address, "%p": str(host.port), "%r": host.user, "%n": host.name, "%%": "%"}
     command = re.sub("%[hprn%]", lambda token: shlex.quote(words[token[0]]), host.proxy_command)
     ours, theirs = socket.socketpair()
@@ -63,7 +63,7 @@ def _by_proxy(host: InventoryHost, seconds: float) -> socket.socket:
 
 
 def _end(proxy: subprocess.Popen[bytes]) -> str:
-    """Wait for a ProxyCommand that has done its work (or has not, in time); what it wrote to stderr."""
+    """Wait for a ProxyCommand to end, or stop it at its deadline; returns its stderr."""
     try:
         _, said = proxy.communicate(timeout=1.0)
     except subprocess.TimeoutExpired:

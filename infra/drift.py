@@ -1,4 +1,4 @@
-"""What of an environment is not as declared, and bringing it back: asked of the engine that made it."""
+"""Drift of an environment from its declaration, and its repair, by the engine that created it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Say = Callable[[str], None]
 
 
 def find(name: str | None, mend: bool, say: Say) -> Mapping[str, Sequence[str]]:
-    """What is not as declared: {part: [differences]}; with `mend`, what is left after bringing it back."""
+    """The differences from the declaration: {part: [differences]}; with `mend`, those left after the repair."""
     environment.reap_expired(say)
     name = existing.load(name).environment
     record = home.read_record(name)
-    # What `pulumi up` made has its state elsewhere: as a lab, it is asked itself.
+    # The state of a `pulumi up` is elsewhere, so the lab itself is examined.
     through = record is not None and record.engine == "pulumi"
     found = _differences(name, through, say)
     if found and mend:

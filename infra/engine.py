@@ -1,4 +1,4 @@
-"""Pulumi on one environment, from the outside: starts `automation.py`, hands on what it says, and keeps the deadline."""
+"""The caller's side of Pulumi on one environment: starts `automation.py`, passes on its messages, and enforces the deadline."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ UP_S, READ_S, DESTROY_S = 600.0, 180.0, 300.0
 def run(verb: str, name: str, seconds: float, say: Say) -> Any:
     """Do `verb` (see automation.VERBS) on environment `name`; returns its result.
 
-    RefusedError: nothing was touched; HostError: the engine failed, in its own words, or was not done after `seconds`.
-    Whatever happens to this process, the engine does not outlive it.
+    Raises RefusedError: nothing was touched; HostError: the engine failed, with its own message, or was not done after `seconds`.
+    The engine never outlives this process.
     """
     command = [sys.executable, "-P", "-m", "stormdesk.infra.automation", verb, name]
     environ = os.environ | {"STORMDESK_HOME": str(home.home())}
@@ -49,7 +49,7 @@ def run(verb: str, name: str, seconds: float, say: Say) -> Any:
 
 
 def locks(name: str) -> list[Mapping[str, Any]]:
-    """Who holds the lock of the environment's local state: the engine's own lock files (pid, username, hostname, timestamp)."""
+    """The holders of the lock on the environment's local state, from the engine's lock files (pid, username, hostname, timestamp)."""
     folder = home.directory(name) / "pulumi/state"
     found: list[Mapping[str, Any]] = []
     for path in folder.glob(".pulumi/locks/**/*.json"):
@@ -60,20 +60,20 @@ def locks(name: str) -> list[Mapping[str, Any]]:
 
 
 def describe(lock: Mapping[str, Any]) -> str:
-    """Whose lock it is, for people."""
+    """The owner of a lock, for people."""
     who = f"{lock.get('username')}@{lock.get('hostname')}, pid {lock.get('pid')}"
     return f"held by {who}, since {lock.get('timestamp')}"
 
 
 def alive(lock: Mapping[str, Any]) -> bool:
-    """May the holder still be at work? On another machine, nobody knows: yes."""
+    """Whether the holder may still be working. On another machine that is unknown, so True."""
     return lock.get("hostname") != os.uname().nodename or bool(processes.start_time(int(lock.get("pid", 0))))
 
 
 def unlock(name: str, say: Say) -> None:
-    """Break the lock that a dead engine left on an environment's state, after saying whose it is.
+    """Break the lock that a dead engine left on an environment's state, after reporting its owner.
 
-    RefusedError: its holder is alive.
+    Raises RefusedError when its holder is alive.
     """
     home.check_name(name)
     record = home.read_record(name)
@@ -93,7 +93,7 @@ def unlock(name: str, say: Say) -> None:
 
 
 def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-    """The next line that the child prints; None at its end."""
+    """The next line of the child's output; None at its end."""
     assert child.stdout is not None
     while not select.select([child.stdout], [], [], 0.5)[0]:
         if time.monotonic() > deadline:
@@ -104,7 +104,7 @@ def _line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child and all that it started."""
+    """End the child and all its descendants."""
     for stream in (child.stdin, child.stdout):
         if stream is not None:
             stream.close()

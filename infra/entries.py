@@ -1,4 +1,4 @@
-"""A host of a topology as its entry in the inventory. Pure; every backend makes its entries here."""
+"""The inventory entry of a host of a topology. Pure; used by every backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def entry(
     port: int = 22,
     proxy_command: str = "",
 ) -> InventoryHost:
-    """The entry of a host that shares this machine's kernel; `address` and `port` are where its sshd answers."""
+    """The entry of a host that shares this machine's kernel; its sshd listens on `address` and `port`."""
     volume = topology.volume_on(host.name)
     return InventoryHost(
         name=host.name,
@@ -25,7 +25,7 @@ def entry(
         port=port,
         host_key=host_key,
         identity_file=identity_file,
-        identities_only=True,  # an agent with many keys would use up the tries that sshd allows
+        identities_only=True,  # an agent with many keys would exhaust sshd's MaxAuthTries
         proxy_command=proxy_command,
         networks={
             p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements

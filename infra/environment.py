@@ -1,7 +1,7 @@
-"""The life of ephemeral environments: up, down, reap. Says what it does by the `say` it is given.
+"""The life of ephemeral environments: up, down, reap. Progress is reported through the `say` argument.
 
-What an environment is lies in its folder (home.py). What its hosts are made of is a backend (backends/); who makes them is
-an engine: Pulumi, or, for labs, the lab itself (`direct`).
+An environment is described in its folder (home.py). A backend (backends/) is what its hosts are; an engine creates them: Pulumi,
+or, for labs, the lab itself (`direct`).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def up(
     say: Say,
     numbers: Overrides | None = None,
 ) -> Inventory:
-    """Make an environment and wait until its hosts and services answer.
+    """Create an environment and wait until its hosts and services answer.
 
-    `topology` is the name of a stack, or, for the direct engine, a Topology; `numbers` replace some of
-    testnet/resilience.yaml. UsageError: a bad value; RefusedError: the name is taken, this machine cannot (what to type is
-    in the message), or it did not start, and then nothing is left.
+    `topology` is the name of a stack, or, for the direct engine, a Topology; `numbers` override testnet/resilience.yaml. Raises
+    UsageError for a bad value, RefusedError when the name is taken, this machine lacks something (the message says what to
+    type), or the environment did not start; then nothing is left.
     """
     _check(name, with_engine, ttl_s)
     if numbers:
@@ -127,7 +127,7 @@ def _by_pulumi(record: Record, topology: str | Topology, say: Say) -> tuple[Topo
             stack, _ = program.of(record, home.material)
             _announce(record, stack, backends.named(record.backend).prepare(record, stack, say), say)
         except BaseException:
-            home.forget(record.name)  # nothing was made yet
+            home.forget(record.name)  # nothing was created yet
             raise
         try:
             document = engine.run("up", record.name, engine.UP_S, say)
@@ -155,7 +155,7 @@ def _announce(record: Record, stack: Topology, notes: Sequence[str], say: Say) -
 
 
 def listing(say: Say) -> Sequence[Environment]:
-    """All environments, without those that are over. What cannot be read is named."""
+    """All environments that are not expired. Unreadable records are reported."""
     reap_expired(say)
     found = existing.environments()
     for line in existing.flaws():
@@ -164,9 +164,9 @@ def listing(say: Say) -> Sequence[Environment]:
 
 
 def down(name: str, say: Say, wait_s: float = 15.0) -> None:
-    """Take an environment away, whatever state it is in. Doing it twice is fine.
+    """Remove an environment, in whatever state it is. Repeating it is safe.
 
-    Waits up to `wait_s` for another command that works on it, then RefusedError.
+    Waits up to `wait_s` for another command that works on it, then raises RefusedError.
     """
     home.check_name(name)
     record = home.read_record(name)
@@ -190,7 +190,7 @@ def down(name: str, say: Say, wait_s: float = 15.0) -> None:
 
 
 def _destroy(name: str, say: Say) -> None:
-    """Let Pulumi take away what it made. Whatever it cannot, its backend does."""
+    """Let Pulumi remove what it created; the backend removes the rest."""
     if pulumi_cli.find() is None:
         say("the Pulumi engine that made it is gone: its state goes with the environment")
         return
@@ -201,9 +201,9 @@ def _destroy(name: str, say: Say) -> None:
 
 
 def reap(say: Say) -> Sequence[str]:
-    """Remove what environments that are not running have left: here, in /run, and on a Docker engine. Returns their names.
+    """Remove what ended environments left: here, in /run, and on a Docker engine. Returns their names.
 
-    One that another command is just working on is left to it, and one whose record cannot be read to `down`.
+    Skips environments that another command is working on; those with an unreadable record are left to `down`.
     """
     gone = list(reap_expired(say))
     _need_root()
@@ -221,7 +221,7 @@ def reap(say: Say) -> Sequence[str]:
 
 
 def reap_expired(say: Say) -> Sequence[str]:
-    """Take away what is over on a Docker engine: unlike a lab, nothing there keeps the time. Found by labels alone."""
+    """Remove expired environments from a Docker engine: unlike a lab, nothing there watches the time. They are found by labels only."""
     from stormdesk.infra.backends.docker import backend as docker
 
     expired = docker.expired()
@@ -242,7 +242,7 @@ def _check(name: str, with_engine: str, ttl_s: float) -> None:
 
 
 def check_ttl(ttl_s: float) -> None:
-    """UsageError unless an environment can live for so long."""
+    """Raises UsageError unless the lifetime is allowed."""
     if not MIN_TTL_S <= ttl_s <= MAX_TTL_S:
         raise UsageError(
             f"ttl {ttl_s:.0f}s: allowed is {MIN_TTL_S:.0f}s to {MAX_TTL_S / 86400:.0f}d. For example: --ttl 2h"
@@ -250,7 +250,7 @@ def check_ttl(ttl_s: float) -> None:
 
 
 def _engine(backend: str, wanted: str) -> str:
-    """`auto` is Pulumi when it is there, and direct otherwise; only a lab can be made directly."""
+    """`auto` is Pulumi if it is installed, else direct; only labs can be created directly."""
     is_lab = backends.named(backend) is lab
     if wanted == "direct" and not is_lab:
         raise UsageError(f"--engine direct: only a lab can be made directly; {backend} needs --engine pulumi")
@@ -271,7 +271,7 @@ def _refuse_running(name: str) -> None:
 
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Hold an environment's folder, so that two `up` of one name do not meet."""
+    """Lock an environment's folder, so that two `up` of one name do not collide."""
     fd = os.open(home.make(name), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Which environments there are, the one that is meant, and how its hosts are."""
+"""Which environments exist, which one is meant, and the state of its hosts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from stormdesk.infra.topology import NAME
 
 
 def environments() -> Sequence[Environment]:
-    """All environments of this home, and all labs that run on this machine whatever their home.
+    """All environments of this home, and all labs that run on this machine, whatever their home.
 
-    One whose files cannot be read is there too, as far as it is known; see `flaws`.
+    Includes those with unreadable files, as far as they are known; see `flaws`.
     """
     labs = processes.labs()
     names = {path.name for path in _entries() if _is_one(path)}
@@ -26,7 +26,7 @@ def environments() -> Sequence[Environment]:
 
 
 def flaws() -> Sequence[str]:
-    """What lies among the environments and cannot be read: what, why, and what to type; a line each."""
+    """Unreadable entries among the environments, one line each: what, why, and what to type."""
     lines = []
     for path in _entries():
         if not NAME.fullmatch(path.name) or not path.is_dir():
@@ -41,7 +41,7 @@ def _entries() -> Sequence[Path]:
 
 
 def _is_one(path: Path) -> bool:
-    """Is this an environment's folder, with something of it inside? Pulumi's state of a stack alone is none."""
+    """Whether this is a non-empty folder of an environment. Pulumi's state of a stack alone does not count."""
     if not NAME.fullmatch(path.name) or not path.is_dir():
         return False
     inside = [it for it in path.iterdir() if it.name != "pulumi"]
@@ -49,9 +49,9 @@ def _is_one(path: Path) -> bool:
 
 
 def load(name: str | None) -> Inventory:
-    """The inventory of an environment; None: STORMDESK_ENV, else the only one there is.
+    """The inventory of an environment; None means STORMDESK_ENV, else the only one.
 
-    UsageError: none, several, or no such; RefusedError: it is not running any more.
+    Raises UsageError when there is none, several, or no such one; RefusedError when it no longer runs.
     """
     name = name or os.environ.get("STORMDESK_ENV") or _only()
     path = home.directory(name) / "inventory.json"
@@ -90,7 +90,7 @@ def _environment(name: str, ours: bool) -> Environment:
 
 
 def _known(name: str) -> tuple[Inventory | None, str]:
-    """The inventory of an environment, None where there is none that can be read; and why it cannot, "" where it can."""
+    """The inventory of an environment, None if it cannot be read, and why not ("" if it can)."""
     path = home.directory(name) / "inventory.json"
     try:
         return (documents.parse(path.read_bytes(), "its inventory.json"), "") if path.exists() else (None, "")

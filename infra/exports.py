@@ -1,4 +1,4 @@
-"""An inventory in the words of other tools: ssh_config, known_hosts, Ansible. Pure; stormdesk/cli/inventories.py reads it back."""
+"""An inventory in the formats of other tools: ssh_config, known_hosts, Ansible. Pure; stormdesk/cli/inventories.py reads them back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ssh_config(inventory: Inventory, known_hosts: str) -> str:
 
 
 def known_hosts(inventory: Inventory) -> str:
-    """The host keys, under the names that `ssh_config` uses and under the addresses."""
+    """The host keys, under the names in `ssh_config` and under the addresses."""
     return "".join(f"{h.name},{_bracketed(h)} {h.host_key}\n" for h in _usable(inventory))
 
 
@@ -59,7 +59,7 @@ def _block(host: InventoryHost, known: str) -> str:
         "IdentitiesOnly": "yes" if host.identities_only or host.identity_file else "no",
         "PasswordAuthentication": "no",
         "LogLevel": "ERROR",
-        "ServerAliveInterval": "15",  # a session ends some time after its host went away, but outlives a short cut
+        "ServerAliveInterval": "15",  # a session survives a short network cut, but ends some time after its host is gone
         "ServerAliveCountMax": "8",
     }
     if host.identity_agent:
@@ -73,13 +73,13 @@ def _block(host: InventoryHost, known: str) -> str:
 
 
 def _about(host: InventoryHost) -> dict[str, object]:
-    """What other tools have no words for; empty values are left out."""
+    """What other formats cannot express; empty values are left out."""
     values = {name: msgspec.to_builtins(getattr(host, name)) for name in FIELDS}
     return {name: value for name, value in values.items() if value}
 
 
 def _path(path: str) -> str:
-    """A path as ssh_config reads it: `%` doubled, in quotes."""
+    """A path for ssh_config: quoted, with `%` doubled."""
     return '"' + path.replace("%", "%%") + '"'
 
 

@@ -1,7 +1,7 @@
-"""Turns a ProxyCommand that talks over stdin and stdout into one that hands over a connected socket (ProxyUseFdpass).
+"""Turns a ProxyCommand that uses stdin and stdout into one that passes back a connected socket (ProxyUseFdpass).
 
-It starts the command on one end of a socket pair, sends the other end to whoever started it, and is done. The command
-ends when that socket is closed. Run as a script, without anything of Stormdesk.
+It starts the command on one end of a socket pair, sends the other end to its parent, and exits. The command ends when that
+socket is closed. Runs as a script, without importing Stormdesk.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 
 
 def wrapped(command: str, python: str) -> str:
-    """The ProxyCommand that hands over a socket to `command`; its tokens (%h, %p ...) stay tokens."""
+    """The ProxyCommand that passes back a socket to `command`; tokens (%h, %p ...) are kept."""
     return shlex.join((python, "-I", "-S", __file__, command))
 
 
 def _main(command: str) -> None:
     ours, theirs = socket.socketpair()
     argv = ["/bin/sh", "-c", f"exec {command}"]
-    # Its errors go nowhere: whoever waits for ours would wait for its end.
+    # Its stderr is discarded: a reader of ours would otherwise wait until it ends.
     subprocess.Popen(
         argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.DEVNULL, start_new_session=True
     )

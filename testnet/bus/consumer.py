@@ -1,8 +1,8 @@
-"""What a reader of the bus does with each message, so that repeated delivery has one effect. Pure.
+"""How a reader of the bus handles each message, so that repeated delivery has one effect. Pure.
 
-The bus delivers at least once. A producer that got no answer publishes again under the same ids, and a producer that
-was killed finds after its restart what it can no longer know to be published: ids are made of the content, so they stay.
-`run` is the producer's start and `n` counts its messages of one key: together they say the order.
+The bus delivers at least once. A producer that got no answer publishes again under the same ids, and so does one that was
+killed, after its restart: ids are derived from the content. `run` is the producer's start and `n` counts its messages of one
+key; together they define the order.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-WINDOW = 5_000  # ids of one key that are remembered: some times what a producer can publish again, one batch
+WINDOW = 5_000  # remembered ids per key: several times one batch, which a producer may publish again
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 @dataclass
 class Counts:
-    """What came in, since the start."""
+    """Counters since the start."""
 
     messages: int = 0
     duplicates: int = 0
@@ -49,17 +49,17 @@ _DECODER = msgspec.json.Decoder(Envelope)
 
 
 class Inbox:
-    """Judges messages in the order of their arrival."""
+    """Filters messages in the order of their arrival."""
 
     def __init__(self) -> None:
         self.counts = Counts()
         self._keys: dict[str, _Key] = {}
 
     def take(self, message: bytes) -> Envelope | None:
-        """The message when it is to have an effect; None when it is garbage, seen before, or older than what was seen.
+        """The message if it should have an effect; None when it is malformed, a repetition, or older than the last one.
 
-        A message of an earlier run of the producer than the last one is fenced. A hole in `n` counts as missed: the
-        producer had to drop something, and heals it with new messages.
+        A message of an earlier run of the producer is fenced. A gap in `n` counts as missed: the producer had to drop messages,
+        and repairs that with new ones.
         """
         try:
             it = _DECODER.decode(message)

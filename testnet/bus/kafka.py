@@ -1,8 +1,8 @@
 """The bus on Apache Kafka: one topic; a key has one partition, so its order is the partition's.
 
 aiokafka lives on the event loop. Its idempotent producer has one request in flight for each partition (five would be
-allowed), so a retry never overtakes. A producer that has failed is replaced: what it left in doubt is published again
-by the caller, and the consumer knows it by its id.
+allowed), so a retry never overtakes. A producer that has failed is replaced: the caller publishes its doubtful messages
+again, and the consumer recognises them by their ids.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from stormdesk.testnet.bus import BusError, Message
 
 log = logging.getLogger(__name__)
 
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of each attempt; what came of them is our error
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs each attempt; the result is in our error
 
-ANSWER_S = 3.0  # of the broker, to everything but a publish
+ANSWER_S = 3.0  # for every request to the broker except a publish
 BATCH_BYTES = 512_000
 READ = 2_000  # messages at once
 STOP_S = 1.0
@@ -31,7 +31,7 @@ Failures = (KafkaError, OSError, TimeoutError)
 
 
 class KafkaBus:
-    """One topic of the broker at `server` (host:port). The topic is made by the broker when it is first asked for."""
+    """One topic of the broker at `server` (host:port). The broker creates the topic on first use."""
 
     def __init__(self, server: str, topic: str, delivery_timeout_s: float) -> None:
         self._server = server
@@ -58,7 +58,7 @@ class KafkaBus:
             raise BusError(f"Kafka: {type(error).__name__} {error}") from error
 
     async def read(self, wait_s: float) -> list[bytes]:
-        """Messages since the last call. While the broker is away nothing comes; then it goes on where it was."""
+        """Messages since the last call. While the broker is down there are none; afterwards it continues at the same offset."""
         try:
             consumer = await self._consuming()
             found = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=READ)
@@ -70,7 +70,7 @@ class KafkaBus:
         return [record.value or b"" for records in found.values() for record in records]
 
     async def lag(self) -> int:
-        """Messages that are not read yet."""
+        """The number of unread messages."""
         try:
             consumer = await self._consuming()
             async with asyncio.timeout(ANSWER_S):
@@ -81,7 +81,7 @@ class KafkaBus:
         return sum(max(end - self._positions[partition], 0) for partition, end in ends.items())
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         if self._producer is not None:
             self._let_go(self._producer)
         self._drop_consumer()
@@ -106,7 +106,7 @@ class KafkaBus:
         return self._producer
 
     async def _submit(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> list[asyncio.Future[object]]:
-        """Hand the messages over, each partition's in order; what to wait for until they are acknowledged."""
+        """Queue the messages, each partition's in order; returns the futures of their acknowledgements."""
         partitions = sorted(await producer.partitions_for(self._topic))
         queues: dict[int, list[Message]] = defaultdict(list)
         for message in messages:
@@ -124,13 +124,13 @@ class KafkaBus:
         return sent
 
     async def _consuming(self) -> AIOKafkaConsumer:
-        """The consumer, at the end of the topic when it is the first, else where the one before it was."""
+        """The consumer: at the end of the topic if it is the first, else at the offset of the previous one."""
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
                 self._topic,
                 bootstrap_servers=self._server,
                 enable_auto_commit=False,
-                auto_offset_reset="earliest",  # what we were at is gone: go on with the oldest that there is
+                auto_offset_reset="earliest",  # our offset is gone: continue with the oldest message
                 request_timeout_ms=int(ANSWER_S * 1000),
             )
             try:
@@ -153,7 +153,7 @@ class KafkaBus:
             self._consumer = None
 
     def _let_go(self, client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-        """Stop a client without waiting for it: a producer first gives up what it still has to deliver."""
+        """Stop a client without waiting: a producer would first try to deliver its queue."""
         task = asyncio.create_task(client.stop())
         self._stopping.add(task)
         task.add_done_callback(self._stopped)

@@ -1,4 +1,4 @@
-"""The bus on Redis Streams (Redis 7). One entry holds many messages, one a line: an entry costs more than a line."""
+"""The bus on Redis Streams (Redis 7). One entry holds many messages, one per line, because entries are more expensive than lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stormdesk.testnet.bus import BusError, Message
 from stormdesk.testnet.redis_link import connect
 
 ENTRY_BYTES = 16_384
-KEEP = 4_000  # entries, about (Redis cuts whole nodes): 64 MiB at most
+KEEP = 4_000  # entries, approximately (Redis trims whole nodes): at most 64 MiB
 READ = 200  # entries at once
 
 
@@ -25,7 +25,7 @@ class RedisBus:
         self._read = 0  # entries of the stream up to `_last`, as Redis counts them
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Append messages in one round trip: all of them or none, or those behind a refused one would be out of order."""
+        """Append messages in one round trip, all or none; otherwise those after a refused one would be out of order."""
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 for entry in _entries(message.value for message in messages):
@@ -49,7 +49,7 @@ class RedisBus:
         return [line for _, fields in entries for line in fields.get(b"m", b"").split(b"\n")]
 
     async def lag(self) -> int:
-        """Entries that are not read yet. A stream that is behind us was lost with its server: we start again with it."""
+        """The number of unread entries. A stream that is behind our position was lost with its server; start again with it."""
         try:
             newest, added = await self._newest()
         except (RedisError, OSError) as error:
@@ -61,14 +61,14 @@ class RedisBus:
         return max(added - self._read, 0)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._redis.aclose()
 
     async def _newest(self) -> tuple[bytes, int]:
-        """The id of the last entry ever, so that nothing is lost between two reads, and how many there have been."""
+        """The id of the last entry ever added, so that nothing is lost between two reads, and the number of entries ever added."""
         try:
             info: Any = await self._redis.xinfo_stream(self._stream)
-        except ResponseError:  # there is no such stream yet
+        except ResponseError:  # the stream does not exist yet
             return b"0-0", 0
         return info["last-generated-id"], info["entries-added"]
 

@@ -1,4 +1,4 @@
-"""The trader's write-ahead ledger: `chain` is the pure format, `file` the disk, `quarantine` what cannot be trusted."""
+"""The trader's write-ahead ledger: `chain` is the pure format, `file` the disk, `quarantine` the bad lines."""
 
 from stormdesk.testnet.ledger.file import Ledger, LedgerError
 

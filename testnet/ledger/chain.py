@@ -1,12 +1,12 @@
 """The ledger's hash chain. Pure: bytes in, values out; docs/formats/ledger.md has the format.
 
 Rules:
-1. A line carries its own proof: `h` = sha256 of `prev` and the canonical line without `h`. So a line is judged alone.
-2. A line that is not whole, not JSON, or does not match its `h` is bad. Bad lines are named, never skipped in silence.
+1. A line proves itself: `h` = sha256 of `prev` and the canonical line without `h`. So each line can be judged alone.
+2. A line that is not whole, not JSON, or does not match its `h` is bad. Bad lines are reported, never skipped silently.
 3. Good lines link: `prev` is the `h` of the good line before. Over bad lines the link cannot be checked, but `seq` must
    leave room for exactly those lines; anything else is a break.
-4. What follows the last newline was never acknowledged: it is the torn tail, and it is cut.
-5. A line of a later version is kept as it is and counts as good when its hash does: it is not ours to rewrite.
+4. Bytes after the last newline were never acknowledged: they are the torn tail, and are cut off.
+5. A line of a later version is good if its hash is right, and is kept unchanged.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ Record = dict[str, Any]
 
 
 def digest(record: Mapping[str, object]) -> str:
-    """The `h` that belongs to a line; an `h` it already carries is left out."""
+    """The `h` of a line; an existing `h` is ignored."""
     body = {key: value for key, value in record.items() if key != "h"}
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256((str(body.get("prev", "")) + text).encode()).hexdigest()
 
 
 def seal(record: Mapping[str, object], seq: int, prev: str) -> Record:
-    """The whole line: the record with its version, place in the chain and hash."""
+    """The complete line: the record with its version, place in the chain and hash."""
     line: Record = {"v": VERSION, "seq": seq, **record, "prev": prev}
     line["h"] = digest(line)
     return line
 
 
 def encode(line: Record) -> bytes:
-    """A sealed line as it stands in the file, newline included."""
+    """The bytes of a sealed line, newline included."""
     return msgspec.json.encode(line) + b"\n"
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A line that cannot be trusted: where it starts, what is there, and why."""
+    """A bad line: its offset, its bytes, and why."""
 
     offset: int
     raw: bytes
@@ -56,8 +56,8 @@ class Bad:
 
 @dataclass
 class Reading:
-    """What a ledger file holds. `whole` is its length in bytes without the torn tail; `seq` and `head` are where the
-    next line links on (`seq` counts bad lines too); `later` counts the good lines of later versions."""
+    """The result of reading a ledger file. `whole` is its length in bytes without the torn tail; the next line follows `seq` and
+    `head` (`seq` counts bad lines too); `later` counts the good lines of later versions."""
 
     bad: list[Bad] = field(default_factory=list)
     breaks: list[str] = field(default_factory=list)
@@ -78,7 +78,7 @@ def judge(raw: bytes) -> Record | str:
         return "not a ledger line"
     try:
         matches = digest(record) == record["h"]
-    except (ValueError, RecursionError) as error:  # what JSON can say and its canonical form cannot
+    except (ValueError, RecursionError) as error:  # valid JSON without a canonical form
         return f"no canonical form: {error}"
     return record if matches else "the hash does not match"
 
@@ -89,8 +89,8 @@ def _is_line(record: Mapping[str, object]) -> bool:
 
 
 def follow(lines: Iterable[bytes], reading: Reading) -> Iterator[Record]:
-    """The good lines of a file, one by one, so that memory does not grow with its length; what is wrong, and where the
-    chain ends, is in `reading` when they are through. Never raises. `lines` keep their newlines."""
+    """The good lines of a file, one by one, so that memory does not grow with its length. When they are exhausted, `reading`
+    has the errors and the end of the chain. Never raises. `lines` keep their newlines."""
     skipped = 0
     for raw in lines:
         if not raw.endswith(b"\n"):

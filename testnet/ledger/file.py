@@ -1,6 +1,6 @@
-"""The ledger on disk. The one rule: what `append` returns is on the medium, what it could not write whole is not there.
+"""The ledger on disk. The one rule: when `append` returns, the line is on the medium; when it raises, it is not in the file.
 
-All disk work runs in one thread, in order, so that a slow fdatasync never stops the event loop.
+All disk work runs in one thread, in order, so that a slow fdatasync never blocks the event loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stormdesk.testnet.ledger import chain, quarantine
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-RETRY_S = 0.5  # between two tries to write what waits for room
+RETRY_S = 0.5  # between retries of lines that wait for room
 
 
 class LedgerError(Exception):
@@ -33,9 +33,9 @@ class Ledger:
     """An append-only JSONL file with a hash chain.
 
     `clock` gives wall-clock seconds. Opening reads the file back: a torn tail is cut, bad lines are copied to
-    `ledger.quarantine` beside it. A file that goes missing may be moved back for `restore_s`; then it is made again
-    from the open one. `corrupt` and `later` count bad lines and lines of later versions, as found when the file was last
-    read; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
+    `ledger.quarantine` beside it. A file that goes missing may be moved back within `restore_s`; after that it is restored
+    from the open one. `corrupt` and `later` count bad lines and lines of later versions, as of the last read; `error` is why
+    the last write failed, or "". Raises LedgerError when the file cannot be opened.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float], restore_s: float) -> None:
@@ -50,7 +50,7 @@ class Ledger:
         self._noted = asyncio.Event()
         self._missing_since: float | None = None
         self._end, self._seq, self._head = 0, 0, chain.GENESIS  # of the chain
-        self._uncut = False  # a line that was refused may still be in the file, after `_end`
+        self._uncut = False  # a line whose write failed may still be in the file, after `_end`
         try:
             durable.make_folder(path.parent)
             self._fd = self._open()
@@ -64,11 +64,11 @@ class Ledger:
 
     @property
     def buffered(self) -> int:
-        """Lines that wait for room."""
+        """The number of lines that wait for room."""
         return len(self._waiting)
 
     async def append(self, kind: str, client_order_id: str, **fields: object) -> None:
-        """Write a line, and every line that waits before it; durable when this returns.
+        """Write the waiting lines, then this one; durable when this returns.
 
         Raises LedgerError with the reason; then the line is not in the file.
         """
@@ -76,7 +76,7 @@ class Ledger:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._write_after_waiting, record)
         except LedgerError:
-            self._noted.set()  # `keep` looks whether the file must be made again
+            self._noted.set()  # `keep` checks whether the file must be restored
             raise
 
     def note(self, kind: str, client_order_id: str, **fields: object) -> None:
@@ -85,7 +85,7 @@ class Ledger:
         self._noted.set()
 
     async def keep(self) -> None:
-        """Write queued lines and make a missing file again, for ever."""
+        """Write queued lines and restore a missing file, until cancelled."""
         while True:
             await self._noted.wait()
             self._noted.clear()
@@ -93,7 +93,7 @@ class Ledger:
                 await asyncio.sleep(RETRY_S)
 
     async def flush(self) -> bool:
-        """Try to write the lines that wait. True when none is left and the file is in its place."""
+        """Try to write the waiting lines. True when none is left and the file is in its place."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._catch_up)
         except LedgerError:
@@ -101,7 +101,7 @@ class Ledger:
         return True
 
     async def fold(self, work: Callable[[Iterator[chain.Record]], T]) -> T:
-        """What `work` makes of the good lines, in order, off the event loop. Raises LedgerError."""
+        """The result of `work` on the good lines, in order, off the event loop. Raises LedgerError."""
         run = asyncio.get_running_loop().run_in_executor
         try:
             return await run(self._thread, lambda: work(self._lines(chain.Reading())))
@@ -109,7 +109,7 @@ class Ledger:
             raise LedgerError(self._reason(error)) from error
 
     def close(self) -> None:
-        """Finish what is being written and let go of the file."""
+        """Finish pending writes and close the file."""
         self._thread.shutdown(wait=True)
         os.close(self._fd)
 
@@ -142,7 +142,7 @@ class Ledger:
         self._guarded(work)
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Do it; a failure is kept as `error`, said once and raised as LedgerError."""
+        """Run it; a failure is stored in `error`, logged once and raised as LedgerError."""
         try:
             work()
         except OSError as error:
@@ -158,7 +158,7 @@ class Ledger:
         try:
             self._uncut = True
             if os.write(self._fd, data) != len(data):
-                raise OSError(28, os.strerror(28))  # a short write on a regular file is a full disk
+                raise OSError(28, os.strerror(28))  # a short write to a regular file means a full disk
             os.fdatasync(self._fd)
         except OSError:
             self._cut()
@@ -167,13 +167,13 @@ class Ledger:
         self._uncut = False
 
     def _cut(self) -> None:
-        """Take what was refused off the end. When even that fails, nothing is written until it works."""
+        """Cut a failed line off the end. Until that works, nothing is written."""
         os.ftruncate(self._fd, self._end)
         self._uncut = False
 
     def _in_place(self) -> None:
-        """A file that was moved or removed under us still takes writes; nobody would ever read them. One that somebody
-        else wrote into is read again first, so that our line follows what is really there."""
+        """A file that was moved or removed still accepts writes that nobody would read. A file that somebody else wrote into is
+        read again first, so that our line follows its real content."""
         try:
             there = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -191,8 +191,8 @@ class Ledger:
             self._read_back()
 
     def _make_again(self) -> None:
-        """Raise while the file may still be moved back. After that make it again, whole, from the one that we hold:
-        only on the same file system, for where that is not mounted there is no place for a ledger."""
+        """Raise while the file may still be moved back. After that, restore it from the open file, on the same file system
+        only: if that is not mounted, there is no place for a ledger."""
         now = time.monotonic()
         self._missing_since = now if self._missing_since is None else self._missing_since
         if now - self._missing_since < self._restore_s:
@@ -205,7 +205,7 @@ class Ledger:
         log.error("ledger: it was gone; made again with all its %d bytes", self._end)
 
     def _take_twin(self) -> None:
-        """Go on in another file that holds exactly what we wrote. Raises for any other."""
+        """Continue in another file with exactly the same content. Raises for any other."""
         fd = self._open()
         if os.fstat(fd).st_size != self._end or self._content(fd) != self._content(self._fd):
             os.close(fd)
@@ -221,8 +221,8 @@ class Ledger:
         return data
 
     def _open(self) -> int:
-        """The file, made where it is missing, with a name that is durable too. Two writers would break the chain, so it
-        is locked; the kernel lets go of a dead one's lock."""
+        """Open the file, create it durably if it is missing, and lock it: two writers would break the chain. The kernel releases
+        the lock of a dead process."""
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -243,7 +243,7 @@ class Ledger:
             yield from chain.follow(lines, reading)
 
     def _read_back(self) -> None:
-        """Find the end of the chain, cut a torn tail, put bad lines aside."""
+        """Find the end of the chain, cut a torn tail, quarantine bad lines."""
         reading = chain.Reading()
         for _ in self._lines(reading):
             pass

@@ -1,4 +1,4 @@
-"""Bad lines of a ledger, copied aside. The ledger itself is evidence and stays as it is."""
+"""Bad lines of a ledger, copied to a second file. The ledger itself is evidence and stays unchanged."""
 
 from __future__ import annotations
 

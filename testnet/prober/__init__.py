@@ -1,1 +1,1 @@
-"""The prober: asks every target for its metrics once a second and keeps what they said. `samples` is pure."""
+"""The prober: fetches the metrics of every target once a second and stores them. `samples` is pure."""

@@ -1,6 +1,6 @@
 """python -m stormdesk.testnet.prober --config FILE
 
-Keeps `metrics.jsonl`, one line for each target and turn:
+Writes `metrics.jsonl`, one line per target and round:
 `{"t", "target", "up": 0 or 1, "took_s", "metrics": {sample: value}}`, with `error` when the target was not up.
 """
 
@@ -20,7 +20,7 @@ from stormdesk.testnet.prober.samples import parse
 from stormdesk.testnet.resilience import Configured
 from stormdesk.testnet.service import every, log, metrics_handler, serve, start, write_pidfile
 
-TIMEOUT_S = 0.9  # less than an interval: a silent target must not slow the others down
+TIMEOUT_S = 0.9  # shorter than an interval: a silent target must not delay the others
 ROTATE_BYTES = 8 << 20  # then the file becomes metrics.jsonl.1 and the one before that goes
 
 
@@ -35,7 +35,7 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
 
 
 class Prober:
-    """Asks all targets at once, so that a silent one delays nobody."""
+    """Queries all targets in parallel, so that a silent one does not delay the others."""
 
     def __init__(self, config: Config, session: aiohttp.ClientSession) -> None:
         self.registry = CollectorRegistry()
@@ -52,7 +52,7 @@ class Prober:
         self._lost = Counter("prober_lost_lines", "Lines that could not be kept.", registry=self.registry)
 
     async def turn(self) -> None:
-        """Ask every target once and keep the answers."""
+        """Query every target once and store the answers."""
         lines = await asyncio.gather(*(self._ask(name, url) for name, url in self._config.targets.items()))
         try:
             self._keep(b"".join(lines))
@@ -78,7 +78,7 @@ class Prober:
         return msgspec.json.encode(line) + b"\n"
 
     def _age_s(self, name: str) -> float:
-        """Seen from outside: it grows when the target does not answer, and when a guard that answers stands still."""
+        """The heartbeat's age as seen from outside: it grows when the target does not answer, and when a guard answers but hangs."""
         return time.monotonic() - self._heard[name]
 
     def _keep(self, data: bytes) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 
 def parse(text: str) -> dict[str, float]:
-    """Samples by name with labels, as they are written. Comments, histogram buckets and lines that are no samples are
-    left out."""
+    """Samples by name with labels, as written. Comments, histogram buckets and invalid lines are skipped."""
     samples = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
