@@ -63,7 +63,7 @@ def _by_proxy(host: InventoryHost, seconds: float) -> socket.socket:
 
 
 def _end(proxy: subprocess.Popen[bytes]) -> str:
-    """Wait for a ProxyCommand to end, or stop it at its deadline; returns its stderr."""
+    """Wait a second for a ProxyCommand to end, else kill it; returns its stderr."""
     try:
         _, said = proxy.communicate(timeout=1.0)
     except subprocess.TimeoutExpired:

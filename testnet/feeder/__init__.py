@@ -1,1 +1,1 @@
-"""The feeder: the venue's market streams, checked for gaps, onto the bus. `market` decides and is pure, `feed` acts."""
+"""The feeder: publishes the venue's market streams, checked for gaps, on the bus. `market` decides and is pure, `feed` does the I/O."""

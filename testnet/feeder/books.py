@@ -1,8 +1,8 @@
 """A local copy of one order book and its sequence rules. Pure.
 
-Binance's rules: while there is no snapshot, events wait; a snapshot that is older than the first of them is fetched
-again; events up to its lastUpdateId are old, and the first newer one must cover lastUpdateId + 1; from then on each
-event's U is the u before plus one, else the book starts again. Quantity 0 takes a level away.
+Binance's rules: without a snapshot, events wait. A snapshot older than the first of them is fetched again. Events up to its
+lastUpdateId are old, and the first newer one must cover lastUpdateId + 1. From then on each event's U is the previous u plus
+one, else the book is resynchronised. Quantity 0 removes a level.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from decimal import Decimal
 from enum import Enum
 from typing import Protocol
 
-WAITING = 1_000  # events; more push the oldest out, and the snapshot must then be newer
+WAITING = 1_000  # events; further ones push out the oldest, and the snapshot must then be newer
 
 Level = tuple[Decimal, Decimal]
 
 
 class Diff(Protocol):
-    """A depth event: update ids `first` to `last`, and the levels that they changed."""
+    """A depth event: update ids `first` to `last`, and the changed levels."""
 
     first: int
     last: int
@@ -29,17 +29,17 @@ class Diff(Protocol):
 
 
 class Step(Enum):
-    """What an event did to the book."""
+    """The effect of an event on the book."""
 
     APPLIED = "applied"
     OLD = "old"
-    GAP = "gap"  # it does not follow: the book is out of sync, the event waits for a snapshot
-    WAITING = "waiting"  # out of sync already: it waits too
+    GAP = "gap"  # a gap: the book is out of sync, the event waits for a snapshot
+    WAITING = "waiting"  # already out of sync: it waits too
 
 
 @dataclass
 class LocalBook:
-    """Levels by price. `last` is the update id that the levels are of; None: out of sync, until a snapshot fits."""
+    """Levels by price. `last` is the update id of the levels; None: out of sync, until a snapshot fits."""
 
     bids: dict[Decimal, Decimal] = field(default_factory=dict)
     asks: dict[Decimal, Decimal] = field(default_factory=dict)
@@ -62,16 +62,16 @@ class LocalBook:
         return Step.WAITING
 
     def lose_sync(self) -> None:
-        """What follows is not known to follow: after a gap, a new connection, or when what was published is lost."""
+        """Mark the book out of sync: after a gap, on a new connection, or when a published message was lost."""
         if self.last is not None:
             self.before, self.last = self.last, None
         self.waiting.clear()
 
     def load(self, last_update_id: int, bids: Sequence[Level], asks: Sequence[Level]) -> list[Diff] | None:
-        """Start again from a snapshot and apply what waited; the events that were news, in order.
+        """Resynchronise from a snapshot and apply the waiting events; returns those that were new, in order.
 
-        None when the snapshot does not fit: older than the first event that waits (fetch it again), or those that wait
-        have a gap themselves (the ones after it still wait).
+        None when the snapshot does not fit: it is older than the first waiting event (fetch it again), or the waiting events
+        have a gap (those after it still wait).
         """
         if self.waiting and last_update_id < self.waiting[0].first - 1:
             return None

@@ -1,4 +1,4 @@
-"""The feeder's I/O: follow the streams, notice silence, ask for what is missing, publish, keep the files."""
+"""The feeder's I/O: follow the streams, detect silence, fetch missing data, publish, write the files."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from stormdesk.testnet.silence import asked_s
 log = logging.getLogger(__name__)
 
 CONNECT_S = 2.0
-GATHER_S = 0.05  # messages of this long go to the bus together
-LOOK_S = 0.25  # at the age of the streams
+GATHER_S = 0.05  # seconds of messages that go to the bus together
+LOOK_S = 0.25  # between checks of the streams' age
 KEEP_S = 0.5  # between two writes of the files
-MEND_S = 0.1  # between two looks for something missing
-ASKED_TO_WAIT_S = 60.0  # when the venue does not say how long
-TRADES = 1_000  # of one answer; the venue gives no more
+MEND_S = 0.1  # between checks for missing data
+ASKED_TO_WAIT_S = 60.0  # when the venue gives no Retry-After
+TRADES = 1_000  # trades in one answer, the venue's limit
 
 Failures = (aiohttp.ClientError, OSError, TimeoutError, MalformedError)
 
 
 class Feed:
-    """Follows the venue for all symbols over one connection, and moves what it says onto the bus."""
+    """Follows all symbols over one connection, and publishes the messages on the bus."""
 
     def __init__(
         self, config: Config, timing: Feeder, records: Records, session: aiohttp.ClientSession, random: Random
@@ -51,9 +51,9 @@ class Feed:
         self._records = records
         self._session = session
         self._random = random
-        self._tail: set[str] = set()  # symbols whose latest trades are to be asked for: the connection is new
+        self._tail: set[str] = set()  # symbols whose latest trades must be fetched because the connection is new
         self._pause = timing.backoff_s[0]
-        self._not_before = 0.0  # the venue asked us to send no request until then
+        self._not_before = 0.0  # no requests before this time, as the venue demanded
         gaps = self.market.gaps
         metrics.counter("dropped", "Messages that had to go because the buffer was full.", lambda: self.outbox.overflow)
         metrics.counter("lost_trades", "Trades that the venue does not have any more.", lambda: gaps.lost)
@@ -64,7 +64,7 @@ class Feed:
     # -- the venue's streams -------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Stay connected, for ever. The pause before the next try grows until a connection has proven good."""
+        """Stay connected until cancelled. The pause before a retry grows until a connection has worked."""
         while True:
             try:
                 await self._connection()
@@ -99,7 +99,7 @@ class Feed:
             await socket.close()
 
     def _judge(self, connected_s: float) -> None:
-        """Every symbol must be heard of: a connection may be up and silent for ever. Raises TimeoutError."""
+        """Raises TimeoutError when a symbol is silent for too long: a connection may be up and never send anything."""
         stale_s = self._timing.stale_s
         quiet = [s for s in self._config.symbols if self.metrics.age_s(s) > stale_s]
         if quiet and connected_s > stale_s:
@@ -124,9 +124,9 @@ class Feed:
     # -- what is missing -----------------------------------------------------------------------------------------
 
     async def mend(self) -> None:
-        """Ask for books that are out of sync and for trades that did not come, while there is room for the answers.
+        """Fetch books that are out of sync and missing trades, while there is room for the answers.
 
-        What an answer did not close is asked for again at a growing pause; a venue that wants us to wait is obeyed.
+        What an answer did not fill is fetched again after a growing pause; a Retry-After of the venue is respected.
         """
         pause = MEND_S
         while True:
@@ -142,13 +142,13 @@ class Feed:
             pause = MEND_S if all(closed) else min(max(pause * 2, first), longest)
 
     async def _mend(self, symbol: str) -> bool:
-        """Ask for what is missing of a symbol, if anything is; whether it came."""
+        """Fetch the missing data of a symbol, if any; returns whether it arrived."""
         book, trades, closed = self.market.books[symbol], self.market.trades[symbol], True
         if book.last is None and book.waiting:
             text = await self._get("depth", symbol=symbol, limit="1000")
             closed = self.market.snapshot(symbol, text, time.time())
         if before := len(trades.missing):
-            await self._ask(symbol, trades.missing.ranges[0][0])  # the answer goes on behind the first gap
+            await self._ask(symbol, trades.missing.ranges[0][0])  # the answer continues after the first gap
             closed = closed and len(trades.missing) < before
         if symbol in self._tail and trades.last is not None:
             while await self._ask(symbol, trades.last + 1) == TRADES:
@@ -172,7 +172,7 @@ class Feed:
     # -- the bus and the files -----------------------------------------------------------------------------------
 
     async def publish(self, bus: Bus) -> None:
-        """Move the outbox onto the bus, for ever. What is refused is published again, in its order and with its ids."""
+        """Publish the outbox until cancelled. A refused batch is published again, in the same order with the same ids."""
         counts = self.metrics.counts
         while True:
             batch = self.outbox.batch()
@@ -190,7 +190,7 @@ class Feed:
             self._records.note(self.outbox.done(), time.time())
 
     async def keep(self) -> None:
-        """Write the files, for ever."""
+        """Write the files until cancelled."""
         while True:
             await asyncio.sleep(KEEP_S)
             self.write()

@@ -1,4 +1,4 @@
-"""The gap log's lines: what was missing, since when, why, and what healed it. Pure."""
+"""The gap log: what was missing, since when, why, and how it was filled. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ RECENT = 100
 
 
 class Gap(msgspec.Struct):
-    """One line of gaps.jsonl (docs/formats/market-data.md); a gap is told when it opens and when it closes.
+    """One line of gaps.jsonl (docs/formats/market-data.md), written when a gap opens and when it closes.
 
-    `state` is open, healed, or lost: the venue does not have it any more. A book's `last` is 0 until a snapshot says it.
+    `state` is open, healed, or lost: the venue no longer has the data. A book's `last` is 0 until a snapshot sets it.
     """
 
     id: int
@@ -31,7 +31,7 @@ class Gap(msgspec.Struct):
 
 @dataclass
 class GapLog:
-    """Gaps of all symbols. `lines` are those to be written; the caller takes them away."""
+    """Gaps of all symbols. `lines` are still to be written; the caller removes them."""
 
     open: list[Gap] = field(default_factory=list)
     recent: deque[Gap] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -40,7 +40,7 @@ class GapLog:
     lost: int = 0
 
     def begin(self, now: float, symbol: str, what: str, ids: Range, why: str) -> None:
-        """Something is missing. A book is missing once, however much of it, and neighbouring trades are one gap."""
+        """Open a gap. A book has at most one, whatever its size; adjacent trades are one gap."""
         for gap in self.open:
             if (gap.symbol, gap.what) == (symbol, what) and (
                 what == "depth" or (gap.why, gap.last) == (why, ids[0] - 1)
@@ -53,13 +53,13 @@ class GapLog:
         self._tell(gap)
 
     def book_synced(self, now: float, symbol: str, last: int) -> None:
-        """A snapshot of update id `last` has replaced what was missing."""
+        """Close a book's gap: a snapshot of update id `last` replaced the missing data."""
         for gap in [gap for gap in self.open if (gap.symbol, gap.what) == (symbol, "depth")]:
             gap.last = last
             self._close(gap, now, "healed", "snapshot")
 
     def trades_came(self, now: float, symbol: str, missing: Ranges, absent: Ranges) -> None:
-        """Close the gaps of which nothing is missing any more; those with an absent trade are lost."""
+        """Close the gaps that are filled; those with an absent trade are lost."""
         self.lost += len(absent)
         for gap in [gap for gap in self.open if (gap.symbol, gap.what) == (symbol, "trades")]:
             if not _touches(gap, missing):

@@ -10,7 +10,7 @@ from stormdesk.testnet.service import json_response, metrics_handler
 
 
 def feeder_app(feed: Feed, stale_s: float) -> web.Application:
-    """The feeder's own view; nothing of it needs the venue or the bus."""
+    """The feeder's own view; needs neither the venue nor the bus."""
 
     async def health(_: web.Request) -> web.Response:
         ages = feed.metrics.ages()

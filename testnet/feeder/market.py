@@ -1,6 +1,6 @@
-"""What the feeder knows about its symbols, and what each message changes. Pure: times come in as arguments.
+"""The feeder's state of its symbols, and the effect of each message. Pure: times are arguments.
 
-What leaves is in the outbox, in order. What is missing is in `trades` and in books that are out of sync; `feed` asks for it.
+Messages to publish are in the outbox, in order. Missing data is in `trades` and in books that are out of sync; `feed` fetches it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stormdesk.testnet.feeder.trades import Ranges, Seen, Trades
 
 
 class Market:
-    """All symbols. `known` are the trades that earlier starts have published."""
+    """All symbols. `known` are the trades that earlier runs have published."""
 
     def __init__(self, known: Mapping[str, Ranges], outbox: Outbox, counts: Counts) -> None:
         self.books = {symbol: LocalBook() for symbol in known}
@@ -26,25 +26,25 @@ class Market:
         self.gaps = GapLog()
         self._counts = counts
         self._streams = messages.names(list(known))
-        self.farewell = False  # the venue said that it will close this connection
+        self.farewell = False  # the venue announced that it will close this connection
         self._newest: dict[str, int] = {}  # of each stream on this connection
 
     def left_open(self, now: float) -> None:
-        """Note what earlier starts did not get."""
+        """Note the gaps that earlier runs left."""
         for symbol, trades in self.trades.items():
             for ids in trades.missing.ranges:
                 self.gaps.begin(now, symbol, "trades", ids, "restart")
 
     def disconnected(self, now: float) -> None:
-        """Nothing is known to follow any more."""
+        """Mark everything out of sync."""
         self._newest.clear()
         self.farewell = False
         for symbol, book in self.books.items():
             self._lose_sync(symbol, book, now, "connection")
 
     def receive(self, text: bytes, now: float) -> str:
-        """Take a message of the stream; the symbol that it has news about, "" when it is garbage or old: a venue that
-        repeats itself is as silent as one that says nothing."""
+        """Process a message of the stream; returns the symbol that it updates, "" when it is malformed or old: a venue that only
+        repeats itself counts as silent."""
         self._counts.messages += 1
         try:
             stream, event, raw = messages.parse(text, self._streams)
@@ -66,7 +66,7 @@ class Market:
         return event.symbol if news else ""
 
     def snapshot(self, symbol: str, text: bytes, now: float) -> bool:
-        """Take the answer of GET depth. False when it does not fit what waits: fetch another. Raises MalformedError."""
+        """Process the answer of GET depth. False when it does not fit the waiting events: fetch another. Raises MalformedError."""
         book, it = self.books[symbol], messages.parse_snapshot(text)
         news = book.load(it.last_update_id, it.bids, it.asks)
         if news is None:
@@ -81,7 +81,7 @@ class Market:
         return True
 
     def old_trades(self, symbol: str, asked: int, text: bytes, now: float) -> int:
-        """Take the answer of GET historicalTrades from id `asked` on; how many trades it has. Raises MalformedError."""
+        """Process the answer of GET historicalTrades from id `asked` on; returns its number of trades. Raises MalformedError."""
         answered = messages.parse_trades(text)
         for it in answered:
             self._trade(messages.of_old_trade(symbol, it), now, "connection")

@@ -1,6 +1,6 @@
-"""The venue's market messages as values, and what becomes of them on the bus. Pure.
+"""The venue's market messages as values, and their form on the bus. Pure.
 
-Everything is checked here: a message that is not what its stream carries raises `MalformedError`, and changes nothing.
+Everything is validated here: a message that does not fit its stream raises `MalformedError`, and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KINDS = ("depth@100ms", "trade", "bookTicker")
 
 
 class MalformedError(ValueError):
-    """A message of the venue that is not one."""
+    """A malformed message of the venue."""
 
 
 class Wire(msgspec.Struct):
@@ -39,14 +39,14 @@ class DepthEvent(msgspec.Struct, rename={"symbol": "s", "first": "U", "last": "u
 
 
 class TradeEvent(msgspec.Struct, rename={"symbol": "s", "trade_id": "t"}):
-    """A trade, as far as we look at it."""
+    """A trade: the fields that we use."""
 
     symbol: str
     trade_id: int
 
 
 class TickerEvent(msgspec.Struct, rename={"symbol": "s", "update": "u"}):
-    """A bookTicker, as far as we look at it."""
+    """A bookTicker: the fields that we use."""
 
     symbol: str
     update: int
@@ -71,7 +71,7 @@ class OldTrade(msgspec.Struct, rename="camel"):
 
 
 class Item(NamedTuple):
-    """A message on its way to the bus. `what` is trades or depth with the ids it carries, or empty; `how` it came."""
+    """A message for the bus. `what` is trades or depth with its ids, or empty; `how` is where it came from."""
 
     symbol: str
     id: str
@@ -83,7 +83,7 @@ class Item(NamedTuple):
 
 
 class _Named(msgspec.Struct):
-    """An event that belongs to no stream."""
+    """An event without a stream."""
 
     e: str
 
@@ -131,7 +131,7 @@ def is_farewell(text: bytes) -> bool:
 
 
 def number(event: Event) -> int:
-    """What grows from one message of a stream to the next."""
+    """The number that grows with each message of a stream."""
     if isinstance(event, TradeEvent):
         return event.trade_id
     return event.last if isinstance(event, DepthEvent) else event.update
@@ -171,7 +171,7 @@ def one_line(raw: bytes) -> bytes:
 
 
 def of_event(stream: str, event: Event, raw: bytes) -> Item:
-    """A message as it came."""
+    """An unchanged message."""
     if isinstance(event, TradeEvent):
         number = event.trade_id
         return Item(event.symbol, f"{event.symbol}:trade:{number}", stream, raw, "trades", (number, number))
@@ -182,7 +182,7 @@ def of_event(stream: str, event: Event, raw: bytes) -> Item:
 
 
 def of_snapshot(symbol: str, last_update_id: int, text: bytes) -> Item:
-    """A book that starts again: the answer of GET depth with the keys `e` "snapshot" and `s`."""
+    """A book after resynchronisation: the answer of GET depth with the keys `e` "snapshot" and `s`."""
     raw = b'{"e":"snapshot","s":"%b",%b' % (symbol.encode(), one_line(text.strip())[1:])
     ids = (last_update_id, last_update_id)
     stream = f"{symbol.lower()}@depth@100ms"
@@ -190,7 +190,7 @@ def of_snapshot(symbol: str, last_update_id: int, text: bytes) -> Item:
 
 
 def of_old_trade(symbol: str, trade: OldTrade) -> Item:
-    """A trade that was asked for, in the words of the stream."""
+    """A fetched trade, in the format of the stream."""
     data = {
         "e": "trade", "E": trade.time, "s": symbol, "t": trade.id, "p": trade.price, "q": trade.qty, "T": trade.time,
         "m": trade.is_buyer_maker, "M": True,

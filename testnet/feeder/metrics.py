@@ -1,4 +1,4 @@
-"""The feeder's numbers: plain integers, for a counter object costs more than a message; read when asked."""
+"""The feeder's metrics: plain integers, because a counter object costs more than a message; collected on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing_extensions import override
 
 @dataclass
 class Counts:
-    """feeder_<name>_total, with what it counts."""
+    """feeder_<name>_total, with its help text."""
 
     messages: int = field(default=0, metadata={"what": "Messages from the venue."})
     malformed: int = field(default=0, metadata={"what": "Messages from the venue that are none."})
@@ -30,7 +30,7 @@ class Counts:
 
 
 class Metrics(Collector):
-    """Counts, and when each symbol was last heard of. `more` are gauges and counters that live elsewhere."""
+    """Counters, and when each symbol was last seen. `more` are gauges and counters that are kept elsewhere."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.counts = Counts()
@@ -41,15 +41,15 @@ class Metrics(Collector):
         self.registry.register(self)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """feeder_<name>, read when asked."""
+        """feeder_<name>, collected on request."""
         self._gauges.append((name, what, read))
 
     def counter(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """feeder_<name>_total, read when asked."""
+        """feeder_<name>_total, collected on request."""
         self._counters.append((name, what, read))
 
     def age_s(self, symbol: str) -> float:
-        """Seconds since the symbol was last heard of."""
+        """Seconds since the last message about the symbol."""
         return time.monotonic() - self.heard[symbol]
 
     def ages(self) -> dict[str, float]:

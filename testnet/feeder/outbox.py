@@ -1,4 +1,4 @@
-"""What waits for the bus: bounded, in order, numbered. Pure."""
+"""Messages that wait for the bus: bounded, in order, numbered. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH = 1_000  # messages that are published at once
 
 
 class Outbox:
-    """A bounded queue. What does not fit any more pushes the oldest out, which is counted and told to the caller.
+    """A bounded queue. When it is full, a new message pushes out the oldest, which is counted and returned.
 
     `run` is this start of the feeder (it only grows), and each key's messages are numbered 1, 2, 3... in it.
     """
@@ -29,7 +29,7 @@ class Outbox:
         return len(self._waiting) + len(self._batch)
 
     def put(self, item: Item, now: float) -> Item | None:
-        """Number a message and queue it; the one that had to go for it, if any."""
+        """Number a message and queue it; returns the message that was pushed out, if any."""
         number = self._numbers[item.symbol] = self._numbers.get(item.symbol, 0) + 1
         envelope = b'{"id":"%b","key":"%b","run":%d,"n":%d,"stream":"%b","t":%.6f,"data":%b}' % (
             item.id.encode(), item.symbol.encode(), self._run, number, item.stream.encode(), now, item.data,
@@ -41,12 +41,12 @@ class Outbox:
         return self._waiting.popleft()[0]
 
     def batch(self) -> Sequence[Message]:
-        """What to publish next: the same messages until they are done."""
+        """The next batch to publish: the same messages until they are done."""
         while self._waiting and len(self._batch) < BATCH:
             self._batch.append(self._waiting.popleft())
         return [message for _, message in self._batch]
 
     def done(self) -> list[Item]:
-        """The batch is on the bus."""
+        """Remove the batch: it is on the bus."""
         items, self._batch = [item for item, _ in self._batch], []
         return items

@@ -1,7 +1,7 @@
-"""The feeder's files: what it put on the bus, its gaps, its heartbeat.
+"""The feeder's files: what it published, its gaps, its heartbeat.
 
-`md/<SYMBOL>.jsonl` names every trade id and every depth range, as ranges, after the bus has them; so a feeder that was
-killed knows from it what to ask for. A disk that refuses keeps nothing back: lines wait, and neighbouring ranges join.
+`md/<SYMBOL>.jsonl` lists all published trade ids and depth ranges, once the bus has them; a feeder that was killed finds in it
+what to fetch. A full disk delays nothing: lines wait, and adjacent ranges are joined.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Heartbeat(msgspec.Struct):
 
 
 class Records:
-    """Keeps what is published until `write`, and the files."""
+    """Collects what was published until `write`, and writes the files."""
 
     def __init__(self, data_dir: Path, symbols: Sequence[str]) -> None:
         self.refusals = 0  # of the disk
@@ -53,7 +53,7 @@ class Records:
         self._lines: dict[str, list[Received]] = {symbol: [] for symbol in symbols}
 
     def known_trades(self, symbol: str) -> Ranges:
-        """The trades that earlier starts have put on the bus; a line that cannot be read is left out."""
+        """The trades that earlier runs have published; unreadable lines are skipped."""
         known = Ranges()
         for line in _read(self._md(symbol)).splitlines():
             try:
@@ -65,12 +65,12 @@ class Records:
         return known
 
     def note(self, items: Sequence[Item], now: float) -> None:
-        """These are on the bus now."""
+        """Record that these are on the bus."""
         for item in items:
             if not item.what:
                 continue
             lines, (first, last) = self._lines[item.symbol], item.ids
-            # Trades and depth take turns, so the line to join is one of the last two.
+            # Trades and depth alternate, so the line to extend is one of the last two.
             for it in lines[:-3:-1]:
                 if it.what == item.what and it.how == item.how and it.last + 1 == first:
                     it.last, it.t = last, now
@@ -79,7 +79,7 @@ class Records:
                 lines.append(Received(now, item.what, first, last, item.how))
 
     def write(self, gaps: GapLog, beat: Heartbeat) -> None:
-        """Write everything that waits, and the heartbeat. What the disk refuses waits on."""
+        """Write all waiting lines, and the heartbeat. What the disk refuses keeps waiting."""
         try:
             (self._dir / "md").mkdir(parents=True, exist_ok=True)
             _append(self._dir / "gaps.jsonl", b"".join(gaps.lines))
@@ -95,7 +95,7 @@ class Records:
             self.error = ""
 
     def former_run(self) -> int:
-        """The number of the start before this one; 0 when it cannot be told."""
+        """The number of the previous run; 0 when unknown."""
         try:
             beat = read_json(self._dir / BEAT, Heartbeat)
         except CorruptError:
@@ -131,7 +131,7 @@ def _append(path: Path, data: bytes) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    """A reader sees the old file or the new one. Not durable: a heartbeat that a crash takes away was old anyway."""
+    """Readers see the old file or the new one. Not durable: a heartbeat lost in a crash was old anyway."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_bytes(data)
     fresh.replace(path)

@@ -1,4 +1,4 @@
-"""Which trades of one symbol are here. Pure. A symbol's trade ids have no gaps, so what is missing is known by its id."""
+"""Which trades of one symbol are known. Pure. A symbol's trade ids have no gaps, so missing trades are known by their ids."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Range = tuple[int, int]  # first and last id, both included
 class Seen(Enum):
     """What a trade is to us."""
 
-    NEXT = "next"  # it follows, or is the first of all
-    GAP = "gap"  # it is news, and some before it are missing
+    NEXT = "next"  # the next one, or the very first
+    GAP = "gap"  # new, and some before it are missing
     FOUND = "found"  # it was missing
     OLD = "old"
 
 
 class Ranges:
-    """A set of ids, as sorted ranges that do not touch."""
+    """A set of ids, as sorted ranges that are not adjacent."""
 
     def __init__(self, ranges: Sequence[Range] = ()) -> None:
         self.ranges: list[Range] = []
@@ -32,8 +32,8 @@ class Ranges:
         return any(first <= number <= last for first, last in self.ranges)
 
     def add(self, first: int, last: int) -> None:
-        """Add a range; ids that are there already stay once."""
-        if self.ranges and self.ranges[-1][0] <= first <= self.ranges[-1][1] + 1:  # mostly it goes on at the end
+        """Add a range."""
+        if self.ranges and self.ranges[-1][0] <= first <= self.ranges[-1][1] + 1:  # usually it extends the end
             self.ranges[-1] = (self.ranges[-1][0], max(self.ranges[-1][1], last))
             return
         before = [it for it in self.ranges if it[1] < first - 1]
@@ -44,14 +44,14 @@ class Ranges:
         self.ranges = [*before, (first, last), *after]
 
     def remove(self, first: int, last: int) -> None:
-        """Take a range out, as far as it is there."""
+        """Remove a range, as far as it is present."""
         left: list[Range] = []
         for low, high in self.ranges:
             left += [part for part in ((low, min(high, first - 1)), (max(low, last + 1), high)) if part[0] <= part[1]]
         self.ranges = left
 
     def holes(self) -> list[Range]:
-        """What lies between the ranges."""
+        """The gaps between the ranges."""
         return [(a[1] + 1, b[0] - 1) for a, b in zip(self.ranges, self.ranges[1:], strict=False)]
 
 
@@ -64,7 +64,7 @@ class Trades:
         self.missing = Ranges(known.holes() if known else [])
 
     def see(self, trade_id: int) -> Seen:
-        """Note a trade that is here. On GAP, what it left out is missing from now on."""
+        """Record a trade. On GAP, the ids that it skipped count as missing from now on."""
         if self.last is None or trade_id == self.last + 1:
             self.last = trade_id
             return Seen.NEXT
@@ -78,13 +78,13 @@ class Trades:
         return Seen.OLD
 
     def lose(self, trade_id: int) -> None:
-        """A trade that was seen is gone again: it was dropped before it was published."""
+        """Mark a recorded trade as missing again: it was dropped before it was published."""
         self.missing.add(trade_id, trade_id)
 
     def proven_absent(self, asked: int, answered: Sequence[int]) -> Ranges:
-        """What an answer of the venue proves not to exist: it gave these trades, in order, from the id `asked` on.
+        """The ids that an answer of the venue proves not to exist: it returned these trades, in order, from the id `asked` on.
 
-        They are not missing any more. Nothing is said about ids behind the last one: the answer may be full, or old.
+        They no longer count as missing. Ids after the last one are not decided: the answer may be full, or old.
         """
         upto = answered[-1] if answered else 0
         absent = Ranges([(max(a, asked), min(b, upto)) for a, b in self.missing.ranges if b >= asked and a <= upto])

@@ -1,1 +1,1 @@
-"""What may stop an order before it is one: gates that stand open or closed, and limits that judge a single order."""
+"""What may stop an order before it is created: gates, which are open or closed, and limits for a single order."""

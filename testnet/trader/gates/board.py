@@ -1,4 +1,4 @@
-"""Which gates are closed, and why. A gate that closes or opens is a GATE line in the ledger."""
+"""Which gates are closed, and why. Each change is a GATE line in the ledger."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class Board:
         self._note = note
 
     def close(self, gate: str, reason: str) -> None:
-        """Close a gate, or give another reason for a closed one."""
+        """Close a gate, or change the reason of a closed one."""
         if self.closed.get(gate) != reason:
             log.warning("gate %s is closed: %s", gate, reason)
             self._change(gate, on=True, reason=reason)
         self.closed[gate] = reason
 
     def open(self, gate: str, reason: str) -> None:
-        """Open a gate that is closed; `reason` says who or what opened it."""
+        """Open a closed gate; `reason` says who or what opened it."""
         if self.closed.pop(gate, None) is not None:
             log.warning("gate %s is open: %s", gate, reason)
             self._change(gate, on=False, reason=reason)
 
     def restate(self, gates: Iterable[str]) -> None:
-        """Write down how these gates stand now: a process that was killed could not say when one opened."""
+        """Write the current state of these gates: a process that was killed could not record when one opened."""
         for gate in gates:
             reason = self.closed.get(gate)
             self._change(gate, on=reason is not None, reason=reason or "not closed")
 
     def reasons(self, symbol: str = "", strategy: str = "") -> list[str]:
-        """Why an order must not be sent. Gates of other symbols and strategies do not count."""
+        """Why an order must not be sent. Gates of other symbols and strategies are ignored."""
         mine = {BREAKER + symbol, REPEATS + strategy, REPEATS + EVERY}
         return [
             f"{gate}: {reason}" for gate, reason in self.closed.items()

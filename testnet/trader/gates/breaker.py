@@ -1,9 +1,9 @@
-"""A circuit breaker. Pure: each function takes a breaker and gives the next one; times are seconds of any one clock.
+"""A circuit breaker. Pure: each function takes a breaker and returns the next one; times are seconds of one clock.
 
     CLOSED --failures within the window--> OPEN --open_s later--> HALF_OPEN --one probe order--> CLOSED, or OPEN again
 
-Only an order that the venue answered counts as failed or as good. Silence is the venue's state, not the symbol's: it
-stops all orders by itself.
+Only an order that the venue answered counts as a success or a failure. Silence is a state of the venue, not of the symbol, and
+stops all orders anyway.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from stormdesk.testnet.resilience import Breaker as Numbers
 
 
 class Circuit(StrEnum):
-    """Where a breaker stands."""
+    """The state of a breaker."""
 
     CLOSED = "CLOSED"
     HALF_OPEN = "HALF_OPEN"
     OPEN = "OPEN"
 
 
-LEVEL = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: 1, Circuit.OPEN: 2}  # as trader_breaker_state shows it
+LEVEL = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: 1, Circuit.OPEN: 2}  # the values of trader_breaker_state
 
 
 @dataclass(frozen=True)
 class Breaker:
-    """`failures` are times of the recent ones; `probing`: the one order of HALF_OPEN is under way."""
+    """`failures` are the times of recent failures; `probing`: the one order of HALF_OPEN is under way."""
 
     circuit: Circuit = Circuit.CLOSED
     failures: tuple[float, ...] = ()
@@ -36,7 +36,7 @@ class Breaker:
 
 
 def at(breaker: Breaker, now: float, numbers: Numbers) -> Breaker:
-    """The breaker as it is at that time: an open one becomes half open."""
+    """The breaker at that time: an open one may have become half open."""
     if breaker.circuit is Circuit.OPEN and now - breaker.opened_at >= numbers.open_s:
         return Breaker(Circuit.HALF_OPEN, opened_at=breaker.opened_at)
     return breaker
@@ -53,17 +53,17 @@ def sent(breaker: Breaker) -> Breaker:
 
 
 def unclear(breaker: Breaker) -> Breaker:
-    """The order came to nothing that says anything: the next one may probe."""
+    """The order had no conclusive result: the next one may probe."""
     return replace(breaker, probing=False)
 
 
 def succeeded(breaker: Breaker) -> Breaker:
-    """The venue took the order. While OPEN it is late news of an order from before."""
+    """The venue accepted the order. While OPEN that is late news about an earlier order."""
     return breaker if breaker.circuit is Circuit.OPEN else Breaker()
 
 
 def failed(breaker: Breaker, now: float, numbers: Numbers) -> Breaker:
-    """The venue answered that it did not take the order."""
+    """The venue refused the order."""
     if breaker.circuit is Circuit.OPEN:
         return breaker
     recent = (*(t for t in breaker.failures if now - t < numbers.window_s), now)

@@ -1,4 +1,4 @@
-"""The circuit breakers of all symbols, and their file. The file has wall-clock times, for they outlive the process."""
+"""The circuit breakers of all symbols, and their file. It has wall-clock times, since it outlives the process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Breakers:
-    """One breaker for each symbol. A file that cannot be read opens all of them: what they knew is not known."""
+    """One breaker for each symbol. An unreadable file opens all of them, because their state is unknown."""
 
     def __init__(self, file: StateFile, board: Board, symbols: Iterable[str], numbers: Numbers) -> None:
         self._file = file
@@ -55,12 +55,12 @@ class Breakers:
             self._show(symbol)
 
     def turn(self) -> None:
-        """Let those half open whose time has come."""
+        """Make breakers half open whose time has come."""
         for symbol, now in self.all.items():
             self._put(symbol, breaker.at(now, self._now(), self._numbers))
 
     def lets_through(self, symbol: str) -> bool:
-        """Whether one more order of the symbol may be sent; it is sent when this says so."""
+        """Whether one more order of the symbol may be sent; the caller sends it if so."""
         self.turn()
         if not breaker.lets_through(self.all[symbol]):
             return False
@@ -68,7 +68,7 @@ class Breakers:
         return True
 
     async def heard(self, symbol: str, outcome: Outcome) -> None:
-        """What became of an order that was let through."""
+        """Record the result of an order that was let through."""
         before = self.all[symbol]
         if outcome == "good":
             after = breaker.succeeded(before)
@@ -81,7 +81,7 @@ class Breakers:
             await self._file.write(self._document())
 
     async def reset(self, symbol: str | None = None) -> None:
-        """Close one or all, because an operator says so. Raises KeyError."""
+        """Close one or all, for an operator. Raises KeyError."""
         for name in [symbol] if symbol else list(self.all):
             self.all[name]
             self._put(name, Breaker())
@@ -105,6 +105,6 @@ class Breakers:
 
 
 def _loaded(entry: Entry, now: float) -> Breaker:
-    """A breaker from the file. Times from a clock that has since gone back are taken as now."""
+    """A breaker from the file. Times in the future (the clock was set back) count as now."""
     past = tuple(min(t, now) for t in entry.failures_t)
     return Breaker(entry.state, past, min(entry.opened_t, now))

@@ -14,7 +14,7 @@ from stormdesk import durable
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=msgspec.Struct)
-PADDED = 1024  # bytes: a document that grows within them needs no new block on a full disk
+PADDED = 1024  # bytes; a document that grows within them needs no new block on a full disk
 
 
 class StateFile:
@@ -25,14 +25,14 @@ class StateFile:
         self._turn = asyncio.Lock()
 
     def read(self, kind: type[T]) -> T | None:
-        """The document, None when there is none. Raises durable.CorruptError."""
+        """The document, None when there is no file. Raises durable.CorruptError."""
         return durable.read_json(self.path, kind)
 
     async def is_missing(self) -> bool:
         return not await asyncio.to_thread(self.path.exists)
 
     async def write(self, document: msgspec.Struct) -> bool:
-        """Make the document durable. False when the disk does not let us; then the old one is there."""
+        """Write the document durably. False when the disk refuses; the old one is then still there."""
         async with self._turn:
             try:
                 await asyncio.to_thread(durable.replace, self.path, msgspec.json.encode(document))
@@ -42,8 +42,8 @@ class StateFile:
         return True
 
     async def insist(self, document: msgspec.Struct) -> bool:
-        """Write a document that must not be lost on a full disk: when it cannot be replaced it is written over the old
-        one. A reader who finds half of it finds it corrupt."""
+        """Write a document that must not be lost on a full disk: if it cannot be replaced, the old one is overwritten in place.
+        A half-written document is detected as corrupt."""
         data = msgspec.json.encode(document).ljust(PADDED)
         async with self._turn:
             try:

@@ -1,4 +1,4 @@
-"""What the guard on our host wants: STOP.TXT and the flag SIGNAL_READ_ONLY stop new orders as long as they lie there."""
+"""The guard's files on our host: STOP.TXT and the flag SIGNAL_READ_ONLY stop new orders while they exist."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Flags(msgspec.Struct, frozen=True, rename={"read_only": "SIGNAL_READ_ONLY"
 
 
 class GuardFiles:
-    """Looks when asked. No folder configured: nothing to look for."""
+    """Checks the files on request. Without a configured folder there is nothing to check."""
 
     def __init__(self, folder: str, board: Board) -> None:
         self._folder = Path(folder) if folder else None
         self._board = board
 
     async def look(self) -> None:
-        """Close or open the two gates as the files are now."""
+        """Close or open the two gates according to the files."""
         if self._folder is not None:
             stop, read_only = await asyncio.to_thread(_read, self._folder)
             for gate, reason in ((STOP, stop), (READ_ONLY, read_only)):
@@ -39,7 +39,7 @@ class GuardFiles:
 
 
 def _read(folder: Path) -> tuple[str, str]:
-    """Why each of the two gates is closed, or "". A file that cannot be read closes its gate."""
+    """Why each of the two gates is closed, or "". An unreadable file closes its gate."""
     try:
         words = " ".join((folder / "STOP.TXT").read_text(errors="replace").split())[:200]
         stop = words or "STOP.TXT"

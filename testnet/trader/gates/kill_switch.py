@@ -1,4 +1,4 @@
-"""The kill switch: no new orders, in memory at once and in a file that survives a restart. What cannot be read is on."""
+"""The kill switch: no new orders, at once in memory, and in a file that survives a restart. An unreadable file means on."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class KillSwitch:
             board.close(GATE, self.state.reason)
 
     async def prepare(self) -> None:
-        """Have a file that can be overwritten when the disk is full, and write what an unreadable one means."""
+        """Create a file that can be overwritten when the disk is full, and replace an unreadable one by "on"."""
         await self._write()
 
     async def activate(self, reason: str, by: str) -> None:
-        """On, at once. Once on, reason and time stay those of the first."""
+        """Switch on, at once. Later calls keep the first reason and time."""
         if not self.state.active:
             self.state = KillSwitchState(True, reason, by, time.time())
             self._board.close(GATE, reason)
         await self._write()
 
     async def reset(self, by: str) -> None:
-        """Off, by a named person. Raises NotAPersonError, and OSError when the file cannot say so: then it stays on."""
+        """Switch off, by a named person. Raises NotAPersonError, and OSError when the file cannot be written; then it stays on."""
         name = person(by)
         off = KillSwitchState(active=False, reason=f"reset by {name}", by=name, since=time.time())
         if not await self._file.insist(off):
@@ -58,7 +58,7 @@ class KillSwitch:
         self._board.open(GATE, off.reason)
 
     async def keep(self) -> None:
-        """Write again what could not be written, or was taken away with its folder."""
+        """Write the file again if it could not be written, or was removed with its folder."""
         if not self.persisted or await self._file.is_missing():
             await self._write()
 

@@ -1,4 +1,4 @@
-"""The orchestrator's pause: no new orders until somebody resumes. Survives a restart; what cannot be read is a pause."""
+"""The orchestrator's pause: no new orders until somebody resumes. Survives a restart; an unreadable file means paused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PauseState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pause:
-    """On or off, by anybody who can reach us: it takes nothing back, so it is no kill switch."""
+    """On or off, for anybody who can reach us: unlike the kill switch, it cancels nothing."""
 
     def __init__(self, file: StateFile, board: Board) -> None:
         self._file = file
@@ -41,7 +41,7 @@ class Pause:
         return await self._file.write(PauseState(True, f"{reason} ({by})", by, time.time()))
 
     async def resume(self, by: str) -> bool:
-        """Go on; False, and still paused, when the file cannot say so."""
+        """Resume; False, and still paused, when the file cannot be written."""
         if not await self._file.write(PauseState(False, f"resumed by {by}", by, time.time())):
             return False
         self._board.open(GATE, f"resumed by {by}")

@@ -1,4 +1,4 @@
-"""The repeated-execution throttle: a strategy that signals too often is closed until a named person opens it again."""
+"""The repeated-execution throttle: a strategy that signals too often is blocked until a named person opens it again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Repeats:
             found = file.read(Document)
             self.closed = dict(found.closed) if found else {}
         except CorruptError as error:
-            self.closed = {EVERY: str(error)}  # whoever was closed is not known
+            self.closed = {EVERY: str(error)}  # it is unknown which strategies were closed
         for strategy, reason in self.closed.items():
             board.close(REPEATS + strategy, reason)
 
@@ -42,7 +42,7 @@ class Repeats:
         return self.closed.get(strategy) or self.closed.get(EVERY, "")
 
     async def count(self, strategy: str) -> None:
-        """One more signal; the one over the limit closes the strategy."""
+        """Count a signal; the first one above the limit closes the strategy."""
         window, now = self._seen[strategy], time.monotonic()
         window.add(1, now)
         if window.used(now) > self._limit and strategy not in self.closed:
@@ -52,7 +52,7 @@ class Repeats:
             await self._file.write(Document(self.closed))
 
     async def reset(self, by: str, strategy: str | None = None) -> None:
-        """Open one strategy or all. Raises NotAPersonError, and OSError when the file cannot say so."""
+        """Open one strategy or all. Raises NotAPersonError, and OSError when the file cannot be written."""
         name = person(by)
         left = {s: reason for s, reason in self.closed.items() if strategy is not None and s != strategy}
         if not await self._file.write(Document(left)):

@@ -1,11 +1,11 @@
-"""What is checked about one order before it is made. Pure: a reason for no, or "" for yes.
+"""Checks of one order before it is created. Pure: a reason to refuse, or "".
 
 Rules (RTS 6 article 15):
-1. Without a fresh, uncrossed quote near the slow price there is no market to judge by, so there is no order.
+1. Without a fresh, uncrossed quote near the slow price there is no reference market, so no order is sent.
 2. A limit price may not be worse than the slow price by more than the collar.
 3. Value and quantity have limits; an asset without a limit is not traded.
-4. What is sold must be there (inventory), what is paid must be free. While balances cannot be had only what reduces
-   our position may be sent; when they were never had, nothing.
+4. The sold asset must be in inventory, the paid one free. While balances are unavailable, only orders that reduce our position
+   may be sent; if they were never fetched, none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_POSITION, NO_BALANCE = "SKIP_NO_POSITION", "INSUFFICIENT_BALANCE"
 
 @dataclass(frozen=True)
 class Purse:
-    """What we know of our means. `free` is by asset, None when it was never fetched; `fresh`: it may be relied on."""
+    """Our funds. `free` is by asset, None when it was never fetched; `fresh`: it is recent enough."""
 
     free: Mapping[str, Decimal] | None
     fresh: bool
@@ -52,7 +52,7 @@ def size(intent: Intent, instrument: Instrument, quote: Quote, numbers: Risk) ->
 
 
 def inventory(intent: Intent, held: Decimal, on_sale: Decimal) -> str:
-    """Rule 4, first half: `held` of the base asset by our own books, less what is `on_sale` already."""
+    """Rule 4, first half: `held` of the base asset in our own books, less what is already `on_sale`."""
     return NO_POSITION if intent.side == "SELL" and intent.qty > held - on_sale else ""
 
 
@@ -68,7 +68,7 @@ def means(intent: Intent, instrument: Instrument, quote: Quote, purse: Purse) ->
 
 
 def cost(intent: Intent, quote: Quote) -> Decimal:
-    """What the order is worth in the quote asset."""
+    """The order's value in the quote asset."""
     if intent.type == "LIMIT":
         return intent.qty * intent.price
     return intent.qty * (quote.ask if intent.side == "BUY" else quote.bid)

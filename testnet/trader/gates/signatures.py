@@ -1,5 +1,5 @@
-"""Signals that were taken lately, in memory and in `runtime/order_sigs.json`. PostgreSQL remembers them for ever: this
-is the first and quick answer to a signal that comes twice."""
+"""Recently accepted signals, in memory and in `runtime/order_sigs.json`: the fast check for repeated signals. PostgreSQL keeps all
+of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from stormdesk.testnet.trader.gates.files import StateFile
 
 log = logging.getLogger(__name__)
 
-KEEP = 10_000  # signals; the oldest leave first
+KEEP = 10_000  # signals; the oldest are dropped first
 REST_S = 1.0  # between two writes in the background
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Signal to the wall-clock time at which it was taken."""
+    """Signal to the wall-clock time at which it was accepted."""
 
     signals: dict[str, float]
 
@@ -40,7 +40,7 @@ class Signatures:
             self._taken = dict(found.signals) if found else {}
 
     def take(self, signal: str) -> bool:
-        """Take a signal; False when it was taken before."""
+        """Accept a signal; False when it was accepted before."""
         self._forget(time.time())
         if signal in self._taken:
             return False
@@ -49,24 +49,24 @@ class Signatures:
         return True
 
     def give_back(self, signal: str) -> None:
-        """The signal came to nothing: it may come again."""
+        """Forget a signal that had no effect: it may come again."""
         self._taken.pop(signal, None)
         self._dirty.set()
 
     async def flush(self) -> None:
-        """Write what is known now."""
+        """Write the current state."""
         self._dirty.clear()
         await self._file.write(Document(dict(self._taken)))
 
     async def keep(self) -> None:
-        """Write changes, for ever, at most once a second."""
+        """Write changes until cancelled, at most once a second."""
         while True:
             await self._dirty.wait()
             await self.flush()
             await asyncio.sleep(REST_S)
 
     def _forget(self, now: float) -> None:
-        """Oldest first: those beyond their time, or beyond the number. A clock that went back keeps none for longer."""
+        """Drop the oldest: the expired, and those above the limit. A clock that was set back keeps none longer."""
         while self._taken:
             signal, t = next(iter(self._taken.items()))
             if len(self._taken) < KEEP and 0 <= now - t < self._ttl_s:
