@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 import pytest
-
-from stormdesk.core.model import Fault
 from stormdesk.faults.adapter_down import AdapterDown
 from stormdesk.faults.disk_full import DiskFull
+
+from stormdesk.core.model import Fault
 from stormdesk.host.scripts import host_scripts
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import eventually
