@@ -121,14 +121,25 @@ class NoWitness(Line, frozen=True, kw_only=True, tag="witness.none"):
     why: str
 
 
+class PeerBaseline(HostLine, frozen=True, kw_only=True, tag="witness.baseline"):
+    """What peer `host` measured of `target` before the fault; null: nothing."""
+
+    target: str
+    argv: list[str]
+    measured: float | None
+
+
 class PeerWitness(HostLine, frozen=True, kw_only=True, tag="witness.peer"):
-    """What peer `host` saw of `target`: `agrees`, or `why` when it could not tell."""
+    """What peer `host` saw of `target`: `agrees`, or `why` when it could not tell; `measured` now and `before` the fault, in the
+    unit of its witness (stormdesk/witness/)."""
 
     target: str
     argv: list[str]
     code: int | None
     agrees: bool | msgspec.UnsetType = msgspec.UNSET
     why: str | msgspec.UnsetType = msgspec.UNSET
+    measured: float | msgspec.UnsetType = msgspec.UNSET
+    before: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Hold(HostLine, frozen=True, kw_only=True, tag="S6.hold"):
@@ -213,6 +224,6 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 
 
 Event = (
-    RunStarted | Steady | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerWitness | Hold
+    RunStarted | Steady | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline | PeerWitness | Hold
     | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
 )  # fmt: skip

@@ -46,7 +46,7 @@ class Event(StrEnum):
     ARM = "arm"
     ACKNOWLEDGE = "acknowledge"
     INJECT = "inject"
-    DONE = "done"
+    FINISH = "finish"
     CONFIRM = "confirm"
     DOUBT = "doubt"
     FAIL = "fail"
@@ -81,7 +81,7 @@ TABLE: Mapping[State, Row] = {
     State.INTENT: Row({Event.ARM: State.ARMED, **_REVERT}, Stuck.AFTER_A_MOMENT),
     State.ARMED: Row({Event.ACKNOWLEDGE: State.ACKED, **_REVERT}, Stuck.AFTER_A_MOMENT),
     State.ACKED: Row({Event.INJECT: State.INJECTING, **_REVERT}, Stuck.UNGUARDED),
-    State.INJECTING: Row({Event.DONE: State.INJECTED, Event.FAIL: State.FAILED, **_REVERT}, Stuck.UNGUARDED, bites=True),
+    State.INJECTING: Row({Event.FINISH: State.INJECTED, Event.FAIL: State.FAILED, **_REVERT}, Stuck.UNGUARDED, bites=True),
     State.INJECTED: Row(
         {Event.CONFIRM: State.CONFIRMED, Event.DOUBT: State.UNWITNESSED, **_REVERT}, Stuck.UNGUARDED, bites=True
     ),

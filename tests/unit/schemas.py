@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from stormdesk.core import events
 from stormdesk.core.inventory import Document as Inventory
-from stormdesk.core.model import Plan
+from stormdesk.core.plan import Plan
 from stormdesk.evidence.cut import lines as cut
 from stormdesk.evidence.scorecard import Scorecard
 from stormdesk.testnet.bus.consumer import Envelope

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stormdesk.core.states import as_shell
 from stormdesk.host.scripts import host_scripts, probe
 from stormdesk.infra.backends.lab import files, kafka, layer
 
@@ -26,7 +27,7 @@ def library() -> str:
     scripts = {name: re.sub(r"^\. .*$", ":", text, flags=re.MULTILINE) for name, text in sorted(host_scripts().items())}
     words = "".join(text for name, text in scripts.items() if name.startswith(("core/", "verbs/")))
     steps = [text for name, text in scripts.items() if name.startswith("steps/")]
-    return words + "".join(f'step_{n}() {{\n{text}\n}}\nstep_{n} "$@"\n' for n, text in enumerate(steps))
+    return as_shell() + words + "".join(f'step_{n}() {{\n{text}\n}}\nstep_{n} "$@"\n' for n, text in enumerate(steps))
 
 
 def probes() -> Mapping[str, str]:

@@ -46,7 +46,7 @@ while [ "$step" -le "$SD_STEPS" ]; do
   }
   step=$((step + 1))
 done
-sd_event done || exit 12
+sd_event finish || exit 12
 said=$(plan_witness 2>&1)
 code=$?
 said=$(printf '%.240s' "$said" | tr '\n' ' ')
