@@ -18,3 +18,4 @@ FAULTS: Mapping[str, type[Fault]] = {
     "noop": Noop,
     "process-kill": ProcessKill,
 }
+DEMO: Fault = DiskFull()  # what `invoke demo` shows

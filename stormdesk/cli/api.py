@@ -3,7 +3,7 @@
     from stormdesk.cli.api import Chaos
 
     with Chaos(env="demo") as chaos:
-        with chaos.inject("adapter-down", host="trader-a", network="core", hold_s=3) as fault:
+        with chaos.inject("<fault>", host="trader-a", hold_s=3, **parameters) as fault:
             ...                       # the adapter is down: the host itself has said so
         chaos.recovered(budget_s=30)  # trading again, in time
         chaos.validate("steady", "residue")

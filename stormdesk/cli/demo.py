@@ -1,4 +1,4 @@
-"""The whole story in one command: an environment, a full disk, the proof that it healed, and nothing left behind."""
+"""The whole story in one command: an environment, a fault, the proof that it healed, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.inventory import Inventory
-from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults import DEMO
 from stormdesk.infra import dialing, environment
 from stormdesk.run import runner
 from stormdesk.run.request import Request
@@ -20,11 +20,11 @@ HOST, HOLD_S, TTL_S = "trader-a", 20.0, 1800.0
 
 
 def run(name: str, show: Show) -> int:
-    """Make environment `name`, fill trader-a's disk, take it down whatever happens. Returns the run's exit code."""
-    show.say(f"demo: an environment of its own, then disk-full on {HOST} for {HOLD_S:.0f}s, checks, report")
+    """Make environment `name`, do the fault to trader-a, take it down whatever happens. Returns the run's exit code."""
+    show.say(f"demo: an environment of its own, then {DEMO.name} on {HOST} for {HOLD_S:.0f}s, checks, report")
     with _environment(name, show) as inventory:
         request = Request(
-            fault=DiskFull(), hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
+            fault=DEMO, hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
         )
         return int(runner.run(request, inventory, dialing.dialer(inventory), show, watch).exit_code)
 

@@ -28,6 +28,7 @@ from stormdesk.cli.options import Options
 from stormdesk.cli.spoken import spoken
 from stormdesk.core.errors import ExitCode, StormdeskError, UsageError
 from stormdesk.core.values import printable
+from stormdesk.faults import DEMO
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -107,7 +108,7 @@ class Front(Program):
         """Print the tasks, or those of one group, and end."""
         where = self.collection.collections[group] if group else _shown(self.collection)
         entries = list(_entries(where, f"{group}." if group else ""))
-        example = f"{group}.{next(iter(where.tasks))}" if group else "chaos.disk-full"
+        example = f"{group}.{next(iter(where.tasks))}" if group else f"chaos.{DEMO.name}"
         footer = [f"Help on one: invoke {example} --help"]
         if not group:
             footer.insert(0, "Try first:   invoke doctor && invoke demo")

@@ -35,14 +35,14 @@ def menu(title: str, entries: Sequence[Entry], footer: Iterable[str], width: int
 
 
 def unknown_task(word: str, tasks: Iterable[str], groups: Iterable[str]) -> str:
-    """`no task 'chaos.disk-ful'. Did you mean: chaos.disk-full?`"""
+    """`no task 'env.statu'. Did you mean: env.status?`"""
     near = _near(word, [*tasks, *groups])
     hint = f"Did you mean: {near}?" if near else "All tasks: invoke --list"
     return f"no task '{shown(word)}'. {hint}"
 
 
 def unknown_flag(task: str, word: str, flags: Sequence[str]) -> str:
-    """`chaos.disk-full has no --precent. Did you mean --percent? Its flags: …`"""
+    """`env.up has no --topolgy. Did you mean --topology? Its flags: …`"""
     twin = "-" + word if "-" + word in flags else ""  # -host for --host
     near = twin or _near(word, flags)
     hint = f" Did you mean {near}?" if near else ""

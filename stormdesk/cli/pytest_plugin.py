@@ -67,7 +67,7 @@ def chaos_config(pytestconfig: pytest.Config) -> ChaosConfig:
 
 @pytest.fixture(scope="session")
 def chaos(chaos_config: ChaosConfig) -> Iterator[Chaos]:
-    """`with chaos.inject("adapter-down", host="trader-a", network="core", hold_s=3):` -- see stormdesk.cli.api.Chaos."""
+    """`with chaos.inject("<fault>", host="trader-a", hold_s=3):` -- see stormdesk.cli.api.Chaos."""
     from stormdesk.cli.api import Chaos
     from stormdesk.core.errors import StormdeskError
 

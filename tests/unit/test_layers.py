@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stormdesk.faults import FAULTS
 from tests.unit.test_purity import ROOT, imported
 
 # Each room may import itself and those to its right. `faults` are plans, so they need no more than what plans are made of.
@@ -57,6 +58,14 @@ def test_the_engine_knows_no_stack(room: str) -> None:
     assert not {"desk", "infra", "testnet", "cli"} & set(MAY[room])
     for planted in ("from stormdesk.desk import pulse", "import stormdesk.infra.home", "from stormdesk import testnet"):
         assert climbing(room, planted)
+
+
+@pytest.mark.parametrize("room", sorted(set(MAY) - {"faults", "checks"}))
+def test_the_engine_names_no_fault(room: str) -> None:
+    """What a run must know of its fault is in its plan. `noop` is also an ordinary word, so it is not looked for."""
+    names = [word for name, kind in FAULTS.items() if name != "noop" for word in (name, kind.__name__)]
+    files = [path for path in (ROOT / "stormdesk" / room).rglob("*") if path.suffix in (".py", ".sh")]
+    assert [(str(path), name) for path in files for name in names if name in path.read_text()] == []
 
 
 @pytest.mark.parametrize("room", [room for room in MAY if room not in ("faults", "checks") and files_of(room)])

@@ -9,7 +9,7 @@ from stormdesk.evidence.cut import Cut, Ledger
 from stormdesk.evidence.cut.lines import Request
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, order_sources, result
 
-MIN_REFUSED = 20  # refused orders in the hold of a disk-full
+MIN_REFUSED = 20  # refused orders while a fault makes its trader refuse them
 BLOCK_BYTES = 4096  # what a full file system may still take at the end of a file's last block
 
 
