@@ -1,6 +1,6 @@
 """Inventories of other tools, read: what they have in common, and ssh_config. Pure; Ansible's are in ansible.py.
 
-What is found here is how the other tool would call ssh; what that call then means, `ssh -G` says (cli/sources.py),
+What is found here is how the other tool would call ssh; what that call then means, `ssh -G` says (cli/openssh.py),
 so that nobody's options are read in two ways. A host that cannot be used stays in its listing with the reason: it matters
 only to who asks for that host. What an inventory document has and the other tool has not (networks,
 services, paths ...) stands in Ansible variables `stormdesk_<field>`, in an ssh_config in a comment of the Host block:

@@ -1,40 +1,23 @@
-"""Where `--inventory` may point: a JSON document, or what Ansible, OpenSSH or a Pulumi stack know of the hosts.
-
-Rules:
-1. OpenSSH says what its options mean (`ssh -G`): we do not read them in a second way.
-2. A host whose key is not in a known_hosts file is refused before anything is connected to. Nothing is trusted on first use.
-"""
+"""Where `--inventory` may point: a JSON document, or what Ansible, OpenSSH or a Pulumi stack know of the hosts."""
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
-import pwd
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
 
-from stormdesk.cli import ansible_cli, inventories, pulumi_outputs, tokens
-from stormdesk.cli.inventories import Listing, Named, Way
-from stormdesk.cli.tokens import Facts
+from stormdesk.cli import ansible_cli, inventories, openssh, pulumi_outputs
+from stormdesk.cli.inventories import Listing
 from stormdesk.core import inventory as documents
-from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
+from stormdesk.core.errors import StormdeskError, UsageError
 from stormdesk.core.inventory import Inventory, InventoryHost
-from stormdesk.core.shell import words
 from stormdesk.core.values import printable, shown
-from stormdesk.infra import fdpass
-from stormdesk.ssh import patience
-from stormdesk.ssh.agent import where as socket_of
 from stormdesk.ssh.parallel import each
 
-SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
-NO_TERMINAL = "Pseudo-terminal will not be allocated because stdin is not a terminal."
 # In the place of the way to a host, while what else is said of it is looked at.
 NOWHERE = {"address": "unknown", "host_key": "unknown unknown", "identity_file": "unknown"}
 MAX_INCLUDES, MAX_DEPTH = 64, 8
@@ -115,7 +98,7 @@ def _included(text: str, depth: int = 0) -> str:
         lines.append(line)
         include = re.match(r"\s*include(?:\s*=\s*|\s+)(.*)", line, re.IGNORECASE)
         for name in inventories.arguments(include[1]) if include and depth < MAX_DEPTH else ():
-            pattern = os.path.join(_home("~/.ssh"), _home(name))
+            pattern = os.path.join(os.path.expanduser("~/.ssh"), os.path.expanduser(name))
             found = [path for path in sorted(glob.glob(pattern))[:MAX_INCLUDES] if os.path.isfile(path)]
             lines += [_included(_text(path, path, "replace"), depth + 1) for path in found]
     return "\n".join(lines)
@@ -137,170 +120,5 @@ def _found(listing: Listing, origin: str) -> Found:
         expires_at=stated.expires_at,
         hosts={name: documents.outline(name, {**msgspec.to_builtins(host)}) for name, host in stated.hosts.items()},
         unusable={**stated.unusable, **whys},
-        reach=_Once(lambda name: _host(known[name], origin)),
+        reach=_Once(lambda name: openssh.reached(known[name], origin)),
     )
-
-
-def _host(named: Named, origin: str) -> InventoryHost:
-    assert named.way is not None  # a host without one is unusable
-    way = named.way()
-    found = inventories.options(_ssh(named.name, way, origin))
-    try:
-        facts = _facts(found)
-        names = inventories.key_names(found)
-        known, where = _known_hosts(found, facts, names[0])
-        key = inventories.host_key(names[0], known, *names[1:])
-        if not key:
-            raise RefusedError(
-                f"{named.name}: no host key of {' or '.join(names)} in {where}{inventories.why_no_key(names, known)}, and "
-                "nothing is trusted on first use. Log in once by ssh and compare the key, then type it again. Nothing was changed"
-            )
-        entry = {
-            **named.about,
-            "name": named.name,
-            "address": inventories.sole(found, "hostname"),
-            "port": inventories.port(found),
-            "user": inventories.sole(found, "user"),
-            "host_key": key,
-            **_identities(found, facts),
-            "proxy_command": _proxy(way, found, facts),
-        }
-    except UsageError as error:
-        raise UsageError(f"{origin}: host {printable(named.name[:60])}: {error}") from error
-    return documents.entry_of(named.name, entry, origin)
-
-
-def _facts(found: Mapping[str, Sequence[str]]) -> Facts:
-    """What ssh's words are filled in from; the answer to ASK is in ControlPath."""
-    jump = found.get("proxyjump", [""])[0]
-    told = tokens.told(found.get("controlpath", [""])[0], jump)
-
-    def home_of(user: str) -> str:
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(user).pw_dir if user else told["d"]
-        return ""
-
-    return Facts(told, os.environ, home_of)
-
-
-def _known_hosts(found: Mapping[str, Sequence[str]], facts: Facts, name: str) -> tuple[Sequence[str], str]:
-    """What the known_hosts files say, and a KnownHostsCommand; after it, in words, where that is from."""
-    texts, places = [], []
-    for path in (path for key in ("userknownhostsfile", "globalknownhostsfile") for path in _files(found.get(key, ()))):
-        try:
-            texts.append(Path(path).read_text(encoding="utf-8", errors="replace"))
-            places.append(path)
-        except OSError as error:
-            places.append(f"{path} ({error.strerror})")
-    command = found.get("knownhostscommand", ["none"])[0]
-    if command != "none":
-        try:
-            texts.append(_command_says(command, facts, name))
-            places.append("the answer of KnownHostsCommand")
-        except (OSError, subprocess.TimeoutExpired, ValueError) as error:  # ssh goes on without it, too
-            places.append(f"KnownHostsCommand ({printable(str(error))})")
-    return texts, ", ".join(places) or "any known_hosts file"
-
-
-def _command_says(command: str, facts: Facts, name: str) -> str:
-    """What KnownHostsCommand prints of a host before it is connected to, as ssh would call it.
-
-    Raises UsageError, and what running a process raises.
-    """
-    nothing_yet = dict.fromkeys("fKt", "NONE")
-    filled = replace(facts, tokens={**facts.tokens, **nothing_yet, "H": name, "I": "ORDER"})
-    argv = [tokens.filled(word, filled) for word in inventories.split(command, "KnownHostsCommand")]
-    return subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        timeout=patience.scaled(SSH_S), check=False,
-    ).stdout  # fmt: skip
-
-
-def _ssh(name: str, way: Way, origin: str) -> str:
-    argv = ("ssh", "-G", "-o", tokens.ASK, *way.words, "--", way.target)
-    try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience.scaled(SSH_S),
-            check=False,
-        )
-    except ValueError as error:
-        raise UsageError(f"{origin}: host {printable(name[:60])}: {shown(words(way.words))}: {error}") from error
-    except OSError as error:
-        raise RefusedError(
-            f"{origin}: only ssh itself can read this, and it is not here. Type: apt-get install openssh-client"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        waited = f"{patience.scaled(SSH_S):g} s. {patience.hint()}"
-        raise RefusedError(f"{origin}: host {printable(name[:60])}: no answer of ssh -G within {waited}") from error
-    if done.returncode != 0:
-        said = printable(" ".join(done.stderr.replace(NO_TERMINAL, "").split())[:200])
-        raise UsageError(f"{origin}: host {printable(name[:60])}: ssh says: {said or f'exit code {done.returncode}'}")
-    return done.stdout
-
-
-def _files(values: Sequence[str]) -> list[str]:
-    """The files of a list as `ssh -G` prints it: parted by blanks, which a path may have as well."""
-    words = [word for value in values for word in value.split(" ")]
-    found: list[str] = []
-    start = 0
-    while start < len(words):
-        ends = (end for end in range(len(words), start, -1) if os.path.isfile(_home(" ".join(words[start:end]))))
-        end = next(ends, 0)
-        if end:
-            found.append(_home(" ".join(words[start:end])))
-        start = end or start + 1
-    return found
-
-
-def _home(path: str) -> str:
-    return os.path.expanduser(path)
-
-
-def _identities(found: Mapping[str, Sequence[str]], facts: Facts) -> Mapping[str, object]:
-    """What ssh would log in with: the key files that are there (or their public halves alone), certificates, the agent."""
-
-    def paths(option: str) -> list[str]:
-        typed = [path for path in found.get(option, ()) if path.lower() != "none"]
-        return [os.path.abspath(tokens.path(path, facts)) for path in typed]
-
-    agent = found.get("identityagent", [""])[0]
-    if "/" in agent:
-        (agent,) = paths("identityagent")
-    asked = bool(socket_of(agent, os.environ))
-    wanted = paths("identityfile")
-    files = [path for path in wanted if os.path.exists(path) or (asked and os.path.exists(f"{path}.pub"))]
-    only = found.get("identitiesonly", ["no"])[0] == "yes"
-    if not files and (only or not asked):
-        raise UsageError(
-            f"no key to log in with: there is no {', '.join(wanted[:3]) or 'IdentityFile'}, and no ssh-agent to ask. "
-            "Name one: IdentityFile"
-        )
-    return {
-        "identity_file": files[0] if files else "",
-        "more_identity_files": files[1:],
-        "certificate_files": paths("certificatefile"),
-        "identity_agent": agent,
-        "identities_only": only,
-    }
-
-
-def _proxy(way: Way, found: Mapping[str, Sequence[str]], facts: Facts) -> str:
-    """The ProxyCommand, as one that passes back a connected socket."""
-    command = found.get("proxycommand", ["none"])[0]
-    if jump := found.get("proxyjump", [""])[0]:
-        *before, last = jump.split(",")
-        config = [word for pair in zip(way.words, way.words[1:], strict=False) if pair[0] == "-F" for word in pair]
-        hops = ["-J", ",".join(before)] if before else []
-        far = last if "://" in last else f"ssh://{last}"
-        command = words(("ssh", *config, *hops, "-W", "[%h]:%p", "--", far))
-    if command == "none" or not command:
-        return ""
-    command = tokens.proxy(command, facts.tokens)
-    if found.get("proxyusefdpass", ["no"])[0] == "yes":
-        return command
-    return fdpass.wrapped(command, sys.executable)
