@@ -131,14 +131,17 @@ def take_over() -> None:
 
 def _shown(namespace: Collection) -> Collection:
     """The tasks that lists show: a checkout has them all, and so has a project with an environment."""
-    from stormdesk.infra import existing
 
     def ours(name: str) -> bool:
         group = namespace.collections.get(name)
         return group is not None and all(isinstance(task, Command) for task in group.tasks.values())
 
+    if ours("dev"):
+        return namespace
+    from stormdesk.infra import existing  # costs as much as all other imports of a list
+
     try:
-        if ours("dev") or any(item.state != "elsewhere" for item in existing.environments()):
+        if any(item.state != "elsewhere" for item in existing.environments()):
             return namespace
     except StormdeskError:
         return namespace
