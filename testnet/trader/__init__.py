@@ -2,5 +2,5 @@
 in that order.
 
 `ids states signals answers trace watch` are pure; `venue store leader` talk to the outside; `desk` keeps the orders,
-`poll` and `recovery` find what was missed, `trader` runs the loops and `http` shows them.
+`poll` and `recovery` find missed events, `trader` assembles the parts and `http` serves them.
 """

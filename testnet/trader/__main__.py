@@ -60,7 +60,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
 
 
 async def _open_ledger(path: Path, restore_s: float, stop: asyncio.Event) -> Ledger | None:
-    """Open the ledger, trying until the disk lets us; None when told to stop."""
+    """Open the ledger, retrying while the disk refuses; None when told to stop."""
     while True:
         try:
             return Ledger(path, time.time, restore_s)
@@ -71,7 +71,7 @@ async def _open_ledger(path: Path, restore_s: float, stop: asyncio.Event) -> Led
 
 
 def _is_gone(pidfile: Path) -> bool:
-    """Whether the process that wrote the pid file no longer runs. Another program may have its number by now."""
+    """Whether the process that wrote the pid file no longer runs. Another program may have its pid by now."""
     try:
         pid = int(pidfile.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes()

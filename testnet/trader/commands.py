@@ -39,7 +39,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Word(msgspec.Struct, forbid_unknown_fields=True):
-    """Who wants it, and why."""
+    """Who gives the command, and why."""
 
     by: str = ""
     reason: str = ""
@@ -48,14 +48,14 @@ class Word(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Mend(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `POST /reconcile`: which kind of drift a person accepts, if any."""
+    """The body of `POST /reconcile`: the kind of drift that a person accepts, if any."""
 
     accept: Literal["", "rollback", "balance"] = ""
     by: str = ""
 
 
 def intent_of(order: Order, trader: Trader) -> Intent:
-    """The order as an intent of the present epoch. Raises BadRequestError."""
+    """The order as an intent of the current epoch. Raises BadRequestError."""
     instrument = trader.desk.instruments.get(order.symbol)
     if instrument is None:
         raise BadRequestError(f"symbol: {order.symbol} is not traded here")
@@ -169,7 +169,7 @@ async def _body(request: web.Request, kind: type[T]) -> T:
 
 
 def _clean(handler: Handler) -> Handler:
-    """What is wrong with a request is an answer, not a traceback."""
+    """Errors in a request become an answer, not a traceback."""
 
     async def wrapped(request: web.Request) -> web.Response:
         try:

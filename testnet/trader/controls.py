@@ -1,4 +1,4 @@
-"""Everything that can stop orders from outside the order path: the gates with their files, in one place."""
+"""The gates that stop orders from outside the order path, with their files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stormdesk.testnet.trader.sweep import Sweep
 
 
 class Controls:
-    """The gates. Each reads its file when it is made, so before the first order. `note` writes a ledger line."""
+    """The gates. Each reads its file on creation, so before the first order. `note` writes a ledger line."""
 
     def __init__(self, config: Config, numbers: Resilience, note: Callable[..., None]) -> None:
         folder = Path(config.data_dir)
@@ -41,13 +41,13 @@ class Controls:
         return [*fixed, *(f"{BREAKER}{symbol}" for symbol in self.breakers.all)]
 
     async def kill(self, sweep: Sweep, reason: str, by: str) -> None:
-        """Block at once, then cancel and verify; the rest of it goes on in `turn`."""
+        """Block at once, then cancel and verify; `turn` does the rest."""
         if not self.kill_switch.state.active:
             sweep.start()
         await self.kill_switch.activate(reason, by)
 
     async def turn(self, sweep: Sweep) -> None:
-        """Once a second: look at the guard's files, finish what a full disk or a silent venue kept us from."""
+        """Once a second: check the guard's files, and finish what a full disk or a silent venue delayed."""
         await self.guard_files.look()
         self.breakers.turn()
         await self.kill_switch.keep()

@@ -1,4 +1,4 @@
-"""What a reconciliation compares: our books against the venue's word. Pure."""
+"""The comparisons of a reconciliation: our books against the venue's. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stormdesk.testnet.trader.ids import PREFIX
 
 @dataclass(frozen=True)
 class Item:
-    """One difference. `booked`: our books follow it from now on; else it stays until it is mended. `trades` of `symbol`
-    are those that were rolled back; `amount` of `asset` is the venue's balance minus ours."""
+    """One difference. `booked`: our books include it from now on; otherwise it stays until a person accepts it. `trades` of
+    `symbol` are those that were rolled back; `amount` of `asset` is the venue's balance minus ours."""
 
     kind: str
     what: str
@@ -25,7 +25,7 @@ class Item:
 
 def orders(resting: Mapping[str, str], listed: Mapping[str, str], known: Collection[str]) -> list[Item]:
     """Open orders by client order id with their symbol: `resting` here, `listed` at the venue. `known`: orders of others
-    that were reported before."""
+    that were already reported."""
     ours = [cid for cid in listed if cid.startswith(PREFIX)]
     return [
         *(Item("order_missing", f"{cid} is open here and not at the venue") for cid in resting if cid not in listed),

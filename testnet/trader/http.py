@@ -16,7 +16,7 @@ from stormdesk.testnet.trader.trader import Trader
 
 
 def health_document(trader: Trader) -> dict[str, Any]:
-    """What /health says. Costs nothing and asks nobody."""
+    """The document of /health, without any I/O."""
     components = trader.components()
     views = {name: watch.document() for name, watch in components.items()}
     age = trader.stream_age_s()

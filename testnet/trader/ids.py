@@ -16,5 +16,5 @@ def client_order_id(strategy: str, epoch: int, signal: str) -> str:
 
 
 def strategy_of(signal: str) -> str:
-    """The strategy that a signal comes from: what is before its first colon."""
+    """The strategy of a signal: the part before its first colon."""
     return signal.partition(":")[0]

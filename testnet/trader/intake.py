@@ -1,8 +1,8 @@
-"""From a signal to an order: everything that may stop it before INTENT, in order. What is stopped is a SKIP line.
+"""From a signal to an order: all checks before INTENT, in order. A refused signal becomes a SKIP line.
 
-1. The strategy does not signal too often. 2. The signal is new: to the file of the last minutes, and to PostgreSQL over
-all time. 3. Price, size, inventory and means (gates/risk.py), with balances that are fresh. 4. Its turn in the throttle.
-5. Then, with nothing waited for in between: gates, 3 again, the breaker, and off it goes.
+1. The strategy does not signal too often. 2. The signal is new: not in the file of the last minutes, and never in PostgreSQL.
+3. Price, size, inventory and funds (gates/risk.py), with fresh balances. 4. Its turn in the throttle. 5. Then, without any wait in
+between: gates, 3 again, the breaker, and the send.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DUPLICATE = "DUPLICATE_SIGNAL"
 
 
 class Intake:
-    """Takes signals of our own strategy and of others. `blocked` says why an order may not be sent now."""
+    """Accepts signals of our own strategy and of others. `blocked` says why an order may not be sent now."""
 
     def __init__(
         self, desk: Desk, ledger: Ledger, store: Store, sender: Sender, throttle: Throttle, market: Market,
@@ -74,7 +74,7 @@ class Intake:
         return ""
 
     async def send(self, intent: Intent) -> None:
-        """Wait for its turn, judge it by what is true then, and send it."""
+        """Wait for its turn, check it again, and send it."""
         async with self._throttle.turn():
             fresh = await self._balances.ensure()
             reason = "GATE_CLOSED" if self._blocked(intent) else self._worth_it(intent)
@@ -87,7 +87,7 @@ class Intake:
                 await self._sender.send(intent)
 
     def _worth_it(self, intent: Intent) -> str:
-        """What needs nobody to be asked."""
+        """The checks without I/O."""
         instrument = self._desk.instruments[intent.symbol]
         held = self._desk.positions.get(instrument.base, Decimal(0))
         if reason := risk.inventory(intent, held, self._desk.on_sale(intent.symbol)):
@@ -113,7 +113,7 @@ class Intake:
         return ""
 
     def _give_back(self, intent: Intent, reason: str) -> str:
-        """The signal came to nothing here, and may come again."""
+        """The signal had no effect here, and may come again."""
         self._signatures.give_back(intent.signal)
         return self._skip(intent, reason)
 

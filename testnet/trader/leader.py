@@ -1,8 +1,8 @@
-"""The leader's lock in Redis. It alone proves nothing (a paused process may wake up after its lock has gone), so it is
-checked right before every send against the local clock, and PostgreSQL refuses rows of an old epoch.
+"""The leader's lock in Redis. The lock alone is no proof (a paused process may wake up after it has expired), so it is checked
+against the local clock right before every send, and PostgreSQL refuses rows of an old epoch.
 
-A request that was signed while the lock had longer to live than the venue's receive window is refused by the venue once
-the lock is gone. So whoever signs first and asks `holds(recv_window_s)` afterwards may be paused at any instruction.
+A request signed while the lock had more time left than the venue's receive window is refused by the venue once the lock has
+expired. So it is safe to sign first and check `holds(recv_window_s)` afterwards, even if the process is paused in between.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ TAKE = """if redis.call('get', KEYS[1]) == ARGV[1] then
 redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1 end return 0"""
 
 
-REMEMBER = 16  # starts: one that ended before it had the lock must not make the one before it forgotten
+REMEMBER = 16  # starts: one that ended before it had the lock must not displace the one before
 
 
 class Leader:
-    """One contender. `file` remembers the lock's values, so that a restarted process knows the lock of the dead one
-    (`former_self_dead`) for its own and takes it over at once; a copy of this instance elsewhere does not."""
+    """One contender. `file` stores the lock's values, so that a restarted process recognises the lock of its dead predecessor
+    (`former_self_dead`) and takes it over at once; a copy of this instance elsewhere does not."""
 
     def __init__(
         self, redis: Redis, key: str, instance: str, numbers: Numbers, file: Path, *, former_self_dead: bool
     ) -> None:
         self.watch = Watch()
-        self.term = 0  # counts the times that the lock was newly ours
-        self.holder = ""  # who has it, as last seen
+        self.term = 0  # counts acquisitions of the lock
+        self.holder = ""  # its holder, as last seen
         self._redis: Any = redis
         self._key = key
         self._numbers = numbers
@@ -54,15 +54,15 @@ class Leader:
         self._idle_until = 0.0
 
     def holds(self, for_s: float = 0.0) -> bool:
-        """Whether the lock is ours for so long: the last look said so and its time, less a tenth, does not run out."""
+        """Whether the lock is ours for that long: it was at the last check, and its lifetime, less a tenth, suffices."""
         return self._sure and time.monotonic() + for_s < self._until
 
     def lost(self) -> bool:
-        """Whether the last answer said that the lock is not ours. While Redis does not answer, nobody knows."""
+        """Whether the lock was not ours at the last answer. While Redis does not answer, that is unknown."""
         return not self._until
 
     async def turn(self, *, contend: bool) -> None:
-        """Look once, and renew or (if we contend) acquire. Call it every second; never raises for Redis' sake."""
+        """Check once, and renew or (if we contend) acquire. Call it every second; errors of Redis are not raised."""
         started = time.monotonic()
         try:
             self._sure = await (self._keep(started) if self._until else self._acquire(started, contend))
@@ -75,7 +75,7 @@ class Leader:
         self.watch.good(time.monotonic() - started)
 
     async def release(self) -> None:
-        """Give the lock back if it is ours; without Redis it expires."""
+        """Release the lock if it is ours; without Redis it expires."""
         self._sure, self._until = False, 0.0
         try:
             await self._redis.eval(RELEASE, 1, self._key, self._value)
@@ -83,7 +83,7 @@ class Leader:
             log.warning("leader: the lock was not released: %s", error)
 
     async def stand_back(self) -> None:
-        """A newer epoch is there: whoever has it leads, whatever the lock says. Leave the lock to others for a while."""
+        """There is a newer epoch: its holder leads, whatever the lock says. Leave the lock to others for a while."""
         self._idle_until = time.monotonic() + self._numbers.ttl_s
         await self.release()
 
@@ -128,7 +128,7 @@ class Leader:
 
 
 def _remember(file: Path, value: str) -> list[str]:
-    """The values in the file, of processes that are dead; from now on it has ours, too."""
+    """The values in the file, of dead processes; ours is added to it."""
     try:
         former = durable.read_json(file, list[str]) or []
     except durable.CorruptError as error:

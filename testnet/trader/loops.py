@@ -1,4 +1,4 @@
-"""The trader's loops: each turns for ever, none waits for another, and none dies of a failure of what it talks to."""
+"""The trader's loops: each runs until cancelled, waits for no other loop, and survives failures of its peer."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from stormdesk.testnet.trader.trader import Trader
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0  # at the lock, the venue and the database
-FIRST_LOOK_S = 0.1  # until Redis answers for the first time, and while the lock is ours but not yet the orders
+FIRST_LOOK_S = 0.1  # until Redis first answers, and while we have the lock but have not taken over the orders
 ROUND_S = 0.25  # of the order loop
-ASK_S = 1.0  # between two questions about one order
+ASK_S = 1.0  # between two queries of one order
 POLL_S = 5.0
 BROKER = "broker"
-CONNECTED, LINE_LOST, DATA_LOST = 0, 1100, 1101  # 1102: the line is back, and nothing was lost
+CONNECTED, LINE_LOST, DATA_LOST = 0, 1100, 1101  # 1102: the connection is back, and nothing was lost
 
 
 class Loops:
     """What runs until the service stops."""
 
     def __init__(self, trader: Trader) -> None:
-        self.kick = asyncio.Event()  # a kill switch that was just activated does not wait for the next second
+        self.kick = asyncio.Event()  # lets an activated kill switch act before the next second
         self._trader = trader
         self._asked: dict[str, float] = {}
 
@@ -53,7 +53,7 @@ class Loops:
         ]  # fmt: skip
 
     async def scan(self) -> None:
-        """Give the strategy its turns."""
+        """Run the strategy."""
         trader = self._trader
         interval = 1 / trader.config.orders_per_s
         due = time.monotonic()
@@ -71,17 +71,19 @@ class Loops:
         if intent is not None and not trader.controls.board.reasons(intent.symbol, strategy_of(intent.signal)):
             trader.spawn(trader.offer(intent))
         resting = {live.cid: live for live in trader.desk.live.values() if live.rests and not live.canceling}
-        # While the ledger refuses, nothing is done at the venue that it could not hold.
+        # While the ledger cannot be written, do nothing at the venue that could not be recorded.
         chosen = strategy.cancel(list(resting)) if not trader.sender.last_refusal else None
         if chosen is not None:
             trader.spawn(trader.desk.cancel(resting[chosen]))
 
     async def orders(self) -> None:
-        """Ask about orders in doubt, and take back what rests while held."""
+        """Query orders in doubt, and cancel resting orders while held."""
         trader = self._trader
         while True:
             trader.metrics.beat("order")
-            if trader.leads() and trader.venue.watch.ok:  # else only the probe asks: the first answer is noticed
+            if (
+                trader.leads() and trader.venue.watch.ok
+            ):  # otherwise only the probe queries: its first answer is noticed
                 for live in list(trader.desk.live.values()):
                     self._attend(live)
             await asyncio.sleep(ROUND_S)
@@ -113,7 +115,7 @@ class Loops:
             await asyncio.sleep(FIRST_LOOK_S if starting else LOOK_S)
 
     async def user_stream(self) -> None:
-        """Hear of executions at once; after each connect the poll finds what was missed."""
+        """Follow executions on the user stream; after each connect the poll finds missed ones."""
         trader = self._trader
         backoff = Backoff(trader.numbers.retry, Random())
         while True:
@@ -134,8 +136,8 @@ class Loops:
             await asyncio.sleep(backoff.next_s())
 
     def _line(self, code: int) -> int:
-        """The venue's own line to its market, as a broker tells it: while it is down we pause; once it is back we do not
-        order before our books agree. 1101 also asks to subscribe again."""
+        """Handle a broker's status events: pause while its connection to the market is down; when it is back, do not order before
+        our books agree. 1101 also requires a new subscription."""
         trader, board = self._trader, self._trader.controls.board
         if code == LINE_LOST:
             board.close(BROKER, "1100: the venue lost its own line")
@@ -146,7 +148,7 @@ class Loops:
         return code
 
     async def poll(self) -> None:
-        """Ask for trades every few seconds, and at once when some are known to be missing or nobody tells us."""
+        """Poll trades every few seconds, and at once when some are known to be missing or the user stream is down."""
         trader = self._trader
         while True:
             quick = trader.held() and trader.poller.polled_at <= trader.desk.changed_at
@@ -161,7 +163,7 @@ class Loops:
             await asyncio.sleep(ROUND_S)
 
     async def reconcile(self) -> None:
-        """Compare with the venue when it is due."""
+        """Reconcile with the venue when it is due."""
         trader = self._trader
         while True:
             due = time.monotonic() >= trader.reconciler.due_at
@@ -173,7 +175,7 @@ class Loops:
             await asyncio.sleep(ROUND_S)
 
     async def controls(self) -> None:
-        """Look at what others want of us, and finish what the kill switch began."""
+        """Check the gates' files, and finish what the kill switch began."""
         trader = self._trader
         await trader.controls.kill_switch.prepare()
         while True:
@@ -184,7 +186,7 @@ class Loops:
             self.kick.clear()
 
     async def heartbeat(self) -> None:
-        """Show those who cannot reach us that we live."""
+        """Write the heartbeat file, for those that cannot reach us."""
         trader = self._trader
         path = Path(trader.config.data_dir) / "trader.heartbeat.json"
         while True:
@@ -193,7 +195,7 @@ class Loops:
             try:
                 await asyncio.to_thread(durable.replace, path, document)
             except OSError as error:
-                log.debug("heartbeat: %s", error)  # a full disk: /health still says that we live
+                log.debug("heartbeat: %s", error)  # a full disk: /health still shows that we are alive
             await asyncio.sleep(LOOK_S)
 
     async def probe_venue(self) -> None:
@@ -203,7 +205,7 @@ class Loops:
         await self._probe(lambda: self._trader.store.query("select 1"))
 
     async def _probe(self, ask: Any) -> None:
-        """Ask a component once a second; its watch hears the answer."""
+        """Probe a component once a second; its watch records the answer."""
         while True:
             with contextlib.suppress(VenueError, StoreError):
                 await ask()

@@ -1,5 +1,5 @@
-"""The market as the bus tells it: best prices, how old they are, and a slow price that one wild quote does not move.
-Pure: times come in as arguments."""
+"""The market from the bus: best prices, their age, and a slow price that a single outlier does not move. Pure: times are
+arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from stormdesk.testnet.trader.strategy import Quote
 
-SLOW_S = 30.0  # the slow price is where the market was about that long ago
+SLOW_S = 30.0  # the slow price lags the market by about this time
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Market:
         self._tickers: dict[str, Ticker] = {}
 
     def hear(self, symbol: str, quote: Quote, now: float) -> None:
-        """Take a quote in. The slow price moves towards it by the share of time that has passed."""
+        """Process a quote. The slow price moves towards it in proportion to the time that has passed."""
         middle = (quote.bid + quote.ask) / 2
         before = self._tickers.get(symbol)
         if before is None:
@@ -46,6 +46,6 @@ class Market:
         }
 
     def slow(self, symbol: str) -> Decimal | None:
-        """The slow price of a symbol that was heard of."""
+        """The slow price of a symbol that has had a quote."""
         ticker = self._tickers.get(symbol)
         return ticker.slow if ticker else None

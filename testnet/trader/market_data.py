@@ -18,12 +18,12 @@ from stormdesk.testnet.trader.strategy import Quote
 log = logging.getLogger(__name__)
 
 READ_S = 1.0
-LAG_S = 1.0  # between two looks at what is not read yet
+LAG_S = 1.0  # between two checks of the lag
 PAUSE_S = 0.5  # after an error
 
 
 class Ticker(msgspec.Struct):
-    """A bookTicker, as far as we look at it: best bid and ask."""
+    """A bookTicker: the fields that we use, best bid and ask."""
 
     b: Decimal
     a: Decimal
@@ -54,7 +54,7 @@ class MarketData:
         return time.monotonic() - self._heard
 
     async def follow(self) -> None:
-        """Read, for ever."""
+        """Read until cancelled."""
         while True:
             self._beat("md")
             try:

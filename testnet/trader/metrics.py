@@ -59,7 +59,7 @@ class Metrics:
             self._alarms.labels(kind)
 
     def alarm(self, kind: str, text: str) -> None:
-        """Something that must not be: a person should look at it."""
+        """Report something that must not happen: a person should look at it."""
         log.error("ALARM %s: %s", kind, text)
         self._alarms.labels(kind).inc()
 
@@ -76,11 +76,11 @@ class Metrics:
             gauge.labels(value).set_function(function)
 
     def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when asked."""
+        """A gauge that is collected on request."""
         Gauge(name, what, registry=self.registry).set_function(read)
 
     def counter(self, name: str, what: str, read: Callable[[], int]) -> None:
-        """A counter that is read when asked; <name>_total."""
+        """A counter that is collected on request; <name>_total."""
         self.registry.register(_Read(name, what, read))
 
     def count(self, state: str, side: str) -> None:
@@ -90,9 +90,9 @@ class Metrics:
         self._position.labels(asset).set(amount)
 
     def beat(self, loop: str) -> None:
-        """A loop turned."""
+        """Record one turn of a loop."""
         self._beats[loop] = time.monotonic()
 
     def age_s(self, loop: str) -> float:
-        """Seconds since a loop last turned."""
+        """Seconds since a loop's last turn."""
         return time.monotonic() - self._beats[loop]

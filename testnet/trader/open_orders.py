@@ -1,12 +1,12 @@
-"""All orders that have not ended: what is heard of them, asked about them, and booked. sending.py makes them.
+"""All orders that have not ended: events, queries and booking. sending.py creates them.
 
 Rules:
-1. An order whose request has no clear answer is UNKNOWN. It is asked for by its client id and never sent again. Absent
-   for longer than `quiet_s` after its send it was never accepted.
-2. A trade is booked once, by its trade id, in one statement with its positions. It may be told twice, or late.
-3. An order leaves memory when it has ended and all that it traded is booked.
-4. A trade of an order that is not ours moves our positions all the same: it is booked, and reported as drift.
-5. One venue order id belongs to one client order id. A second one that claims it is not believed, it is asked about.
+1. An order whose request has no clear answer is UNKNOWN. It is queried by its client id and never sent again. If it is absent
+   longer than `quiet_s` after its send, it was never accepted.
+2. A trade is booked once, by its trade id, in one statement with its positions. It may be reported twice, or late.
+3. An order leaves memory when it has ended and all its trades are booked.
+4. A trade of an order that is not ours still moves our positions: it is booked, and reported as drift.
+5. One venue order id belongs to one client order id. If a second one claims it, both are queried.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ REMEMBER = 2_000  # order ids of ended orders: of eight minutes at four a second
 
 @dataclass(slots=True)
 class Live:
-    """An order in memory. `sent_at` is monotonic seconds; `told` says that the ledger has the venue's order id;
-    `check` that the venue must be asked about it."""
+    """An order in memory. `sent_at` is monotonic seconds; `told`: the ledger has the venue's order id; `check`: the venue must
+    be queried about it."""
 
     intent: Intent
     state: State = State.PENDING_NEW
@@ -54,7 +54,7 @@ class Live:
     doubted: bool = False
     check: bool = False
     canceling: bool = False
-    gone: bool = False  # the venue had accepted it and now does not know it
+    gone: bool = False  # the venue had accepted it and no longer knows it
 
     @property
     def cid(self) -> str:
@@ -62,7 +62,7 @@ class Live:
 
     @property
     def rests(self) -> bool:
-        """Whether it stands at the venue, as far as we know."""
+        """Whether it rests at the venue, as far as we know."""
         return self.state in (State.NEW, State.PARTIALLY_FILLED)
 
 
@@ -94,10 +94,10 @@ class Desk:
     # -- what became of a request --------------------------------------------------------------------------------
 
     def reject(self, live: Live, reason: str, word: str = "rejected") -> None:
-        """The venue said no, or it is proven that it never said yes; or it was never asked (`word` "refused")."""
+        """The venue refused it, or provably never accepted it; or it was never sent (`word` "refused")."""
         live.state = advance(live.state, State.REJECTED)
         if live.state is not State.REJECTED:
-            live.check = True  # the streams say that it lives: ask
+            live.check = True  # the streams report it as alive: query it
             return
         self._ledger.note("REJECT", live.cid, reason=reason)
         self._store.state(live.cid, State.REJECTED, reason=reason)
@@ -105,7 +105,7 @@ class Desk:
         self._drop(live)
 
     def doubt(self, live: Live, reason: str) -> None:
-        """Nobody knows what became of it."""
+        """Its fate is unknown."""
         if live.state is not State.PENDING_NEW:
             live.check = True
             return
@@ -118,7 +118,7 @@ class Desk:
     # -- hearing of orders and trades ----------------------------------------------------------------------------
 
     def observe(self, live: Live, status: str, order_id: int, executed: Decimal) -> None:
-        """Take in what the venue says about an order, from whichever side and however often."""
+        """Process the venue's state of an order, from any source and however often."""
         if not self._is_of(order_id, live.cid):
             self.doubt(live, f"its order id {order_id} is another order's")
             return
@@ -147,7 +147,7 @@ class Desk:
         self.observe(live, document["status"], document["orderId"], Decimal(document["executedQty"]))
 
     def _is_of(self, order_id: int, cid: str) -> bool:
-        """Whether a venue order id is that order's. When it is another's, both are asked about."""
+        """Whether a venue order id is that order's. If it is another's, both are queried."""
         known = self._by_id.setdefault(order_id, cid)
         if known != cid:
             self._metrics.alarm("duplicate_confirmation", f"order id {order_id} of {known} is given for {cid}, too")
@@ -156,7 +156,7 @@ class Desk:
         return known == cid
 
     def trade(self, fill: Fill) -> None:
-        """Book a trade, unless it was heard of before."""
+        """Book a trade, unless it is already known."""
         if fill.trade_id in self.seen:
             return
         self.seen[fill.trade_id] = fill.symbol
@@ -214,7 +214,7 @@ class Desk:
     # -- asking and taking back ----------------------------------------------------------------------------------
 
     async def ask(self, live: Live) -> None:
-        """Ask the venue about one order. Without an answer it is asked again later."""
+        """Query one order at the venue. Without an answer it is queried again later."""
         asked_at = time.monotonic()
         try:
             document = await self._venue.query(live.intent.symbol, origClientOrderId=live.cid)
@@ -233,7 +233,7 @@ class Desk:
             self.confirm(live, document)
 
     async def cancel(self, live: Live) -> None:
-        """Take an order back. Whatever comes of it, the venue's word about the order is what counts."""
+        """Cancel an order. Whatever the result, the venue's state of the order counts."""
         live.canceling = True
         self._ledger.note("CANCEL", live.cid, order_id=live.order_id)
         try:
@@ -256,19 +256,19 @@ class Desk:
     # -- memory --------------------------------------------------------------------------------------------------
 
     def put(self, live: Live) -> None:
-        """Take in an order, new or from before."""
+        """Add an order, new or recovered."""
         self.live[live.cid] = live
         self.changed_at = time.monotonic()
         if live.order_id is not None:
             self._by_id[live.order_id] = live.cid
 
     def forget(self) -> None:
-        """Another leader has the orders now."""
+        """Drop all orders: another leader has them now."""
         self.live.clear()
         self.seen.clear()
 
     def on_sale(self, symbol: str) -> Decimal:
-        """What our orders that have not ended may still sell of a symbol's base asset."""
+        """How much of a symbol's base asset our open orders may still sell."""
         mine = (live for live in self.live.values() if (live.intent.symbol, live.intent.side) == (symbol, "SELL"))
         return sum((live.intent.qty - live.booked for live in mine), ZERO)
 

@@ -1,4 +1,4 @@
-"""The second way to hear of trades: ask for them from a cursor on. What the user stream lost is found here."""
+"""The second source of trades: polling from a cursor. It finds what the user stream lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 1000
 
 
 class Poller:
-    """Asks for trades and open orders. `polled_at` is when the last complete poll began (monotonic seconds)."""
+    """Polls trades and open orders. `polled_at` is when the last complete poll began (monotonic seconds)."""
 
     def __init__(self, desk: Desk, store: Store, venue: Venue) -> None:
         self.polled_at = 0.0

@@ -1,7 +1,7 @@
-"""Compares our books with the venue, and keeps orders back while they differ.
+"""Compares our books with the venue, and blocks orders while they differ.
 
-A look is only worth something when nothing moved in its course, so it is repeated until that is so; meanwhile the
-strategy rests. Nothing is applied by halves: a look that fails leaves everything as it was, the gate too.
+A comparison is only valid if nothing moved during it, so it is repeated until that is so; meanwhile the strategy pauses. It is
+applied completely or not at all: a failed comparison changes nothing, not even the gate.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 GATE = "reconcile"
 TRIES, PAUSE_S = 40, 0.25
-TRIES_BY_THE_WAY = 4  # while the gate is open: the strategy does not rest for long
+TRIES_BY_THE_WAY = 4  # while the gate is open: the strategy does not pause for long
 
 
 class UnsettledError(Exception):
@@ -36,7 +36,7 @@ class UnsettledError(Exception):
 
 
 class Reconciler:
-    """`looking`: new orders should rest. `due_at`: monotonic time of the next look."""
+    """`looking`: new orders should wait. `due_at`: monotonic time of the next comparison."""
 
     def __init__(
         self, desk: Desk, store: Store, venue: Venue, poller: Poller, balances: Balances, board: Board,
@@ -58,22 +58,24 @@ class Reconciler:
         self._turn = asyncio.Lock()
 
     def require(self, reason: str) -> None:
-        """No order before a look that finds nothing."""
+        """Block orders until a comparison finds no difference."""
         self._board.close(GATE, reason)
         self.due_at = 0.0
 
     def request(self) -> None:
-        """Look soon; orders go on meanwhile."""
+        """Compare soon; orders continue meanwhile."""
         self.due_at = 0.0
 
     async def run(self, still: Callable[[], bool] = lambda: True) -> list[Item]:
-        """Look, and open or close the gate by what is found; `still`: whether we lead. Raises UnsettledError; then the
-        gate is as it was."""
+        """Compare, and open or close the gate accordingly; `still`: whether we lead. Raises UnsettledError; then the gate is
+        unchanged."""
         async with self._turn:
             self.looking = True
             try:
                 items = await self._settled_look()
-                if not all(item.booked for item in items):  # news that was still on its way is no drift: look twice
+                if not all(
+                    item.booked for item in items
+                ):  # events that were still on their way are no drift: compare twice
                     items = [item for item in items if item.booked] + await self._settled_look()
             finally:
                 self.looking = False
@@ -84,8 +86,8 @@ class Reconciler:
             return items
 
     async def accept(self, kind: str, by: str) -> list[Item]:
-        """A named person takes the venue's word: rolled back trades leave our books, or a difference of balances is
-        added to the opening. Gives what was mended. Raises UnsettledError, StoreError."""
+        """A named person accepts the venue's view: rolled back trades leave our books, or a difference of balances is added to the
+        opening. Returns what was changed. Raises UnsettledError, StoreError."""
         async with self._turn:
             items = [item for item in await self._settled_look() if item.kind == kind]
             for item in items:
@@ -140,7 +142,7 @@ class Reconciler:
         if self._moving():
             return None
         symbols = list(self._desk.instruments)
-        # All at once, so that there is little time for anything to move.
+        # In parallel, so that there is little time for anything to move.
         open_orders, latest, account = await asyncio.gather(
             asyncio.gather(*map(self._venue.open_orders, symbols)),
             asyncio.gather(*map(self._venue.my_trades, symbols)),

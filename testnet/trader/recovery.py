@@ -1,7 +1,7 @@
-"""What a new leader does before it trades: put ledger, database and venue together again.
+"""A new leader's recovery before it trades: reconcile ledger, database and venue.
 
-The ledger says what was meant, the database what was about to be sent, the venue what is. Orders that have not ended
-are adopted and the venue is asked about each; lines that a killed process did not get to write are written now.
+The ledger has what was intended, the database what was about to be sent, the venue what happened. Orders that have not ended are
+adopted and queried at the venue; ledger lines that a killed process did not write are written now.
 """
 
 from __future__ import annotations

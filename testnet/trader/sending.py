@@ -1,7 +1,7 @@
-"""The one way in which an order is made.
+"""The only way to create an order.
 
-INTENT durable in the ledger, then the row in PostgreSQL, then the request, once. If one step fails the next is not
-taken. Lock and gates are looked at once more right before the request.
+INTENT durable in the ledger, then the row in PostgreSQL, then the request, once. If one step fails, the next is not
+taken. Lock and gates are checked again right before the request.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from stormdesk.testnet.trader.venue import SKEW, Venue
 
 log = logging.getLogger(__name__)
 
-LIMITS = (-1003, -1015)  # the venue's limits: nothing is wrong with the symbol
+LIMITS = (-1003, -1015)  # the venue's limits: no failure of the symbol
 
 
 class Sender:
-    """Makes orders. `last_refusal` is why the ledger or the database did not take the last one."""
+    """Creates orders. `last_refusal` is why the ledger or the database did not accept the last one."""
 
     def __init__(
         self, desk: Desk, ledger: Ledger, store: Store, venue: Venue, leader: Leader, board: Board,
@@ -46,7 +46,7 @@ class Sender:
         self._window_s = window_s
 
     async def send(self, intent: Intent) -> None:
-        """Take an order all the way to the venue, or refuse it with its reason. The breaker has let it through."""
+        """Send an order to the venue, or refuse it with a reason. The breaker has let it through."""
         live, started = Live(intent), time.monotonic()
         self._desk.put(live)
         outcome: Outcome = "unclear"
@@ -106,11 +106,11 @@ class Sender:
         return f"fenced: epoch {intent.epoch} is not the newest"
 
     def _lock_lasts(self) -> bool:
-        """Whether the lock is ours for as long as the venue takes what is signed now."""
+        """Whether the lock is ours for as long as the venue accepts a request signed now."""
         return self._leader.holds(self._window_s)
 
     def _refuse(self, live: Live, reason: str) -> None:
-        """Refused here: the venue never hears of it."""
+        """Refuse it here: the venue never sees it."""
         self.last_refusal = reason
         log.warning("order %s refused: %s", live.cid, reason)
         self._metrics.count("refused", live.intent.side)

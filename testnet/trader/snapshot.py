@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a trade made of one asset's position, a decimal string."""
+    """One asset's position after a trade, a decimal string."""
 
     trade_id: int
     asset: str
@@ -36,8 +36,8 @@ class Open(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file. `t`: seconds since 1970; `moves`: since the snapshot before, of which `dropped` more found no room in
-    memory while the disk took none."""
+    """The file. `t`: seconds since 1970; `moves`: since the snapshot before; `dropped` counts those that found no room in
+    memory while the disk was full."""
 
     t: float
     instance: str
@@ -50,7 +50,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snapshots:
-    """Writes the file when there is news. `take` gives the state as it is now, `keep` is how many moves memory holds."""
+    """Writes the file when something changed. `take` returns the current state, `keep` is how many moves memory holds."""
 
     def __init__(self, path: Path, take: Callable[[], Snapshot], keep: int) -> None:
         self.moves: list[Move] = []
@@ -70,13 +70,13 @@ class Snapshots:
         self._bound()
 
     async def flush(self) -> bool:
-        """Write a snapshot, unless nothing has changed. False when it could not be written: the file before it stands,
-        and the moves stay for the next."""
+        """Write a snapshot, unless nothing has changed. False when it could not be written: the old file stays, and the moves are
+        kept for the next one."""
         async with self._turn:
             return await self._flush(self._take())
 
     async def run(self, interval_s: float) -> None:
-        """Flush, for ever."""
+        """Flush until cancelled."""
         while True:
             await asyncio.sleep(interval_s)
             await self.flush()

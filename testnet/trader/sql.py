@@ -30,8 +30,8 @@ insert into orders select %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PENDING_NEW', nul
 where %s >= (select coalesce(max(epoch), 0) from epochs) on conflict (signal) do nothing returning 1
 """
 
-# For rows that are not a leave to send: refused orders, and orders that only the ledger remembers. A signal that has its
-# order keeps it.
+# For rows that do not permit a send: refused orders, and orders that only the ledger has. A signal that has an order
+# keeps it.
 RECORD = """
 with given (cid, signal, instance, epoch, symbol, side, type, price, qty, state, reason) as (values (
     %s::text, %s::text, %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::numeric, %s::numeric, %s::text, %s::text
@@ -42,7 +42,7 @@ on conflict (client_order_id) do update set state = excluded.state, reason = exc
 where orders.state in ('PENDING_NEW', 'UNKNOWN')
 """
 
-# Forward only: what a former leader wrote late must not undo what its successor knows. Terminal states stay.
+# Forward only: a late write of a former leader must not undo its successor's. Terminal states stay.
 STATE = """
 with given (state, reason, order_id, cid, ranks) as (values (
     %s::text, %s::text, %s::bigint, %s::text, array['PENDING_NEW', 'UNKNOWN', 'NEW', 'PARTIALLY_FILLED']
@@ -54,8 +54,8 @@ update orders o set updated_at = now(), reason = coalesce(given.reason, o.reason
 from given where o.client_order_id = cid
 """
 
-# The fill, the positions it moves and the order's state, once for each trade id. Gives the new positions, or nothing
-# when the trade was booked before. `fills` is read as it was before, so the fresh fill is added by hand.
+# The fill, the positions it moves and the order's state, once per trade id. Returns the new positions, or nothing if
+# the trade was already booked. `fills` is read as it was before, so the new fill is added explicitly.
 BOOK = f"""
 with fresh as (
     insert into fills values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (trade_id) do nothing returning *
@@ -90,7 +90,7 @@ CURSOR = """
 insert into cursors values (%s, %s)
 on conflict (symbol) do update set next_trade_id = greatest(cursors.next_trade_id, excluded.next_trade_id)
 """
-# Trades that the venue has voided: out of the books, and what they moved goes back.
+# Trades that the venue has voided leave the books, and their effect on positions is reversed.
 UNBOOK = """
 with gone as (
     delete from fills where symbol = %s and trade_id = any(%s) returning *
@@ -106,7 +106,7 @@ from (select asset, coalesce(sum(delta), 0) as delta from moves group by asset) 
 OF_TRADES = "select distinct client_order_id from fills where trade_id = any(%s)"
 MEND_STATE = "update orders set state = %s, updated_at = now() where client_order_id = %s"
 
-# Money that came or went outside of trading: it belongs to the opening.
+# Deposits and withdrawals outside trading belong to the opening.
 ADJUST = """
 insert into positions values (%s, %s, %s) on conflict (asset) do update
 set opening = positions.opening + excluded.opening, position = positions.position + excluded.position

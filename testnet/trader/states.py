@@ -1,10 +1,10 @@
-"""The order state machine. Pure; everything that may happen to an order's state is in this table.
+"""The order state machine. Pure; this table has all allowed transitions.
 
     PENDING_NEW ─► NEW ─► PARTIALLY_FILLED ─► FILLED
          │  └────► REJECTED              └──► CANCELED, EXPIRED
-         └► UNKNOWN ─► any of them, once the venue was asked
+         └► UNKNOWN ─► any of them, after a query at the venue
 
-A terminal state is never left, and no state is entered twice from behind: late news changes nothing.
+A terminal state is never left, and transitions never go back: late events change nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _VENUE = {"EXPIRED_IN_MATCH": State.EXPIRED, "PENDING_CANCEL": State.NEW, "PENDI
 
 
 def advance(now: State, to: State) -> State:
-    """The state after news of `to`: `to` where the table allows it, else unchanged."""
+    """The state after an event `to`: `to` where the table allows it, else unchanged."""
     return to if to in NEXT[now] else now
 
 

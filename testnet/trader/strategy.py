@@ -1,4 +1,4 @@
-"""The seeded strategy: what to order next, and which order to take back. Pure."""
+"""The seeded strategy: the next order, and which order to cancel. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stormdesk.testnet.trader.ids import client_order_id
 STRATEGY = "mix"
 MARKET_SHARE = 0.4
 CROSSING_SHARE = 0.15
-WORTH = (20.0, 150.0)  # of an order, in the quote asset
-FEW, MANY = 3, 12  # open orders: below nothing is cancelled, above always
+WORTH = (20.0, 150.0)  # per order, in the quote asset
+FEW, MANY = 3, 12  # open orders: below the first number nothing is cancelled, above the second always
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Instrument:
 
 @dataclass(frozen=True)
 class Intent:
-    """An order before it is one. `price` is 0 for a market order; `epoch` is the leader's fencing token."""
+    """An intended order. `price` is 0 for a market order; `epoch` is the leader's fencing token."""
 
     client_order_id: str
     signal: str
@@ -50,8 +50,8 @@ class Intent:
 
 
 class Strategy:
-    """Orders of mixed kind, side and size around the market. Signals are numbered within an epoch, so that no signal
-    is ever given twice, by this process or another."""
+    """Orders of mixed type, side and size around the market. Signals are numbered within an epoch, so no process ever repeats
+    one."""
 
     def __init__(self, seed: int, epoch: int, instruments: Sequence[Instrument]) -> None:
         self._random = Random(f"{seed}/{epoch}")
@@ -84,7 +84,7 @@ class Strategy:
         )
 
     def cancel(self, resting: Sequence[str]) -> str | None:
-        """Which of the open orders (oldest first) to take back now, if any."""
+        """Which of the open orders (oldest first) to cancel now, if any."""
         if len(resting) <= FEW or (len(resting) <= MANY and self._random.random() < 0.6):
             return None
         return resting[0]

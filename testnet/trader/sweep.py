@@ -1,5 +1,5 @@
-"""Cancel everything at the venue and look until nothing is open: the kill switch's second half. It needs the venue
-alone: not the lock, the database or the market data."""
+"""Cancel everything at the venue and check until nothing is open: the kill switch's second half. It needs only the venue, not the
+lock, the database or the market data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stormdesk.testnet.trader.venue import Venue
 
 log = logging.getLogger(__name__)
 
-MOVING = (State.PENDING_NEW, State.UNKNOWN)  # such an order may still land
+MOVING = (State.PENDING_NEW, State.UNKNOWN)  # such an order may still arrive
 
 
 class Sweep:
-    """`open_at_venue` is the last look's count, None before the first; `verified`: it was zero, and nothing of ours can
-    land any more."""
+    """`open_at_venue` is the last count, None before the first; `verified`: it was zero, and none of our orders can still
+    arrive."""
 
     def __init__(
         self, desk: Desk, venue: Venue, symbols: Sequence[str], note: Callable[..., None], metrics: Metrics
@@ -35,11 +35,11 @@ class Sweep:
         self._began = time.monotonic()
 
     def start(self) -> None:
-        """The next rounds belong to a new kill."""
+        """Start over for a new kill."""
         self.open_at_venue, self.verified, self._began = None, False, time.monotonic()
 
     async def once(self, verify_s: float) -> None:
-        """One round: cancel what is open, then count what is left. Call it every second until it is verified."""
+        """One round: cancel open orders, then count the rest. Call it every second until it is verified."""
         moving = any(live.state in MOVING for live in self._desk.live.values())
         try:
             for symbol in self._symbols:

@@ -1,4 +1,4 @@
-"""One trader: its parts, what it may do when, and how it comes to lead. loops.py keeps it going."""
+"""One trader: its parts, when it may trade, and how it takes the lead. loops.py runs it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Trader:
         self.strategy: Strategy | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.user_stream = Watch()
-        self._term = 0  # the leader's term that we have taken over in; 0: none
+        self._term = 0  # the term in which we have taken over; 0: none
         self._held_until = 0.0
         self._stopping = False
         self._show()
@@ -90,7 +90,7 @@ class Trader:
     # -- what is and what may be ---------------------------------------------------------------------------------
 
     def leads(self) -> bool:
-        """Whether the lock is ours and everything from before is taken over."""
+        """Whether the lock is ours and the recovery is complete."""
         return self.leader.holds() and self._term == self.leader.term
 
     def stream_age_s(self) -> float:
@@ -101,19 +101,19 @@ class Trader:
         return time.monotonic() < self._held_until
 
     def hold(self) -> None:
-        """No new orders, and those that rest are taken back. Ends by itself after a minute."""
+        """Hold: no new orders, and resting ones are canceled. Ends by itself after a minute."""
         self._held_until = time.monotonic() + self.numbers.trader.hold_s
 
     def resume(self) -> None:
         self._held_until = 0.0
 
     def slow_ms(self) -> float:
-        """The venue's p95 of the last seconds when it is too slow to trade on, else 0."""
+        """The venue's recent p95 if it is too slow to trade, else 0."""
         p95 = self.venue.watch.p95_ms(time.monotonic() - self.numbers.degraded.window_s)
         return p95 if p95 > self.numbers.degraded.rest_ms else 0.0
 
     def components(self) -> dict[str, Watch]:
-        """What we need, as it is now."""
+        """Our dependencies, as they are now."""
         feeder, ledger, rest = Watch(), Watch(), self.venue.watch
         feeder.good() if self.stream_age_s() < self.numbers.trader.stale_s else feeder.bad("CONN_TIMEOUT")
         ledger.bad(self.ledger.error) if self.ledger.error else ledger.good()
@@ -128,8 +128,8 @@ class Trader:
         }
 
     def blocked(self, symbol: str = "", strategy: str = "") -> list[str]:
-        """Why no order (of that symbol, of that strategy) is tried now. A ledger that refuses is no reason: the next
-        order finds out."""
+        """Why no order (of that symbol, of that strategy) is attempted now. A failing ledger is no reason: the next order will
+        find out."""
         reasons = [
             f"{name}: {watch.error}" for name, watch in self.components().items() if name != "Ledger" and not watch.ok
         ]
@@ -144,18 +144,18 @@ class Trader:
         return reasons + self.controls.board.reasons(symbol, strategy)
 
     def blocked_for(self, intent: Intent) -> list[str]:
-        """Why this order is not sent now. One of an epoch that has passed is never sent."""
+        """Why this order is not sent now. An order of a past epoch is never sent."""
         old = [f"its epoch {intent.epoch} has passed"] if intent.epoch != self.epoch else []
         return old + self.blocked(intent.symbol, strategy_of(intent.signal))
 
     def drain(self) -> dict[str, Any]:
-        """What still moves; all zero while held means that every source may be read."""
+        """What is still in progress; if all are zero while held, every source may be read."""
         unknown = self._count(State.UNKNOWN)
         ended = [live for live in self.desk.live.values() if live.state in TERMINAL]
         unbooked = len(ended)
         in_flight = len(self.desk.live) - unknown - len(ended)
         if self.leads() and not (in_flight or unknown or unbooked) and self.poller.polled_at <= self.desk.changed_at:
-            unbooked = 1  # until a poll since the last change found nothing new, there may be more
+            unbooked = 1  # there may be more until a poll after the last change found nothing new
         buffered = self.ledger.buffered + self.store.pending
         return {
             "held": self.held(),
@@ -171,20 +171,20 @@ class Trader:
     # -- orders --------------------------------------------------------------------------------------------------
 
     async def offer(self, intent: Intent) -> str:
-        """Take a signal; its order goes on in the background. Why it is skipped, or ""."""
+        """Accept a signal; its order continues in the background. Returns why it is skipped, or ""."""
         reason = await self.intake.take(intent)
         if not reason:
             self.spawn(self.intake.send(intent))
         return reason
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Work that ends by itself."""
+        """Start background work that ends by itself."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._ended)
 
     def busy(self) -> bool:
-        """Whether enough is under way; orders that wait for their turn do not count."""
+        """Whether enough orders are under way; those that wait for their turn do not count."""
         return len(self.tasks) - self.venue.throttle.waiting >= IN_FLIGHT
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -193,7 +193,7 @@ class Trader:
             log.error("an order's task failed", exc_info=error)
 
     async def finish(self) -> None:
-        """Stop ordering, let what is in flight land, write what waits; give up after some seconds."""
+        """Stop ordering, wait for orders in flight, write what waits; give up after some seconds."""
         self._stopping = True
         deadline = time.monotonic() + self.numbers.trader.drain_s
         while (self.tasks or self.drain()["buffered"]) and time.monotonic() < deadline:
@@ -241,7 +241,7 @@ class Trader:
         return Snapshot(time.time(), self.config.instance, self.epoch, positions, [_open(live) for live in left])
 
     def _show(self) -> None:
-        """The gauges that are read from our parts."""
+        """The gauges that are collected from our parts."""
         throttle, gauge = self.venue.throttle, self.metrics.gauge
         gauge("trader_order_unknown", "Orders in doubt.", lambda: self._count(State.UNKNOWN))
         gauge("trader_is_leader", "1 while we may trade as leader.", lambda: float(self.leads()))
