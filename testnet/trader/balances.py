@@ -1,4 +1,4 @@
-"""What the account has free, as the venue last said, and whether that may still be relied on."""
+"""The account's free balances, as of the venue's last answer, and whether they are still reliable."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SLACK_MS = 1_000  # between the venue's clock and what we think that it is
 
 
 class StaleError(VenueError):
-    """The venue's answer is older than what it told us before."""
+    """The venue's answer is older than an earlier one."""
 
 
 class Balances:
-    """Asked for when too old, and after fills, before an order is judged by them."""
+    """Fetched when they are too old, and after fills, before they are used to judge an order."""
 
     def __init__(self, desk: Desk, venue: Venue, metrics: Metrics, numbers: Balance) -> None:
         self._desk = desk
@@ -40,19 +40,18 @@ class Balances:
         self._turn = asyncio.Lock()
 
     def age_s(self) -> float:
-        """Seconds since the venue was asked; infinite before."""
+        """Seconds since the last fetch; infinite before the first."""
         return time.monotonic() - self._fetched_at
 
     def fresh(self) -> bool:
         return self.age_s() <= self._max_age_s and self._fills == self._desk.fills
 
     def purse(self, *, fresh: bool) -> Purse:
-        """What is known, and whether it was good when it was asked for."""
+        """The known balances, and whether they were valid when fetched."""
         return Purse(self._free, fresh)
 
     async def ensure(self) -> bool:
-        """Ask again if need be; whether what we have may be relied on. A fill in the course of it asks for the next
-        time."""
+        """Fetch them if necessary; returns whether they are reliable. A fill during the fetch makes the next call fetch again."""
         async with self._turn:
             if not self.fresh():
                 try:
@@ -63,11 +62,11 @@ class Balances:
         return True
 
     async def fetch(self) -> dict[str, Any]:
-        """The account, as the venue has it now. Raises VenueError, StaleError."""
+        """The account's state at the venue. Raises VenueError, StaleError."""
         fills, began = self._desk.fills, time.monotonic()
         account = await self._venue.account()
         told = int(account["updateTime"])
-        # The venue's clock may have been put back meanwhile: what it says now is not judged by what it said before.
+        # The venue's clock may have been set back meanwhile, so this answer is not compared with earlier ones.
         newest = min(max(self._told_ms, self._desk.traded_ms), self._venue.now_ms() - SLACK_MS)
         if told < newest:
             self._metrics.alarm("stale_account", f"the account is {newest - told} ms older than what we know")
@@ -78,7 +77,7 @@ class Balances:
         return account
 
     def spend(self, asset: str, amount: Decimal) -> None:
-        """An order takes this much, until the venue says what is free."""
+        """Subtract what an order needs, until the next fetch."""
         if self._free is not None:
             self._free[asset] = self._free.get(asset, Decimal(0)) - amount
 

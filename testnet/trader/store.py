@@ -1,5 +1,5 @@
-"""The trader's database: one connection, short deadlines, and a queue for what must be written but need not be waited
-for. The queue is kept in order and never loses a statement while the process lives."""
+"""The trader's database: one connection, short deadlines, and a queue for writes that nobody waits for. The queue keeps its order
+and never loses a statement while the process lives."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Rows = list[tuple[Any, ...]]
 
 
 class StoreError(Exception):
-    """PostgreSQL did not do it, as far as we know; the message says why."""
+    """PostgreSQL did not confirm the statement; the message says why."""
 
 
 @dataclass(frozen=True)
 class Fill:
-    """A trade of ours, as fills has it. `t` is seconds since 1970."""
+    """One of our trades, a row of `fills`. `t` is seconds since 1970."""
 
     trade_id: int
     client_order_id: str
@@ -48,14 +48,14 @@ class Fill:
     t: float
 
     def moves(self, base: str, quote: str) -> tuple[str, Decimal, str, Decimal, str, Decimal]:
-        """What it does to positions: three assets with their changes."""
+        """Its effect on positions: three assets with their changes."""
         sign = 1 if self.side == "BUY" else -1
         return base, sign * self.qty, quote, -sign * self.quote_qty, self.fee_asset, -self.fee
 
 
 @dataclass(frozen=True)
 class Row:
-    """An order as the database has it, with what is booked of it."""
+    """An order in the database, with its booked quantity."""
 
     intent: Intent
     state: State
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Write:
-    """A queued statement and who wants to know its rows."""
+    """A queued statement and the callback for its rows."""
 
     statement: str
     values: tuple[object, ...]
@@ -87,11 +87,11 @@ class Store:
 
     @property
     def pending(self) -> int:
-        """Statements that wait."""
+        """The number of queued statements."""
         return len(self._writes)
 
     async def query(self, statement: str, values: Sequence[object] = ()) -> Rows:
-        """Run one statement. When it fails or takes too long it may have been done all the same."""
+        """Run one statement. If it fails or times out, it may have been executed nevertheless."""
         async with self._turn:
             started = time.monotonic()
             task = asyncio.ensure_future(self._run(statement, values))
@@ -108,12 +108,12 @@ class Store:
             return rows
 
     def later(self, statement: str, *values: object, then: Callable[[Rows], None] | None = None) -> None:
-        """Queue a statement; it must be harmless to run it twice."""
+        """Queue a statement; it must be safe to run it twice."""
         self._writes.append(Write(statement, values, then))
         self._queued.set()
 
     async def work(self) -> None:
-        """Run queued statements in order, for ever. One that fails is tried again until it works."""
+        """Run queued statements in order until cancelled. A failed one is retried until it works."""
         while True:
             await self._queued.wait()
             self._queued.clear()
@@ -130,17 +130,17 @@ class Store:
                     write.then(rows)
 
     async def settled(self) -> None:
-        """Wait until nothing is queued. Raises StoreError when the database does not answer."""
+        """Wait until the queue is empty. Raises StoreError when the database does not answer."""
         while self._writes:
             await self.query("select 1")
             await asyncio.sleep(RETRY_S / 10)
 
     async def prepare(self) -> None:
-        """Make the tables where they are missing."""
+        """Create missing tables."""
         await self.query(sql.SCHEMA)
 
     async def grant(self) -> int:
-        """A new epoch for this instance: higher than any before."""
+        """A new epoch for this instance, higher than all others."""
         return int((await self.query(sql.GRANT, (self._instance,)))[0][0])
 
     async def superseded(self, epoch: int) -> bool:
@@ -148,12 +148,12 @@ class Store:
         return bool((await self.query(sql.NEWEST))[0][0] > epoch)
 
     async def insert(self, intent: Intent) -> bool:
-        """Write the row that an order needs before it is sent; False when a newer leader's epoch is there."""
+        """Write the row of an order before it is sent; False when there is a newer epoch."""
         values = (*_columns(intent, self._instance), intent.epoch)
         return bool(await self.query(sql.INSERT, values))
 
     def record(self, intent: Intent, state: State, reason: str) -> None:
-        """Queue the row of an order that is not sent, or that only the ledger remembers."""
+        """Queue the row of an order that is not sent, or that only the ledger has."""
         self.later(sql.RECORD, *_columns(intent, self._instance), state.value, reason)
 
     def state(self, cid: str, state: State, order_id: int | None = None, reason: str | None = None) -> None:
@@ -165,7 +165,7 @@ class Store:
         return [_row(values) for values in await self.query(sql.UNFINISHED)]
 
     async def named(self, cids: Sequence[str]) -> dict[str, Row]:
-        """Orders by id, those that there are."""
+        """The existing orders among these ids."""
         rows = [_row(values) for values in await self.query(sql.NAMED, (list(cids),))]
         return {row.intent.client_order_id: row for row in rows}
 
@@ -180,14 +180,14 @@ class Store:
                 autocommit=True,
                 connect_timeout=int(ANSWER_S),
                 tcp_user_timeout=int(ANSWER_S * 1000),
-                options="-c synchronous_commit=on",  # whatever the server's default: what it acknowledges is in its log
+                options="-c synchronous_commit=on",  # regardless of the server's default: what it acknowledges is in its WAL
             )
         cursor = await self._connection.execute(statement, values or None)
         return await cursor.fetchall() if cursor.description else []
 
     def _sever(self) -> None:
-        """End a connection that hangs. Shutting the socket down wakes whoever waits on it, at once; asking the server
-        to cancel would need the very network that does not answer."""
+        """End a hanging connection. Shutting down the socket wakes its waiters at once; a cancel request would need the network
+        that does not answer."""
         if self._connection is not None and not self._connection.closed:
             with socket.socket(fileno=os.dup(self._connection.fileno())) as twin:
                 twin.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Keeps us below the venue's limits: orders wait in a bounded queue, and while the venue wants silence nobody speaks."""
+"""Keeps us below the venue's limits: orders wait in a bounded queue, and nothing is sent while the venue demands a pause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOK_S = 0.02  # while only turns that are not over are in the way
 
 
 class Throttle:
-    """One for all requests of this process. Times are monotonic seconds."""
+    """One throttle for all requests of this process. Times are monotonic seconds."""
 
     def __init__(self, file: StateFile, numbers: Resilience) -> None:
         self.waiting = 0
@@ -32,7 +32,7 @@ class Throttle:
         self._messages = SlidingWindow(1.0, numbers.risk.messages_per_s)
         self._turn = asyncio.Lock()  # first come, first served
         self._silent_until = 0.0
-        self._unnamed = Backoff(numbers.retry, Random())  # for a refusal that does not say for how long
+        self._unnamed = Backoff(numbers.retry, Random())  # for a refusal without Retry-After
         self._file = file
         try:
             found = file.read(Silence)
@@ -46,28 +46,28 @@ class Throttle:
         return self._weight.used(time.monotonic())
 
     def full(self) -> bool:
-        """Whether one more order would find the queue full."""
+        """Whether the queue is full."""
         return self.waiting >= self._queue
 
     def chatty(self) -> bool:
-        """Whether one more order would be one message too many."""
+        """Whether one more order would exceed the message limit."""
         return self._messages.wait_s(1, time.monotonic()) > 0
 
     def message(self, *, places: bool) -> None:
-        """An order or a cancel goes out."""
+        """Count an order or a cancel that is sent."""
         now = time.monotonic()
         self._messages.add(1, now)
         if places:
             self._orders.add(1, now)
 
     def silent_s(self) -> float:
-        """Seconds for which the venue still wants no request; 0 when it takes them."""
+        """Seconds for which the venue still wants no requests; 0 when it accepts them."""
         return max(self._silent_until - time.monotonic(), 0.0)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until one more order is below the limit. An order counts from when it goes out; until its turn is over
-        its room is kept."""
+        """Wait until one more order is below the limit. An order counts from its send; its room is reserved until its turn is
+        over."""
         self.waiting += 1
         try:
             async with self._turn:
@@ -82,8 +82,8 @@ class Throttle:
             self._turns -= 1
 
     async def request(self, weight: int, *, urgent: bool) -> None:
-        """Called right before each request. Urgent ones (cancels) use the distance that we keep from the limit. Raises
-        NotSentError while the venue wants silence, and when there is no room within a second."""
+        """Called right before each request. Urgent ones (cancels) may use the reserve below the limit. Raises NotSentError while
+        the venue demands a pause, and when there is no room within a second."""
         if wait := self.silent_s():
             raise NotSentError(f"the venue asked us to wait {wait:.1f} s more", wait)
         wait = 0.0 if urgent else self._weight.wait_s(weight, time.monotonic())
@@ -94,14 +94,14 @@ class Throttle:
             await asyncio.sleep(wait)
 
     def hear(self, headers: Mapping[str, str]) -> None:
-        """The venue counts, too, and over our restarts."""
+        """Take over the venue's own count, which survives our restarts."""
         now = time.monotonic()
         for name, window in (("X-MBX-USED-WEIGHT-1M", self._weight), ("X-MBX-ORDER-COUNT-10S", self._orders)):
             if (value := headers.get(name, "")).isdigit():
                 window.at_least(int(value), now)
 
     async def refused(self, retry_after: str) -> float:
-        """The venue answered 429 or 418: be silent for as long as it says, else for longer each time. Gives seconds."""
+        """The venue answered 429 or 418: pause for as long as it says, else longer each time. Returns the seconds."""
         said = silence.asked_s(retry_after)
         wait = self._unnamed.next_s() if said is None else said
         self._silent_until = max(self._silent_until, time.monotonic() + wait)
@@ -109,5 +109,5 @@ class Throttle:
         return wait
 
     def accepted(self) -> None:
-        """The venue takes requests again."""
+        """The venue accepts requests again."""
         self._unnamed.reset()

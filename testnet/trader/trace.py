@@ -1,4 +1,4 @@
-"""What the ledger says about each order, folded from its lines at start. Pure."""
+"""The ledger's view of each order, folded from its lines at the start. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stormdesk.testnet.trader.strategy import Intent
 
 @dataclass
 class Trace:
-    """One order's lines: whether the venue's order id is in them, and whether it was UNKNOWN."""
+    """One order's lines: whether they have the venue's order id, and whether it was UNKNOWN."""
 
     intent: Intent
     known: bool = False
@@ -23,7 +23,7 @@ class Trace:
 
 @dataclass
 class Traces:
-    """Orders without a last line by id, the ids of all orders whose INTENT is here, and all trades that were noted."""
+    """Unfinished orders by id, the ids of all orders with an INTENT, and all noted trades."""
 
     unfinished: dict[str, Trace] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
@@ -31,8 +31,7 @@ class Traces:
 
 
 def fold(records: Iterable[Mapping[str, Any]]) -> Traces:
-    """Read the lines in order. Lines of later versions, of kinds that we do not know, or without what their kind needs
-    are left alone."""
+    """Read the lines in order. Lines of later versions, of unknown kinds, or with missing keys are ignored."""
     traces = Traces()
     for record in records:
         if record["v"] > chain.VERSION:

@@ -1,5 +1,5 @@
-"""The trader's client of the venue: signed REST and the user stream. Deadlines on everything; nothing is sent twice but
-a question that came with a wrong time."""
+"""The trader's client of the venue: signed REST and the user stream. Everything has a deadline; nothing is sent twice except a
+query that had a wrong timestamp."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stormdesk.testnet.trader.strategy import Instrument, Intent
 from stormdesk.testnet.trader.throttle import Throttle
 from stormdesk.testnet.watch import Watch, name_of
 
-PING_S = 4.0  # of the user stream; a pong that is 2 s late ends it
+PING_S = 4.0  # of the user stream; a pong that is 2 s late ends the connection
 SKEW = -1021
 WEIGHTS = {
     ("GET", "time"): 1, ("GET", "exchangeInfo"): 20, ("POST", "order"): 1, ("DELETE", "order"): 1,
@@ -55,7 +55,7 @@ class Venue:
     # -- public --------------------------------------------------------------------------------------------------
 
     async def probe(self) -> None:
-        """Ask for the time; tells the watch, keeps the clock offset. Raises UnclearError."""
+        """Query the time, update the watch and the clock offset. Raises UnclearError."""
         sent = time.time()
         document = await self._ask("GET", "time", {}, self._order.connect_timeout_s)
         self._offset_ms = int(document["serverTime"] - (sent + time.time()) * 500)
@@ -65,7 +65,7 @@ class Venue:
         return int(time.time() * 1000) + self._offset_ms
 
     async def instruments(self) -> list[Instrument]:
-        """The configured symbols, as exchangeInfo describes them."""
+        """The configured symbols, from exchangeInfo."""
         names = ",".join(f'"{name}"' for name in self._config.symbols)
         info = await self._ask("GET", "exchangeInfo", {"symbols": f"[{names}]"})
         return [_instrument(entry) for entry in info["symbols"]]
@@ -73,8 +73,8 @@ class Venue:
     # -- signed --------------------------------------------------------------------------------------------------
 
     async def place(self, intent: Intent, may: Callable[[], bool]) -> Document:
-        """Send an order, once. `may` is asked when the request is signed: whoever falls asleep after that sends what the
-        venue no longer takes."""
+        """Send an order, once. `may` is called after signing: if the process is paused after that, the venue no longer accepts the
+        request."""
         params = {
             "symbol": intent.symbol,
             "side": intent.side,
@@ -103,7 +103,7 @@ class Venue:
         return answer
 
     async def cancel_all(self, symbol: str) -> list[Document]:
-        """Cancel all open orders of a symbol, whoever sent them; RefusedError -2011 when there are none."""
+        """Cancel all open orders of a symbol, from any sender; RefusedError -2011 when there are none."""
         answer: list[Document] = await self._signed("DELETE", "openOrders", {"symbol": symbol})
         return answer
 
@@ -129,9 +129,9 @@ class Venue:
         return totals(await self.account())
 
     async def reports(self) -> AsyncIterator[Document | None]:
-        """Events of the user stream over one connection; the first is None and says that it is subscribed.
+        """Events of the user stream over one connection; the first one is None and means that it is subscribed.
 
-        Raises VenueError when the connection ends, falls silent, or is not to be tried now.
+        Raises VenueError when the connection ends, falls silent, or must not be tried now.
         """
         url = f"{self._config.venue_ws}/ws-api/v3"
         await self.throttle.request(WEIGHTS["GET", "ws-api"], urgent=False)
@@ -159,8 +159,8 @@ class Venue:
     # -- inside --------------------------------------------------------------------------------------------------
 
     async def _signed(self, method: str, path: str, params: Params, may: Callable[[], bool] = lambda: True) -> Any:
-        """A signed request. A refusal for its time makes us look at the venue's clock; then a question is asked again.
-        An order is not: it was refused, and the next one has the right time."""
+        """A signed request. If it is refused for its timestamp, the venue's clock is read and a query is repeated. An order is not:
+        it was refused, and the next one has the right time."""
         signed = self._stamped(params)
         if not may():
             raise NotSentError("the leader lock went before the send", 0.0)
@@ -187,7 +187,7 @@ class Venue:
         return msgspec.json.encode(request).decode()
 
     async def _ask(self, method: str, path: str, params: Params, timeout_s: float = 0.0) -> Any:
-        """One request. The watch hears whether the venue answered at all; a 5xx counts as silence only on the probe."""
+        """One request. The watch records whether the venue answered at all; a 5xx counts as no answer only on the probe."""
         await self.throttle.request(WEIGHTS[method, path], urgent=method == "DELETE" or path in ("time", "openOrders"))
         if method != "GET":
             self.throttle.message(places=method == "POST")
@@ -195,7 +195,7 @@ class Venue:
         url = f"{self._config.venue_rest}/api/v3/{path}"
         body = urlencode(params) if method == "POST" else None
         headers = self._headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {})
-        target = URL(url if body else f"{url}?{urlencode(params)}", encoded=True)  # exactly the bytes that are signed
+        target = URL(url if body else f"{url}?{urlencode(params)}", encoded=True)  # exactly the signed bytes
         limit = aiohttp.ClientTimeout(
             total=timeout_s or self._order.request_timeout_s, sock_connect=self._order.connect_timeout_s
         )

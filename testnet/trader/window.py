@@ -1,4 +1,4 @@
-"""How much happened in the last seconds. Pure: times come in as arguments."""
+"""How much happened in the last seconds. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 
 class SlidingWindow:
-    """A sliding window: at most `limit` in any `seconds`. One that slides keeps below a limit of fixed windows, too."""
+    """A sliding window: at most `limit` in any `seconds`. That also satisfies a limit per fixed window."""
 
     def __init__(self, seconds: float, limit: int) -> None:
         self.seconds = seconds
@@ -25,13 +25,13 @@ class SlidingWindow:
         self._sum += amount
 
     def at_least(self, amount: int, now: float) -> None:
-        """Somebody who counts, too, has seen that much."""
+        """Another counter has seen that much."""
         missing = amount - self.used(now)
         if missing > 0:
             self.add(missing, now)
 
     def wait_s(self, amount: int, now: float) -> float:
-        """Seconds until there is room for `amount`; 0 when there is, and for more than the limit."""
+        """Seconds until there is room for `amount`; 0 when there is room, or when `amount` exceeds the limit."""
         over = self.used(now) + amount - self.limit
         if over <= 0:
             return 0.0

@@ -62,7 +62,7 @@ def parameters(fault: Fault) -> dict[str, str]:
 
 
 def make(name: str, params: Mapping[str, Any]) -> Fault:
-    """The fault that a name and its parameters describe. Raises UsageError."""
+    """The fault with that name and these parameters. Raises UsageError."""
     if name not in FAULTS:
         near = difflib.get_close_matches(name, FAULTS, 1)
         hint = f"Did you mean: {near[0]}?" if near else f"There is: {', '.join(FAULTS)}"
@@ -75,5 +75,5 @@ def make(name: str, params: Mapping[str, Any]) -> Fault:
 
 
 def _kind(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
-    """What reads a parameter: each has a default, and that has the kind."""
+    """The parser of a parameter: the type of its default."""
     return type(field.default)

@@ -1,6 +1,6 @@
 """Which faults are active, and what they decide together. Pure: time is an argument, in monotonic seconds.
 
-A fault ends by itself at its deadline, whoever put it in. Every decision that changes something is a hit of its fault.
+A fault ends by itself at its deadline. Every decision that changes something is a hit of its fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stormdesk.testnet.venue.faults.model import (
     VenueAct,
 )
 
-LAST = (Refuse, Silence, Break)  # after one of these nothing is left to decide about an answer
+LAST = (Refuse, Silence, Break)  # after one of these an answer is final
 REMEMBER = 1000  # faults that ended
 
 
@@ -38,7 +38,7 @@ class ActiveFaults:
         self._todo: list[tuple[Active, VenueAct]] = []
 
     def begin(self, id_: str, fault: Fault, for_s: float, seed: int, now: float) -> Active:
-        """Put a fault in. Asking again with an id that is known changes nothing."""
+        """Start a fault. A known id changes nothing."""
         if (known := self.find(id_)) is not None:
             return known
         active = self.active[id_] = Active(id_, fault, seed, for_s, now + for_s)
@@ -46,11 +46,11 @@ class ActiveFaults:
         return active
 
     def find(self, id_: str) -> Active | None:
-        """A fault that is in or was."""
+        """An active or ended fault."""
         return self.active.get(id_) or next((active for active in self.ended if active.id == id_), None)
 
     def end(self, id_: str) -> Active | None:
-        """Take a fault out, if it is in; None for an id that was never heard of."""
+        """End a fault, if it is active; None for an unknown id."""
         active = self.active.pop(id_, None)
         if active is None:
             return self.find(id_)
@@ -60,7 +60,7 @@ class ActiveFaults:
         return active
 
     def turn(self, now: float) -> list[tuple[Active, VenueAct]]:
-        """What the venue has to do by now, in order; faults whose time is up end here."""
+        """The venue's pending acts, in order; expired faults end here."""
         for active in list(self.active.values()):
             if now >= active.until:
                 self.end(active.id)
@@ -84,7 +84,7 @@ class ActiveFaults:
         return any(active.fault.holds() for active in self._in(now))
 
     def answer(self, asked: Asked, document: Any, now: float) -> list[tuple[Active, Act]]:
-        """What becomes of an answer; each fault sees the document that the one before it made."""
+        """The acts on an answer; each fault sees the document of the one before."""
         acts: list[tuple[Active, Act]] = []
         for active in self._in(now):
             act = active.fault.answer(asked, document, active)
@@ -98,7 +98,7 @@ class ActiveFaults:
         return acts
 
     def most(self, qty: Decimal, now: float) -> tuple[Decimal, Active] | None:
-        """How much of a new order may trade, and who says so. It is a hit only when the order would have traded more."""
+        """How much of a new order may trade, and the fault that limits it. It is a hit only if the order would have traded more."""
         for active in self._in(now):
             if (most := active.fault.most(qty, active)) is not None:
                 return most, active
@@ -113,12 +113,12 @@ class ActiveFaults:
         return self._instead(now, document, lambda active, one: active.fault.user(account, one, active))
 
     def greetings(self, now: float) -> list[Document]:
-        """What somebody hears who begins to listen to a user stream."""
+        """The first messages to a new subscriber of a user stream."""
         said = [active.fault.greeting() for active in self._in(now)]
         return [document for document in said if document is not None]
 
     def offset_s(self, now: float) -> float:
-        """How far ahead the clock is that clients see."""
+        """By how much the clock that clients see is ahead."""
         total = 0.0
         for active in self._in(now):
             if offset_s := active.fault.offset_s():

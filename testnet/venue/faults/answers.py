@@ -1,4 +1,4 @@
-"""Faults after the venue did what was asked: the answer is lost, late, cut, or not the truth. Pure."""
+"""Faults after a request was executed: the answer is lost, late, cut, or wrong. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POSITIONS = ("account", "openOrders")
 
 @dataclass(frozen=True)
 class DropResponse(Fault):
-    """The order is placed, its sender never hears of it."""
+    """The order is placed, but its sender gets no answer."""
 
     name: ClassVar[str] = "drop-response"
     title: ClassVar[str] = "Accept, and never answer"
@@ -31,7 +31,7 @@ class DropResponse(Fault):
 
 @dataclass(frozen=True)
 class Delay(Fault):
-    """The request is done at once; only its answer waits."""
+    """The request is executed at once; only its answer is delayed."""
 
     name: ClassVar[str] = "delay"
     title: ClassVar[str] = "Answer late"
@@ -47,7 +47,7 @@ class Delay(Fault):
 
 @dataclass(frozen=True)
 class PartialResponse(Fault):
-    """The request is done; its sender gets the headers and a piece of the body, then a reset."""
+    """The request is executed; its sender gets the headers and a part of the body, then a reset."""
 
     name: ClassVar[str] = "partial-response"
     title: ClassVar[str] = "Send part of the answer, then reset"
@@ -83,7 +83,7 @@ class DuplicateConfirmation(Fault):
 
 @dataclass(frozen=True)
 class StalePositions(Fault):
-    """Balances and open orders are answered as they were when they were first asked for under the fault."""
+    """Balances and open orders are returned as they were at the first request under the fault."""
 
     name: ClassVar[str] = "stale-positions"
     title: ClassVar[str] = "Answer with old balances and orders"

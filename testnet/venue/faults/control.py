@@ -1,4 +1,4 @@
-"""The control port's part for faults: put one in, look at them, take one out."""
+"""The control port's handlers for faults: start, list, end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stormdesk.testnet.venue.order_entry import Desk
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /faults. `id` names it for later; asking again with the same changes nothing."""
+    """The body of POST /faults. Repeating it with the same `id` changes nothing."""
 
     name: str
     for_s: float
@@ -35,7 +35,7 @@ class Manual(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def described(active: Active) -> dict[str, Any]:
-    """A fault for who asks; `left_s` counts down to its end."""
+    """A fault as JSON; `left_s` counts down to its end."""
     return {
         "id": active.id, "name": active.fault.name, "on": active.on, "hits": active.hits, "seed": active.seed,
         "params": faults.parameters(active.fault), "for_s": active.for_s,

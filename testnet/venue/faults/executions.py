@@ -1,4 +1,4 @@
-"""Faults of the engine: orders that trade less than they could, trades that are undone, orders nobody here sent. Pure."""
+"""Faults of the engine: orders that trade less than they could, trades that are undone, orders that none of our clients sent. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PartialFill(Fault):
 
 @dataclass(frozen=True)
 class Rollback(Fault):
-    """At once, and for good: open orders are taken back, the trades are void, what they moved goes back."""
+    """Immediate and permanent: open orders are canceled, the trades are void, balances are restored."""
 
     name: ClassVar[str] = "rollback"
     title: ClassVar[str] = "Undo the trades of the last seconds"
@@ -49,7 +49,7 @@ class Rollback(Fault):
 
 @dataclass(frozen=True)
 class ExternalOrder(Fault):
-    """As if somebody had used the venue's web page: a market order of the desk's account, at once and for good."""
+    """As if somebody had used the venue's web page: a market order of the desk's account, immediate and permanent."""
 
     name: ClassVar[str] = "external-order"
     title: ClassVar[str] = "Trade by hand for the desk's account"

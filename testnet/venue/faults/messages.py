@@ -1,4 +1,4 @@
-"""Faults of the streams: what is sent twice, not at all, or from the past; and streams that end. Pure."""
+"""Faults of the streams: messages that are repeated, dropped or stale, and streams that end. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARKET_PATHS = ("depth", "ticker/bookTicker", "ticker/price")
 
 
 class Restored(Choice):
-    """How the broker comes back: 1101, or 1102."""
+    """How the broker's connection comes back: 1101 or 1102."""
 
     NAMES = ("data-lost", "data-kept")
 
@@ -70,7 +70,7 @@ class SkipDepth(Fault):
 
 @dataclass(frozen=True)
 class StaleData(Fault):
-    """Messages keep coming, but each says what the first one said; so do the book and the prices over REST."""
+    """Messages keep coming, but repeat the first one's content; so do the book and the prices over REST."""
 
     name: ClassVar[str] = "stale-data"
     title: ClassVar[str] = "Repeat old market data"
@@ -92,7 +92,7 @@ class StaleData(Fault):
 
 @dataclass(frozen=True)
 class TokenExpiry(Fault):
-    """eventStreamTerminated, while market data and REST live on."""
+    """eventStreamTerminated, while market data and REST continue."""
 
     name: ClassVar[str] = "token-expiry"
     title: ClassVar[str] = "End user streams"
@@ -127,8 +127,8 @@ def _due(active: Active, now: float, every_s: float) -> bool:
 
 @dataclass(frozen=True)
 class Persona(Fault):
-    """The venue as a broker that loses its own line: 1100, and at the end 1101 or 1102. Orders are not taken meanwhile,
-    and what happens to those that rest is told afterwards (1102) or never (1101, and the subscription is gone)."""
+    """The venue as a broker that loses its connection: 1100, and at the end 1101 or 1102. Meanwhile orders are refused, and
+    events of resting ones are sent afterwards (1102) or never (1101, and the subscription is gone)."""
 
     name: ClassVar[str] = "persona"
     title: ClassVar[str] = "Broker persona: 1100, then 1101 or 1102"

@@ -1,4 +1,4 @@
-"""What a fault of the venue is: parameters with a help text, and what it decides at each hook. Pure.
+"""The model of a venue fault: parameters with a help text, and a decision at each hook. Pure.
 
 A fault never acts. At a hook it answers with an act (for one request or message) or with acts of the venue as a
 whole; `rest_acts.py` and `venue_acts.py` carry them out. Its randomness is the seeded one of its `Active`, its clock an argument.
@@ -46,7 +46,7 @@ class Asked:
 
     @property
     def changes(self) -> bool:
-        """Does it place or cancel?"""
+        """Whether it places or cancels orders."""
         return self.method in ("POST", "DELETE") and self.path in ORDER_PATHS
 
     def within(self, scope: Scope) -> bool:
@@ -55,7 +55,7 @@ class Asked:
 
 @dataclass(eq=False)
 class Active:
-    """A fault that is in: its seeded randomness, what it remembers, how often it struck. Instants are monotonic seconds."""
+    """An active fault: its seeded randomness, its memory, its hits. Instants are monotonic seconds."""
 
     id: str
     fault: Fault
@@ -124,30 +124,30 @@ Act = Refuse | Late | Silence | Break | Say
 
 
 class Announce(msgspec.Struct, frozen=True):
-    """Put into the journal that the fault is in, or over."""
+    """Write to the journal that the fault began or ended."""
 
     on: bool
 
 
 class Broadcast(msgspec.Struct, frozen=True):
-    """Tell everybody who listens to a user stream."""
+    """Send it to all subscribers of user streams."""
 
     document: Document
 
 
 class Tell(msgspec.Struct, frozen=True):
-    """Tell those who listen to one account's user stream."""
+    """Send it to the subscribers of one account's user stream."""
 
     account: str
     document: Document
 
 
 class EndUserStreams(msgspec.Struct, frozen=True):
-    """End the user streams of the WebSocket API; each is told so."""
+    """End the user streams of the WebSocket API, with a message to each."""
 
 
 class LoseUserStreams(msgspec.Struct, frozen=True):
-    """Forget who listens to user streams; nobody is told."""
+    """Drop all subscribers of user streams silently."""
 
 
 class ExpireListenKeys(msgspec.Struct, frozen=True):
@@ -161,7 +161,7 @@ class UndoTrades(msgspec.Struct, frozen=True):
 
 
 class PlaceOrder(msgspec.Struct, frozen=True):
-    """A market order of the first account that no client of ours sent; worth that much of the quote asset."""
+    """A market order of the first account that none of our clients sent, for that amount of the quote asset."""
 
     side: str
     worth: int
@@ -171,8 +171,8 @@ VenueAct = Announce | Broadcast | Tell | EndUserStreams | LoseUserStreams | Expi
 
 
 class Fault:
-    """A fault of the venue. Subclasses are frozen dataclasses whose fields are the parameters; they override the hooks
-    that they are about. A hook that returns None leaves things as they are and is no hit."""
+    """A fault of the venue. Subclasses are frozen dataclasses whose fields are the parameters; they override the hooks that they
+    need. A hook that returns None changes nothing and is no hit."""
 
     name: ClassVar[str]
     title: ClassVar[str]  # verb first, for the menu
@@ -183,10 +183,10 @@ class Fault:
         return False
 
     def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
-        """Before the venue judges a request."""
+        """Before the venue judges a request; returns a refusal or None."""
 
     def answer(self, asked: Asked, document: Any, active: Active) -> Act | None:
-        """The venue did what was asked and is about to say so."""
+        """The venue has executed the request and is about to answer."""
 
     def most(self, qty: Decimal, active: Active) -> Decimal | None:
         """How much of a new order may trade at once; the rest of what would trade expires."""
@@ -198,14 +198,14 @@ class Fault:
         """What is sent on an account's user stream instead of this event."""
 
     def greeting(self) -> Document | None:
-        """What somebody hears who begins to listen to a user stream."""
+        """The first message to a new subscriber of a user stream."""
 
     def offset_s(self) -> float:
-        """How far ahead the clock is that clients see."""
+        """By how much the clock that clients see is ahead."""
         return 0.0
 
     def begin(self, active: Active) -> Sequence[VenueAct]:
-        """The fault goes in."""
+        """The fault begins."""
         return ()
 
     def tick(self, active: Active, now: float) -> Sequence[VenueAct]:

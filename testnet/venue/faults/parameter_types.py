@@ -1,4 +1,4 @@
-"""Kinds of parameters that only the venue's faults have. Pure."""
+"""Parameter types of the venue's faults. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ else:
 
 
 class Choice(Value, str):
-    """One of some words."""
+    """One of several words."""
 
     NAMES: ClassVar[tuple[str, ...]]
 
@@ -38,7 +38,7 @@ class Scope(Choice):
 
 
 class Offset(Value, float):
-    """Seconds that a clock is ahead, or with a minus sign behind: `5s`, `-500ms`."""
+    """Seconds by which a clock is ahead; negative: behind. `5s`, `-500ms`."""
 
     WORD = "[-]TIME"
     EXAMPLE = "-5s"

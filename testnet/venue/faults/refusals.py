@@ -19,7 +19,7 @@ from stormdesk.testnet.venue.faults.model import (
 )
 from stormdesk.testnet.venue.faults.parameter_types import Choice, Offset, Scope
 
-# Binance's codes whose outcome nobody knows, with their HTTP status and text; -1008 alone says that nothing was done.
+# Binance's codes with an unknown outcome, with HTTP status and text; only -1008 says that nothing was done.
 UNCLEAR = {
     "-1001": (500, "Internal error; unable to process your request. Please try again."),
     "-1006": (500, "An unexpected response was received from the message bus. Execution status unknown."),
@@ -35,20 +35,20 @@ class ErrorCode(Choice):
 
 
 class When(Choice):
-    """Before the request was done, after it, or either."""
+    """Before the request is executed, after it, or either."""
 
     NAMES = ("either", "before", "after")
 
 
 class Quiet(Choice):
-    """What REST says while the venue is frozen."""
+    """REST's behaviour while the venue is frozen."""
 
     NAMES = ("silent", "500")
 
 
 @dataclass(frozen=True)
 class Error5xx(Fault):
-    """Half of the errors come after the order was placed, so they say nothing about it."""
+    """Half of the errors come after the order was placed, so they do not tell whether it was."""
 
     name: ClassVar[str] = "error-5xx"
     title: ClassVar[str] = "Answer with HTTP 5xx: execution unknown"
@@ -78,7 +78,7 @@ class Error5xx(Fault):
 
 
 class _Waiting(Fault):
-    """An address that is told to wait is refused until then, and remembered as early when it comes before."""
+    """An address that is told to wait is refused until then, and recorded as early when it comes sooner."""
 
     status: ClassVar[int]
 
@@ -93,7 +93,7 @@ class _Waiting(Fault):
 
 @dataclass(frozen=True)
 class RateLimit(_Waiting):
-    """An address that is told to wait gets 429 for all that it asks before."""
+    """An address that is told to wait gets 429 for every earlier request."""
 
     name: ClassVar[str] = "rate-limit"
     title: ClassVar[str] = "Answer 429 with Retry-After"
@@ -128,7 +128,7 @@ class Ban(_Waiting):
 
 @dataclass(frozen=True)
 class CancelOnly(Fault):
-    """Orders can be taken back; exchangeInfo says so."""
+    """Orders can only be canceled; exchangeInfo says so."""
 
     name: ClassVar[str] = "cancel-only"
     title: ClassVar[str] = "Halt: cancels only, no new orders"
@@ -165,7 +165,7 @@ class Freeze(Fault):
 
 @dataclass(frozen=True)
 class ClockOffset(Fault):
-    """What clients are told and judged by; the journal keeps the true time."""
+    """The clock that clients see and are judged by; the journal keeps the true time."""
 
     name: ClassVar[str] = "clock-offset"
     title: ClassVar[str] = "Put the venue's clock wrong: -1021"

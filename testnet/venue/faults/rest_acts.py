@@ -1,4 +1,4 @@
-"""Carries out what faults decided about REST requests: errors, waiting, silence, broken answers."""
+"""Applies the decisions of faults to REST requests: errors, delays, silence, broken answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stormdesk.testnet.venue.faults.model import Active, Asked, Break, Late, Ref
 from stormdesk.testnet.venue.keys import Keys
 
 API = "/api/v3/"
-LOOK_S = 0.02  # whether a fault is over
+LOOK_S = 0.02  # between checks whether a fault is over
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 
@@ -29,12 +29,12 @@ class RestActs:
         self._keys = keys
 
     async def ready(self) -> None:
-        """Return when a request may go on: while the venue is frozen none does."""
+        """Return when a request may proceed: none does while the venue is frozen."""
         while self._faults.active and self._faults.holding(time.monotonic()):
             await asyncio.sleep(LOOK_S)
 
     async def answer(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """What is sent instead of an answer that says yes; other answers stay as they are."""
+        """The replacement of a successful answer; other answers are unchanged."""
         if not self._faults.active or not _says_yes(request, response):
             return response
         assert isinstance(response, web.Response)
@@ -77,14 +77,14 @@ async def _over(active: Active) -> None:
 
 
 def _reset(request: web.Request) -> None:
-    """End the connection with RST."""
+    """Reset the connection with RST."""
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         request.transport.abort()
 
 
 async def _broken(request: web.Request, response: web.Response, percent: float) -> web.StreamResponse:
-    """Headers that promise the whole body, a part of it, RST."""
+    """Headers for the whole body, a part of it, then RST."""
     body = response.body
     assert isinstance(body, bytes)
     part = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})

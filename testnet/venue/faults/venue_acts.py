@@ -1,4 +1,4 @@
-"""Carries out what faults want of the venue as a whole: the journal, user streams, rollbacks, orders by hand."""
+"""Applies the decisions of faults to the venue as a whole: journal, user streams, rollbacks, manual orders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def perform(desk: Desk, active: Active, act: VenueAct) -> int:
-    """Do it; how many hits that was."""
+    """Apply an act; returns its number of hits."""
     now = time.time()
     match act:
         case Announce():
@@ -55,7 +55,7 @@ def perform(desk: Desk, active: Active, act: VenueAct) -> int:
 
 
 def _undo(desk: Desk, since: float, now: float) -> int:
-    """Roll back to the line before the first trade of a client since then; how many trades that were."""
+    """Roll back to the line before the first client trade since then; returns the number of trades."""
     undone = [trade for made in desk.exchange.trades.values() for trade in made if trade.t >= since]
     if not undone:
         return 0
@@ -66,7 +66,7 @@ def _undo(desk: Desk, since: float, now: float) -> int:
 
 
 def _place(desk: Desk, active: Active, act: PlaceOrder) -> int:
-    """1 when the order was accepted. Its client id starts as those of the venue's web page do."""
+    """Place the order; returns 1 if it was accepted. Its client id starts like those of the venue's web page."""
     symbol = next(iter(desk.exchange.symbols.values()))
     qty = (Decimal(act.worth) / desk.exchange.reference(symbol.name)).quantize(symbol.step, ROUND_UP)
     account, cid = desk.keys.first, f"web_{active.id}"[:36]
