@@ -122,7 +122,7 @@ class NoWitness(Line, frozen=True, kw_only=True, tag="witness.none"):
 
 
 class PeerBaseline(HostLine, frozen=True, kw_only=True, tag="witness.baseline"):
-    """What peer `host` measured of `target` before the fault; null: nothing."""
+    """What peer `host` measured of `target` before the fault, in the witness's own unit; null: it could not."""
 
     target: str
     argv: list[str]
@@ -130,16 +130,18 @@ class PeerBaseline(HostLine, frozen=True, kw_only=True, tag="witness.baseline"):
 
 
 class PeerWitness(HostLine, frozen=True, kw_only=True, tag="witness.peer"):
-    """What peer `host` saw of `target`: `agrees`, or `why` when it could not tell; `measured` now and `before` the fault, in the
-    unit of its witness (stormdesk/witness/)."""
+    """What peer `host` saw of `target`: `agrees`, or `why` when it could not tell.
+
+    `measured` is in the witness's own unit, `before` the same before the fault.
+    """
 
     target: str
     argv: list[str]
     code: int | None
-    agrees: bool | msgspec.UnsetType = msgspec.UNSET
-    why: str | msgspec.UnsetType = msgspec.UNSET
     measured: float | msgspec.UnsetType = msgspec.UNSET
     before: float | msgspec.UnsetType | None = msgspec.UNSET
+    agrees: bool | msgspec.UnsetType = msgspec.UNSET
+    why: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Hold(HostLine, frozen=True, kw_only=True, tag="S6.hold"):

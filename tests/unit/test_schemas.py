@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from stormdesk.core import inventory
+from stormdesk.core import events, inventory
 from stormdesk.evidence import report, take_cut
 from stormdesk.infra import stacks
 from stormdesk.run.record import load
@@ -48,6 +48,14 @@ def test_a_recorded_run_is_as_the_schemas_say() -> None:
                     "cut-balances.json", "cut-orders.jsonl", "cut-fills.jsonl", "cut-positions.jsonl"}  # fmt: skip
     card = report.scorecard(load(RUN), take_cut.load(RUN / "cut"))
     assert schemas.mistakes("scorecard.json", json.dumps(card).encode()) == []
+
+
+def test_every_event_that_is_written_has_a_struct() -> None:
+    described = {kind.__struct_config__.tag for kind in get_args(events.Event)}
+    source = "".join(path.read_text() for path in (ROOT / "stormdesk" / "run").glob("*.py"))
+    written = set(re.findall(r"""\.(?:event|_note)\(\s*"([^"]+)\"""", source))
+    assert len(written) > 15
+    assert written <= described
 
 
 def test_the_whole_history_is_as_the_schemas_say(tmp_path: Path) -> None:
