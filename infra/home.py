@@ -1,8 +1,8 @@
 """The local state of environments: `.stormdesk/envs/<name>/` (0700; STORMDESK_HOME moves it).
 
-environment.json (what it is), material.json (its keys), ca/ (its certificate authority), inventory.json, ssh_config,
-known_hosts, id_ed25519; volumes/ of a lab and pulumi/ of an environment that `env.up` made by Pulumi. All of it ends with
-the environment. Beside it, `inventories/`: what ssh reads of hosts that an `--inventory` named.
+environment.json (its record), material.json (its keys), ca/ (its certificate authority), inventory.json, ssh_config,
+known_hosts, id_ed25519; volumes/ of a lab and pulumi/ of an environment that `env.up` created with Pulumi. All of it is removed
+with the environment. Beside it, `inventories/` has ssh's files for the hosts of an `--inventory`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
 from stormdesk.infra.topology import NAME
 
-CLI = "pulumi-cli"  # the engine of an environment that `pulumi up` made: its state is in the user's own Pulumi backend
+CLI = "pulumi-cli"  # the engine of an environment created by `pulumi up`: its state is in the user's own Pulumi backend
 KNOWN_ENGINES = ("direct", "pulumi", CLI)
-KEPT_INVENTORIES = 50  # of hosts that are no environment; those that were not used for longest go
+KEPT_INVENTORIES = 50  # of hosts that are not an environment; the least recently used are removed
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What an environment is: environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC, `resilience` what
-    of testnet/resilience.yaml is another number here, by section.
+    """An environment's record, environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC, `resilience` the overrides
+    of testnet/resilience.yaml, by section.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
-    """The secrets of an environment: material.json, 0600. Made once, so that a second run of a program finds the same."""
+    """The secrets of an environment: material.json, 0600. Created once, so that a second run of a program finds the same."""
 
     login: KeyPair
     host_keys: Mapping[str, KeyPair]
     credentials: Credentials
-    authority: Certificate | None = None  # an environment of an older version has none
+    authority: Certificate | None = None  # environments of older versions have none
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What an environment's folder is made from."""
+    """The input for an environment's folder."""
 
     record: Record
     material: Material
@@ -76,12 +76,12 @@ def home() -> Path:
 
 
 def envs() -> Path:
-    """Where the environments' directories are."""
+    """The folder of all environments' directories."""
     return home() / "envs"
 
 
 def check_name(name: str) -> None:
-    """UsageError unless `name` can be an environment's."""
+    """Raises UsageError unless `name` is valid for an environment."""
     if not NAME.fullmatch(name):
         raise UsageError(
             f"name '{name}': lower-case letters, digits and '-', a letter first, at most 31. For example: demo"
@@ -95,7 +95,7 @@ def directory(name: str) -> Path:
 
 
 def make(name: str) -> Path:
-    """Make an environment's directory, for its owner alone."""
+    """Create an environment's directory, accessible to its owner only."""
     made = directory(name)
     _make(made)
     return made
@@ -107,14 +107,14 @@ def _make(folder: Path) -> None:
 
 
 def forget(name: str) -> None:
-    """Remove an environment's folder, and the folder of all environments with the last one."""
+    """Remove an environment's folder; with the last one, also the folder of all environments."""
     shutil.rmtree(directory(name), ignore_errors=True)
     with contextlib.suppress(OSError):
         envs().rmdir()
 
 
 def clear(folder: Path) -> None:
-    """Remove an environment's folder, but leave Pulumi's state of it, `pulumi/`, to whoever works with that."""
+    """Remove an environment's folder except Pulumi's state, `pulumi/`, which may be in use."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name != "pulumi":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -124,17 +124,17 @@ def clear(folder: Path) -> None:
 
 
 def owner() -> str:
-    """Who makes environments here: user@machine."""
+    """The owner of new environments: user@machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def expiry(ttl_s: float) -> str:
-    """The time `ttl_s` seconds from now, as documents have it."""
+    """The time `ttl_s` seconds from now, in the format of documents."""
     return (datetime.now(UTC) + timedelta(seconds=ttl_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_left(expires_at: str) -> float:
-    """Seconds until a document's time; below zero when it is over."""
+    """Seconds until a document's time; negative when it has passed."""
     then = datetime.strptime(expires_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     return (then - datetime.now(UTC)).total_seconds()
 
@@ -145,18 +145,18 @@ def write_record(record: Record) -> None:
 
 
 def read_record(name: str) -> Record | None:
-    """environment.json, or None where there is none that can be used."""
+    """environment.json, or None if there is no usable one."""
     return record_in(directory(name))
 
 
 def record_in(folder: Path) -> Record | None:
-    """The record of the environment whose folder this is, or None where there is none that can be used."""
+    """The record of the environment with this folder, or None if there is no usable one."""
     found = _record(folder)
     return found if isinstance(found, Record) else None
 
 
 def flaw(name: str) -> str:
-    """Why environment.json cannot be used, in one line; "" where it can, and where there is none."""
+    """Why environment.json is unusable, in one line; "" if it is usable or missing."""
     found = _record(directory(name))
     return f"its environment.json cannot be used: {printable(found)}" if isinstance(found, str) else ""
 
@@ -179,16 +179,16 @@ def _record(folder: Path) -> Record | str | None:
 
 
 def material(name: str, hosts: Sequence[str]) -> Material:
-    """The environment's keys, written down: those that are there, and new ones for what has none. Raises UsageError."""
+    """The environment's keys, existing or new, stored in its folder. Raises UsageError."""
     made = draft(name, hosts)
     _write_material(directory(name), made)
     return made
 
 
 def draft(name: str, hosts: Sequence[str]) -> Material:
-    """The environment's keys: those that are there, and new ones for what has none. Nothing is written.
+    """The environment's keys, existing or new. Nothing is written.
 
-    UsageError: those that are there cannot be read.
+    Raises UsageError when the existing ones cannot be read.
     """
     path = directory(name) / "material.json"
     if path.exists():
@@ -206,7 +206,7 @@ def draft(name: str, hosts: Sequence[str]) -> Material:
 
 
 def keep(folder: Path, kept: Kept) -> None:
-    """Write what an environment is, and its keys, into its folder, which is made where it is missing."""
+    """Write an environment's record and keys into its folder, which is created if missing."""
     _make(folder)
     _write_record(folder, kept.record)
     _write_material(folder, kept.material)
@@ -226,14 +226,14 @@ def _write_material(folder: Path, material: Material) -> None:
 
 
 def write_state(inventory: Inventory) -> None:
-    """Write the files that people and tools reach the hosts by. An environment that has them is complete."""
+    """Write the files that people and tools need to reach the hosts. An environment that has them is complete."""
     made = directory(inventory.environment)
     _write_ssh(made, inventory)
     write(made / "inventory.json", documents.render(inventory).decode())
 
 
 def noted(inventory: Inventory) -> Path:
-    """The folder with known_hosts and ssh_config of hosts that are no environment of ours; its name is made of theirs."""
+    """The folder with known_hosts and ssh_config of hosts that are not an environment; its name is derived from their names."""
     folder = home() / "inventories" / hashlib.sha256(documents.render(inventory)).hexdigest()[:16]
     for path in (home(), folder.parent, folder):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -250,5 +250,5 @@ def _write_ssh(folder: Path, inventory: Inventory) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file for its owner alone; whoever reads sees the old one or the new one, also after a crash."""
+    """Write a file that only its owner can read; readers see the old one or the new one, even after a crash."""
     durable.replace(path, text.encode(), mode=0o600)

@@ -1,4 +1,4 @@
-"""Keys and API credentials of an environment: made here, kept in its directory, gone with it."""
+"""Keys and API credentials of an environment: generated here, stored in its directory, removed with it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def generate() -> KeyPair:
 
 
 def credentials(authority: Certificate) -> Credentials:
-    """New API keys of the accounts (64 letters and digits each, as exchanges give them out), and a certificate of
-    the venue that the environment's authority signs."""
+    """New API keys of the accounts (64 letters and digits each, like those of exchanges), and a certificate of the venue, signed
+    by the environment's authority."""
     venue = ca.issue(authority, [VENUE_NAME, "venue.market"])
     return Credentials(
         api_key=secrets.token_hex(32),

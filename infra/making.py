@@ -1,5 +1,5 @@
-"""What modules that make something into the cache share: how `python -m` of one runs (it says what it does, and an error is
-one line and its exit code), and how long things are kept. Other versions of the project have things of their own there."""
+"""Shared by modules that build something in the cache: how `python -m` of one runs (it reports progress; an error is one line and its
+exit code), and how long files are kept. Other versions of the project have their own files there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNUSED_S = 30 * 86400.0
 
 
 def run(make: Callable[[Say], object]) -> int:
-    """Make it; returns the exit code of the process."""
+    """Build it; returns the exit code of the process."""
     try:
         make(lambda line: print(line, flush=True))
     except StormdeskError as error:
@@ -27,14 +27,14 @@ def run(make: Callable[[Say], object]) -> int:
 
 
 def in_use(*paths: Path) -> None:
-    """Note that something was just used."""
+    """Record that something was just used."""
     with contextlib.suppress(OSError):  # the cache may be read-only
         for path in paths:
             os.utime(path)
 
 
 def remove_unused(folder: Path, pattern: str) -> None:
-    """Remove the files that nobody used for 30 days. What is mounted stays until it is let go of."""
+    """Remove the files that were not used for 30 days. Mounted ones stay until they are released."""
     for path in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster
             if path.is_file() and path.stat().st_mtime < time.time() - UNUSED_S:

@@ -1,4 +1,4 @@
-"""What hosts are asked over SSH, so it does not matter what they are made of."""
+"""Queries of hosts over SSH, which work for every backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASK_S = 5.0
 
 
 def questions(pool: Pool, topology: Topology) -> Questions:
-    """The questions of the wait until an environment is up."""
+    """The queries for the wait until an environment is up."""
 
     def deaf() -> Sequence[str]:
         answers = pool.each(pool.inventory.hosts, lambda host: pool.reconnect(host, ASK_S))
@@ -41,7 +41,7 @@ def questions(pool: Pool, topology: Topology) -> Questions:
 
 
 def listening(pool: Pool, host: str) -> set[int]:
-    """The TCP ports that anybody listens on, on a host. HostError: it cannot tell."""
+    """The listening TCP ports of a host. Raises HostError when they cannot be read."""
     done = pool.run(host, ("ss", "-Hltn"), ASK_S)
     if done.code != 0:
         raise HostError(f"{host}: ss -Hltn: {done.stderr.strip()}")
@@ -60,7 +60,7 @@ def status(inventory: Inventory) -> Sequence[HostStatus]:
 
 
 def _status(host: InventoryHost, way: InventoryHost | StormdeskError, ports: set[int] | StormdeskError) -> HostStatus:
-    if isinstance(way, StormdeskError):  # nobody knows how to reach it
+    if isinstance(way, StormdeskError):  # it is not known how to reach it
         state = f"unusable: {way}"
         return HostStatus(name=host.name, role=host.role, address="", state=state, boots=None, ssh=False, services={})
     reached = not isinstance(ports, TransportError)

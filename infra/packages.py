@@ -1,8 +1,8 @@
 """Which Debian packages something was made with, by dpkg's status file, and what has changed since. Pure.
 
-A thing that was made of packages over the machine's own is known by those it needs, and by no others. It has copies of
-its own of some; the rest it has of the machine. So it fits as long as each package that it needs is on the machine as it
-was then, or as the copy is.
+A layer that was built from packages on top of the machine's depends on the packages that it needs, and on no others. It contains
+some of them; the rest are the machine's. So it fits as long as each package that it needs is on the machine in the version of
+then, or of the layer.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-# In these states all files of a package are in place, whatever is still to be done with it.
+# In these states all files of a package are in place.
 _IN_PLACE = ("installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
 _FIELDS = frozenset({"Package", "Status", "Version", "Architecture", "Depends", "Pre-Depends", "Provides"})
-_NAMED = 3  # of many changes, so many are named to people
+_NAMED = 3  # the number of changes that are named to people
 
 # By package, its version on the machine (None: not installed) and where it was made.
 Made = Mapping[str, tuple[str | None, str]]
@@ -21,7 +21,7 @@ Made = Mapping[str, tuple[str | None, str]]
 
 @dataclass(frozen=True)
 class Package:
-    """One that is installed; the last three as they stand in its fields."""
+    """An installed package; the last three are its fields, unparsed."""
 
     name: str
     architecture: str
@@ -32,9 +32,9 @@ class Package:
 
 
 def installed(status: str) -> Mapping[str, Package]:
-    """The packages that a status file says are installed, by name; one of a foreign architecture is `name:architecture`.
+    """The installed packages of a status file, by name; one of a foreign architecture is `name:architecture`.
 
-    One whose files are only half there has a version of its own kind: it is not what it was before.
+    A half-installed package gets a distinct version, so that it differs from the one before.
     """
     stanzas = list(_stanzas(status))
     native = next((it.get("Architecture") for it in stanzas if it["Package"] == "dpkg"), None)
@@ -51,10 +51,10 @@ def installed(status: str) -> Mapping[str, Package]:
 
 
 def closure(there: Mapping[str, Package], names: Iterable[str]) -> set[str]:
-    """The installed packages (keys of `there`) that `names` are or need: of alternatives, and of those that provide a
-    virtual package, all that are installed, for any of them may be the one in use.
+    """The installed packages (keys of `there`) among `names` and their dependencies. Of alternatives, and of providers of a virtual
+    package, all installed ones count, since any of them may be in use.
 
-    What Debian calls essential counts only where a package names it: nobody can remove it, and nothing is made of it.
+    Essential packages count only if a package names them: they cannot be removed.
     """
     providers: dict[str, list[str]] = {}
     for key, package in there.items():
@@ -78,14 +78,14 @@ def closure(there: Mapping[str, Package], names: Iterable[str]) -> set[str]:
 
 
 def made(machine: str, after: str, names: Iterable[str]) -> Made:
-    """What something needs that was made of `names`; status files of the machine before, and of where it was made, after."""
+    """The needs of a layer built from `names`, from the status files of the machine before and of the layer after."""
     before, there = installed(machine), installed(after)
     needed = sorted(closure(there, names))
     return {key: (before[key].version if key in before else None, there[key].version) for key in needed}
 
 
 def changes(made: Made, machine: str) -> Sequence[str]:
-    """What on the machine no longer fits, a line each: `zlib1g 1:1.2 -> 1:1.3`, or `-> absent`. Empty: it fits."""
+    """The packages on the machine that no longer fit, one line each: `zlib1g 1:1.2 -> 1:1.3`, or `-> absent`. Empty: it fits."""
     now = installed(machine)
     versions = {key: now[key].version if key in now else None for key in made}
     return [
@@ -102,7 +102,7 @@ def told(changed: Sequence[str]) -> str:
 
 
 def _stanzas(status: str) -> Iterator[dict[str, str]]:
-    """The fields of each package in a status file; what a field continues on further lines is joined."""
+    """The fields of each package in a status file; continuation lines are joined."""
     fields: dict[str, str] = {}
     key = ""
     for line in (*status.split("\n"), ""):
@@ -127,6 +127,6 @@ def _relations(field: str) -> Iterator[tuple[str, ...]]:
 
 
 def _within(need: str, key: str) -> str:
-    """A package of a foreign architecture needs others of its own, unless it says otherwise."""
+    """A package of a foreign architecture needs packages of that architecture, unless it says otherwise."""
     architecture = key.partition(":")[2]
     return f"{need}:{architecture}" if architecture and ":" not in need else need

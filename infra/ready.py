@@ -1,4 +1,4 @@
-"""When is an environment up? The stages and their sentences; how hosts are asked is up to the backend."""
+"""When an environment is up: the stages and their messages. The backend queries the hosts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PAUSE_S = 0.05
 
 @dataclass(frozen=True)
 class Questions:
-    """What hosts are asked. None raises for a host that does not answer.
+    """Queries of hosts. None raises for a host that does not answer.
 
-    `deaf`: the hosts that SSH does not reach; `ports`: the TCP ports that anybody listens on, by host;
+    `deaf`: the hosts without SSH; `ports`: the listening TCP ports, by host;
     `answer`: HTTP status and body of a service's path `ready`, status 0 where there is no answer.
     """
 
@@ -27,10 +27,10 @@ class Questions:
 
 
 def wait(topology: Topology, questions: Questions, seconds: float, say: Callable[[str], None]) -> None:
-    """Wait until SSH answers on all hosts, every service listens, and the stack does its work; says when, or what not.
+    """Wait until SSH answers on all hosts, every service listens, and the stack works; reports each stage, or what is missing.
 
-    Services are not asked before they listen, and are given up (not the environment) after `seconds` times the
-    command's patience.
+    Services are not queried before they listen. After `seconds` times the command's patience they are given up, but not the
+    environment.
     """
     stages: list[tuple[str, Callable[[], Sequence[str]]]] = [(f"SSH on {len(topology.hosts)} hosts", questions.deaf)]
     if topology.services:
@@ -54,7 +54,7 @@ def _silent(topology: Topology, ports: Mapping[str, set[int]]) -> Sequence[str]:
 
 
 def _idle(topology: Topology, answer: Callable[[Service], tuple[int, str]]) -> Sequence[str]:
-    """The names of services of which none says that it does its work, with what they say."""
+    """The names of services of which no instance is ready, with their answers."""
     said: dict[str, list[str]] = {}
     working = set()
     for service in topology.services:

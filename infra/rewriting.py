@@ -1,4 +1,4 @@
-"""A topology with every text in it rewritten: other subnets, names instead of addresses. Pure."""
+"""A topology with all its texts rewritten: other subnets, names instead of addresses. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from stormdesk.core.errors import UsageError
 from stormdesk.infra.topology import Topology
 
-NET = 77  # what infra/stacks.py has: 10.77.0.0/24 and fd77::/64
+NET = 77  # as in infra/stacks.py: 10.77.0.0/24 and fd77::/64
 NETS = tuple(n for n in range(10, 100) if n != 88)  # two digits, alike in IPv4 and IPv6; 88 is the net behind the store
 
 
@@ -27,7 +27,7 @@ def renumber(topology: Topology, net: int) -> Topology:
 
 
 def by_name(topology: Topology) -> Topology:
-    """The same stack with `venue.market` wherever a service's configuration has that host's IPv4 address there."""
+    """The same stack with `venue.market` in place of that host's IPv4 address in service configurations."""
     names = {
         place.address.partition("/")[0]: f"{host.name}.{place.network}"
         for host in topology.hosts

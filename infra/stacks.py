@@ -17,11 +17,11 @@ NETWORKS = (
     Network(name="market", subnet="10.77.1.0/24", subnet6="fd77:0:0:1::/64"),
     Network(name="core", subnet="10.77.2.0/24", subnet6="fd77:0:0:2::/64"),
 )
-# A net behind the store, so that a host whose link went down and up has a static route to get back.
+# A net behind the store, so that hosts have a static route to restore after a link was down.
 BEHIND_STORE = (Route(to="10.88.0.0/16", via="10.77.2.16"), Route(to="fd88::/64", via="fd77:0:0:2::16"))
 VENUE_REST, VENUE_WS = "http://10.77.1.11:8080", "ws://10.77.1.11:8080"
 KAFKA = "kafka://10.77.2.17:9092"
-VENUE_NAME = "api.venue.internal"  # https on :8443, with a certificate of the environment's own authority
+VENUE_NAME = "api.venue.internal"  # https on :8443, with a certificate of the environment's authority
 REDIS, POSTGRES = "redis://10.77.2.16:6379/0", "postgresql://trading@10.77.2.16/trading"
 MIN_SCALE, MAX_SCALE = 7, 200
 TRADERS = {"trader-a": 13, "trader-b": 14}
@@ -44,12 +44,12 @@ class Credentials:
 
 
 def core(credentials: Credentials, seed: int = 1) -> Topology:
-    """Six hosts: venue, feed, trader-a and trader-b, ops, store. `seed` makes prices and strategy repeatable."""
+    """Six hosts: venue, feed, trader-a and trader-b, ops, store. Prices and strategy depend only on `seed`."""
     return _stack("core", REDIS, credentials, seed)
 
 
 def full(credentials: Credentials, seed: int = 1) -> Topology:
-    """The core stack with Kafka for a bus, on a host `bus` of its own."""
+    """The core stack with Kafka as the bus, on an additional host `bus`."""
     stack = _stack("full", KAFKA, credentials, seed)
     bus = _host("bus", "bus", 17, ("mgmt", "core"))
     return replace(
@@ -108,7 +108,7 @@ STACKS: Mapping[str, Callable[[Credentials], Topology]] = {"core": core, "full":
 
 
 def named(name: str, credentials: Credentials) -> Topology:
-    """The stack of that name, or `scale:<hosts>`; UsageError lists the ones that exist."""
+    """The stack of that name, or `scale:<hosts>`; UsageError lists the existing ones."""
     kind, _, number = name.partition(":")
     if kind == "scale" and number.isdigit() and len(number) < 4:
         return scale(int(number), credentials)
@@ -118,7 +118,7 @@ def named(name: str, credentials: Credentials) -> Topology:
 
 
 def with_resilience(stack: Topology, overrides: Mapping[str, Mapping[str, Any]]) -> Topology:
-    """The stack with other numbers than those of testnet/resilience.yaml, by section, in all services of ours."""
+    """The stack with overrides of testnet/resilience.yaml, by section, in all our services."""
     if not overrides:
         return stack
     services = [
@@ -134,7 +134,7 @@ def _host(name: str, role: str, number: int, networks: Sequence[str], routes: Se
 
 
 def _venue_host() -> Host:
-    """The venue is called by a name of its own on the market, as an exchange is."""
+    """The venue has its own name on the market network, like a real exchange."""
     host = _host("venue", "venue", 11, ("mgmt", "market"))
     places = [replace(p, aliases=(VENUE_NAME,)) if p.network == "market" else p for p in host.placements]
     return replace(host, placements=tuple(places))
@@ -213,7 +213,7 @@ def _trader(host: str, bus: str, credentials: Credentials, seed: int) -> Service
 
 
 def _trader_guard(host: str, bus: str, credentials: Credentials) -> Service:
-    """The guard of a trader can cancel the account's orders, with a key of its own."""
+    """A trader's guard can cancel the account's orders with its own key."""
     more = {
         "bus": bus,
         "postgres": POSTGRES,

@@ -1,4 +1,4 @@
-"""What is said of an environment and of its hosts."""
+"""The status of environments and hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Environment:
     """One environment, as `env.list` shows it.
 
-    `state` is running, gone (expired, killed, or never finished), or elsewhere: running, but of another STORMDESK_HOME.
+    `state` is running, gone (expired, killed, or never finished), or elsewhere: running, but in another STORMDESK_HOME.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Environment:
 class HostStatus:
     """One host, as `env.status` shows it. `state`: up, off, starting, failed, unreachable, or `unusable: ` and why.
 
-    `boots` counts its starts, None where nobody does; `services` are those of which it is known whether they listen.
+    `boots` counts its starts, None where they are not counted; `services` says which ones listen, as far as known.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What exists, as values: networks, hosts, volumes and services. Pure; a `Topology` that exists is valid.
+"""A stack as values: networks, hosts, volumes and services. Pure; every `Topology` object is valid.
 
-Backends turn these values into something that runs: the embedded lab, containers, or a list of your own machines.
+Backends turn these values into running hosts: the embedded lab or containers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MIN_VOLUME_MIB = 32
 
 
 class Kind(StrEnum):
-    """How a service is started: our own Python module, or one of the servers that a backend knows."""
+    """How a service is started: one of our Python modules, or a server that the backend knows."""
 
     TESTNET = "testnet"
     REDIS = "redis"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One layer-2 segment. `controlled` gives the controller the network's first address (SSH goes this way)."""
+    """One layer-2 segment. `controlled` gives the controller the network's first address (for SSH)."""
 
     name: str
     subnet: str
@@ -66,7 +66,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """One host. `memory_mib` and `max_processes` bound what it may take from the machine that carries it."""
+    """One host. `memory_mib` and `max_processes` limit its use of the underlying machine."""
 
     name: str
     role: str
@@ -76,7 +76,7 @@ class Host:
     max_processes: int = 512
 
     def on(self, network: str) -> bool:
-        """Is the host on that network?"""
+        """Whether the host is on that network."""
         return any(p.network == network for p in self.placements)
 
     def address_on(self, network: str) -> str:
@@ -89,7 +89,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A file system of its own, of a set size, mounted at `path` on one host."""
+    """A separate file system of fixed size, mounted at `path` on one host."""
 
     host: str
     path: str
@@ -101,8 +101,8 @@ class Service:
     """A supervised program on one host. `config` is its whole configuration (docs/formats/service-config.md).
 
     `ports` are the TCP ports it listens on, by name; `pidfile` is written by the service itself. `ready` is the path on
-    its port `http` that answers 200 when it does its work; of several services of one name one that does is enough.
-    `restarted_by` is the service of the same host that starts it again when it has ended; "" is its supervisor.
+    its port `http` that answers 200 when it works; of several services with one name, one is enough. `restarted_by` is the
+    service on the same host that restarts it after it ended; "" is its supervisor.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Topology:
-    """A whole stack. Making one checks it; a mistake raises UsageError with the part and the reason."""
+    """A whole stack, validated on creation: a mistake raises UsageError with the part and the reason."""
 
     name: str
     networks: Sequence[Network]
@@ -141,7 +141,7 @@ class Topology:
         return [s for s in self.services if s.host == host]
 
     def has(self, kind: Kind) -> bool:
-        """Is there a service of that kind?"""
+        """Whether there is a service of that kind."""
         return any(s.kind is kind for s in self.services)
 
     def volume_on(self, host: str) -> Volume | None:

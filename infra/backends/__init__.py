@@ -1,4 +1,4 @@
-"""What hosts are made of: an explicit registry. Each backend is a module with the functions of `Backend`."""
+"""The backends: an explicit registry. Each is a module with the functions of `Backend`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODULES: Mapping[str, str] = {
 
 
 class Backend(Protocol):
-    """What an environment asks of the backend that its hosts are made of."""
+    """The functions that an environment needs from its backend."""
 
     def prepare(self, record: Record, topology: Topology, say: Callable[[str], None]) -> Sequence[str]: ...
     def declare(self, record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]: ...
@@ -40,5 +40,5 @@ def named(name: str) -> Backend:
 
 
 def of(record: Record | None) -> Backend:
-    """What an environment's hosts are made of; a lab that lost its record is still a lab."""
+    """The backend of an environment; a lab that lost its record is still a lab."""
     return named(record.backend if record else "lab")
