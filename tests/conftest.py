@@ -16,6 +16,7 @@ from stormdesk.ssh.pool import Pool
 from stormdesk.testnet.resilience import Overrides
 from tests import skips
 from tests.skips import got, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks
+from tests.support.desk import desk, tidy  # noqa: F401  fixtures
 from tests.support.spread import pytest_xdist_make_scheduler  # noqa: F401  a hook
 
 # Tests of one lab kill the same service: a restart counts as verified sooner, so that they do not add up.

@@ -23,7 +23,7 @@ from stormdesk.infra.backends.lab import enter, processes
 from stormdesk.infra.topology import Topology
 from stormdesk.ssh.pool import Pool
 from tests.docker.engines import Dockerd
-from tests.e2e.invoking import ROOT, environ
+from tests.support.invoking import ROOT, environ
 
 EXPIRES = "2099-01-01T00:00:00Z"
 FIRST_PORT = 2201  # the engine's network is its own, so every port is free

@@ -17,8 +17,8 @@ from stormdesk.infra import pulumi_cli
 from stormdesk.infra.backends.docker import engine as engine_
 from stormdesk.infra.backends.docker.swarm import NODE_LABEL
 from tests.docker.engines import Dockerd
-from tests.e2e.invoking import ROOT
 from tests.skips import cannot
+from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 

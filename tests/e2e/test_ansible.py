@@ -13,7 +13,7 @@ import pytest
 from stormdesk.cli import ansible_cli, sources
 from stormdesk.core.errors import RefusedError, StormdeskError, UsageError
 from stormdesk.core.inventory import Inventory
-from tests.e2e.invoking import environ, run_all
+from tests.support.invoking import environ, run_all
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 HERE = "stormdesk_environment=desk"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.core import inventory as documents
-from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
+from tests.support.invoking import ROOT, Ended, environ, inventory, run_all, trap
 
 INVENTORY = "INVENTORY"  # stands for the trap's inventory file
 DISK = ("chaos.disk-full", "--inventory", INVENTORY, "--host", "trader-a")

@@ -27,21 +27,14 @@ from stormdesk.run import gameday, runner
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import load
 from stormdesk.run.request import Request
-from tests.e2e.invoking import ROOT
-from tests.e2e.test_runs import Desk, eventually
+from tests.support.desk import Desk, eventually
+from tests.support.invoking import ROOT
+from tests.support.zygote import Process
 
 pytestmark = pytest.mark.lab
 
 TWO = "ops,trader-b"
 QUICK = ("--allow-unsteady", "--percent", "60")
-
-
-@pytest.fixture(scope="module")
-def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
-    with desk.pool:
-        yield desk
-    assert desk.records() == {}
 
 
 @pytest.fixture(autouse=True)
@@ -283,7 +276,7 @@ HANGS = "/usr/local/sbin/iptables-save"  # comes first in the PATH of the host's
 
 
 @pytest.fixture
-def held(desk: Desk) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def held(desk: Desk) -> Iterator[tuple[Process, str]]:
     """A run that is in on two hosts, which will hang when they look whether they are clean."""
     process = desk.start("chaos.disk-full", "--host", TWO, "--for", "90s", *QUICK, "--allow-role-share", "100")
     run_id = desk.run_started_by(process)
@@ -307,7 +300,7 @@ def both_look(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
 def test_case_C36_a_second_signal_leaves_two_hosts_at_once(
-    desk: Desk, held: tuple[subprocess.Popen[str], str], first: signal.Signals, second: signal.Signals
+    desk: Desk, held: tuple[Process, str], first: signal.Signals, second: signal.Signals
 ) -> None:
     process, run_id = held
     process.send_signal(first)
@@ -321,7 +314,7 @@ def test_case_C36_a_second_signal_leaves_two_hosts_at_once(
 
 
 def test_case_C36_a_revert_of_two_hosts_is_left_at_once_too(
-    desk: Desk, held: tuple[subprocess.Popen[str], str]
+    desk: Desk, held: tuple[Process, str]
 ) -> None:
     """The first signal waits for both, the second for neither."""
     _, run_id = held

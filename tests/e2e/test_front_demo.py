@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.infra.backends.lab import processes
-from tests.e2e.invoking import DEADLINE_S, ROOT, Ended, environ
+from tests.support.invoking import DEADLINE_S, ROOT, Ended, environ
 
 pytestmark = pytest.mark.lab
 

@@ -25,8 +25,8 @@ from stormdesk.ssh.pool import Pool
 from stormdesk.testnet import resilience
 from stormdesk.testnet.resilience import Overrides
 from tests.e2e.guard_lab import GUARDED, NUMBERS, Lab, eventually
-from tests.e2e.invoking import ROOT
 from tests.e2e.stack_harness import FAKETIME
+from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 RTO_S = resilience.load().rto_s

@@ -4,7 +4,6 @@ and what they do when they fail (L-06)."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from stormdesk.desk.http_services import Services
 from stormdesk.run.record import load
-from tests.e2e.test_runs import Desk, eventually
+from tests.support.desk import Desk, eventually
 
 pytestmark = pytest.mark.lab
 
@@ -31,14 +30,6 @@ steps:
       - {metric: leaders, at_most: 0, after: inject, within: 1s}
 ```
 """
-
-
-@pytest.fixture(scope="module")
-def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
-    with desk.pool:
-        yield desk
-    assert desk.records() == {}
 
 
 def played(desk: Desk, runbook: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import ServiceEntry
 from stormdesk.infra import dialing, existing, home
 from stormdesk.ssh.pool import Pool
-from tests.e2e.invoking import ROOT
-from tests.e2e.test_runs import eventually
+from tests.support.desk import eventually
+from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +17,8 @@ import pytest
 from stormdesk.core.errors import UsageError
 from stormdesk.infra import environment, home
 from stormdesk.run.record import load
-from tests.e2e.invoking import ROOT
+from tests.support import zygote
+from tests.support.zygote import Process
 
 pytestmark = pytest.mark.lab
 NODES = 42
@@ -33,14 +32,11 @@ class People:
         self.lab = lab
         self.folder = folder
 
-    def start(self, who: str, task: str, *words: str) -> subprocess.Popen[str]:
+    def start(self, who: str, task: str, *words: str) -> Process:
         env = {**os.environ, "STORMDESK_RUNS": str(self.folder / who), "STORMDESK_ENV": self.lab}
-        return subprocess.Popen(
-            [sys.executable, "-m", "invoke", task, *words, "--json"],
-            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        return zygote.start(task, *words, "--json", env=env)
 
-    def end(self, process: subprocess.Popen[str], within_s: float = 200) -> tuple[int, dict[str, Any], str]:
+    def end(self, process: Process, within_s: float = 200) -> tuple[int, dict[str, Any], str]:
         """Exit code, document, what it said."""
         try:
             out, err = process.communicate(timeout=within_s)

@@ -21,8 +21,8 @@ from stormdesk.infra import dialing, environment, existing, pulumi_cli
 from stormdesk.infra.stacks import NETWORKS
 from stormdesk.infra.topology import Host, Placement, Topology, Volume
 from stormdesk.ssh.pool import Pool
-from tests.e2e.invoking import ROOT
-from tests.e2e.test_runs import eventually
+from tests.support.desk import eventually
+from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 DATA = "/var/lib/trading"

@@ -16,8 +16,8 @@ from stormdesk.core.errors import StormdeskError
 from stormdesk.infra import dialing, existing
 from stormdesk.run.operate import ask
 from stormdesk.ssh.pool import Pool
-from tests.e2e.invoking import ROOT
-from tests.e2e.test_runs import eventually
+from tests.support.desk import eventually
+from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.invoking import ROOT as PROJECT
-from tests.e2e.invoking import environ
 from tests.e2e.stack_disk import Disk
 from tests.e2e.stack_harness import ROOT
+from tests.support.invoking import ROOT as PROJECT
+from tests.support.invoking import environ
 
 RUN = Path(__file__).parents[1] / "cases" / "histories" / "disk-full"
 REPORTS = ("report.html", "summary.md", "scorecard.json")

@@ -2,131 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stormdesk.infra import dialing, existing
-from stormdesk.run.record import load
-from stormdesk.ssh.pool import Pool
-from tests.e2e.invoking import ROOT
+from tests.support.desk import STEPS, Desk, events
 from tests.unit import schemas
 
-pytestmark = pytest.mark.lab
-
-STEPS = [
-    "S1.intent",
-    "S2.armed",
-    "S3.acknowledged",
-    "S4.injected",
-    "S5.confirmed",
-    "S6.hold",
-    "S7.revert",
-    "S8.verified",
-    "S9.cleared",
-]
-
-
-class Desk:
-    """A lab that trades, and `invoke` on it."""
-
-    def __init__(self, name: str, runs: Path) -> None:
-        self.name = name
-        self.runs = runs
-        inventory = existing.load(name)
-        self.pool = Pool(inventory, dialing.dialer(inventory))
-        self.started: list[subprocess.Popen[str]] = []
-
-    def start(self, task: str, *words: str) -> subprocess.Popen[str]:
-        env = {**os.environ, "STORMDESK_RUNS": str(self.runs), "STORMDESK_ENV": self.name}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "invoke", task, *words, "--json"],
-            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        self.started.append(process)
-        return process
-
-    def invoke(self, task: str, *words: str, code: int = 0) -> dict[str, Any]:
-        return self.end(self.start(task, *words), code)
-
-    @staticmethod
-    def end(process: subprocess.Popen[str], code: int, within_s: float = 150) -> dict[str, Any]:
-        out, err = process.communicate(timeout=within_s)
-        assert process.returncode == code, f"{process.args}: exit {process.returncode}, not {code}\n{out}\n{err}"
-        assert "Traceback" not in err
-        document: dict[str, Any] = json.loads(out) if out.strip() else {}
-        return {**document, "stderr": err}
-
-    def run_started_by(self, process: subprocess.Popen[str]) -> str:
-        """The id of the run that a started task is in, once it has one."""
-
-        def mine() -> str:
-            for events in self.runs.glob("*/events.jsonl"):
-                with contextlib.suppress(IndexError, KeyError):
-                    if load(events.parent)[0]["controller"]["pid"] == process.pid:
-                        return events.parent.name
-            return ""
-
-        return str(eventually(mine, 20))
-
-    def reached(self, run: str, event: str) -> None:
-        """Wait until the run has written that event."""
-        eventually(lambda: event in [e["event"] for e in load(self.runs / run)], 60)
-
-    def status(self, code: int = 0) -> dict[str, Any]:
-        return self.invoke("chaos.status", code=code)
-
-    def records(self) -> dict[str, list[dict[str, Any]]]:
-        hosts = self.status()["hosts"]
-        return {name: host["runs"] for name, host in hosts.items() if host.get("runs")}
-
-    def sh(self, host: str, text: str) -> str:
-        return self.pool.run(host, ("sh", "-c", text), 20).stdout.strip()
-
-
-def eventually(ask: Callable[[], Any], within_s: float) -> Any:
-    """The first true answer; fails after `within_s`."""
-    until = time.monotonic() + within_s
-    while not (answer := ask()):
-        assert time.monotonic() < until, f"not within {within_s} s"
-        time.sleep(0.05)
-    return answer
-
-
-@pytest.fixture(scope="module")
-def desk(lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(lab, tmp_path_factory.mktemp("runs"))
-    with desk.pool:
-        yield desk
-    assert desk.records() == {}
-
-
-@pytest.fixture(autouse=True)
-def tidy(desk: Desk) -> Iterator[None]:
-    """A test that fails in the middle leaves nothing to the next one."""
-    yield
-    left = [process for process in desk.started if process.poll() is None]
-    for process in left:
-        process.kill()
-        process.communicate()
-    desk.started.clear()
-    if left:
-        desk.invoke("chaos.halt")
-        desk.invoke("chaos.halt", "--lift")
-
-
-def events(desk: Desk, run: str) -> list[dict[str, Any]]:
-    return [dict(event) for event in load(desk.runs / run)]
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("tidy")]
 
 
 # ---- the three faults --------------------------------------------------------------------------------------------------
@@ -199,67 +84,6 @@ def test_repeated_kills_end_with_the_hold(desk: Desk) -> None:
     assert desk.sh("feed", "supervisorctl pid feeder") == pid
 
 
-# ---- leaving early -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_reverts_and_ends_with_4(desk: Desk, number: signal.Signals) -> None:
-    process = desk.start("chaos.disk-full", "--host", "trader-b", "--for", "60s", "--allow-unsteady")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.send_signal(number)
-    done = desk.end(process, 4, within_s=20)
-    assert done["residue"] == "clean"
-    assert desk.sh("trader-b", "ls -A /var/lib/trading | grep stormdesk") == ""
-
-
-def test_a_second_signal_leaves_at_once_and_the_host_heals_by_itself(desk: Desk) -> None:
-    process = desk.start("chaos.adapter-down", "--host", "trader-b", "--network", "mgmt", "--for", "8s")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.send_signal(signal.SIGINT)
-    desk.reached(run, "S7.revert")
-    process.send_signal(signal.SIGINT)
-    done = desk.end(process, 5, within_s=5)
-    assert "heal by itself within" in done["why"]
-    desk.pool.drop("trader-b")
-    desk.pool.reconnect("trader-b", 8 + 5)
-    found = eventually(lambda: [r for r in desk.records().get("trader-b", []) if r["state"] == "REVERTED"], 5)
-    assert [(r["run"], r["reverted_by"]) for r in found] == [(run, "watchdog")]
-    desk.invoke("chaos.recover")
-
-
-# ---- without the controller --------------------------------------------------------------------------------------------
-
-
-def test_everything_is_reverted_from_the_hosts_alone(desk: Desk) -> None:
-    process = desk.start("chaos.disk-full", "--host", "trader-b", "--for", "120s", "--allow-unsteady")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    process.kill()
-    process.communicate()
-    shutil.rmtree(desk.runs / run)
-    assert [r["state"] for r in desk.records()["trader-b"]] == ["CONFIRMED"]
-    done = desk.invoke("chaos.revert", "--all")
-    assert [(r["run"], r["clean"]) for r in done["runs"]] == [(run, True)]
-    assert desk.sh("trader-b", "ls -A /var/lib/trading | grep stormdesk") == ""
-
-
-def test_a_reboot_takes_a_full_disk_with_it(desk: Desk) -> None:
-    process = desk.start("chaos.disk-full", "--host", "ops", "--for", "15s", "--allow-unsteady")
-    run = desk.run_started_by(process)
-    desk.reached(run, "S6.hold")
-    with contextlib.suppress(Exception):
-        desk.sh("ops", "reboot -f")
-    desk.pool.drop("ops")
-    eventually(lambda: "boot" in {r["reverted_by"] for r in desk.records().get("ops", [])}, 20)
-    desk.pool.reconnect("ops", 10)
-    assert desk.sh("ops", "ls -A /var/lib/trading | grep stormdesk") == ""
-    done = desk.end(process, 4)
-    assert "reverted by boot" in done["why"]
-    assert desk.sh("ops", "ls /var/lib/stormdesk /etc/stormdesk/boot 2>/dev/null") == ""
-
-
 # ---- no ------------------------------------------------------------------------------------------------------------------
 
 
@@ -330,29 +154,3 @@ def test_two_runs_on_one_resource_and_two_on_one_host(desk: Desk) -> None:
     assert second["residue"] == "clean"  # the first is in, and is no residue of this one
     first.send_signal(signal.SIGINT)
     assert desk.end(first, 4, within_s=20)["residue"] == "clean"
-
-
-# ---- game days, repeated -------------------------------------------------------------------------------------------------
-
-
-def test_the_network_cut_runbook_holds(desk: Desk) -> None:
-    desk.invoke("gameday.run", "--runbook", "runbooks/network-cut-60s.md")
-
-
-def test_idle_fingerprints_do_not_differ(desk: Desk, repeats: Callable[[int], int]) -> None:
-    """The stack trades between two looks; nothing that is compared may move by itself."""
-    from stormdesk.host import library
-    from stormdesk.host.scripts import host_scripts
-
-    look = library.core(host_scripts()) + "SD_FILES=\nsd_fingerprint | sort\n"
-    for host in desk.pool.inventory.hosts:
-        first = desk.pool.script(host, f"( {look} ) </dev/null", 20).stdout
-        assert len(first.splitlines()) > 100
-        for _ in range(repeats(20)):
-            time.sleep(0.2)
-            assert desk.pool.script(host, f"( {look} ) </dev/null", 20).stdout == first
-
-
-def test_checks_raise_no_alarm_on_a_healthy_stack(desk: Desk, repeats: Callable[..., int]) -> None:
-    for _ in range(repeats(100, 3)):
-        desk.invoke("check.all")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import SHORT_VERIFY, trading
-from tests.e2e.test_runs import Desk
+from tests.support.desk import Desk
 
 pytestmark = pytest.mark.lab
 METRICS = "curl -sf http://127.0.0.1:{port}/metrics | grep '^{name} ' | cut -d ' ' -f 2"

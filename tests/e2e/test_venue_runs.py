@@ -18,7 +18,7 @@ from stormdesk.cli.commands import exported
 from stormdesk.cli.options import Options
 from stormdesk.run.record import load
 from tests.e2e import stack_harness
-from tests.e2e.test_runs import STEPS, Desk, eventually
+from tests.support.desk import STEPS, Desk, eventually, sat_at
 
 pytestmark = pytest.mark.lab
 BASE = "http://10.77.0.11:8081"
@@ -26,10 +26,8 @@ BASE = "http://10.77.0.11:8081"
 
 @pytest.fixture(scope="module")
 def desk(brisk_lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    desk = Desk(brisk_lab, tmp_path_factory.mktemp("runs"))
-    with desk.pool:
+    with sat_at(brisk_lab, tmp_path_factory.mktemp("runs")) as desk:
         yield desk
-    assert desk.records() == {}
 
 
 def lines(desk: Desk, run: str) -> list[dict[str, Any]]:

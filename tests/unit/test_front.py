@@ -1,4 +1,4 @@
-"""The task layer: exit codes, what the asking flags do, and what a list costs. Real command lines (tests/e2e/invoking.py).
+"""The task layer: exit codes, what the asking flags do, and what a list costs. Real command lines (tests/support/invoking.py).
 
 For another version of invoke: `pip install --target DIR invoke==2.2.1`, then run this with PYTHONPATH=DIR.
 """
@@ -21,7 +21,7 @@ from stormdesk.core.errors import ConnectFailed, ExitCode, HostError, RefusedErr
 from stormdesk.core.inventory import ServiceEntry
 from stormdesk.faults import FAULTS as CATALOGUE
 from stormdesk.ssh.signals import LeaveNow
-from tests.e2e.invoking import ROOT, Ended, environ, inventory, run_all, trap
+from tests.support.invoking import ROOT, Ended, environ, inventory, run_all, trap
 
 HEAVY = ("paramiko", "pytest", "aiohttp", "jinja2", "rich", "pulumi", "testinfra", "psycopg", "redis", "cryptography")
 FAULTS = tuple(f"chaos.{name}" for name in CATALOGUE)

@@ -14,7 +14,7 @@ from stormdesk.core.values import Duration, Percent, Share, Signal
 from stormdesk.faults import FAULTS
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.process.process_kill import ProcessKill
-from tests.e2e.invoking import inventory
+from tests.support.invoking import inventory
 
 HOSTS: Inventory = inventory(22, "/nowhere")
 

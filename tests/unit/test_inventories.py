@@ -14,8 +14,8 @@ from stormdesk.cli import inventories, sources
 from stormdesk.cli.inventories import Way
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.infra import home
-from tests.e2e import invoking
-from tests.e2e.invoking import environ, run_all, trap
+from tests.support import invoking
+from tests.support.invoking import environ, run_all, trap
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA"

@@ -14,7 +14,7 @@ ASKED = """
 from random import Random
 from tests.crash.aims import attacks
 from tests.e2e import storm
-from tests.e2e.invoking import inventory
+from tests.support.invoking import inventory
 hosts = inventory(22, "/nowhere")
 print({attack.fault for some in attacks(hosts).values() for attack in some if attack.fault == "zebra"})
 print({name for name, _, _ in storm.deck(Random(1), hosts, 40, 0) if name == "zebra"})

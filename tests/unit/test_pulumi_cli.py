@@ -13,7 +13,7 @@ import pytest
 from stormdesk.core.errors import RefusedError
 from stormdesk.infra import pulumi_cli
 from stormdesk.infra.pulumi_cli import VERSION, Engine
-from tests.e2e.invoking import environ, run_all
+from tests.support.invoking import environ, run_all
 from tests.unit.engines import put, script
 
 NEWER = "3.999.1"

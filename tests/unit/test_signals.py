@@ -17,7 +17,7 @@ from stormdesk.checks.run import run_checks
 from stormdesk.core.errors import ConnectFailed
 from stormdesk.ssh.parallel import each
 from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals, defer_signals, safe_point
-from tests.e2e.invoking import inventory
+from tests.support.invoking import inventory
 
 # A process that samples three traders, gets a signal at the n-th step of it, and ends as every process does: by joining
 # its threads. A step is one instruction of Python, in whatever library.

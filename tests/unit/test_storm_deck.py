@@ -9,7 +9,7 @@ from stormdesk.cli.catalogue import everything
 from stormdesk.faults import FAULTS as CATALOGUE
 from stormdesk.testnet.venue.faults import FAULTS
 from tests.e2e import storm
-from tests.e2e.invoking import inventory
+from tests.support.invoking import inventory
 
 HOSTS = inventory(22, "/nowhere")
 

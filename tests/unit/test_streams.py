@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.invoking import ROOT, environ
+from tests.support.invoking import ROOT, environ
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from stormdesk.cli import runbooks
-from tests.e2e.invoking import ROOT
+from tests.support.invoking import ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 # Reads a command line as invoke would, and writes down that it could be read; --plan for tasks that have it.

@@ -1,0 +1,39 @@
+"""`invoke` as a fork (tests/support/zygote.py) is what `python -m invoke` is, as far as tests look."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import zygote
+
+
+@pytest.mark.parametrize(
+    "words", [("chaos.catalog",), ("chaos.catalog", "--json"), ("chaos.disk-full", "--for", "never"), ("chaos.nope",), ("--list",)]
+)  # fmt: skip
+def test_it_says_and_ends_as_a_process_of_its_own(words: tuple[str, ...], tmp_path: Path) -> None:
+    env = {**os.environ, "STORMDESK_HOME": str(tmp_path), "COLUMNS": "100"}
+    real = subprocess.run(
+        [sys.executable, "-m", "invoke", *words], cwd=zygote.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    fork = zygote.run(*words, env=env)
+    assert (fork.returncode, fork.stdout, fork.stderr) == (real.returncode, real.stdout, real.stderr)
+
+
+def test_a_signal_ends_it_and_it_has_a_session_of_its_own() -> None:
+    process = zygote.start("doctor")
+    assert os.getsid(process.pid) in (process.pid, os.getsid(0))  # before and after it has made one
+    process.send_signal(signal.SIGKILL)
+    assert process.communicate(10) == process.communicate(10) == ("", "")
+    assert (process.returncode, process.poll()) == (-signal.SIGKILL, -signal.SIGKILL)
+    process.kill()  # nobody, by now
+
+
+def test_it_is_not_waited_for_without_end() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        zygote.run("chaos.catalog", within_s=0)
