@@ -1,4 +1,4 @@
-"""How `pytest -n 4 --dist loadfile` spreads the tests: which stay together, and which begin first.
+"""How `pytest -n 5 --dist loadfile` spreads the tests: which stay together, and which begin first.
 
 The tests of a file stay together, because they share a lab or a stack. Tests of the files in ALONE share next to nothing, so each
 goes to the worker that is free. What takes longest begins first, so that no worker is left with a long file at the end; the unit
@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 SECONDS: dict[str, float] = json.loads(Path(__file__).with_name("seconds.json").read_text())
-ALONE = ("tests/mutants/test_planted_bugs.py", "tests/mutants/test_situations.py", "tests/mutants/test_mutants.py")
+ALONE = (
+    "tests/e2e/test_skips.py", "tests/mutants/test_mutants.py", "tests/mutants/test_planted_bugs.py", "tests/mutants/test_situations.py",
+)  # fmt: skip
 UNKNOWN_S = 10.0  # of a file that is not listed, for one that boots something
 
 
