@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from stormdesk.faults import FAULTS
+
 ROOT = Path(__file__).parents[2]
 FAULT = """
 from collections.abc import Mapping
@@ -141,7 +143,7 @@ def test_its_tasks_are_ours_and_its_fault_is_one_of_them(project: Project) -> No
     assert listed.returncode == 0, listed.stderr
     assert {"chaos.disk-full", "chaos.stall", "env.up", "gameday.run"} <= set(listed.stdout.split())
     catalogue = json.loads(project.invoke("chaos.catalog", "--json").stdout)
-    assert [fault["fault"] for fault in catalogue["faults"]] == ["adapter-down", "disk-full", "process-kill", "stall"]
+    assert [fault["fault"] for fault in catalogue["faults"]] == [*FAULTS, "stall"]
     assert "disk-full-trader" in project.invoke("gameday.list").stdout
     assert "how long" in project.invoke("chaos.stall", "--help").stdout
     wrong = project.invoke("chaos.stal")
@@ -181,7 +183,7 @@ def test_a_fault_of_an_installed_package(project: Project) -> None:
         info.rmdir()
     names = [fault["fault"] for fault in json.loads(said.stdout)["faults"]]
     assert said.returncode == 0
-    assert names == ["adapter-down", "disk-full", "process-kill", "hiccup"]  # stall is there twice, so it is not there
+    assert names == [*FAULTS, "hiccup"]  # stall is there twice, so it is not there
     clash, gone = sorted(said.stderr.splitlines(), key=lambda line: "gone" in line)
     assert clash.startswith("two faults are called stall: faults.stall (in ")
     assert "other_faults:Other (of package other-faults)" in clash
