@@ -1,4 +1,4 @@
-"""The venue's error answers. Clients match on the text, so it is Binance's, word by word."""
+"""The venue's error answers. Clients match on the text, so it is exactly Binance's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ApiError(Exception):
 
 
 class ThrottledError(ApiError):
-    """429 or 418: the client has to stay away until `until` (seconds since 1970). `early`: it had been told before."""
+    """429 or 418: the client must wait until `until` (seconds since 1970). `early`: it had already been told to."""
 
     def __init__(
         self, status: int, msg: str, now: float, until: float, code: int = -1003, *, early: bool = False

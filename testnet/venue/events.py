@@ -1,5 +1,5 @@
-"""The venue journal's lines, docs/formats/venue.md. They are also the engine's events: state changes only by
-applying one, so reading the journal back gives the same state. Amounts are decimal strings."""
+"""The venue journal's lines, docs/formats/venue.md. They are also the engine's events: state changes only by applying one, so
+replaying the journal gives the same state. Amounts are decimal strings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, tag_field="kind", kw_only=True):
-    """What every line carries; the journal sets `seq`, `t` is seconds since 1970."""
+    """The common keys; the journal sets `seq`, `t` is seconds since 1970."""
 
     seq: int = 0
     t: float = 0.0
@@ -29,7 +29,7 @@ class Request(Event, tag="REQUEST"):
 
 
 class Accepted(Event, tag="ACCEPTED", omit_defaults=True):
-    """`quote_order_qty` is what a market order was to spend or to receive; `qty` then follows from the book."""
+    """`quote_order_qty` is the amount that a market order should spend or receive; `qty` then follows from the book."""
 
     order_id: int
     client_order_id: str
@@ -80,7 +80,7 @@ class Expired(Event, tag="EXPIRED"):
 
 
 class Rollback(Event, tag="ROLLBACK"):
-    """All trades after line `to_seq` are void: what they moved goes back. `trades` are their numbers."""
+    """All trades after line `to_seq` are void, and their effects are reversed. `trades` are their ids."""
 
     to_seq: int
     trades: list[int]
@@ -95,7 +95,7 @@ class Transfer(Event, tag="TRANSFER"):
 
 
 class Throttled(Event, tag="THROTTLED"):
-    """A request was answered with 429 or 418; `until` is when its sender may come again."""
+    """A request was answered with 429 or 418; its sender must wait until `until`."""
 
     account: str
     remote: str
@@ -107,7 +107,7 @@ class Throttled(Event, tag="THROTTLED"):
 
 
 class Early(Event, tag="EARLY"):
-    """A request of somebody who had been told to wait until then."""
+    """A request that came before the instant its sender had been told to wait for."""
 
     account: str
     remote: str
@@ -115,7 +115,7 @@ class Early(Event, tag="EARLY"):
 
 
 class Fault(Event, tag="FAULT"):
-    """A fault of the venue began or ended; `hits` is how often it struck."""
+    """A fault of the venue began or ended; `hits` counts its effects."""
 
     name: str
     on: bool
@@ -125,7 +125,7 @@ class Fault(Event, tag="FAULT"):
 
 
 class Mark(Event, tag="MARK"):
-    """Something that was done over the control port."""
+    """A change made over the control port."""
 
     what: str
     detail: dict[str, Any] = {}

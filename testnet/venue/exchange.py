@@ -1,15 +1,15 @@
-"""The matching engine. Pure: time comes in as an argument, what happened goes out as events.
+"""The matching engine. Pure: time is an argument, results are events.
 
 Rules:
-1. The record changes only by events of the journal; so `replay` of the journal gives the same state.
-   The one exception is the house: its resting quotes are made anew at each start and are not in the journal.
+1. The record changes only by events of the journal, so `replay` gives the same state. The only exception is the house: its
+   resting quotes are recreated at each start and are not in the journal.
 2. A trade is two TRADE events with one trade id, one for each side. Fees go to the house, so that the sum of all
    balances never changes.
-3. A client order id must be unique among an account's OPEN orders only; once the first is filled the venue takes it
-   again, as Binance does.
-4. Nobody trades with himself: the order that rests expires (Binance's EXPIRE_MAKER).
-5. The trades of a symbol are numbered without gaps, as Binance does, so that a missing one is noticed. Each symbol's
-   numbers start far above those of the one before: here a trade id names one trade of the whole venue.
+3. A client order id must be unique among an account's OPEN orders only; once the first is filled it may be used again, as at
+   Binance.
+4. No self-trades: the resting order expires (Binance's EXPIRE_MAKER).
+5. The trades of a symbol are numbered without gaps, as at Binance, so that a missing one is noticed. Each symbol's numbers start
+   far above the previous symbol's, so a trade id is unique in the venue.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Exchange(Record):
     # -- questions -----------------------------------------------------------------------------------------------
 
     def reference(self, symbol: str) -> Decimal:
-        """The price that stands for a market: the best offer (or bid), else where it started."""
+        """The reference price of a market: the best offer (or bid), else its start price."""
         best = self.books[symbol].best("SELL") or self.books[symbol].best("BUY")
         return best[0] if best else self.symbols[symbol].start
 
@@ -60,7 +60,7 @@ class Exchange(Record):
             new.symbol.check(new.price, new.qty, self.reference(new.symbol.name))
 
     def sized(self, account: str, new: NewOrder) -> NewOrder:
-        """A market order by quote with the quantity that the book gives for it; any other as it is. Raises ApiError."""
+        """A market order by quote with the quantity that the book gives for it; other orders unchanged. Raises ApiError."""
         if not new.quote_qty:
             return new
         self.check(new)
@@ -75,7 +75,7 @@ class Exchange(Record):
     def submit(self, account: str, new: NewOrder, now: float, most: Decimal | None = None) -> Order:
         """Accept, match and rest an order. Raises ApiError when the venue refuses it; then nothing changed.
 
-        Given `most`, no more than that trades, and what would trade beyond it expires.
+        With `most`, at most that quantity trades, and the rest of what would trade expires.
         """
         self._judge(account, new)
         order_id = self._take_order_id()
@@ -109,7 +109,7 @@ class Exchange(Record):
         )
 
     def rollback(self, to_seq: int, now: float) -> list[int]:
-        """Void all trades after that line of the journal; the ids. Orders that took part in one are canceled first."""
+        """Void all trades after that line of the journal; returns their ids. Orders that took part are canceled first."""
         void = [t for made in self.trades.values() for t in made if t.seq > to_seq]
         for order in [self.orders[trade.order_id] for trade in void]:
             if order.is_open:
@@ -127,7 +127,7 @@ class Exchange(Record):
     # -- what the house does -------------------------------------------------------------------------------------
 
     def quote(self, symbol: str, side: str, price: Decimal, qty: Decimal, now: float) -> int:
-        """Trade what crosses and rest the remainder for the house; the id of its order."""
+        """Trade the crossing part and rest the remainder for the house; returns the id of its order."""
         order_id = self._take_order_id()
         order = Order(order_id, f"house-{order_id}", HOUSE, symbol, side, "LIMIT", "GTC", price, qty, now, now)
         self._match(order, now)
@@ -136,18 +136,18 @@ class Exchange(Record):
         return order_id
 
     def unquote(self, symbol: str, order_id: int) -> None:
-        """Take a quote of the house away, if it still rests."""
+        """Remove a quote of the house, if it still rests."""
         self.books[symbol].remove(order_id)
 
     # -- events --------------------------------------------------------------------------------------------------
 
     def take(self) -> list[Happening]:
-        """What happened since the last call, in order."""
+        """The events since the last call, in order."""
         out, self._out = self._out, []
         return out
 
     def replay(self, lines: Iterable[events.Line]) -> None:
-        """Rebuild the state from a journal, then rest what is still open."""
+        """Rebuild the state from a journal, then rest the open orders."""
         for line in lines:
             self.apply(line)
         for orders in self._open.values():
@@ -173,7 +173,7 @@ class Exchange(Record):
             raise ApiError(*errors.NO_FUNDS)
 
     def _needs(self, new: NewOrder, book: Book) -> Decimal:
-        """What an order can cost at most, in the asset that it pays with."""
+        """The maximum cost of an order, in the asset that it pays with."""
         if new.side == "SELL":
             return new.qty
         if new.quote_qty:

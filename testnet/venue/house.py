@@ -1,7 +1,7 @@
 """The house: a seeded market maker that quotes both sides of a symbol around a wandering price. Pure.
 
-Quotes stand on a grid, so a small move of the price changes only the levels at the edges. Sizes vary a lot, so that
-an order often trades with more than one quote. Each step changes at least one quote: silence means a fault.
+Quotes are on a grid, so a small price move changes only the levels at the edges. Sizes vary widely, so that an order often trades
+with several quotes. Each step changes at least one quote: silence means a fault.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class House:
         self._symbol = symbol
         self._random = random
         self._grid = max(symbol.tick, (symbol.start * GRID).quantize(symbol.tick, ROUND_DOWN))
-        self._offset = 0.0  # of the price from the start, in grid steps
+        self._offset = 0.0  # of the price from its start, in grid steps
         self._standing: dict[tuple[str, Decimal], int] = {}
 
     def step(self, exchange: Exchange, now: float) -> None:
-        """Wander, then replace the quotes that are out of place or gone."""
+        """Move the price, then replace misplaced and missing quotes."""
         self._offset += self._random.gauss(0, 0.4) - 0.001 * self._offset
         wanted = self._wanted()
         book = exchange.books[self._symbol.name]

@@ -1,8 +1,8 @@
-"""The venue's journal on disk: the ground truth. What is not in it did not happen.
+"""The venue's journal on disk: the ground truth. An event that is not in it did not happen.
 
-A line is in the kernel's hands before anything is told, so killing the venue loses nothing; the answer to an order
-waits until its lines are on the disk, and one fdatasync serves all who wait. When a line cannot be written the venue
-ends at once, without an answer: what its memory says then is not true.
+A line is written to the kernel before anybody is told, so killing the venue loses nothing. The answer to an order waits until its
+lines are on the disk; one fdatasync serves all waiting requests. If a line cannot be written, the venue exits at once without an
+answer, because its memory is then wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class JournalError(SystemExit):
 
 
 class Journal:
-    """An append-only file of events. Opening cuts a torn tail; `lines` reads back what was there."""
+    """An append-only file of events. Opening cuts off a torn tail; `lines` reads the existing events."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class Journal:
         self.lines = self._recover(path.read_bytes())
 
     def append(self, batch: Sequence[events.Line]) -> None:
-        """Write events in one go. Raises JournalError; then what was half written is cut off again."""
+        """Write events in one call. Raises JournalError; a partial write is then cut off again."""
         if not batch:
             return
         data = bytearray()
@@ -63,7 +63,7 @@ class Journal:
         self._index += index
 
     async def synced(self) -> None:
-        """Wait until all lines of this moment are on the disk. Raises JournalError."""
+        """Wait until all current lines are on the disk. Raises JournalError."""
         goal = self.seq
         while self._on_disk < goal:
             self._syncing = self._syncing or asyncio.create_task(self._sync())
@@ -78,7 +78,7 @@ class Journal:
         self._on_disk, self._syncing = seq, None
 
     def since(self, seq: int) -> Iterator[bytes]:
-        """The raw lines after `seq` that are there now, in chunks."""
+        """The current raw lines after `seq`, in chunks."""
         if seq >= self.seq:
             return
         start, end = self._index[min(max(seq, 0) // STRIDE, len(self._index) - 1)], self.size

@@ -25,7 +25,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the venue also speaks TLS, and with which certificate and key (PEM)."""
+    """The TLS listener, with its certificate and key (PEM)."""
 
     listen: str
     certificate: str
@@ -68,7 +68,7 @@ class Keys:
 
 
 def _by_each_key(account: Account) -> Iterable[Account]:
-    """The account as each of its keys signs for it."""
+    """The account once for each of its keys."""
     yield account
     for key, secret in account.more_keys.items():
         yield msgspec.structs.replace(account, api_key=key, api_secret=secret, public_key="")

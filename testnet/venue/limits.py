@@ -11,7 +11,7 @@ from stormdesk.testnet.venue.rules import Rules
 
 
 class FixedWindow:
-    """Counts by key that start again with each interval."""
+    """Counters by key that are reset with each interval."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
@@ -59,7 +59,7 @@ class Limits:
         return self._weight.add(remote, 0, now)
 
     def charge(self, remote: str, weight: int, now: float) -> None:
-        """Charge a request. Raises ThrottledError (429, 418) when there were too many or it comes too early."""
+        """Charge a request. Raises ThrottledError (429, 418) when there are too many or it comes too early."""
         self._check_wait(remote, now)
         used = self._weight.add(remote, weight, now)
         if used > self._rules.weight_per_min:
@@ -74,7 +74,7 @@ class Limits:
             raise ThrottledError(429, errors.TOO_MANY_CONNECTS, now, self._connects.end(now))
 
     def refuse(self, remote: str, until: float, now: float, msg: str) -> ThrottledError:
-        """The error 429 for an address that has to stay away until then."""
+        """The error 429 for an address that must wait until then."""
         self._waits[remote] = Wait(until, 429)
         return ThrottledError(429, msg, now, until)
 
@@ -87,7 +87,7 @@ class Limits:
         return ThrottledError(418, errors.banned(until), now, until)
 
     def order(self, account: str, now: float) -> dict[str, str]:
-        """Count a new order; the headers that say how many there were. Raises ThrottledError -1015."""
+        """Count a new order; returns the headers with the counts. Raises ThrottledError -1015."""
         rules = self._rules
         day = self._orders_day.add(account, 1, now)
         short = self._orders.add(account, 1, now)

@@ -18,12 +18,12 @@ START = {"BTC": Decimal(60000), "ETH": Decimal(3000)}
 
 
 def plain(amount: Decimal) -> str:
-    """An amount as Binance writes it: eight places, no exponent."""
+    """An amount in Binance's notation: eight places, no exponent."""
     return f"{amount:.8f}"
 
 
 def fee_on(amount: Decimal) -> Decimal:
-    """The commission on what an order receives, rounded down to eight places."""
+    """The commission on the received amount, rounded down to eight places."""
     return (amount * FEE_RATE).quantize(UNIT, ROUND_DOWN)
 
 
@@ -52,7 +52,7 @@ class Symbol:
 
     @property
     def max_notional(self) -> Decimal:
-        """What a limit order may be worth at most, in the quote asset."""
+        """The maximum value of a limit order, in the quote asset."""
         return self.max_price * self.max_qty
 
     def check_quote(self, quote_qty: Decimal) -> None:

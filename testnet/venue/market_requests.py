@@ -1,4 +1,4 @@
-"""Requests on a market stream, and which streams there are. Pure. Binance's words for what is wrong with a request."""
+"""Requests on a market stream, and the existing streams. Pure. Errors have Binance's texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("trade", "aggTrade", "bookTicker", "depth", "depth@100ms", "ticker", "m
 PROPERTY = "combined"
 MAX_ID = 2**63
 ID_TEXT = re.compile("[a-zA-Z0-9_-]{1,36}")
-SHOWN = 80  # characters of what a client sent that an answer repeats
+SHOWN = 80  # characters of a client's input that an answer repeats
 
 
 class BadRequestError(Exception):
@@ -29,7 +29,7 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MarketRequest:
-    """A request that is right: the names of streams, or a property and its value."""
+    """A valid request: the names of streams, or a property and its value."""
 
     method: str
     request_id: int | str | None
@@ -37,7 +37,7 @@ class MarketRequest:
 
 
 def is_stream(name: str, symbols: Collection[str]) -> bool:
-    """Whether there is such a market stream. Names are in lower case up to the first @."""
+    """Whether the market stream exists. Names are in lower case up to the first @."""
     symbol, _, kind = name.partition("@")
     return kind in KINDS and symbol == symbol.lower() and symbol.upper() in symbols
 
@@ -82,7 +82,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _place(text: str) -> str:
-    """Where a text stops being JSON."""
+    """The position at which a text is no longer JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:

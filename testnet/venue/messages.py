@@ -1,4 +1,4 @@
-"""What the streams tell: trades, books, candles, executions in Binance's words. Pure."""
+"""Stream messages: trades, books, candles and executions in Binance's format. Pure."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def mini_ticker(symbol: str, day: Candle, now: float) -> Document:
 
 
 def kline(symbol: str, candle: Candle, now: float) -> Document:
-    """The candle of this minute, as far as it is."""
+    """The candle of the current minute so far."""
     start, opened, high, low, close, volume, end, quote, count, taken, quote_taken, _ = replies.kline(candle, 1)
     body = {
         "t": start, "T": end, "s": symbol, "i": "1m", "f": candle.first_id, "L": candle.last_id, "o": opened,

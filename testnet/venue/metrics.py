@@ -1,4 +1,4 @@
-"""The venue's metrics, read from its state when asked."""
+"""The venue's metrics, collected from its state on request."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The venue's one order desk: engine, journal and streams kept in step.
+"""The venue's order entry: keeps engine, journal and streams consistent.
 
-The order is always: engine decides, journal holds it, streams tell it, the client gets its answer.
+The sequence is always: the engine decides, the journal stores, the streams publish, the client gets its answer.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ HOUSE_TICKS = 2  # ticks between two steps of the house
 
 
 class Desk:
-    """Everything that the venue is. Making one reads the journal back and opens for business."""
+    """The whole venue. Creating one replays the journal and opens the market."""
 
     def __init__(self, config: Config) -> None:
         symbols = {name: Symbol.parse(name) for name in config.symbols}
         self.journal = Journal(Path(config.data_dir) / "journal.jsonl")
         lines, self.journal.lines = self.journal.lines, []
-        # House quotes leave no line behind, so ids go on from the clock: none is ever given twice.
+        # House quotes are not in the journal, so ids continue from the clock: none is ever used twice.
         clock = time.time_ns() // 1000
         self.exchange = Exchange(symbols, Accounts(opening(lines, config, symbols)), first_update_id=clock)
         self.exchange.replay(lines)
@@ -51,7 +51,7 @@ class Desk:
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
         self.faults = ActiveFaults()
-        self._ahead_s = time.time() - time.monotonic()  # read once: an instant that somebody is told stays the same
+        self._ahead_s = time.time() - time.monotonic()  # read once, so that an instant told to a client stays the same
         self.users = Users(config.limits.listen_key_s, self.faults)
         self.hub = Hub(self.exchange, self.users, config.limits, self.faults)
         self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
@@ -70,13 +70,13 @@ class Desk:
         return time.time() + self.faults.offset_s(time.monotonic())
 
     def commit(self) -> None:
-        """Put what the engine did into the journal, then tell it."""
+        """Write the engine's events to the journal, then publish them."""
         happenings = self.exchange.take()
         self.journal.append([happening.event for happening in happenings])
         self.hub.publish(happenings)
 
     def note(self, event: events.Line) -> None:
-        """Put a line into the journal that changes no state."""
+        """Write a line to the journal that changes no state."""
         if isinstance(event, events.Rejected):
             self.rejects[event.code] += 1
         elif isinstance(event, events.Throttled):
@@ -84,7 +84,7 @@ class Desk:
         self.journal.append([event])
 
     def submit(self, account: str, new: NewOrder) -> Order:
-        """Give an order to the engine; a fault may let it trade in part only. Raises ApiError."""
+        """Submit an order to the engine; a fault may let only a part of it trade. Raises ApiError."""
         new = self.exchange.sized(account, new)
         limited = self.faults.most(new.qty, time.monotonic())
         if limited is None:
@@ -105,12 +105,12 @@ class Desk:
             raise ThrottledError(refusal.status, msg, now, until, early=refusal.early)
 
     def turn(self) -> None:
-        """Do what faults want of the venue by now."""
+        """Apply the pending acts of faults."""
         for active, act in self.faults.turn(time.monotonic()):
             active.hits += perform(self, active, act)
 
     def tick(self) -> None:
-        """Let the house requote at every second call, and tell everybody what changed; a frozen venue does neither."""
+        """Let the house requote at every second call, and publish the changes; a frozen venue does neither."""
         self.turn()
         if self.faults.frozen(time.monotonic()):
             return
@@ -124,7 +124,7 @@ class Desk:
 
 
 def opening(lines: Sequence[events.Line], config: Config, symbols: Mapping[str, Symbol]) -> dict[str, dict[str, str]]:
-    """The balances that the journal starts from: its first line's, and the configuration's for new accounts."""
+    """The initial balances: those of the journal's first line, and the configured ones of new accounts."""
     assets = {asset: HOUSE_FUNDS for symbol in symbols.values() for asset in (symbol.base, symbol.quote)}
     fresh = {HOUSE: assets} | {account.name: dict(account.balances) for account in config.accounts}
     first = lines[0].accounts if lines and isinstance(lines[0], events.Open) else {}

@@ -1,7 +1,7 @@
-"""Which parameters each endpoint reads, and what Binance answers to a request that does not fit. Pure data and one check.
+"""The parameters of each endpoint, and Binance's answer to a request that does not fit. Pure data and one check.
 
-A request is judged in Binance's order: too many parameters, then each in turn (empty, malformed, missing), then those
-that nothing reads. What depends on the type of an order is in `order_parameters.py`.
+A request is checked in Binance's order: too many parameters, then each in turn (empty, malformed, missing), then unknown ones.
+Rules that depend on the type of an order are in `order_parameters.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading the parameters of a request. Pure. Whatever a client sends becomes a value or Binance's error for it."""
+"""Reading the parameters of a request. Pure. Each becomes a value or Binance's error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.forms import WHOLE, WINDOW, Form
 
 Params = Mapping[str, str]
-MICROSECONDS = 10**14  # an instant (since 1970) of so much or more is in microseconds
+MICROSECONDS = 10**14  # an instant (since 1970) of at least this is in microseconds
 DAY_MS = 86_400_000
 
 
@@ -31,12 +31,12 @@ def window_ms(params: Params, default: int) -> Decimal:
 
 
 def amount(params: Params, name: str) -> Decimal:
-    """An amount that has its form already; 0 when it was not sent."""
+    """An amount that has already been validated; 0 when it was not sent."""
     return Decimal(params.get(name, "0"))
 
 
 def limit_of(params: Params, default: int, most: int) -> int:
-    """How many entries a client wants, at most `most`. Raises ApiError -1102 for none."""
+    """How many entries a client wants, at most `most`. Raises ApiError -1102 for 0."""
     if "limit" not in params:
         return default
     if not (limit := integer(params, "limit")):
@@ -45,7 +45,7 @@ def limit_of(params: Params, default: int, most: int) -> int:
 
 
 def in_time(params: Params, t: float) -> bool:
-    """Whether an instant is within startTime and endTime, as far as they are there."""
+    """Whether an instant is within startTime and endTime, where given."""
     since = instant(params, "startTime") if "startTime" in params else 0
     until = instant(params, "endTime") if "endTime" in params else None
     return since <= t * 1000 and (until is None or t * 1000 <= until)

@@ -1,5 +1,4 @@
-"""What an account may ask and do. Each handler takes the account's name and the parameters of one request, whose forms
-have been checked."""
+"""Requests of an account. Each handler takes the account's name and the validated parameters of one request."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
 def fresh_id() -> str:
-    """A client order id for those who send none."""
+    """A client order id for requests without one."""
     return secrets.token_urlsafe(16)[:22]
 
 

@@ -1,4 +1,4 @@
-"""What everybody may ask: markets, books, trades, candles. Each handler takes the parameters of one request."""
+"""Public requests: markets, books, trades, candles. Each handler takes the parameters of one request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Public:
         self._desk = desk
 
     def symbol(self, params: Params) -> Symbol:
-        """The symbol of a request. Raises ApiError -1121, or -1220 when it has not the status that was asked for."""
+        """The symbol of a request. Raises ApiError -1121, or -1220 when it does not have the requested status."""
         symbol = self._desk.exchange.symbols.get(params["symbol"])
         if symbol is None:
             raise ApiError(*errors.BAD_SYMBOL)
@@ -66,7 +66,7 @@ class Public:
         return [replies.public_trade(trade) for trade in prints[start : start + limit_of(params, 500, 1000)]]
 
     def agg_trades(self, params: Params) -> object:
-        """Trades in Binance's compressed form; none of ours are joined, so that ids stay those of trades."""
+        """Trades in Binance's aggregate form; ours are never joined, so that ids stay those of trades."""
         prints = [t for t in self._desk.exchange.prints[self.symbol(params).name] if in_time(params, t.t)]
         limit = limit_of(params, 500, 1000)
         if "fromId" in params:

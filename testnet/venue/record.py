@@ -1,5 +1,5 @@
-"""The venue's record: orders, trades and balances. Pure. It changes only in `apply`, by an event of the journal, so
-reading the journal back gives the same record."""
+"""The venue's record: orders, trades and balances. Pure. It changes only in `apply`, by an event of the journal, so replaying the
+journal gives the same record."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stormdesk.testnet.venue.market import ZERO, Symbol
 
 HOUSE = "house"
 OPPOSITE = {"BUY": "SELL", "SELL": "BUY"}
-PRINTS = 10_000  # public trades of a symbol that can still be asked for
+PRINTS = 10_000  # public trades kept per symbol
 TRADE_IDS = 10**12  # of one symbol
 OPEN_STATES = ("NEW", "PARTIALLY_FILLED")
 
 
 @dataclass(frozen=True)
 class NewOrder:
-    """What a client asks for. A market order has no price; `tif` is GTC, IOC or FOK."""
+    """A client's new order. A market order has no price; `tif` is GTC, IOC or FOK."""
 
     client_order_id: str
     symbol: Symbol
@@ -40,7 +40,7 @@ class NewOrder:
 
 @dataclass(slots=True)
 class Order:
-    """An order as the venue sees it now. `t` and `updated` are seconds since 1970."""
+    """An order's current state. `t` and `updated` are seconds since 1970."""
 
     order_id: int
     client_order_id: str
@@ -57,7 +57,7 @@ class Order:
     quote_executed: Decimal = ZERO
     locked: Decimal = ZERO
     status: str = "NEW"
-    quote_order_qty: Decimal = ZERO  # of a market order by quote, what it was to spend or to receive
+    quote_order_qty: Decimal = ZERO  # of a market order by quote, the amount to spend or receive
     strategy_id: int | None = None
     strategy_type: int | None = None
 
@@ -73,7 +73,7 @@ class Order:
 
 @dataclass
 class Record:
-    """All orders, trades and balances of the venue, as its journal has them."""
+    """All orders, trades and balances of the venue, from its journal."""
 
     symbols: Mapping[str, Symbol]
     accounts: Accounts
@@ -101,7 +101,7 @@ class Record:
         return sum(map(len, self._open.values()))
 
     def trade_count(self) -> int:
-        """Trades made so far."""
+        """The number of trades so far."""
         return sum(number % TRADE_IDS - 1 for number in self.next_trade_ids.values())
 
     def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> Order | None:
@@ -112,7 +112,7 @@ class Record:
         return order if order and order.account == account and order.symbol == symbol else None
 
     def apply(self, event: events.Line) -> Order | None:
-        """Change the state by one event; the order that it is about."""
+        """Apply one event; returns its order."""
         match event:
             case events.Accepted():
                 return self._accept(event)
@@ -156,7 +156,7 @@ class Record:
         return order
 
     def _move(self, trade: events.Trade, way: int) -> None:
-        """Pay and deliver one side of a trade; `way` -1 takes it back."""
+        """Settle one side of a trade; `way` -1 reverses it."""
         qty, quote, fee = Decimal(trade.qty) * way, Decimal(trade.quote_qty) * way, Decimal(trade.fee) * way
         symbol = self.symbols[trade.symbol]
         paid, spent = (symbol.quote, quote) if trade.side == "BUY" else (symbol.base, qty)
@@ -166,8 +166,7 @@ class Record:
         self.accounts.add(HOUSE, trade.fee_asset, fee)
 
     def _void(self, to_seq: int) -> None:
-        """Take back all trades after that line of the journal. Their orders have ended; one that was FILLED counts as
-        CANCELED then."""
+        """Reverse all trades after that line of the journal. Their orders have ended; a FILLED one then counts as CANCELED."""
         sides: dict[tuple[str, int], list[events.Trade]] = defaultdict(list)
         for key, made in self.trades.items():
             for trade in made:
@@ -188,7 +187,9 @@ class Record:
             self.prints[symbol] = deque(kept, maxlen=made_public.maxlen)
 
     def _fill(self, order: Order, qty: Decimal, quote: Decimal, now: float) -> None:
-        if order.type != "MARKET":  # the trade was paid from what is free: give back what was locked for it
+        if (
+            order.type != "MARKET"
+        ):  # the trade was paid from the free balance: release the amount that was locked for it
             backing = qty if order.side == "SELL" else order.price * qty
             order.locked -= backing
             self.accounts.lock(order.account, self._paying_asset(order), -backing)

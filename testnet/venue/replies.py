@@ -1,4 +1,4 @@
-"""What the venue answers: orders, trades, balances, candles in Binance's words. Pure."""
+"""The venue's answers: orders, trades, balances and candles in Binance's format. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STP = STP_MODES[0]
 
 
 def ms(t: float) -> int:
-    """Seconds as whole milliseconds, rounded as the same instant always is."""
+    """Seconds as integer milliseconds, with the same rounding for the same instant."""
     return int(t * 1000)
 
 

@@ -33,7 +33,7 @@ class Rest:
 
     @web.middleware
     async def speak(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn errors into the venue's JSON, and say how much weight was used."""
+        """Turn errors into the venue's JSON, and add the headers with the used weight."""
         remote = request.remote or ""
         self.door.asked(request.protocol)
         await self._acts.ready()
@@ -79,7 +79,7 @@ class Rest:
         raise ApiError(*errors.NOT_FOUND)
 
     async def _read(self, request: web.Request) -> Ask:
-        """The request with the parameters of query and body together: clients put them in either."""
+        """The request with the parameters of query and body combined: clients use either."""
         body = b""
         if request.body_exists:
             try:

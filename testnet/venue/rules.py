@@ -1,4 +1,4 @@
-"""What the venue allows its clients. Pure; the defaults are Binance's own numbers."""
+"""The venue's limits for clients. Pure; the defaults are Binance's numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders_per_10s: int = 50
     orders_per_day: int = 160_000
     early_before_ban: int = 10  # requests that may come too early after a 429 before the address is banned
-    ban_s: tuple[float, float] = (120.0, 259_200.0)  # the first ban and the longest; each is twice the one before
+    ban_s: tuple[float, float] = (120.0, 259_200.0)  # the first and the longest ban; each is twice the one before
     connects_per_5min: int = 300
     messages_per_s: int = 5  # from one client of the market streams; pings and pongs count
     streams: int = 1_024  # of one connection
     ping_s: float = 20.0
-    pong_s: float = 60.0  # a client that has not answered a ping for so long is dropped
+    pong_s: float = 60.0  # a client that has not answered a ping for this long is dropped
     life_s: float = 86_400.0  # of a connection
     listen_key_s: float = 3_600.0  # a listen key that is not kept alive
     request_s: float = 10.0  # for a client to send a whole request
