@@ -69,6 +69,12 @@ class Steady(Line, frozen=True, kw_only=True, tag="steady"):
     checks: list[Check]
 
 
+class Marks(Line, frozen=True, kw_only=True, tag="marks"):
+    """What looked like a fault's on each host before there was one: the baseline of I-13."""
+
+    hosts: dict[str, list[str]]
+
+
 class Intent(HostLine, frozen=True, kw_only=True, tag="S1.intent"):
     """On the disk before the host hears of the run."""
 
@@ -226,6 +232,6 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 
 
 Event = (
-    RunStarted | Steady | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline | PeerWitness | Hold
-    | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
+    RunStarted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline | PeerWitness
+    | Hold | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
 )  # fmt: skip

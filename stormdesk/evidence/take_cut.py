@@ -35,7 +35,8 @@ ASKED = ("epochs", "state-files", "throttling")  # besides what every cut has: s
 class RunFacts:
     """What only the run can say: its fault and recovery, the differences of fingerprints by host, the processes before.
 
-    What `run_id` left on a host is residue, whatever state its record is in.
+    What `run_id` left on a host is residue, whatever state its record is in. `marks` are what hosts had before that looks like a
+    fault's and is not (`find_residue.marks`).
     """
 
     run_id: str = ""
@@ -43,6 +44,7 @@ class RunFacts:
     recovery: Recovery | None = None
     diffs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     before: Before | None = None
+    marks: Mapping[str, Sequence[str]] | None = None
 
 
 NO_RUN = RunFacts()
@@ -77,7 +79,7 @@ def take(run: Run, inventory: Inventory, folder: Path, facts: RunFacts = NO_RUN)
         _read(stack, reading, until)
     ended = time.time()
     _read_bus(stack, reading)
-    reading.files["residue.json"] = _json(find_residue.look(run, inventory, facts.diffs, facts.run_id))
+    reading.files["residue.json"] = _json(find_residue.look(run, inventory, facts.diffs, facts.run_id, facts.marks))
     if facts.before is not None:
         reading.files["processes.json"] = _json(service_processes.look(run, inventory))
     meta = _meta(inventory, stack.traders, facts)
@@ -94,7 +96,7 @@ def residue_only(run: Run, inventory: Inventory, facts: RunFacts = NO_RUN) -> Cu
     """A cut that knows of the hosts' residue and nothing else; nothing is held for it."""
     now = time.time()
     meta = _meta(inventory, [], NO_RUN) | {"drain_s": None, "hold": {"started": now, "ended": now}}
-    found = find_residue.look(run, inventory, facts.diffs, facts.run_id)
+    found = find_residue.look(run, inventory, facts.diffs, facts.run_id, facts.marks)
     return cuts.parse({"meta.json": _json(meta), "residue.json": _json(found)})
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from stormdesk import durable
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.evidence import service_processes
+from stormdesk.evidence import find_residue, service_processes
 from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.run.hostrun import HostRun
@@ -33,6 +33,7 @@ class Proof:
         self.record = record
         self.show = show
         self.processes: lines.Processes = {}  # as they were before the fault
+        self.marks: Mapping[str, Sequence[str]] | None = None  # what looked like a fault's before there was one
 
     def steady(self, when: str) -> list[CheckResult]:
         """The steady state, asked of the hosts."""
@@ -43,7 +44,9 @@ class Proof:
         return results
 
     def remember(self) -> None:
-        """Note which processes a trading stack's services are, for the question who was restarted."""
+        """Note what looks like a fault's already, and which processes a trading stack's services are: who was restarted?"""
+        self.marks = find_residue.marks(self.pool.run, self.pool.inventory)
+        self.record.event("marks", hosts={host: found for host, found in self.marks.items() if found})
         if self.pool.inventory.trading:
             self.processes = service_processes.look(self.pool.run, self.pool.inventory)
 
@@ -82,6 +85,7 @@ class Proof:
                 else None,
                 diffs={host.host: host.diff for host in hosts},
                 before=self._before(hosts),
+                marks=self.marks,
             ),
         )
         self.record.event("cut", path=CUT if folder.is_relative_to(self.record.folder) else str(folder))

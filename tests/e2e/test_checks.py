@@ -145,14 +145,9 @@ def test_a_stack_that_does_not_trade_is_found(pool: Pool, tmp_path: Path) -> Non
 PLANTS = {
     "file": ("trader-b", "touch /var/lib/trading/.stormdesk-r-1", "rm /var/lib/trading/.stormdesk-r-1", ".stormdesk-r-1"),
     "record": ("store", "mkdir -p /run/stormdesk/r-1", "rmdir -p /run/stormdesk/r-1 2>/dev/null; :", "record /run/stormdesk/r-1"),
-    "link": ("feed", "ip link set eth1 down", "ip link set eth1 up", "link eth1 is down"),
     "process": (
         "ops", "sh -c 'sleep 60; : /run/stormdesk/r-1/watchdog.sh' >/dev/null 2>&1 & echo $! >/run/plant",
         "kill $(cat /run/plant); rm /run/plant", "stormdesk/r-1/watchdog.sh",
-    ),
-    "stopped": (
-        "venue", "sleep 61 >/dev/null 2>&1 & echo $! >/run/plant; kill -STOP $!",
-        "kill -KILL $(cat /run/plant); rm /run/plant", "stopped process",
     ),
 }  # fmt: skip
 
@@ -165,6 +160,32 @@ def test_residue_is_found(pool: Pool, tmp_path: Path, host: str, plant: str, awa
     assert found[0].why.startswith(f"{host}: ")
     assert named in found[0].why
     assert all(found.clean for found in find_residue.look(pool.run, pool.inventory).values())
+
+
+MARKS = {
+    "link": ("feed", "ip link set eth1 down", "ip link set eth1 up", "link eth1 is down"),
+    "stopped": (
+        "venue", "sleep 61 >/dev/null 2>&1 & echo $! >/run/plant; kill -STOP $!",
+        "kill -KILL $(cat /run/plant); rm /run/plant", "stopped process",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "plant", "away", "named"), MARKS.values(), ids=MARKS)
+def test_what_anybody_may_have_made_is_residue_only_where_it_came_with_the_run(
+    pool: Pool, tmp_path: Path, host: str, plant: str, away: str, named: str
+) -> None:
+    before = find_residue.marks(pool.run, pool.inventory)
+    with planted(pool, host, plant, away):
+        (alone,) = run_checks(pool.inventory, pool.run, ["residue"], tmp_path)
+        (after,) = run_checks(pool.inventory, pool.run, ["residue"], tmp_path, facts=take_cut.RunFacts(marks=before))
+        there = find_residue.marks(pool.run, pool.inventory)
+        (old,) = run_checks(pool.inventory, pool.run, ["residue"], tmp_path, facts=take_cut.RunFacts(marks=there))
+    assert (after.verdict, named in after.why, after.why.startswith(f"{host}: ")) == (Verdict.VIOLATED, True, True)
+    for found in (alone, old):
+        assert found.verdict is Verdict.HELD
+        assert f"not counted, as it may be anybody's: {host}: " in found.why
+        assert named in found.why
 
 
 IN = """mkdir -p /run/stormdesk/r-1; sleep 60 >/dev/null 2>&1 & echo $! >/run/plant

@@ -334,12 +334,14 @@ class StateFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Residue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host still has of ours, how it differs from before, and which other runs are in there right now."""
+    """What a host still has of ours, how it differs from before, and which other runs are in there right now. `marks` are what
+    a fault could have left, but was there before the run, or may be anybody's."""
 
     clean: bool
     ours: tuple[str, ...] = ()
     diff: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 Balances = dict[str, dict[str, Balance]]

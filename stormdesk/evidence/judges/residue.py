@@ -14,6 +14,7 @@ def i13(cut: Cut) -> CheckResult:
     hosts = cut.meta.hosts if cut.meta else ()
     asked = [host for host in hosts if host in cut.residue]
     others = sum(len(residue.others) for residue in cut.residue.values())
+    marks = [f"{host}: {mark}" for host, residue in sorted(cut.residue.items()) for mark in residue.marks]
     silent = [host for host in hosts if host not in cut.residue]
     return result(
         "I-13",
@@ -23,7 +24,8 @@ def i13(cut: Cut) -> CheckResult:
         wrong=_left_over(cut),
         doubts=[f"{silent[0]} was not asked" if silent else ""],
         held=f"{len(cut.residue)} hosts asked, nothing of ours left"
-        + (f"; {others} other runs are in" if others else ""),
+        + (f"; {others} other runs are in" if others else "")
+        + (f"; not counted, as it may be anybody's: {_some(marks)}" if marks else ""),
     )
 
 
@@ -33,3 +35,8 @@ def _left_over(cut: Cut) -> Iterator[str]:
         yield from (f"{host}: {line}" for line in residue.diff)
         if not (residue.clean or residue.ours or residue.diff):
             yield f"{host}: reported dirty"
+
+
+def _some(found: list[str]) -> str:
+    """The first of them, and how many more."""
+    return found[0] + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")

@@ -1,5 +1,6 @@
-# sh residue.sh <own run or ""> <path>...: everything that carries our name, and what only a fault would have made. One line a
-# finding. What belongs to another run that is in right now is no residue; those runs are named in lines `active`.
+# sh residue.sh <own run or ""> <path>...: everything that carries our name, one line a finding; and in lines `mark` what a fault
+# leaves without a name, but anybody else may have made as well. What belongs to another run that is in right now is neither;
+# those runs are named in lines `active`.
 # The command line of this very shell holds the pattern too; it is the process $$ and has no children that do.
 # Is a watchdog of the record $1 alive? Then its run is in, and heals by itself.
 watched() {
@@ -38,14 +39,15 @@ for pid in /proc/[0-9]*; do
   [ "$pid" != "/proc/$$" ] || continue
   line=$(tr '\0' ' ' 2>/dev/null <"$pid/cmdline") || continue
   case $line in *stormdesk/r-*) theirs "$line" || echo "process ${pid#/proc/} $line" ;; esac
-  ! grep -qs '^State:.T' "$pid/status" || touched service || echo "stopped process ${pid#/proc/} $line"
+  ! grep -qs '^State:.T' "$pid/status" || touched service || echo "mark stopped process ${pid#/proc/} $line"
 done
 for tool in iptables-save ip6tables-save 'nft list ruleset' 'tc qdisc show' 'tc filter show'; do
   command -v "${tool%% *}" >/dev/null 2>&1 || continue
-  touched netfilter || touched qdisc || $tool 2>/dev/null | grep -i -e stormdesk -e netem -e tbf | sed "s/^/${tool%% *}: /"
+  touched netfilter || touched qdisc || $tool 2>/dev/null |
+    sed -n -e "/[Ss]tormdesk/s/^/${tool%% *}: /p" -e "/ netem /s/^/mark ${tool%% *}: /p" -e "/ tbf /s/^/mark ${tool%% *}: /p"
 done
 for link in /sys/class/net/*; do
-  [ "${link##*/}" = lo ] || [ "$(cat "$link/operstate")" != down ] || touched link || echo "link ${link##*/} is down"
+  [ "${link##*/}" = lo ] || [ "$(cat "$link/operstate")" != down ] || touched link || echo "mark link ${link##*/} is down"
 done
 for path; do
   find "$path" -xdev -name '.stormdesk-*' 2>/dev/null | while read -r found; do theirs "$found" || echo "file $found"; done
