@@ -12,7 +12,7 @@ import msgspec
 
 from stormdesk.core import shell
 from stormdesk.core.journal import Event
-from stormdesk.evidence import page, timeline
+from stormdesk.evidence import chart, page, timeline
 from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.story import STEPS, HostStory, Story, sentence, tell
@@ -55,7 +55,7 @@ def html(
 ) -> str:
     """One self-contained page. `plans` is plan.json, `files` what lies beside the page, as relative paths."""
     story = tell(events, cut)
-    picture = timeline.chart(story)
+    picture = chart.chart(story)
     return _template().render(
         story=story,
         headline=DIRTY if story.residue == "dirty" else HEADLINES.get(story.verdict, story.verdict),

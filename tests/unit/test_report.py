@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from stormdesk.core import journal
+from stormdesk.evidence import chart, report, timeline
 from stormdesk.evidence import cut as cuts
-from stormdesk.evidence import report, timeline
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.evidence.story import BEFORE_S, tell
@@ -200,7 +200,7 @@ def test_a_record_that_ends_anywhere_still_makes_a_page(events: Events, length: 
 
 
 def test_rates_come_from_the_journal_and_show_the_fault(events: Events, cut: Cut) -> None:
-    picture = timeline.chart(tell(events, cut))
+    picture = chart.chart(tell(events, cut))
     accepted, refused = picture.series
     inside = [number for number in range(len(accepted.rates)) if 5 <= picture.first + number * picture.bin_s <= 18]
     assert sum(accepted.rates[number] or 0 for number in inside) == 0
@@ -214,7 +214,7 @@ def test_rates_come_from_the_journal_and_show_the_fault(events: Events, cut: Cut
 
 def test_the_picture_begins_before_the_run_only_where_the_journal_tells_of_it(events: Events, cut: Cut) -> None:
     for known, begins in ((cut, -BEFORE_S), (None, tell(events, None).started_t - tell(events, None).t0)):
-        picture = timeline.chart(tell(events, known))
+        picture = chart.chart(tell(events, known))
         assert picture.first == begins
         assert picture.phases[0] == ("steady", begins, 0.0)
 
@@ -223,7 +223,7 @@ def test_what_nobody_observed_is_a_gap_and_not_zero(events: Events) -> None:
     samples = [event for event in events if event["event"] == "sample"]
     for sample in samples[10:30]:
         sample["metrics"] = None
-    picture = timeline.chart(tell(events, None))
+    picture = chart.chart(tell(events, None))
     start = samples[10]["t"] - tell(events, None).t0
     end = samples[29]["t"] - tell(events, None).t0
     silent = [
@@ -240,13 +240,13 @@ def test_a_restarted_counter_is_a_gap_and_not_a_negative_rate(events: Events) ->
     samples = [event for event in events if event["event"] == "sample"]
     for sample in samples[20:]:
         sample["metrics"] = sample["metrics"] | {"accepted": 1.0, "refused": 0.0}
-    rates = [rate for series in timeline.chart(tell(events, None)).series for rate in series.rates if rate is not None]
+    rates = [rate for series in chart.chart(tell(events, None)).series for rate in series.rates if rate is not None]
     assert min(rates) >= 0
     assert max(rates) < 20
 
 
 def test_many_hosts_are_one_band_and_a_number(events: Events, cut: Cut) -> None:
-    picture = timeline.chart(tell(events, cut))
+    picture = chart.chart(tell(events, cut))
     (host, start, end), *_ = picture.faults
     many = dataclasses.replace(picture, faults=tuple((f"node-{n}", start + n / 100, end) for n in range(42)))
     drawn = timeline.draw(many, 800)

@@ -14,8 +14,6 @@ from tests.unit.test_purity import ROOT
 MOST_LINES, MOST_OF_A_FUNCTION = 300, 40
 LONG = re.compile(r"#.*\blong: \S")  # `# long: the declarations of twenty routes`
 NOT_YET = {  # files that are too long today; a row goes when its file is split
-    "stormdesk/evidence/cut/lines.py",
-    "stormdesk/evidence/timeline.py",
 }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import Book, Received, Rollback, Trade, VenueLine
+from stormdesk.evidence.cut.lines import Book, Received
+from stormdesk.evidence.cut.venue_lines import Rollback, Trade, VenueLine
 from stormdesk.evidence.judges.judging import gap, plain, result
 
 MIN_TRADES = 3  # of all symbols

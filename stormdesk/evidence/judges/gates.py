@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import Accepted
+from stormdesk.evidence.cut.venue_lines import Accepted
 from stormdesk.evidence.judges import ids
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, intents_of, order_sources, result
 

@@ -8,7 +8,8 @@ from decimal import InvalidOperation
 
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence.cut import Cut, ledger_name
-from stormdesk.evidence.cut.lines import OTHERS, Accepted, LedgerLine, Request, VenueLine
+from stormdesk.evidence.cut.lines import LedgerLine
+from stormdesk.evidence.cut.venue_lines import OTHERS, Accepted, Request, VenueLine
 
 MIN_ORDERS = 10  # venue orders, INTENT lines
 DRAIN_S = 20.0  # how long a cut waits for orders in flight

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import OTHERS, Request
+from stormdesk.evidence.cut.venue_lines import OTHERS, Request
 from stormdesk.evidence.judges import ids
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
 

@@ -9,7 +9,8 @@ from itertools import chain
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import Accepted, Ended, LedgerLine
+from stormdesk.evidence.cut.lines import LedgerLine
+from stormdesk.evidence.cut.venue_lines import Accepted, Ended
 from stormdesk.evidence.judges import ids
 from stormdesk.evidence.judges.judging import (
     DRAIN_S,

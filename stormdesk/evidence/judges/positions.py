@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import OTHERS, Open, Trade, Transfer
+from stormdesk.evidence.cut.venue_lines import OTHERS, Open, Trade, Transfer
 from stormdesk.evidence.judges.judging import gap, result
 
 MIN_TRADES = 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.lines import OTHERS, Early, Open, Request, Throttled, VenueFault
+from stormdesk.evidence.cut.venue_lines import OTHERS, Early, Open, Request, Throttled, VenueFault
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
 
 WEIGHT_PER_MIN = 6000  # the venue's limit for one address

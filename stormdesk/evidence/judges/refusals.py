@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut, Ledger
-from stormdesk.evidence.cut.lines import Request
+from stormdesk.evidence.cut.venue_lines import Request
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, order_sources, result
 
 MIN_REFUSED = 20  # refused orders while a fault makes its trader refuse them
