@@ -12,6 +12,7 @@ from stormdesk.core.shell import words
 from stormdesk.evidence import find_residue, take_cut
 from stormdesk.evidence.cut.lines import Residue
 from stormdesk.evidence.judges import JUDGES
+from stormdesk.mechanism.shaping import HANDLE
 from tests.shell.sandbox import SHELLS, Sandbox, require
 
 HOST = InventoryHost(
@@ -74,3 +75,12 @@ def test_a_look_that_says_nothing_of_marks_leaves_none_out() -> None:
     assert find_residue.look(run, INVENTORY)["one"] == Residue(
         clean=False, ours=("lock /run/stormdesk/lock.x",), others=("r-2",), marks=("link eth1 is down",)
     )
+
+
+def test_a_qdisc_of_ours_is_known_by_its_handle_without_any_baseline() -> None:
+    with Sandbox(SHELLS[0]) as sandbox:
+        sandbox.sh(f"tc qdisc add dev eth1 root handle {HANDLE}: tbf rate 8mbit burst 64kbit latency 400ms")
+        found, verdict, why = looked(sandbox)
+        assert (found.clean, verdict, found.marks) == (False, Verdict.VIOLATED, ())
+        assert f"tc: qdisc tbf {HANDLE}:" in why
+        assert len(found.ours) == 1

@@ -41,10 +41,11 @@ for pid in /proc/[0-9]*; do
   case $line in *stormdesk/r-*) theirs "$line" || echo "process ${pid#/proc/} $line" ;; esac
   ! grep -qs '^State:.T' "$pid/status" || touched service || echo "mark stopped process ${pid#/proc/} $line"
 done
+# A qdisc of ours is known by its handle (stormdesk/mechanism/shaping.py).
 for tool in iptables-save ip6tables-save 'nft list ruleset' 'tc qdisc show' 'tc filter show'; do
   command -v "${tool%% *}" >/dev/null 2>&1 || continue
   touched netfilter || touched qdisc || $tool 2>/dev/null |
-    sed -n -e "/[Ss]tormdesk/s/^/${tool%% *}: /p" -e "/ netem /s/^/mark ${tool%% *}: /p" -e "/ tbf /s/^/mark ${tool%% *}: /p"
+    sed -n -e "/[Ss]tormdesk/s/^/${tool%% *}: /p" -e "/qdisc [a-z]* 5d00: /{s/^/${tool%% *}: /p;d}" -e "/ netem /s/^/mark ${tool%% *}: /p" -e "/ tbf /s/^/mark ${tool%% *}: /p"
 done
 for link in /sys/class/net/*; do
   [ "${link##*/}" = lo ] || [ "$(cat "$link/operstate")" != down ] || touched link || echo "mark link ${link##*/} is down"
