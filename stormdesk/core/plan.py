@@ -69,8 +69,9 @@ class Change:
 
     `mechanism` is the one that was chosen, `rejected` are (name, why not) of those that come before it. `resources` are locked
     on the host; `rechecks` are (command, output) pairs that must still be true when it is armed; `touches` are the kinds of
-    fingerprint lines that it changes while it is in; `files` are compared by content, `spaces` by free space, besides the
-    standard fingerprint; `persistent` faults survive a reboot and get a durable record.
+    fingerprint lines that it changes while it is in; `files` are compared by content besides the standard
+    fingerprint; how much of the file systems at `spaces` others used or freed meanwhile is noted, and no verdict;
+    `persistent` faults survive a reboot and get a durable record.
     """
 
     mechanism: str

@@ -24,7 +24,6 @@ POSIX = {
     "dd",
     "df",
     "dirname",
-    "du",
     "env",
     "expr",
     "grep",

@@ -1,6 +1,7 @@
 # sh residue.sh <own run or ""> <path>...: everything that carries our name, one line a finding; and in lines `mark` what a fault
 # leaves without a name, but anybody else may have made as well. What belongs to another run that is in right now is neither;
 # those runs are named in lines `active`.
+# Of each path only the folder itself is read: what lies below it is user data, and may be millions of files.
 # The command line of this very shell holds the pattern too; it is the process $$ and has no children that do.
 # Is a watchdog of the record $1 alive? Then its run is in, and heals by itself.
 watched() {
@@ -51,7 +52,9 @@ for link in /sys/class/net/*; do
   [ "${link##*/}" = lo ] || [ "$(cat "$link/operstate")" != down ] || touched link || echo "mark link ${link##*/} is down"
 done
 for path; do
-  find "$path" -xdev -name '.stormdesk-*' 2>/dev/null | while read -r found; do theirs "$found" || echo "file $found"; done
+  for found in "$path"/.stormdesk-*; do
+    [ ! -e "$found" ] && [ ! -L "$found" ] || theirs "$found" || echo "file $found"
+  done
 done
 for run in $active; do echo "active $run"; done
 exit 0

@@ -60,7 +60,7 @@ discard_dead() {
   done
 }
 
-for tool in ip sleep readlink ln stat sha256sum grep sed sort cut tr df du tail setsid timeout; do
+for tool in ip sleep readlink ln stat sha256sum grep sed sort cut tr df tail setsid timeout; do
   command -v "$tool" >/dev/null 2>&1 || refuse "this host has no $tool"
 done
 [ -z "$SD_PERSISTENT" ] || sd_boot_hook_possible || [ "$SD_NO_BOOT_HOOK" = allowed ] ||

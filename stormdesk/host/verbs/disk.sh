@@ -3,7 +3,8 @@
 # Fill: file $2 takes $3 bytes in the way $1 (sd_fallocate or sd_write_zeroes); then, if $4 is above 0, an unprivileged writer
 # adds to it until the file system refuses, at most $4 bytes.
 sd_fill() {
-  : >"$2" || return 1
+  # Never a file that is there already, nor what a link there names.
+  (set -C; : >"$2") 2>/dev/null || return 1
   sd_write STEP "file=$2 inode=$(stat -c %i "$2")"
   [ "$3" -le 0 ] || "$1" "$2" "$3" 2>/dev/null
   [ "$4" -gt 0 ] || return 0
@@ -22,7 +23,16 @@ sd_write_zeroes() {
   dd if=/dev/zero of="$1" bs=4096 count=$((($2 + 4095) / 4096))
 }
 
+# Undo of sd_fill: remove files "$@". The one that the record names by its inode is emptied first, so that its blocks go even
+# if it has another name by now, or a reader. It is opened for reading and emptied by its descriptor: never another file.
 sd_unlink() {
+  sd_read
+  sd_value inode
+  for sd_path; do
+    [ -f "$sd_path" ] && (
+      exec 9<"$sd_path" && [ "$(stat -L -c %i /proc/self/fd/9)" = "$sd_value" ] && : >/proc/self/fd/9
+    )
+  done
   rm -f -- "$@"
 }
 

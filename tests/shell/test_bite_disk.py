@@ -1,0 +1,116 @@
+"""disk-full on volumes as people have them: who else uses them, how they are mounted, how large they are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from stormdesk.core.model import Completed
+from stormdesk.core.values import Size
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.host.scripts import probe as probe_script
+from tests.shell.rig import CONFIRMED, Rig, rig, states
+from tests.shell.sandbox import SHELLS
+from tests.shell.test_bite import bite, heal
+
+DATA = "/var/lib/trading"
+OURS = ".stormdesk-r-20261121-0312-k3f9"
+FEW = DiskFull(size=Size("4MiB"))
+
+
+@pytest.fixture(params=SHELLS)
+def host(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with rig(request.param) as one:
+        yield one
+
+
+def reverted(host: Rig) -> str:
+    """Revert, which must verify; returns what the host said. Nothing of ours is left on the volume."""
+    done = host.revert(patience_s=0.5)
+    assert done.code == 0, done.stdout
+    assert not host.sandbox.sh(f"find {DATA} -name '.stormdesk-*'")
+    return done.stdout
+
+
+def used_mib(host: Rig) -> int:
+    return int(host.sandbox.sh(f"df -Pm {DATA} | tail -n 1").split()[2])
+
+
+# ---- others use the volume too --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["below --path", "elsewhere"])
+def test_case_C05_growth_of_the_volume_is_no_dirt(host: Rig, where: str) -> None:
+    host.sandbox.sh(f"mkdir {DATA}/trader")
+    bite(host, DiskFull(path=f"{DATA}/trader", size=Size("4MiB")))
+    host.sandbox.sh(f"head -c 20971520 /dev/zero >{DATA}/{'trader/' if where == 'below --path' else ''}grown")
+    assert "space_kib=+20480" in reverted(host)
+
+
+def test_case_C05_files_that_others_delete_are_no_dirt(host: Rig) -> None:
+    host.sandbox.sh(f"head -c 20971520 /dev/zero >{DATA}/old")
+    bite(host, FEW)
+    host.sandbox.sh(f"rm {DATA}/old")
+    assert "space_kib=-20480" in reverted(host)
+
+
+def test_case_C05_a_deleted_file_that_is_held_open_is_no_dirt(host: Rig) -> None:
+    host.sandbox.sh(f"mkdir {DATA}/trader")
+    bite(host, DiskFull(path=f"{DATA}/trader", size=Size("4MiB")))
+    host.sandbox.sh(f"head -c 20971520 /dev/zero >{DATA}/log; sleep 60 <{DATA}/log >/dev/null 2>&1 &")
+    host.sandbox.sh(f"rm {DATA}/log")
+    reverted(host)
+
+
+@pytest.mark.parametrize("how", ["a second name", "a reader"])
+def test_case_C05_our_blocks_go_also_where_somebody_else_keeps_our_file(host: Rig, how: str) -> None:
+    bite(host, FEW)
+    kept = f"ln {DATA}/{OURS} {DATA}/kept" if how == "a second name" else f"sleep 60 <{DATA}/{OURS} >/dev/null 2>&1 &"
+    host.sandbox.sh(f"{kept}")
+    assert used_mib(host) == 4
+    reverted(host)
+    assert used_mib(host) == 0
+
+
+def test_case_C05_what_has_our_name_but_another_inode_is_not_emptied(host: Rig) -> None:
+    bite(host, FEW)
+    host.sandbox.sh(f"echo theirs >{DATA}/theirs; ln -f {DATA}/theirs {DATA}/{OURS}")
+    reverted(host)
+    assert host.sandbox.sh(f"cat {DATA}/theirs") == "theirs\n"
+
+
+def test_case_C05_our_file_removed_by_an_operator_is_clean(host: Rig) -> None:
+    before = bite(host, FEW)
+    host.sandbox.sh(f"rm {DATA}/{OURS}")
+    heal(host, before)
+
+
+# ---- no walk of user data -------------------------------------------------------------------------------------------
+
+LOGGED = "/tmp/walked"
+
+
+def residue(host: Rig, *folders: str) -> Completed:
+    return host.sandbox.script(shlex.join(probe_script("residue", "", *folders)))
+
+
+def test_case_C22_nothing_in_the_protocol_walks_user_data(host: Rig) -> None:
+    """Tools that walk a tree note that they were called, and fail."""
+    box = host.sandbox
+    for tool in ("du", "find"):
+        box.sh(f"printf '#!/bin/sh\\necho {tool} >>{LOGGED}\\nexit 1\\n' >/tmp/{tool}; chmod 755 /tmp/{tool}")
+        box.sh(f'path=$(command -v {tool}) && mount --bind /tmp/{tool} "$(readlink -f "$path")"')
+    assert states(host.arm(host.plan(FEW))) == CONFIRMED
+    assert host.revert().ok
+    assert host.clear().ok
+    done = residue(host, DATA)
+    assert (done.code, done.stdout) == (0, "")
+    assert not box.script(f"cat {LOGGED}").ok
+
+
+def test_case_C22_residue_is_found_where_we_write(host: Rig) -> None:
+    host.sandbox.sh(f"mkdir '{DATA}/a b'; : >{DATA}/{OURS}; : >'{DATA}/a b/{OURS}.probe'")
+    done = residue(host, DATA, f"{DATA}/a b")
+    assert done.stdout.splitlines() == [f"file {DATA}/{OURS}", f"file {DATA}/a b/{OURS}.probe"]
