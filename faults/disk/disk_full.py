@@ -13,14 +13,13 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Proof, Timing, ttl
 from stormdesk.core.safety import check_path
 from stormdesk.core.values import Percent, Size
-from stormdesk.host import probe
+from stormdesk.host import probe, volumes
 from stormdesk.mechanism.filling import LADDER, Filling
 from stormdesk.mechanism.ladder import choose, tools
 
 MIB = 1024 * 1024
 SYSTEM_RESERVE_MIB = 64  # on a file system that the system itself lives on; with RESERVE_INODES never given up
 RESERVE_INODES = 1000
-SYSTEM_MOUNTS = ("/", "/var", "/run", "/tmp")  # noqa: S108 -- names of mounts, nothing is written there
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class DiskFull:
             "inodes": ("df", "-Pi", path),
             "real": ("readlink", "-f", path),
             "type": ("stat", "-f", "-c", "%T", path),
+            **volumes.probes(path),
         }
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
@@ -66,7 +66,7 @@ class DiskFull:
                 f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
             )
         space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
-        size, top = self._sizes(space, site)
+        size, top = self._sizes(space, volumes.system_folder(facts.answers, space), site)
         target = f"{path}/.stormdesk-{site.run_id}"
         probed = f"{target}.probe"  # the witness removes it; if it is killed, the undo does
         user = next((s.user for s in site.host.services.values()), "nobody")
@@ -103,8 +103,8 @@ class DiskFull:
             raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
         return check_path("--path", path)
 
-    def _sizes(self, space: probe.Space, site: Site) -> tuple[int, int]:
-        """Bytes to write, and 1 when the last block is to go as well."""
+    def _sizes(self, space: probe.Space, system: str, site: Site) -> tuple[int, int]:
+        """Bytes to write, and 1 when the last block is to go as well. `system` is a folder of the system on that file system."""
         usable = space.used_kib + space.free_kib
         if self.size is not None:
             wanted = int(self.size)
@@ -115,11 +115,11 @@ class DiskFull:
         free = space.free_kib * 1024
         if wanted <= 0:
             raise RefusedError(f"{self._path(site)} on {site.host.name} is that full already. Nothing was changed")
-        if space.mount in SYSTEM_MOUNTS:
+        if system:
             mounts = ", ".join(site.host.paths.values()) or "none named in the inventory"
             if free - wanted < SYSTEM_RESERVE_MIB * MIB or space.free_inodes < RESERVE_INODES:
                 raise RefusedError(
-                    f"{self._path(site)} on {site.host.name} is not a separate mount; filling it fills {space.mount} and locks out sshd. "
+                    f"{self._path(site)} on {site.host.name} is not a separate mount; filling it fills {system} and locks out sshd. "
                     f"Data folders: {mounts}. Nothing was changed"
                 )
             return wanted, 0

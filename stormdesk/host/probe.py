@@ -260,10 +260,10 @@ class Space:
 
 
 def space(df: str, df_inodes: str) -> Space:
-    """From `df -Pk PATH` and `df -Pi PATH`."""
+    """From `df -Pk PATH` and `df -Pi PATH`; no inodes without the latter."""
     try:
         device, total, used, free, _, mount = df.splitlines()[-1].split(None, 5)
-        free_inodes = df_inodes.splitlines()[-1].split()[3]
+        free_inodes = df_inodes.splitlines()[-1].split()[3] if df_inodes else ""
         return Space(device, int(total), int(used), int(free), mount, int(free_inodes) if free_inodes.isdigit() else 0)
     except (ValueError, IndexError) as error:
         raise HostError(f"unreadable df: {df[-80:]!r}") from error

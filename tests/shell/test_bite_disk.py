@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import Completed
 from stormdesk.core.values import Size
 from stormdesk.faults.disk.disk_full import DiskFull
@@ -114,3 +115,39 @@ def test_case_C22_residue_is_found_where_we_write(host: Rig) -> None:
     host.sandbox.sh(f"mkdir '{DATA}/a b'; : >{DATA}/{OURS}; : >'{DATA}/a b/{OURS}.probe'")
     done = residue(host, DATA, f"{DATA}/a b")
     assert done.stdout.splitlines() == [f"file {DATA}/{OURS}", f"file {DATA}/a b/{OURS}.probe"]
+
+
+# ---- whose file system it is ----------------------------------------------------------------------------------------
+
+REFUSED_MOUNTS = {
+    "a bind mount of a folder on /": "mkdir -p /srv/src /srv/data; mount --bind /srv/src /srv/data",
+    "a folder on /": "mkdir -p /srv/data",
+    "a bind mount of a folder on /run": "mkdir -p /run/src /srv/data; mount --bind /run/src /srv/data",
+    "a bind mount of /tmp, mounted again": "mkdir -p /srv/a /srv/data; mount --bind /tmp /srv/a; mount --bind /srv/a /srv/data",
+}
+
+
+@pytest.mark.parametrize("how", REFUSED_MOUNTS)
+def test_case_C06_a_file_system_is_known_by_its_device(how: str) -> None:
+    with rig("dash") as host:
+        host.sandbox.sh(REFUSED_MOUNTS[how])
+        fault = DiskFull(path="/srv/data")
+        with pytest.raises(RefusedError, match="is not a separate mount; filling it fills /"):
+            fault.plan(host.facts(fault), host.site(), None)
+
+
+def test_case_C06_a_bind_mount_of_a_data_volume_is_filled() -> None:
+    with rig("dash") as host:
+        host.sandbox.sh(f"mkdir -p {DATA}/src /srv/data; mount --bind {DATA}/src /srv/data")
+        heal(host, bite(host, DiskFull(path="/srv/data")))
+
+
+def test_case_C06_an_overlay_whose_files_lie_on_a_system_disk_is_refused() -> None:
+    with rig("dash") as host:
+        host.sandbox.sh(
+            "mkdir -p /run/up/upper /run/up/work /run/up/lower /srv/data;"
+            "mount -t overlay -o lowerdir=/run/up/lower,upperdir=/run/up/upper,workdir=/run/up/work overlay /srv/data"
+        )
+        fault = DiskFull(path="/srv/data")
+        with pytest.raises(RefusedError, match="filling it fills /"):
+            fault.plan(host.facts(fault), host.site(), None)

@@ -1,0 +1,41 @@
+"""Whose a file system is: known by its device, not by the name of its mount. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stormdesk.core.model import Argv, Completed
+from stormdesk.host.probe import Space
+from stormdesk.host.probe import space as read_space
+
+# Where the system and its log-ins need space. A file system that holds one of them is the system's, by whatever mount it is reached.
+SYSTEM_FOLDERS = ("/", "/etc", "/usr", "/var", "/var/lib", "/var/log", "/root", "/run", "/dev/shm", "/tmp")  # noqa: S108 -- only read
+POOLED = ("btrfs", "overlayfs")  # its subvolumes, or it and the one below, have devices of their own and one space
+
+
+def probes(path: str) -> Mapping[str, Argv]:
+    """What `system_folder` needs to know of a path."""
+    return {
+        "devices": ("stat", "-L", "-c", "%d %n", path, *SYSTEM_FOLDERS),
+        "system": ("df", "-Pk", *SYSTEM_FOLDERS),
+    }
+
+
+def system_folder(answers: Mapping[str, Completed], space: Space) -> str:
+    """The first of the system's folders on the file system `space` of the path that was asked for, or "".
+
+    `answers` are those to `probes`, and `type`: its kind as `stat -f` says it.
+    """
+    (device, _), *folders = (line.split(" ", 1) for line in answers["devices"].stdout.splitlines())
+    kind = answers["type"].stdout.strip()
+    for theirs, folder in folders:
+        if theirs == device:
+            return folder
+    for line in answers["system"].stdout.splitlines()[1:]:
+        other = read_space(line, "")
+        # tmpfs and the like have no source that tells one from another: a path, a share or a data set has a slash.
+        same = "/" in space.device and other.device == space.device
+        pool = kind == "zfs" and other.device.split("/")[0] == space.device.split("/")[0]
+        if same or pool or (kind in POOLED and other.total_kib == space.total_kib):
+            return other.mount
+    return ""
