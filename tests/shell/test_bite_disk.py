@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +16,11 @@ from stormdesk.core.model import Completed
 from stormdesk.core.values import Size
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.host.scripts import probe as probe_script
+from stormdesk.infra.backends.lab import volume
 from tests.shell.rig import CONFIRMED, Rig, rig, states
 from tests.shell.sandbox import SHELLS
 from tests.shell.test_bite import bite, heal
+from tests.skips import cannot
 
 DATA = "/var/lib/trading"
 OURS = ".stormdesk-r-20261121-0312-k3f9"
@@ -151,3 +157,66 @@ def test_case_C06_an_overlay_whose_files_lie_on_a_system_disk_is_refused() -> No
         fault = DiskFull(path="/srv/data")
         with pytest.raises(RefusedError, match="filling it fills /"):
             fault.plan(host.facts(fault), host.site(), None)
+
+
+# ---- large volumes, and small amounts -------------------------------------------------------------------------------
+
+
+@contextmanager
+def volume_of(host: Rig, folder: Path, size: str, make: str) -> Iterator[str]:
+    """A sparse file system of that size on the sandbox, made by `make`; for a test's own image."""
+    if not volume.loops_available():
+        cannot("it has no loop devices")
+    image = folder / "big"
+    with image.open("wb") as file:
+        file.truncate(Size(size))
+    subprocess.run([*make.split(), image], check=True, timeout=30)
+    loop = subprocess.run(
+        ["losetup", "-f", "--show", image], check=True, capture_output=True, text=True, timeout=10
+    ).stdout.strip()
+    try:
+        host.sandbox.sh(f"mknod {loop} b 7 {loop.removeprefix('/dev/loop')}; mkdir -p /srv/big")
+        host.sandbox.sh(f"mount -o discard {loop} /srv/big; chmod 777 /srv/big")
+        yield "/srv/big"
+        host.sandbox.sh("umount /srv/big")
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True, timeout=10)  # at its last umount, if a test fails
+
+
+@pytest.mark.parametrize(("size", "most_s"), [("64MiB", 5), ("20GiB", 5)])
+def test_case_C07_the_time_to_fill_a_volume_does_not_grow_with_its_size(
+    host: Rig, tmp_path: Path, size: str, most_s: float
+) -> None:
+    with volume_of(host, tmp_path, size, "mkfs.ext4 -q -m 0") as folder:
+        plan = host.plan(DiskFull(path=folder))
+        assert plan.change.mechanism == "fallocate"
+        started = time.monotonic()
+        done = host.arm(plan)
+        assert states(done) == CONFIRMED, done.stdout
+        assert time.monotonic() - started < most_s
+        assert "No space left on device" in done.stdout
+        assert host.sandbox.sh(f"df -Pk {folder} | tail -n 1").split()[3] == "0"
+        assert host.revert().ok
+        assert host.clear().ok
+        assert int(host.sandbox.sh(f"df -Pk {folder} | tail -n 1").split()[2]) < 1024
+
+
+@pytest.mark.parametrize("make", ["mkfs.ext4 -q", "mkfs.ext2 -q"])  # ext2 knows no fallocate
+@pytest.mark.parametrize("mechanism", ["fallocate", "dd"])
+@pytest.mark.parametrize("size", ["4KiB", "60KiB", "900KiB"])
+def test_case_C15_the_witness_sees_the_blocks_of_small_files(
+    tmp_path: Path, make: str, mechanism: str, size: str
+) -> None:
+    with rig("dash") as host, volume_of(host, tmp_path, "200MiB", make) as folder:
+        for place in (folder, DATA):  # and a tmpfs
+            assert states(host.arm(host.plan(DiskFull(path=place, size=Size(size), mechanism=mechanism)))) == CONFIRMED
+            assert host.revert().ok
+            assert host.clear().ok
+
+
+def test_case_C15_a_file_that_took_no_blocks_is_no_evidence(host: Rig) -> None:
+    """A fallocate that only says that it did."""
+    host.sandbox.sh("mount --bind /bin/true $(command -v fallocate)")
+    done = host.arm(host.plan(DiskFull(size=Size("60KiB"))))
+    assert "CONFIRMED" not in states(done)
+    assert host.revert().ok
