@@ -65,6 +65,8 @@ class DiskFull:
             raise RefusedError(
                 f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
             )
+        if why := volumes.unwritable(facts.answers, path):
+            raise RefusedError(f"--path {path} on {site.host.name}: {why}. Nothing was changed")
         space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
         size, top = self._sizes(space, volumes.system_folder(facts.answers, space), site)
         target = f"{path}/.stormdesk-{site.run_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from stormdesk.core.model import Argv, Completed
@@ -18,7 +19,36 @@ def probes(path: str) -> Mapping[str, Argv]:
     return {
         "devices": ("stat", "-L", "-c", "%d %n", path, *SYSTEM_FOLDERS),
         "system": ("df", "-Pk", *SYSTEM_FOLDERS),
+        "kind": ("stat", "-L", "-c", "%F", path),
+        "mounts": ("cat", "/proc/self/mountinfo"),
+        "flags": ("lsattr", "-d", path),  # where there is one
     }
+
+
+def unwritable(answers: Mapping[str, Completed], path: str) -> str:
+    """Why no file can be made in folder `path`, or ""; from the answers to `probes`, and `inodes`: `df -Pi`."""
+    if answers["kind"].stdout.strip() != "directory":
+        return f"it is a {answers['kind'].stdout.strip()}, not a folder"
+    if "ro" in _mount_options(answers["mounts"].stdout, path):
+        return "its file system is mounted read-only"
+    if answers["flags"].ok and {"i", "a"} & set(answers["flags"].stdout.partition(" ")[0]):
+        return "the folder is immutable or append-only (lsattr)"
+    _, inodes, _, free, *_ = (answers["inodes"].stdout.splitlines() or [""])[-1].split(None, 4) + [""] * 4
+    if free == "0" and inodes != "0":  # 0 of 0: a file system that makes them as it needs them
+        return "its file system has no free inodes"
+    return ""
+
+
+def _mount_options(mountinfo: str, path: str) -> set[str]:
+    """The options of the mount that holds a path: the longest mount point, and of several on it the last; see proc(5)."""
+    best, options = "", set[str]()
+    for line in mountinfo.splitlines():
+        head, _, tail = line.partition(" - ")
+        *_, point, own = head.split(" ")[:6]
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
+        if f"{path}/".startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+            best, options = point, {*own.split(","), *tail.split(" ")[-1].split(",")}
+    return options
 
 
 def system_folder(answers: Mapping[str, Completed], space: Space) -> str:

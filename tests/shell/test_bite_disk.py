@@ -220,3 +220,28 @@ def test_case_C15_a_file_that_took_no_blocks_is_no_evidence(host: Rig) -> None:
     done = host.arm(host.plan(DiskFull(size=Size("60KiB"))))
     assert "CONFIRMED" not in states(done)
     assert host.revert().ok
+
+
+# ---- where no file can be made --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "reason"),
+    [
+        (f"mount -o remount,ro {DATA}", DATA, "mounted read-only"),
+        (
+            f"mkdir {DATA}/a; mount --bind {DATA}/a {DATA}/a; mount -o remount,bind,ro {DATA}/a",
+            f"{DATA}/a",
+            "read-only",
+        ),
+        (f": >{DATA}/file", f"{DATA}/file", "it is a regular empty file, not a folder"),
+        (f"mount -o remount,nr_inodes=1 {DATA}", DATA, "no free inodes"),
+    ],
+)
+def test_case_C21_what_cannot_be_written_is_refused_with_the_reason(how: str, path: str, reason: str) -> None:
+    with rig("dash") as host:
+        host.sandbox.sh(how)
+        fault = DiskFull(path=path, size=Size("4MiB"))
+        with pytest.raises(RefusedError, match=reason):
+            fault.plan(host.facts(fault), host.site(), None)
+        assert host.status().empty
