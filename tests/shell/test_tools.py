@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
-from stormdesk.faults.adapter_down import AdapterDown
-from stormdesk.faults.disk_full import DiskFull
 
-from stormdesk.core.model import Fault
+from stormdesk.core.fault import Fault
+from stormdesk.core.states import as_shell
+from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.host.scripts import host_scripts
+from tests.cases.planning import changed
 from tests.shell.rig import CONFIRMED, Rig, beside, picture, same, states
 from tests.shell.sandbox import eventually
 
@@ -66,7 +67,7 @@ OF_EVERY_HOST = {
     "su",
 }  # busybox has them, and steps/arm.sh asks
 # Used only where they are found, or where the inventory says that a service is theirs. The confined run has none of them.
-WHERE_THERE = {"tc", "nft", "iptables-save", "ip6tables-save", "supervisorctl", "systemctl", "fallocate", "setpriv"}
+WHERE_THERE = {"tc", "nft", "iptables-save", "ip6tables-save", "supervisorctl", "systemctl", "fallocate", "setpriv", "unshare", "lsattr"}
 # What checks and cuts ask a stack's own hosts by; no watchdog and no revert has them.
 OF_A_PROBE = {"awk", "curl", "date", "find", "gzip", "redis-cli", "xargs"}
 ALLOWED = sorted(POSIX | OF_EVERY_HOST)
@@ -97,7 +98,7 @@ def heals_by_itself(host: Rig, fault: Fault) -> None:
     before = picture(host.sandbox)
     everything = host.sandbox.path
     confine(host)
-    assert states(host.arm(replace(host.plan(fault), ttl_s=4.0))) == CONFIRMED
+    assert states(host.arm(changed(host.plan(fault), ttl_s=4.0))) == CONFIRMED
     eventually(f"grep -q REVERTED {REC}/record", host.sandbox, 20)
     assert host.record().value("reverted_by") == "watchdog"
     assert host.revert().ok
@@ -216,7 +217,7 @@ MAY_CALL = {"core": {"logger"}, "steps": set(), "verbs": set(), "probes": OF_A_P
 
 @pytest.mark.parametrize("name", host_scripts())
 def test_a_file_calls_only_what_is_allowed_rule_R2(name: str) -> None:
-    words = {word for text in host_scripts().values() for word in re.findall(r"^(\w+)\(\)", text, re.MULTILINE)}
+    words = {word for text in (as_shell(), *host_scripts().values()) for word in re.findall(r"^(\w+)\(\)", text, re.MULTILINE)}
     allowed = BUILT_IN | POSIX | OF_EVERY_HOST | WHERE_THERE | MAY_CALL[name.partition("/")[0]] | words
     called = {word for word in commands(host_scripts()[name]) if not word.startswith("plan_")}
     assert called - allowed == set()
