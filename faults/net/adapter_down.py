@@ -11,7 +11,7 @@ from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Step, Timing, ttl
-from stormdesk.host import probe
+from stormdesk.host import network
 from stormdesk.mechanism.interface import chosen, peer_on
 
 
@@ -21,7 +21,7 @@ class AdapterDown:
 
     name: ClassVar[str] = "adapter-down"
     title: ClassVar[str] = "Take a network adapter down"
-    undo: ClassVar[str] = "link up, then addresses and routes (v4 and v6) as they were"
+    undo: ClassVar[str] = "link up, then addresses, routes and neighbours (v4 and v6) as they were"
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = True
@@ -51,6 +51,9 @@ class AdapterDown:
             # All of them: with `dev` added, ip leaves out routes that go over several links.
             "route4": ("ip", "-o", "-4", "route", "show", "table", "all"),
             "route6": ("ip", "-o", "-6", "route", "show", "table", "all"),
+            "neigh": ("ip", "-o", "neigh", "show", "nud", "permanent"),
+            "proxy": ("ip", "-o", "neigh", "show", "proxy"),
+            "version": ("ip", "-V"),
         }
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
@@ -58,17 +61,26 @@ class AdapterDown:
         if not facts.answers["link"].ok:
             raise RefusedError(f"--interface {name}: no such interface on {site.host.name}. Nothing was changed")
         link = facts.answers["link"].stdout.strip()
-        now = probe.interface(name, link, *(facts.answers[key].stdout for key in ("addr", "route4", "route6")))
+        said = {key: answer.stdout for key, answer in facts.answers.items()}
+        try:
+            now = network.interface(
+                name, link, said["addr"], said["route4"], said["route6"], said["neigh"] + said["proxy"]
+            )
+        except network.MiddleError as error:
+            return Unsupported(
+                f"route `{error}` is between equal routes of other interfaces: it could not be put back there"
+            )
         if not now.up:
             raise RefusedError(f"{name} on {site.host.name} is down already. Nothing was changed")
-        if any("nhid" in words for words in (*now.routes, *now.routes6)):
+        if any("nhid" in route.line.split() for route in (*now.routes, *now.routes6)):
             return Unsupported(
                 f"{name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
             )
+        if "iproute2" not in said["version"] and (lost := _beyond_busybox(now)):
+            return Unsupported(f"{name} has {lost}, which busybox's ip cannot put back: install iproute2")
         peer, address, no_peer = peer_on(site, name)
         witness = PeerWitness(peer, ("ping", "-c", "1", "-W", "1", address), "unreachable") if peer else None
-        own = {words[0].split("/")[0] for words in (*now.addresses, *now.addresses6)}
-        cuts = bool(own & {site.host.address, facts.control})
+        cuts = bool(now.own & {site.host.address, facts.control})
         undo = _undo(now)
         return Plan(
             id=site.id(self.name),
@@ -77,11 +89,11 @@ class AdapterDown:
                 mechanism="ip link",
                 says=f"ip link set dev {name} down"
                 + (" (it carries SSH: the host's own watchdog reverts)" if cuts else ""),
-                reverts_what=f"link up, {len(undo) - 1} addresses and routes",
+                reverts_what=f"link up, {now.count} addresses, routes and neighbours",
                 steps=(Step(("ip", "link", "set", "dev", name, "down"), undo),),
                 resources=(f"link:{name}",),
                 rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
-                touches=("link", "addr", "route4", "route6"),
+                touches=("link", "addr", "route4", "route6", "neigh"),
             ),
             control=Control(cuts, witness, no_peer),
             proof=Proof(baseline=("sd_not_down", name), witness=("sd_witness_down", name)),
@@ -91,11 +103,30 @@ class AdapterDown:
         return chosen(self.name, self.network, self.interface, site)
 
 
-def _undo(now: probe.Interface) -> tuple[Argv, ...]:
-    """Link up, then what going down took away with it."""
+def _undo(now: network.Interface) -> tuple[Argv, ...]:
+    """Link up, then what going down took away with it, and nothing that is there."""
     undo: list[Argv] = [("ip", "link", "set", "dev", now.name, "up")]
-    undo += [("ip", "-4", "addr", "replace", *words, "dev", now.name) for words in now.addresses]
-    undo += [("ip", "-6", "addr", "replace", *words, "dev", now.name) for words in now.addresses6]
-    undo += [("ip", "-4", "route", "replace", *words) for words in now.routes]
-    undo += [("ip", "-6", "route", "replace", *words) for words in now.routes6]
+    if now.addresses6:
+        undo.append(("sd_addresses_back", now.name, *now.addresses6))
+    for family, routes in (("4", now.routes), ("6", now.routes6)):
+        if routes:
+            words = (word for route in routes for word in (route.how, route.line, route.beside, route.expires))
+            undo.append(("sd_routes_back", family, *words))
+    if now.neighbours:
+        undo.append(("sd_neighbours_back", now.name, *now.neighbours))
     return tuple(undo)
+
+
+def _beyond_busybox(now: network.Interface) -> str:
+    """The first thing on the interface that busybox's ip cannot show in full or add, or ""."""
+    if now.addresses6:
+        return f"address {now.addresses6[0].split()[0]}"
+    if now.neighbours:
+        return f"neighbour {now.neighbours[0]}"
+    known = {"via", "dev", "src", "mtu", "scope", "proto", "table", "metric", "onlink"}
+    for route in (*now.routes, *now.routes6):
+        words = route.line.split()
+        words = words[2:] if words[0] == "local" else words[1:]
+        if route.expires or any(word.isalpha() and word not in known for word in words[::2]) or route.beside:
+            return f"route {route.line}"
+    return ""

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from stormdesk.core.errors import HostError
@@ -195,56 +194,6 @@ def fingerprint_diff(text: str) -> tuple[str, ...]:
     after = [rest for kind, rest in _lines(text) if kind == "after"]
     changes = difflib.unified_diff(before, after, n=0, lineterm="")
     return tuple(f"{line[0]} {line[1:]}" for line in changes if line[0] in "+-" and line not in ("--- ", "+++ "))
-
-
-@dataclass(frozen=True)
-class Interface:
-    """An interface as `ip` prints it: its flags, addresses (each an argv tail for `ip addr replace`) and routes."""
-
-    name: str
-    up: bool
-    addresses: tuple[Argv, ...]
-    addresses6: tuple[Argv, ...]
-    routes: tuple[Argv, ...]
-    routes6: tuple[Argv, ...]
-
-
-def interface(name: str, link: str, addresses: str, routes: str, routes6: str) -> Interface:
-    """From `ip -o link show dev X`, `ip -o addr show dev X`, and all routes: `ip -o -4|-6 route show table all`."""
-    flags = link.partition("<")[2].partition(">")[0].split(",")
-    lines = [line.replace("\\", " ").split() for line in addresses.splitlines()]
-    four = [_address(words) for words in lines if "inet" in words]
-    six = [_address(words) for words in lines if "inet6" in words and "kernel_ll" not in words]
-    return Interface(name, "UP" in flags, tuple(four), tuple(six), _routes(name, routes), _routes(name, routes6))
-
-
-def _address(words: Sequence[str]) -> Argv:
-    words = [*words[2:], "", ""]  # `3: eth1 inet 10.9.1.2/24 ...`
-    if not words[1]:
-        raise HostError(f"unreadable address: {' '.join(words)!r}")
-    wanted = [words[1]]
-    for key in ("peer", "brd", "scope", "valid_lft", "preferred_lft"):
-        if key in words and words[words.index(key) + 1] != "forever":
-            wanted += [key, words[words.index(key) + 1].removesuffix("sec")]
-    return (*wanted, *(flag for flag in ("nodad", "noprefixroute", "home", "mngtmpaddr") if flag in words))
-
-
-def _routes(name: str, text: str) -> tuple[Argv, ...]:
-    """Routes over this interface that `ip route replace` can restore; routes that the kernel creates are left to it.
-
-    A route comes after the one by which its gateway is reached.
-    """
-    found: list[Argv] = []
-    for line in text.splitlines():
-        words = line.replace("\\", " ").split()
-        own = [after for word, after in pairwise(words) if word == "dev"]
-        if name not in own or ("proto", "kernel") in pairwise(words):
-            continue
-        if "expires" in words:
-            position = words.index("expires")
-            del words[position : position + 2]
-        found.append(tuple(word for word in words if word not in ("linkdown", "dead")))
-    return tuple(sorted(found, key=lambda route: "via" in route))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stormdesk.core.errors import HostError
 from stormdesk.core.model import Completed
-from stormdesk.host import probe
+from stormdesk.host import network, probe
 
 RECORD = """uptime 4970.12
 run r-20261121-0312-k3f9 /run/stormdesk
@@ -129,7 +129,7 @@ def test_no_answer_makes_a_traceback(text: str) -> None:
         probe.processes,
         lambda said: probe.facts("h", said, PROBES),
         lambda said: probe.space(said, said),
-        lambda said: probe.interface("eth1", said, said, said, said),
+        lambda said: network.interface("eth1", said, said, said, said, said),
     ):
         with contextlib.suppress(HostError):
             read(text)

@@ -7,7 +7,15 @@ sd_section() {
     echo "$sd_kind absent"
     return
   fi
-  sd_text=$("$@" 2>/dev/null) || { echo "$sd_kind !error $* $?"; return; }
+  sd_text=$("$@" 2>/dev/null) || {
+    sd_code=$?
+    # A kernel without IPv6, or without netfilter, says so; that too is a fact.
+    case $("$@" 2>&1 >/dev/null) in
+      *'not supported'*) echo "$sd_kind absent" ;;
+      *) echo "$sd_kind !error $* $sd_code" ;;
+    esac
+    return
+  }
   [ -z "$sd_text" ] || printf '%s\n' "$sd_text" | sed "s/^/$sd_kind /"
 }
 
@@ -19,6 +27,9 @@ sd_fingerprint() {
   sd_kind=addr; sd_section ip -o addr show | sed 's/ *valid_lft [^ ]* preferred_lft [^ ]*//; s/ tentative//; s/ optimistic//' | sort
   sd_kind=route4; sd_section ip -4 route show table all | sort
   sd_kind=route6; sd_section ip -6 route show table all | sed '/ table local proto kernel /d; s/ expires [0-9]*sec//' | sort
+  sd_kind=neigh
+  sd_section ip -o neigh show nud permanent | sed 's/ used .* PERMANENT/ PERMANENT/' | sort
+  sd_section ip -o neigh show proxy | sort
   sd_kind=rule4; sd_section ip -4 rule show
   sd_kind=rule6; sd_section ip -6 rule show
   sd_kind=qdisc; sd_section tc qdisc show | sed 's/ refcnt [0-9]*//; s/ direct_packets_stat [0-9]*//'

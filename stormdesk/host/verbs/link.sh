@@ -11,3 +11,77 @@ sd_witness_down() {
 sd_not_down() {
   ! sd_witness_down "$1"
 }
+
+# Read what `ip -o` prints, print it with single spaces and without what the kernel alone decides.
+sd_plain() {
+  sed 's/[\\[:space:]][\\[:space:]]*/ /g; s/ expires [0-9]*sec//; s/ dead\>//g; s/ linkdown\>//g; s/ $//'
+}
+
+# Put IPv6 addresses back on interface $1, each `$2..` in the words of `ip addr add`, unless it is there.
+sd_addresses_back() {
+  sd_dev=$1
+  sd_seen=$(ip -o -6 addr show dev "$sd_dev" | sd_plain)
+  shift
+  for sd_words; do
+    case "$sd_seen " in *" inet6 ${sd_words%% *} "*) continue ;; esac
+    # shellcheck disable=SC2086  # the words of a command
+    (set -f; ip -6 addr add $sd_words dev "$sd_dev")
+  done
+}
+
+# Put routes of family $1 back; each is four words: append or prepend, the route as `ip -o route show` prints it, the one that
+# then stands beside it ("" for any), seconds until it expires or "". One that is in its place is left alone, and so is every other
+# route: what exists is never replaced. Adding the same one twice fails without harm, so any number may do this at once.
+sd_routes_back() {
+  sd_family=$1
+  sd_seen="
+$(ip -o "-$sd_family" route show table all | sd_plain)
+"
+  shift
+  while [ $# -ge 4 ]; do
+    case $1:$3 in
+      *:) sd_pair=$2 ;;
+      append:*) sd_pair="$3
+$2" ;;
+      *) sd_pair="$2
+$3" ;;
+    esac
+    case $sd_seen in *"
+$sd_pair
+"*) ;; *) sd_route_back "$1" "$2" "$4" ;; esac
+    shift 4
+  done
+}
+
+# `ip route $1` route $2, out of a wrong place if it is there; it expires in $3 seconds, or "".
+sd_route_back() (
+  set -f
+  sd_how=$1
+  # ip prints "rto_min lock", and does not read it.
+  sd_words=$2
+  case $sd_words in *' rto_min lock '*) sd_words="${sd_words%% rto_min lock *} rto_min ${sd_words#* rto_min lock }" ;; esac
+  sd_expires=$3
+  case $sd_seen in *"
+$2
+"*)
+    # shellcheck disable=SC2086  # the words of a command
+    ip "-$sd_family" route del $sd_words ;;
+  esac
+  # shellcheck disable=SC2086  # the words of a command
+  ip "-$sd_family" route "$sd_how" $sd_words ${sd_expires:+expires "$sd_expires"}
+)
+
+# Put permanent and proxy neighbours of interface $1 back, each $2.. in the words of `ip neigh`, unless its address has one. What may be
+# replaced is a neighbour that the kernel learned since.
+sd_neighbours_back() {
+  sd_dev=$1
+  shift
+  sd_seen="
+$(ip -o neigh show nud permanent; ip -o neigh show proxy | sed 's/^/proxy /')"
+  for sd_words; do
+    case $sd_seen in *"
+${sd_words%% dev *} dev $sd_dev "*) continue ;; esac
+    # shellcheck disable=SC2086  # the words of a command
+    (set -f; ip neigh replace $sd_words)
+  done
+}

@@ -1,0 +1,174 @@
+"""What `ip` prints of an interface, read as what brings it back. Pure: text in, values out; HostError for what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from stormdesk.core.errors import HostError
+from stormdesk.core.model import Argv
+
+_TYPES = {"unicast", "local", "broadcast", "multicast", "anycast", "throw", "unreachable", "prohibit", "blackhole"}
+_STATES = {"linkdown", "dead", "offload", "offload_failed", "trap", "rt_trap"}  # the kernel's, no attributes
+_ADDRESS_FLAGS = ("nodad", "noprefixroute", "home", "mngtmpaddr", "autojoin")
+
+
+class MiddleError(ValueError):
+    """A route stands between routes of other interfaces: no `ip` command could put it back there."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as `ip -o route show table all` prints it, in one line with single spaces and without `expires`.
+
+    `how` is the `ip route` command that puts it back into its place: append, or prepend. `beside` is the route that then stands
+    before it, or after it when prepended; "" where any place will do. `expires` is in seconds, or "".
+    """
+
+    how: str
+    line: str
+    beside: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """An interface as `ip` prints it: what going down takes away for good. IPv4 addresses stay, and so do not count.
+
+    `own` are all its addresses. `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line.
+    """
+
+    name: str
+    up: bool
+    own: frozenset[str]
+    addresses6: tuple[str, ...]
+    routes: tuple[Route, ...]
+    routes6: tuple[Route, ...]
+    neighbours: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, (self.addresses6, self.routes, self.routes6, self.neighbours)))
+
+
+def interface(name: str, link: str, addresses: str, routes: str, routes6: str, neighbours: str = "") -> Interface:
+    """From `ip -o link show dev X`, `ip -o addr show dev X`, all routes (`ip -o -4|-6 route show table all`), and
+    `ip -o neigh show` of all interfaces, of `nud permanent` and of `proxy`. Raises MiddleError."""
+    flags = link.partition("<")[2].partition(">")[0].split(",")
+    lines = [words for words in map(_words, addresses.splitlines()) if {"inet", "inet6"} & set(words)]
+    if bad := next((words for words in lines if len(words) < 4), None):
+        raise HostError(f"unreadable address: {' '.join(bad)!r}")
+    return Interface(
+        name,
+        "UP" in flags,
+        frozenset(words[3].split("/")[0] for words in lines),
+        tuple(_address(words[3:]) for words in lines if words[2] == "inet6" and not _of_the_kernel(words)),
+        _in_place(name, routes),
+        _appended(name, routes6),
+        tuple(_neighbours(name, neighbours)),
+    )
+
+
+def _words(line: str) -> list[str]:
+    return line.replace("\\", " ").split()
+
+
+def _of_the_kernel(words: Sequence[str]) -> bool:
+    """Link-local, router-advertised and temporary addresses are the kernel's own to bring back."""
+    return "temporary" in words or bool({"kernel_ll", "kernel_ra"} & set(words))
+
+
+def _address(words: Sequence[str]) -> str:
+    wanted = [words[0]]
+    for key, value in pairwise(words):
+        if key in ("peer", "brd", "scope", "metric", "proto", "valid_lft", "preferred_lft") and value != "forever":
+            wanted += [key, value.removesuffix("sec")]
+    return " ".join([*wanted, *(flag for flag in _ADDRESS_FLAGS if flag in words)])
+
+
+def _neighbours(name: str, text: str) -> Iterator[str]:
+    for words in map(_words, text.splitlines()):
+        if ("dev", name) not in pairwise(words):
+            continue
+        if words[-1] == "proxy":
+            yield " ".join(["proxy", *words[:-1]])
+        elif words[-1] == "PERMANENT":
+            yield " ".join([*words[:-1], "nud", "permanent"])
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One route of the host: its words, whether it goes over this interface alone, and what routes of its kind share.
+
+    `shared`: it goes over others too. It stays, unless they go down as well.
+    """
+
+    words: Argv
+    lost: bool
+    shared: bool
+    kernel: bool
+    expires: str
+    group: Argv
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def _lines(name: str, text: str) -> list[_Line]:
+    return [_line(name, words) for words in map(_words, text.splitlines()) if words]
+
+
+def _line(name: str, words: list[str]) -> _Line:
+    over = {after for word, after in pairwise(words) if word == "dev"}
+    expires = ""
+    if "expires" in words[:-1]:
+        at = words.index("expires")
+        expires = words[at + 1].removesuffix("sec")
+        del words[at : at + 2]
+    kept = tuple(word for word in words if word not in _STATES)
+    to = kept[1] if kept[0] in _TYPES and len(kept) > 1 else kept[0]
+    values = dict(pairwise(kept))
+    group = (to, *(values.get(key, "") for key in ("table", "tos", "metric")))
+    return _Line(kept, over == {name}, {name} < over, values.get("proto") == "kernel", expires, group)
+
+
+def _ordered(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
+    """Routes of one prefix together; those by which gateways are reached come first."""
+    groups: dict[Argv, list[_Line]] = {}
+    for line in lines:
+        groups.setdefault(line.group, []).append(line)
+    yield from sorted(
+        groups.values(), key=lambda group: any("via" in line.words for line in group if line.lost or line.shared)
+    )
+
+
+def _appended(name: str, text: str) -> tuple[Route, ...]:
+    """IPv6: the kernel chooses among equal routes without regard to their order."""
+    lost = (
+        line
+        for group in _ordered(_lines(name, text))
+        for line in group
+        if (line.lost or line.shared) and not line.kernel
+    )
+    return tuple(Route("append", line.text, expires=line.expires) for line in lost)
+
+
+def _in_place(name: str, text: str) -> tuple[Route, ...]:
+    """IPv4: the first of equal routes is taken. The kernel appends its own when the link comes up; where there are others of
+    the same prefix, they have to be moved too."""
+    found: list[Route] = []
+    for group in _ordered(_lines(name, text)):
+        found += [Route("append", line.text) for line in group if line.shared]
+        lost = [number for number, line in enumerate(group) if line.lost]
+        if not lost or (all(line.kernel for line in group if line.lost) and len(group) == 1):
+            continue
+        stays = [number for number in range(len(group)) if number not in lost]
+        if any(stays[0] < number < stays[-1] for number in lost if stays):
+            raise MiddleError(group[lost[0]].text)
+        first = [number for number in lost if stays and number < stays[0]]
+        found += [Route("prepend", group[number].text, group[number + 1].text) for number in reversed(first)]
+        after = [number for number in lost if number not in first]
+        found += [Route("append", group[number].text, group[number - 1].text if number else "") for number in after]
+    return tuple(found)
