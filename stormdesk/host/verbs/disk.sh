@@ -24,6 +24,7 @@ sd_fallocate() {
       sd_at=$((sd_at + sd_part))
       [ "$sd_part" -le $(($2 - sd_at)) ] || sd_part=$(($2 - sd_at))
     else
+      # shellcheck disable=SC2017  # half of it, in whole blocks
       case $sd_said in *'No space left on device'*) sd_part=$((sd_part / 8192 * 4096)) ;; *) break ;; esac
       [ "$sd_part" -ge 1048576 ] || break
     fi
