@@ -10,7 +10,9 @@ sd_read
 for letter in a b; do
   read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
 done
-grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline | while read -r file; do
+# Not a pipe: grep finds its own command line too, and must have ended by itself before anything is killed.
+found=$(grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline)
+for file in $found; do
   pid=${file#/proc/}
   kill -KILL "${pid%/cmdline}" 2>/dev/null
 done
