@@ -206,13 +206,13 @@ def test_its_own_checks_can_fail(desk: Desk) -> None:
     desk.signal_engine("STOP")
     assert desk.pool.run("matching-1", ("sed", "-i", "3d", journal), 10).ok
     try:
-        bad = desk.invoke("check.all", code=5)
+        bad = desk.invoke("check.all", code=1)
     finally:
         desk.pool.run("matching-1", ("sed", "-i", "2a00000003", journal), 10)
         desk.signal_engine("CONT")
     found = {check["id"]: check["verdict"] for check in bad["checks"]}
     assert found["engine.it_writes"] == found["engine.no_number_is_missing_or_twice"] == "violated"
-    assert found["I-13"] == "violated"  # a process that was stopped, as a fault might have left it
+    assert found["I-13"] == "held"  # anybody may have stopped that process: without a run there is no baseline to tell
 
 
 def test_what_is_wrong_with_a_stack_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
