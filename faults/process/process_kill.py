@@ -54,27 +54,30 @@ class ProcessKill:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        return {"processes": ("sd_processes", *self._selector(site))}
+        return {"processes": ("sd_processes", *self._selector(site), self._manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        found = probe.processes(facts.answers["processes"].stdout)
+        answer = facts.answers["processes"].stdout
+        found = probe.processes(answer)
         if len(found) != 1:
-            many = "; ".join(f"{p.identity} {p.command[:40]}" for p in found[:4])
+            said = [f"{p.identity} {p.command[:40]}" for p in found[:4]] + list(probe.left_out(answer)[:4])
             raise RefusedError(
                 f"{how} {what} selects {len(found)} processes on {site.host.name}, not one"
-                f"{': ' + many if many else ''}. Nothing was changed"
+                f"{': ' + '; '.join(said) if said else ''}. Nothing was changed"
             )
         target = found[0].identity
         managed = how == "service" and bool(site.host.services[what].manager)
+        manager = probe.manager(answer) or self._manager(site)
         if self.repeat is not None and not managed:
             raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
         kills = 1
-        steps = [Step(("sd_kill", str(self.signal), target), self._undo(what, target, managed))]
+        steps = [Step(("sd_kill", str(self.signal), target), self._undo(what, target, manager if managed else ""))]
         if self.repeat is not None:
             every = str(max(1, round(float(self.repeat))))
             kills += int(site.hold_s / int(every))
-            steps.append(Step(("sd_kill_again", str(self.signal), what, every), (("sd_kill_again_stop",),)))
+            again = ("sd_kill_again", str(self.signal), what, every, manager)
+            steps.append(Step(again, (("sd_kill_again_stop",),)))
         # The manager or guard has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
         heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
         default = site.hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
@@ -93,10 +96,13 @@ class ProcessKill:
                 steps=tuple(steps),
                 resources=(f"process:{what}",),
                 touches=("service",),
-                # Any other signal may end it (HUP and USR1 do, unless it handles them): what counts is that it is gone.
+                # Any other signal may end it (HUP and USR1 do, unless it handles them).
                 irreversible=not managed and str(self.signal) != "STOP",
             ),
-            proof=Proof(baseline=("sd_alive", target), witness=("sd_witness_signal", str(self.signal), target)),
+            proof=Proof(
+                baseline=("sd_before_signal", str(self.signal), target),
+                witness=("sd_witness_signal", str(self.signal), target),
+            ),
             effects=Effects(
                 restarts=((what, int(str(self.signal) in ENDS), kills),)
                 if managed
@@ -105,16 +111,20 @@ class ProcessKill:
             ),
         )
 
-    def _undo(self, service: str, target: str, managed: bool) -> tuple[Argv, ...]:
-        undo: list[Argv] = [("sd_kill", "CONT", target)] if str(self.signal) == "STOP" else []
-        if managed:
-            undo.append(("sd_service_back", service, str(round(float(self.rto)))))
+    def _undo(self, service: str, target: str, manager: str) -> tuple[Argv, ...]:
+        undo: list[Argv] = [("sd_continue", target)] if str(self.signal) == "STOP" else []
+        if manager:
+            undo.append(("sd_service_back", service, str(round(float(self.rto))), manager))
         return tuple(undo)
 
     def _way_back(self, managed: bool) -> str:
         if str(self.signal) == "STOP":
             return "SIGCONT"
         return "its manager or guard starts it again" if managed else "none: no manager starts it again"
+
+    def _manager(self, site: Site) -> str:
+        """The manager of the service that the inventory names, or ""."""
+        return site.host.services[self.service].manager if self.service else ""
 
     def _selector(self, site: Site) -> tuple[str, str]:
         return selector(self.name, self.service, self.pidfile, self.pattern, site)

@@ -227,10 +227,23 @@ class Process:
     command: str
 
 
+_REMARKS = ("left-out ", "manager ")
+
+
+def left_out(text: str) -> tuple[str, ...]:
+    """Which processes `sd_processes` did not take for targets, or what it did not find, each with the reason."""
+    return tuple(rest for kind, rest in _lines(text) if kind == "left-out")
+
+
+def manager(text: str) -> str:
+    """The manager that runs the service that `sd_processes` was asked for, or ""."""
+    return dict(_lines(text)).get("manager", "")
+
+
 def processes(text: str) -> tuple[Process, ...]:
-    """The lines of `sd_processes`."""
+    """The targets in the answer of `sd_processes`."""
     try:
-        lines = [line.split(" ", 2) for line in text.splitlines() if line]
+        lines = [line.split(" ", 2) for line in text.splitlines() if line and not line.startswith(_REMARKS)]
         return tuple(Process(identity, int(uid), command) for identity, uid, command in lines)
     except ValueError as error:
         raise HostError(f"unreadable list of processes: {text[:80]!r}") from error

@@ -76,7 +76,7 @@ sd_file_print() {
   fi
 }
 
-# States of the services that a manager runs here; the manager's own answer, without pids and times.
+# States of the services that managers run here (there may be two); their own answers, without pids and times.
 sd_services() {
   if [ -S /run/supervisor.sock ]; then
     sd_text=$(timeout 10 supervisorctl status 2>&1)
@@ -85,12 +85,12 @@ sd_services() {
       0 | 3) [ -z "$sd_text" ] || printf '%s\n' "$sd_text" | sed 's/^\([^ ]*\) *\([A-Z]*\).*/service \1 \2/' ;;
       *) printf 'service !error supervisorctl status: %s\n' "$(printf '%.200s' "$sd_text" | tr '\n' ' ')" ;;
     esac
-  elif [ -d /run/systemd/system ]; then
-    sd_text=$(systemctl list-units --type=service --all --plain --no-legend 2>/dev/null) || { echo 'service !error systemctl list-units'; return; }
-    printf '%s\n' "$sd_text" | sed 's/^\([^ ]*\) *[^ ]* *\([^ ]*\).*/service \1 \2/' | sort
-  else
+  elif [ ! -d /run/systemd/system ]; then
     echo "service absent"
   fi
+  [ -d /run/systemd/system ] || return 0
+  sd_text=$(systemctl list-units --type=service --all --plain --no-legend 2>/dev/null) || { echo 'service !error systemctl list-units'; return; }
+  printf '%s\n' "$sd_text" | sed 's/^\([^ ]*\) *[^ ]* *\([^ ]*\).*/service \1 \2/' | sort
 }
 
 # "<KiB used> <path>" for each path in $SD_SPACES; nothing where df cannot tell. No file is looked at, however many there are.

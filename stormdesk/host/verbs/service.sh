@@ -1,18 +1,24 @@
 # Verbs on services and their managers.
 
-# Service $1 runs again, by its own manager if that needs no more than $2 seconds from the inject; else we start it and
-# say so: that the manager did not is what the run wanted to know.
+# Service $1 of manager $3 runs again, by its own manager if that needs no more than $2 seconds from the inject; else we start
+# it and say so: that the manager did not is what the run wanted to know.
 sd_service_back() {
-  sd_service_running "$1" && { sd_service_note manager; return 0; }
+  sd_service_running "$1" "$3" && { sd_service_note manager; return 0; }
   sd_value injected_at
   sd_now
   [ "$sd_now" -ge $((sd_value + $2 * 100)) ] || return 0
-  if [ -S /run/supervisor.sock ]; then timeout 20 supervisorctl start "$1"; else systemctl start "$1"; fi
+  if [ "$3" = systemd ]; then
+    # A unit that has used up its starts is refused another one until it is reset.
+    systemctl reset-failed "$1" 2>/dev/null
+    timeout 20 systemctl start "$1"
+  else
+    timeout 20 supervisorctl start "$1"
+  fi
   sd_service_note stormdesk
 }
 
 sd_service_running() {
-  if [ -S /run/supervisor.sock ]; then timeout 10 supervisorctl status "$1" | grep -q RUNNING; else systemctl -q is-active "$1"; fi
+  if [ "$2" = systemd ]; then systemctl -q is-active "$1"; else timeout 10 supervisorctl status "$1" | grep -q RUNNING; fi
 }
 
 sd_service_note() {
