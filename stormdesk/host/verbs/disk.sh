@@ -45,7 +45,7 @@ sd_unlink() {
   sd_value inode
   for sd_path; do
     [ -f "$sd_path" ] && (
-      exec 9<"$sd_path" && [ "$(stat -L -c %i /proc/self/fd/9)" = "$sd_value" ] && : >/proc/self/fd/9
+      exec 8<"$sd_path" && [ "$(stat -L -c %i /proc/self/fd/8)" = "$sd_value" ] && : >/proc/self/fd/8
     )
   done
   rm -f -- "$@"
