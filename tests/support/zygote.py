@@ -50,6 +50,11 @@ class Process:
             self.pid = int(_ask({"words": self.args, "env": dict(env)}, fds))
         self._fd = os.pidfd_open(self.pid)
 
+    def __del__(self) -> None:
+        """A test may leave one that it never waits for: its files go with it, without a warning in some other test."""
+        for stream in self._streams:
+            stream.close()
+
     def poll(self) -> int | None:
         """The exit code; minus the signal's number when one ended it; None while it runs."""
         if self.returncode is None and select.select([self._fd], [], [], 0)[0]:
