@@ -91,7 +91,11 @@ class DiskFull:
                 spaces=(path,),
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
-            proof=Proof(baseline=("sd_not_full", path, user), witness=("sd_witness_full", path, user))
+            proof=Proof(
+                baseline=("sd_not_full", path, user),
+                witness=("sd_witness_full", path, user),
+                still=("sd_witness_taken", path, target, str(size)),
+            )
             if top
             else Proof(baseline=("test", "!", "-e", target), witness=("sd_witness_taken", path, target, str(size))),
             effects=Effects(refuses_orders=bool(top)),

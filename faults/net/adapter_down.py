@@ -93,7 +93,7 @@ class AdapterDown:
                 steps=(Step(("ip", "link", "set", "dev", name, "down"), undo),),
                 resources=(f"link:{name}",),
                 rechecks=((("ip", "-o", "link", "show", "dev", name), link),),
-                touches=("link", "addr", "route4", "route6", "neigh"),
+                touches=("link", "addr", "route4", "route6", "neigh", "nexthop"),
             ),
             control=Control(cuts, witness, no_peer),
             proof=Proof(baseline=("sd_not_down", name), witness=("sd_witness_down", name)),

@@ -95,13 +95,14 @@ class ProcessKill:
                 reverts_what=self._way_back(managed),
                 steps=tuple(steps),
                 resources=(f"process:{what}",),
-                touches=("service",),
+                touches=("service", "process"),
                 # Any other signal may end it (HUP and USR1 do, unless it handles them).
                 irreversible=not managed and str(self.signal) != "STOP",
             ),
             proof=Proof(
                 baseline=("sd_before_signal", str(self.signal), target),
                 witness=("sd_witness_signal", str(self.signal), target),
+                still=("sd_still_stopped", target) if str(self.signal) == "STOP" else ("true",),
             ),
             effects=Effects(
                 restarts=((what, int(str(self.signal) in ENDS), kills),)

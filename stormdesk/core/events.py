@@ -162,11 +162,23 @@ class Revert(HostLine, frozen=True, kw_only=True, tag="S7.revert"):
     by: str
 
 
+class Unguarded(HostLine, frozen=True, kw_only=True, tag="S6.unguarded"):
+    """A look in the hold found no watchdog alive; `since_s` is in seconds after the inject. The hold ends there."""
+
+    since_s: float
+
+
 class Verified(HostLine, frozen=True, kw_only=True, tag="S8.verified"):
-    """`diff` is how the host differs from before; `hits` how often a fault inside a service struck."""
+    """What changed on the host, each line `- fact` or `+ fact`: `ours` is the fault's, `side_effects` come with it, `others` are
+    everybody else's, `back` is what was put back or taken away again, and `diff` what should have been. `hits`: how often a fault
+    inside a service struck."""
 
     clean: bool
     diff: list[str]
+    ours: list[str] = []
+    side_effects: list[str] = []
+    others: list[str] = []
+    back: list[str] = []
     reverted_by: str
     lateness_ms: int
     lifted_t: float | msgspec.UnsetType = msgspec.UNSET
@@ -233,5 +245,5 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 
 Event = (
     RunStarted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline | PeerWitness
-    | Hold | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
+    | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
 )  # fmt: skip

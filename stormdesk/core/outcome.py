@@ -24,6 +24,8 @@ class HostEnd:
     witness: str
     started_by: str = ""
     why_dirty: str = ""
+    ended_early: str = ""  # somebody else ended it: when it was last seen, in seconds after the inject
+    unguarded: str = ""  # its watchdogs were not alive: since when that is known, in words
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def conclude(
     ours = [end for end in ends if end.started_by == "stormdesk"]
     unseen = [end for end in ends if not end.witness]
     verdict = Verdict.worst(*(result.verdict for result in results)) if results else Verdict.UNKNOWN
-    if failure or unseen:
+    if failure or unseen or _shaky(ends):
         verdict = Verdict.worst(verdict, Verdict.UNKNOWN)
     if ours:
         verdict = Verdict.VIOLATED
@@ -86,6 +88,17 @@ def conclude(
     reasons += [f"{end.host}: nothing else started the service again within its RTO, we did" for end in ours]
     reasons += [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is Verdict.VIOLATED]
     reasons += [f"{r.id} {r.verdict}: {r.why}" for r in results if r.verdict is Verdict.UNKNOWN and not stopped]
+    reasons += _shaky(ends)
     reasons += [f"{end.host}: no evidence that the fault bit" for end in unseen if not (failure or stopped)]
     why = "; ".join(reasons) or "hypothesis held"
     return Outcome(run_id, ExitCode.worst(*codes), verdict, "dirty" if dirty else "clean", why)
+
+
+def _shaky(ends: Sequence[HostEnd]) -> list[str]:
+    """Why the hold proves nothing: the fault was over before its end, or nobody guarded it."""
+    early = [
+        f"{end.host}: somebody else ended the fault; last seen {end.ended_early} s after the inject"
+        for end in ends
+        if end.ended_early
+    ]
+    return early + [f"{end.host}: {end.unguarded}" for end in ends if end.unguarded]

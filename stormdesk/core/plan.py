@@ -69,9 +69,10 @@ class Change:
 
     `mechanism` is the one that was chosen, `rejected` are (name, why not) of those that come before it. `resources` are locked
     on the host; `rechecks` are (command, output) pairs that must still be true when it is armed; `touches` are the kinds of
-    fingerprint lines that it changes while it is in; `files` are compared by content besides the standard
-    fingerprint; how much of the file systems at `spaces` others used or freed meanwhile is noted, and no verdict;
-    `persistent` faults survive a reboot and get a durable record.
+    facts (stormdesk/host/picture/) that it changes while it is in; `files` are looked at besides the standard ones, and
+    `services`, each `<manager> <name>`: all those of the host, run/prepare.py adds them; how much of the file systems at
+    `spaces` others used or freed meanwhile is noted, and no verdict; `persistent` faults survive a reboot and get a durable
+    record.
     """
 
     mechanism: str
@@ -83,6 +84,7 @@ class Change:
     rechecks: tuple[tuple[Argv, str], ...] = ()
     touches: Argv = ()
     files: Argv = ()
+    services: Argv = ()
     spaces: Argv = ()
     persistent: bool = False
     irreversible: bool = False
@@ -101,10 +103,13 @@ class Control:
 @dataclass(frozen=True, kw_only=True)
 class Proof:
     """How we know that the fault is in. `baseline` must succeed on the host right before the inject, or the witness would
-    prove nothing; `witness` must succeed there right after it; `peers` measure the same from other hosts."""
+    prove nothing; `witness` must succeed there right after it; `peers` measure the same from other hosts. `still` says later
+    whether it is in still, at once: 0 for yes, 1 for no, anything else where that cannot be told. By default the witness.
+    """
 
     baseline: Argv = ()
     witness: Argv
+    still: Argv = ()
     peers: tuple[PeerWitness, ...] = ()
 
 

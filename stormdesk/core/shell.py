@@ -35,7 +35,7 @@ def function(name: str, commands: Iterable[Argv], *, keep_going: bool = False) -
 
 
 def plan_script(plan: Plan) -> str:
-    """The plan as shell functions, plan_do_1.., plan_undo_1.., plan_baseline, plan_witness: what the steps on the host call."""
+    """The plan as shell functions, plan_do_1.., plan_undo_1.., plan_baseline, plan_witness, plan_still: what the steps on the host call."""
     parts = [
         assignments(
             {
@@ -43,6 +43,7 @@ def plan_script(plan: Plan) -> str:
                 "SD_FAULT": plan.id.fault,
                 "SD_STEPS": str(len(plan.change.steps)),
                 "SD_FILES": "\n".join(plan.change.files),
+                "SD_SERVICES": "\n".join(plan.change.services),
                 "SD_TOUCHES": "\n".join(plan.change.touches),
                 "SD_SPACES": "\n".join(plan.change.spaces),
                 "SD_RESOURCES": "\n".join(plan.change.resources),
@@ -57,6 +58,7 @@ def plan_script(plan: Plan) -> str:
         parts.append(function(f"plan_undo_{number}", step.undo, keep_going=True))
     parts.append(function("plan_baseline", [plan.proof.baseline] if plan.proof.baseline else []))
     parts.append(function("plan_witness", [plan.proof.witness]))
+    parts.append(function("plan_still", [plan.proof.still or plan.proof.witness]))
     parts.append(function("plan_recheck", [("sd_same", expected, *argv) for argv, expected in plan.change.rechecks]))
     return "".join(parts)
 

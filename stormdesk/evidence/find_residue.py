@@ -33,7 +33,12 @@ def look(
             raise HostError(f"{name}: {done.stderr.strip()}")
         lines = done.stdout.splitlines()
         others, marks = _after(ACTIVE, lines), _after(MARK, lines)
-        fresh = tuple(mark for mark in marks if before and name in before and mark not in before[name])
+        # A host that its run has verified needs no marks: its pictures tell whose each change was.
+        fresh = tuple(
+            mark
+            for mark in marks
+            if name not in (diffs or {}) and name in (before or {}) and mark not in (before or {})[name]
+        )
         ours = (*(line for line in lines if not line.startswith((ACTIVE, MARK))), *fresh)
         diff = tuple((diffs or {}).get(name, ()))
         not_ours = tuple(mark for mark in marks if mark not in fresh)

@@ -53,6 +53,9 @@ class HostStory:
     lifted_t: float | None
     clean: bool | None
     diff: tuple[str, ...]
+    back: tuple[str, ...]
+    side_effects: tuple[str, ...]
+    others: tuple[str, ...]
     reverted_by: str
     lateness_ms: int | None
 
@@ -173,6 +176,9 @@ def _host(host: str, events: Sequence[Event]) -> HostStory:
         lifted_t=lifted.get("lifted_t") or lifted.get("t") or revert.get("t"),
         clean=lifted.get("clean"),
         diff=tuple(map(str, lifted.get("diff", ()))),
+        back=tuple(map(str, lifted.get("back", ()))),
+        side_effects=tuple(map(str, lifted.get("side_effects", ()))),
+        others=tuple(map(str, lifted.get("others", ()))),
         reverted_by=str(cleared.get("reverted_by") or lifted.get("reverted_by") or ""),
         lateness_ms=None if late is None else int(late),
     )

@@ -1,7 +1,8 @@
 """Which files of the host library a script needs. Pure: names and texts in, text out.
 
-`core/` is all that the watchdog itself needs, and is in every script. `verbs/` are what plans, probes and witnesses name; a
-script has just those files that its words, and the words in these files, are defined in.
+`core/` is all that a watchdog needs to revert, `picture/` to see whether that worked; both are in every script. `verbs/` are
+what plans, probes and witnesses name; a script has just those files that its words, and the words in these files, are
+defined in.
 """
 
 from __future__ import annotations
@@ -12,24 +13,37 @@ from collections.abc import Iterable, Mapping
 from stormdesk.core.errors import UsageError
 from stormdesk.core.model import Argv
 from stormdesk.core.plan import Plan
+from stormdesk.core.shell import assignments
 from stormdesk.core.states import as_shell
 
 HostScripts = Mapping[str, str]  # path below stormdesk/host -> text, e.g. "core/clock.sh"
 
 _DEFINED = re.compile(r"^(sd_\w+)\(\)", re.MULTILINE)
 _WORD = re.compile(r"\bsd_\w+")
+CORE = ("core/", "picture/")
 _ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
 
 
 def core(scripts: HostScripts) -> str:
-    """The core, as one text, with the table of states."""
-    return as_shell() + "".join(scripts[name] for name in sorted(scripts) if name.startswith("core/"))
+    """The core and the pictures, as one text, with the table of states; a program `<name>.awk` is in $sd_<name>_awk."""
+    texts = [as_shell()]
+    for name, text in sorted(scripts.items()):
+        if name.startswith(CORE):
+            program = name.rpartition("/")[2].removesuffix(".awk")
+            texts.append(assignments({f"sd_{program}_awk": bare(text)}) if name.endswith(".awk") else bare(text))
+    return "".join(texts)
 
 
 def step(scripts: HostScripts, name: str) -> str:
     """One step of the protocol, e.g. "arm"."""
-    return scripts[f"steps/{name}.sh"]
+    return bare(scripts[f"steps/{name}.sh"])
+
+
+def bare(text: str) -> str:
+    """A file without comments and indentation: they are for those who read it here."""
+    return _INDENT.sub("", _COMMENT.sub("", text))
 
 
 def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
@@ -51,14 +65,14 @@ def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
 
 def defined(scripts: HostScripts) -> Mapping[str, str]:
     """Each function of the library, and the file that defines it."""
-    files = [name for name in scripts if name.startswith(("core/", "verbs/"))]
+    files = [name for name in scripts if name.startswith((*CORE, "verbs/"))]
     return {word: name for name in files for word in _DEFINED.findall(scripts[name])}
 
 
 def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
     """(lib.sh, verbs.sh) of a run: what its watchdog needs to undo it, and what only its inject and witness need besides."""
     undo = verbs(scripts, [argv for each in plan.change.steps for argv in each.undo])
-    do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness]
+    do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness, plan.proof.still]
     do += [argv for argv, _ in plan.change.rechecks]
     more = [name for name in verbs(scripts, do) if name not in undo]
     return core(scripts) + _texts(scripts, undo), _texts(scripts, more)
@@ -70,4 +84,4 @@ def for_commands(scripts: HostScripts, commands: Iterable[Argv]) -> str:
 
 
 def _texts(scripts: HostScripts, names: Iterable[str]) -> str:
-    return "".join(scripts[name] for name in names)
+    return "".join(bare(scripts[name]) for name in names)

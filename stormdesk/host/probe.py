@@ -5,7 +5,6 @@ The answers come from stormdesk/host/steps/{facts,status,arm,revert}.sh; each li
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -188,12 +187,49 @@ def _marker(host: str, text: str) -> Mapping[str, Any] | None:
     return marker
 
 
-def fingerprint_diff(text: str) -> tuple[str, ...]:
-    """Removed (`- line`) and new (`+ line`) lines of the fingerprint, from the answer of a revert that did not verify."""
-    before = [rest for kind, rest in _lines(text) if kind == "before"]
-    after = [rest for kind, rest in _lines(text) if kind == "after"]
-    changes = difflib.unified_diff(before, after, n=0, lineterm="")
-    return tuple(f"{line[0]} {line[1:]}" for line in changes if line[0] in "+-" and line not in ("--- ", "+++ "))
+def look(text: str) -> tuple[tuple[str, ...], int]:
+    """The answer of look.sh: the watchdogs that are alive, and 0 if the fault is still in, 1 if not, else anything."""
+    said = dict(_lines(text)).get("still", "")
+    return tuple(rest for kind, rest in _lines(text) if kind == "watchdog"), _int(said) if said else 255
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Whose the changes of a host were, each as `- fact` or `+ fact`: `ours` are the fault's, `side` its side effects, `others`
+    everybody else's, and `left` is what should have been undone."""
+
+    ours: tuple[str, ...] = ()
+    side: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def back(self) -> tuple[str, ...]:
+        """What was put back (`+ fact`) or taken away again (`- fact`)."""
+        turned = {"-": "+", "+": "-"}
+        changes = [line for line in (*self.ours, *self.side) if line not in self.left]
+        return tuple(turned.get(line[0], line[0]) + line[1:] for line in changes)
+
+    def event(self) -> Mapping[str, list[str]]:
+        """As the run's record has it."""
+        lines = {
+            "diff": self.left,
+            "ours": self.ours,
+            "side_effects": self.side,
+            "others": self.others,
+            "back": self.back,
+        }
+        return {name: list(each) for name, each in lines.items()}
+
+
+NO_DELTA = Delta()
+
+
+def delta(text: str) -> Delta:
+    """From the answer of a revert. Facts are as stormdesk/host/picture/ writes them; what runs down follows a tab, and is left out."""
+    lines = [(kind, rest.partition("\t")[0]) for kind, rest in _lines(text)]
+    found = {name: tuple(rest for kind, rest in lines if kind == name) for name in ("ours", "side", "others", "left")}
+    return Delta(**found)
 
 
 @dataclass(frozen=True)

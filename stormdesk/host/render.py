@@ -16,7 +16,7 @@ from stormdesk.core.shell import assignments, here_document, plan_script, words
 from stormdesk.host import library
 from stormdesk.host.library import HostScripts, step
 
-_ON_HOST = ("inject", "revert", "watchdog", "boot", "clear", "arm")
+_ON_HOST = ("inject", "revert", "watchdog", "boot", "clear", "arm", "look")
 
 
 def _whole(body: str) -> str:

@@ -8,18 +8,18 @@ from importlib import resources
 from stormdesk.core.model import Argv
 from stormdesk.host.library import HostScripts
 
-ROOMS = ("core", "steps", "verbs", "probes")
+ROOMS = ("core", "picture", "steps", "verbs", "probes")
 
 
 @cache
 def host_scripts() -> HostScripts:
-    """`<room>/<name>.sh` -> text of every file of the host library."""
+    """`<room>/<name>` -> text of every file of the host library."""
     folder = resources.files("stormdesk") / "host"
     return {
         f"{room}/{entry.name}": entry.read_text()
         for room in ROOMS
         for entry in (folder / room).iterdir()
-        if entry.name.endswith(".sh")
+        if entry.name.endswith((".sh", ".awk"))
     }
 
 

@@ -20,6 +20,13 @@ START_PER_HOST_S = 0.01
 REPLY_S = 0.5  # an injector that cuts our link waits for its reply to leave
 
 
+def _verified(host: HostRun) -> str:
+    """What is known of a host that is clean."""
+    if not (others := len(host.delta.others)):
+        return "fingerprint as before (verified)"
+    return f"as before but for {others} {'change' if others == 1 else 'changes'} by others, kept (verified)"
+
+
 class Fanout:
     """The hosts of a run. `healed_t` (seconds since 1970) is when the last of them began to undo; 0 until then."""
 
@@ -76,12 +83,14 @@ class Fanout:
                     host.evidence,
                     host.host_record.value("started_by") if host.host_record else "",
                     str(error or ""),
+                    host.ended_early,
+                    host.unguarded,
                 )
             )
             late = f", {host.lateness_ms} ms after the deadline" if host.lateness_ms else ""
             by = "" if host.reverted_by == "controller" else f" by {host.reverted_by}{late}"
             hits = "".join(f", {count} hits in all" for count in host.hits.values())
-            done = f"{name}: {host.plan.change.reverts_what}{by}{hits}; fingerprint as before (verified)"
+            done = f"{name}: {host.plan.change.reverts_what}{by}{hits}; {_verified(host)}"
             text = done if host.clean else str(error)
             self._show.phase("revert", text, time.monotonic() - began, ok=host.clean is True)
         return ends

@@ -21,7 +21,7 @@ from stormdesk.core.plan import Plan
 from stormdesk.core.safety import NOTHING_MORE, Allow
 from stormdesk.core.states import State
 from stormdesk.host import probe, render
-from stormdesk.host.probe import HostRecord
+from stormdesk.host.probe import NO_DELTA, Delta, HostRecord
 from stormdesk.host.scripts import host_scripts
 from stormdesk.run.record import Record
 from stormdesk.ssh import patience
@@ -55,8 +55,11 @@ class HostRun:
     evidence: str = ""
     host_record: HostRecord | None = None
     clean: bool | None = None
-    diff: tuple[str, ...] = ()
+    delta: Delta = NO_DELTA
     cleared: bool = False
+    unguarded: str = ""  # since when it had no watchdog, in words
+    seen_s: float = 0.0  # when the fault was last seen in, in seconds after the inject
+    over_s: float = 0.0  # when it was first seen not to be in any more, by a look in the hold
     _not_after_s: float = 0.0  # by the host's time since boot: when it refuses our arming
     _offset_t: float = 0.0  # our wall clock minus the host's time since boot
 
@@ -67,6 +70,12 @@ class HostRun:
     @property
     def reverted_by(self) -> str:
         return self.host_record.value("reverted_by") if self.host_record else ""
+
+    @property
+    def ended_early(self) -> str:
+        """When it was last seen, in seconds after the inject, where somebody else ended it; else ""."""
+        over = self.over_s or (self.host_record is not None and self.host_record.value("ended_early"))
+        return f"{self.seen_s:.1f}" if over else ""
 
     @property
     def hits(self) -> dict[str, int]:
@@ -91,8 +100,6 @@ class HostRun:
         if self.host_record is not None:
             return self.host_record.bites
         return self.intended and self.clean is not True
-
-    # ---- S1 to S5 ----------------------------------------------------------------------------------------------------
 
     def arm(self, *, inject: bool) -> None:
         """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done.
@@ -228,21 +235,21 @@ class HostRun:
         self._take(done.stdout, sent)
         if self.plan.control.cuts and not self.evidence:
             self._injected_events()
-        self.diff = probe.fingerprint_diff(done.stdout)
+        self.delta = probe.delta(done.stdout)
         self.clean = done.code == 0
         self.record.event(
             "S8.verified",
             host=self.host,
             clean=self.clean,
-            diff=list(self.diff),
             reverted_by=self.reverted_by,
             lateness_ms=self.lateness_ms,
             lifted_t=self.lifted_t,
+            **self.delta.event(),
             **self.hits,
         )
         if not self.clean:
             raise ResidueError(
-                f"DIRTY {self.host}: {'; '.join(self.diff[:3]) or 'not as it was before'}. "
+                f"DIRTY {self.host}: {'; '.join(self.delta.left[:3]) or 'not as it was before'}. "
                 f"Run: invoke chaos.revert --run {self.plan.id.run_id}"
             )
 
@@ -266,7 +273,9 @@ class HostRun:
         why = "restart" if restarted else "never injected" if never else "record removed by somebody"
         self.record.event("S8.verified", host=self.host, clean=self.clean, diff=[], reverted_by=why, lateness_ms=0)
         if not self.clean:
-            raise ResidueError(f"DIRTY {self.host}: the record of {self.plan.id.run_id} is gone. Run: invoke chaos.status")
+            raise ResidueError(
+                f"DIRTY {self.host}: the record of {self.plan.id.run_id} is gone. Run: invoke chaos.status"
+            )
 
     def clear(self) -> None:
         """S9. Raises HostError when the host refuses: then the record stays and chaos.recover finishes it."""

@@ -208,14 +208,14 @@ def _one_run(pool: Pool, host: str, record: HostRecord, who: str, ours: Record |
             host, render.revert(host_scripts(), record.run_id, who, PATIENCE_S), PATIENCE_S + DEADLINE_S
         )
         after = next((r for r in probe.records(answer.stdout) if r.run_id == record.run_id), record)
-        diff = probe.fingerprint_diff(answer.stdout)
+        delta = probe.delta(answer.stdout)
         by, late = after.value("reverted_by"), after.lateness_ms
         if ours:
             ours.event(
-                "S8.verified", host=host, clean=answer.code == 0, diff=list(diff), reverted_by=by, lateness_ms=late
+                "S8.verified", host=host, clean=answer.code == 0, reverted_by=by, lateness_ms=late, **delta.event()
             )
         if answer.code != 0:
-            return False, f"DIRTY {host}: {'; '.join(diff[:3]) or 'not as it was before'} ({record.run_id})"
+            return False, f"DIRTY {host}: {'; '.join(delta.left[:3]) or 'not as it was before'} ({record.run_id})"
         if controller_alive(record.run_id):
             # Its own controller clears the record: from it that one learns who reverted the run.
             return True, f"{host}: {record.run_id} {record.value('fault')} reverted by {by}; its controller is told"

@@ -23,6 +23,7 @@ from stormdesk.ssh.pool import Pool
 
 FACTS_DEADLINE_S = 10.0
 
+
 @dataclass(frozen=True)
 class Prepared:
     """A plan and the facts it was made from."""
@@ -40,7 +41,9 @@ def read_facts(pool: Pool, fault: Fault, site: Site) -> HostFacts:
     """One round trip. Raises TransportError, HostError, or UsageError for parameters that name nothing on this host."""
     probes = fault.probes(site)
     sent = time.monotonic()
-    done = pool.script(site.host.name, render.facts(host_scripts(), probes, (*fault.needs, *fault.may_use)), FACTS_DEADLINE_S)
+    done = pool.script(
+        site.host.name, render.facts(host_scripts(), probes, (*fault.needs, *fault.may_use)), FACTS_DEADLINE_S
+    )
     if done.code != 0:
         raise HostError(f"{site.host.name}: could not read it: {done.stderr.strip()[-200:]}")
     ahead = Ahead.seen(probe.uptime_cs(done.stdout) / 100, sent, time.monotonic())
@@ -95,5 +98,11 @@ def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow
     if isinstance(plan, Unsupported):
         raise RefusedError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")
     safety.check_plan(plan, facts, facts.active, allow)
+    return Prepared(completed(plan, site), facts)
+
+
+def completed(plan: Plan, site: Site) -> Plan:
+    """The plan with what is not the fault's to say: which machine it is for, and which services are on it."""
     target = f"{site.inventory.environment} {site.host.target} {site.host.host_key}"
-    return Prepared(replace(plan, id=replace(plan.id, target=target)), facts)
+    services = tuple(f"{entry.manager} {name}" for name, entry in sorted(site.host.services.items()) if entry.manager)
+    return replace(plan, id=replace(plan.id, target=target), change=replace(plan.change, services=services))

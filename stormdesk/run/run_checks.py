@@ -83,7 +83,7 @@ class Proof:
                 recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
                 if recovery
                 else None,
-                diffs={host.host: host.diff for host in hosts},
+                diffs={host.host: host.delta.left for host in hosts},
                 before=self._before(hosts),
                 marks=self.marks,
             ),

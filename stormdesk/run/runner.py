@@ -23,6 +23,7 @@ from stormdesk.run.blast import Blast
 from stormdesk.run.controllers import process_start
 from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
+from stormdesk.run.looks import Looks
 from stormdesk.run.prepare import Prepared, controller_identity, prepare
 from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.recovery import SAMPLE_S, Observer
@@ -193,12 +194,15 @@ class Run:
         hold_s = self.request.hold_s
         cut = {host.host for host in self.hosts if host.plan.control.cuts}
         began, began_t = time.monotonic(), time.time()
+        looks = Looks(self.hosts, self.pool, self.record)
         for host in self.hosts:
             self.record.event("S6.hold", host=host.host, hold_s=hold_s)
         if self.plan.effects.rto_from == "inject":
             self.observer.clock_from(self.hosts[0].injected_t or began_t)
         until = max((host.due_mono for host in self.hosts if host.host in cut), default=began + hold_s)
         while (left := until - time.monotonic()) > 0:
+            if not looks.due():
+                break
             text = self.observer.sample("hold", cut)
             self.show.progress("hold", hold_s - left, hold_s, f"{max(0, left):.0f} s left   {text}")
             time.sleep(max(0.0, min(SAMPLE_S, until - time.monotonic())))

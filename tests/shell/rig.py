@@ -19,6 +19,7 @@ from stormdesk.core.safety import MAX_FAULTS
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
 from stormdesk.host.scripts import host_scripts
+from stormdesk.run.prepare import completed
 from tests.cases.planning import changed
 from tests.shell.sandbox import SHELLS, Sandbox
 
@@ -50,7 +51,7 @@ find $folders /run -xdev ! -type d -printf 'file %p %m %U %G %s %i %l\\n' 2>/dev
 find $folders /run -xdev -type f -print0 2>/dev/null | xargs -0r sha256sum | grep -v /run/supervisor | sed 's/^/sum /' | sort
 find $folders /run/stormdesk -xdev -type d -printf 'folder %p %m %U %G\\n' 2>/dev/null | sort
 df -Pk /var/lib/trading | sed '1d; s/^/space /'
-ps axww -o pid,args | grep '[s]tormdesk' | sed 's/^/process /'
+ps axww -o pid,args | grep '[s]tormdesk' | grep -v '^ *1 ' | sed 's/^/process /'
 :
 """
 
@@ -101,7 +102,7 @@ class Rig:
         self.known = self.facts(fault)
         plan = fault.plan(self.known, self.site(), None)
         assert isinstance(plan, Plan), plan
-        return changed(plan, ttl_s=ttl_s)
+        return changed(completed(plan, self.site()), ttl_s=ttl_s)
 
     def arm(self, plan: Plan, *, inject: bool = True, no_boot_hook: bool = False) -> Completed:
         return self.sandbox.script(self.arm_script(plan, inject=inject, no_boot_hook=no_boot_hook))

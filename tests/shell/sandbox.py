@@ -72,7 +72,11 @@ ip route add 10.99.0.0/16 via 10.9.1.1 dev eth1
 ip -6 route add fd98::/64 via fd99::1 dev eth1
 [ "$KIND" = dash ] || mount --bind "$(command -v busybox)" "$(readlink -f /bin/sh)"
 echo ready
-exec cat >/dev/null  # until the test lets go of the other end, or dies
+exec 3<&0
+# Until the test lets go of the other end, or dies. The shell takes in, as any init does, processes whose parents have died.
+cat <&3 >/dev/null &
+wait $! || :
+exec cat <&3 >/dev/null  # a test that reboots killed the other one
 """
 
 

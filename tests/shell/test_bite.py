@@ -55,7 +55,7 @@ def bite(rig: Rig, fault: Fault) -> list[str]:
 def heal(rig: Rig, before: list[str]) -> None:
     """Revert, verify and clear; the host is as in the picture."""
     done = rig.revert()
-    assert (done.code, done.stderr) == (0, ""), probe.fingerprint_diff(done.stdout)
+    assert (done.code, done.stderr) == (0, ""), probe.delta(done.stdout)
     assert states(done) == REVERTED
     assert probe.records(done.stdout)[0].value("reverted_by") == "controller"
     cleared = rig.clear()

@@ -50,7 +50,7 @@ def comes_back(host: Rig, setting: str) -> None:
     before = bite(host, DOWN)
     host.sandbox.sh("[ $(cat /sys/class/net/eth1/operstate) = down ]")
     done = host.revert()
-    assert (done.code, states(done)) == (0, REVERTED), probe.fingerprint_diff(done.stdout)
+    assert (done.code, states(done)) == (0, REVERTED), probe.delta(done.stdout)
     assert host.clear().ok
     if "expires" not in "".join(before):  # the rig's picture has the seconds in it
         same(before, host.sandbox)

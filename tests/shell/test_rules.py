@@ -154,9 +154,9 @@ def test_a_stopped_process_goes_on_by_the_watchdog_rule_R15(host: Rig) -> None:
 def test_the_record_is_removed_and_the_watchdog_reverts_from_memory_rule_R2(host: Rig) -> None:
     """Its scripts, the plan and the locks included: nothing on any disk is needed to fire."""
     before = picture(host.sandbox)
-    assert states(host.arm(host.plan(DiskFull()))) == CONFIRMED
+    assert states(host.arm(host.plan(DiskFull(), ttl_s=4))) == CONFIRMED
     host.sandbox.sh("rm -rf /run/stormdesk/r-*")
-    eventually(f"! test -e {FILL}", host.sandbox, 3)
+    eventually(f"! test -e {FILL}", host.sandbox, 6)  # at the deadline: while they wait they look at nothing
     eventually("! pgrep -f watchdog.sh", host.sandbox, 6)
     host.sandbox.sh("rm -rf /run/stormdesk")
     same(before, host.sandbox)
@@ -258,9 +258,9 @@ def test_the_watchdogs_inherit_no_descriptor_lock_or_session_rule_R8(host: Rig) 
     assert (done.code, states(done)) == (0, CONFIRMED)
     assert time.monotonic() - began < 10  # nobody kept the channel open until the deadline
     host.sandbox.sh("command -v flock && flock -n /tmp/lock true")
-    for pid in watchdogs(host).values():
+    for letter, pid in watchdogs(host).items():
         files = host.sandbox.sh(f"ls -l /proc/{pid}/fd").splitlines()[1:]
-        assert {line.split("-> ")[1] for line in files} <= {"/dev/null", f"{REC}/watchdog.sh"}
+        assert {line.split("-> ")[1] for line in files} <= {"/dev/null", f"{REC}/watchdog.sh", f"{REC}/life.{letter}"}
         assert host.sandbox.sh(f"readlink /proc/{pid}/cwd") == "/\n"
         assert host.sandbox.sh(f"ps -o sid= -p {pid}").strip() == str(pid)
         ignored = int(host.sandbox.sh(f"sed -n 's/^SigIgn:[[:space:]]*//p' /proc/{pid}/status"), 16)
@@ -290,10 +290,10 @@ def test_each_watchdog_is_respawned_within_two_seconds_rule_R9(host: Rig) -> Non
 @beside
 def test_one_watchdog_that_hangs_is_made_up_for_by_the_other_rule_R9(host: Rig) -> None:
     before = picture(host.sandbox)
-    assert states(host.arm(host.plan(DiskFull(), ttl_s=2))) == CONFIRMED
+    assert states(host.arm(host.plan(DiskFull(), ttl_s=4))) == CONFIRMED
     stopped = watchdogs(host)["a"]
     host.sandbox.sh(f"kill -STOP {stopped}")
-    eventually(f"grep -q REVERTED {REC}/record", host.sandbox, 8)
+    eventually(f"grep -q REVERTED {REC}/record", host.sandbox, 10)
     assert host.record().lateness_ms <= 3500
     assert host.clear().ok
     same(before, host.sandbox)
@@ -319,7 +319,7 @@ def test_an_arming_that_died_on_its_way_can_be_cleaned_up_rule_R13(host: Rig) ->
     plan = host.plan(DiskFull())
     assert host.arm(plan, inject=False).ok
     kill(host, *watchdogs(host).values())
-    host.sandbox.sh(f"cd {REC}; rm -f record watch.* before space; rm -rf /var/lib/stormdesk /etc/stormdesk")
+    host.sandbox.sh(f"cd {REC}; rm -f record watch.* files space; rm -rf /var/lib/stormdesk /etc/stormdesk")
     assert host.status().locks
     assert host.revert("recover").stdout == "gone\n"
     assert host.status().empty
@@ -449,7 +449,7 @@ def test_a_revert_that_does_not_work_says_so_until_it_does_rule_R11(host: Rig) -
     host.sandbox.sh("mount -o remount,ro /var/lib/trading")
     done = host.revert(patience_s=0.5)
     assert (done.code, states(done)[-1]) == (14, "REVERT_FAILED")
-    assert any(FILL in line for line in probe.fingerprint_diff(done.stdout))
+    assert any(FILL in line for line in probe.delta(done.stdout).left)
     assert host.clear().code == 15
     host.sandbox.sh("mount -o remount,rw /var/lib/trading")
     assert host.revert().ok

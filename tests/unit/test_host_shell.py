@@ -24,10 +24,20 @@ OF_A_LIBRARY = "SC2329,SC2317,SC2030,SC2031"
 
 def library() -> str:
     """Core, verbs and every step as one text, so that each variable that is read is set somewhere."""
-    scripts = {name: re.sub(r"^\. .*$", ":", text, flags=re.MULTILINE) for name, text in sorted(host_scripts().items())}
-    words = "".join(text for name, text in scripts.items() if name.startswith(("core/", "verbs/")))
+    scripts = {
+        name: re.sub(r"^\. .*$", ":", text, flags=re.MULTILINE)
+        for name, text in sorted(host_scripts().items())
+        if name.endswith(".sh")
+    }
+    words = "".join(text for name, text in scripts.items() if name.startswith(("core/", "picture/", "verbs/")))
     steps = [text for name, text in scripts.items() if name.startswith("steps/")]
-    return as_shell() + words + "".join(f'step_{n}() {{\n{text}\n}}\nstep_{n} "$@"\n' for n, text in enumerate(steps))
+    programs = "sd_facts_awk=''\nsd_delta_awk=''\n"
+    return (
+        as_shell()
+        + programs
+        + words
+        + "".join(f'step_{n}() {{\n{text}\n}}\nstep_{n} "$@"\n' for n, text in enumerate(steps))
+    )
 
 
 def probes() -> Mapping[str, str]:
@@ -58,9 +68,20 @@ def test_shellcheck_finds_nothing_in_a_script_that_stands_alone(name: str) -> No
     assert dash(WHOLE[name]) == ""
 
 
-@pytest.mark.parametrize("name", host_scripts())
+SHELL = [name for name in host_scripts() if name.endswith(".sh")]
+AWK = [name for name in host_scripts() if name.endswith(".awk")]
+
+
+@pytest.mark.parametrize("name", SHELL)
 def test_dash_reads_every_file(name: str) -> None:
     assert dash(host_scripts()[name]) == ""
+
+
+@pytest.mark.parametrize("name", AWK)
+def test_awk_reads_every_program(name: str) -> None:
+    command = ["awk", host_scripts()[name]]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -49,10 +49,11 @@ def test_a_plan_has_the_verbs_that_it_names_and_its_watchdog_those_of_its_undo(p
     assert len(arm_script(plan).encode()) <= ARM_KIB * 1024
     lib, verbs = library.of_plan(SCRIPTS, plan)
     undo = {argv[0] for step in plan.change.steps for argv in step.undo if argv[0].startswith("sd_")}
-    rest = {argv[0] for argv in (*(step.do for step in plan.change.steps), plan.proof.witness) if argv[0].startswith("sd_")}
+    words = (*(step.do for step in plan.change.steps), plan.proof.witness, plan.proof.still)
+    rest = {argv[0] for argv in words if argv and argv[0].startswith("sd_")}
     assert all(f"{word}() {{" in lib for word in undo)
     assert all(f"{word}() {{" in lib + verbs for word in rest)
-    files = {name for name in SCRIPTS if name.startswith("verbs/") and SCRIPTS[name] in lib}
+    files = {name for name in SCRIPTS if name.startswith("verbs/") and library.bare(SCRIPTS[name]) in lib}
     assert files == set(library.verbs(SCRIPTS, [argv for step in plan.change.steps for argv in step.undo]))
 
 

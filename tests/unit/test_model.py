@@ -79,7 +79,8 @@ CHANGES: dict[str, Any] = {
     "steps": (Step(("sd_fill", "/d/y"), ()),), "resources": ("disk:/e",), "rechecks": ((("true",), ""),),
     "touches": ("link",), "files": ("/etc/hosts",), "spaces": ("/d",), "persistent": True, "irreversible": True,
     "cuts": True, "peer": PeerWitness("p", ("true",), "unreachable"), "no_peer": "none is left",
-    "baseline": ("true",), "witness": ("true",), "peers": (PeerWitness("p", ("true",), "rate", 1e6),),
+    "baseline": ("true",), "witness": ("true",), "still": ("true",), "services": ("supervisor x",),
+    "peers": (PeerWitness("p", ("true",), "rate", 1e6),),
     "restarts": (("trader", 0, 1),), "refuses_orders": True, "rto_from": "inject",
 }  # fmt: skip
 

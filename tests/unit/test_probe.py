@@ -125,7 +125,8 @@ def test_no_answer_makes_a_traceback(text: str) -> None:
         probe.status,
         probe.refusal,
         probe.uptime_cs,
-        probe.fingerprint_diff,
+        probe.delta,
+        probe.look,
         probe.processes,
         lambda said: probe.facts("h", said, PROBES),
         lambda said: probe.space(said, said),
@@ -135,17 +136,18 @@ def test_no_answer_makes_a_traceback(text: str) -> None:
             read(text)
 
 
-def test_what_differs_is_told_in_order() -> None:
-    text = "before link a\nbefore rule x\nbefore rule y\nafter link b\nafter rule y\nafter rule x\nafter file new\n"
-    diff = probe.fingerprint_diff(text)
-    assert diff[:2] == ("- link a", "+ link b")
-    assert diff[-1] == "+ file new"
-    assert len(diff) == 5
-    assert probe.fingerprint_diff("before a\nafter a\n") == ()
+def test_whose_the_changes_were() -> None:
+    text = "ours - link a flag UP\nours + file b\nside - mount c\nothers + route4 d\texpires 3sec\nleft + file b\n"
+    delta = probe.delta(text)
+    assert (delta.ours, delta.side) == (("- link a flag UP", "+ file b"), ("- mount c",))
+    assert (delta.others, delta.left) == (("+ route4 d",), ("+ file b",))
+    assert delta.back == ("+ link a flag UP", "+ mount c")
+    assert probe.delta("line 1 REVERTED\n") == probe.NO_DELTA
 
 
-def test_rules_in_another_order_are_a_difference() -> None:
-    assert probe.fingerprint_diff("before r 1\nbefore r 2\nafter r 2\nafter r 1\n") != ()
+def test_a_look_in_the_hold() -> None:
+    assert probe.look("watchdog 1.2\nwatchdog 3.4\nstill 1\n") == (("1.2", "3.4"), 1)
+    assert probe.look("") == ((), 255)
 
 
 def test_a_refusal_in_the_hosts_own_words() -> None:

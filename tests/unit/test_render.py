@@ -56,7 +56,7 @@ def test_data_appears_only_quoted() -> None:
     quoted = "'a'\"'\"'b\"; $(reboot) `id` \\ é'"
     for name, text in every_script().items():
         assert text.count("$(reboot)") == text.count(quoted), name
-    assert arm().count(quoted) == 7  # resource, file, do, undo, witness, recheck twice
+    assert arm().count(quoted) == 8  # resource, file, do, undo, witness, still, recheck twice
 
 
 def test_every_step_has_its_do_and_its_undo_on_the_host() -> None:

@@ -45,47 +45,99 @@ sd_lock_path() {
 # processes may do it at once or after each other, from any state. 0: verified.
 sd_revert() {
   sd_read
-  # Whoever wrote that may have died before it let go.
+  [ "$sd_state" != REVERTING ] || sd_wait_for_the_first "$1"
+  # Whoever wrote that may have died before it let go; our answer means that the host is free for the next run.
   [ "$sd_state" != REVERTED ] || { sd_release; return 0; }
-  if [ "$sd_state" = REVERTING ]; then
-    # Somebody is at it: who came first is recorded as the reverter, unless it dies or takes too long.
-    sd_value at_it
-    sd_left=80
-    while [ "$sd_left" -gt 0 ] && [ "${sd_value%.*}" != $$ ] && sd_alive "$sd_value"; do
-      sleep 0.1
-      sd_left=$((sd_left - 1))
-      sd_read
-      # It may be stopped before it lets go; our answer means that the host is free for the next run.
-      [ "$sd_state" != REVERTED ] || { sd_release; return 0; }
-    done
-  fi
+  # It has been tried for as long as is sensible. An operator who repairs by hand is not to be disturbed.
+  [ "$sd_state" != REVERT_FAILED ] || [ "$1" != watchdog ] || return 1
+  sd_was_in=$sd_state
   sd_fence
   sd_start $$
   sd_event revert "by=$1 at_it=$$.$sd_start"
-  sd_tries=0
+  sd_read
+  case $1$sd_history in
+    boot* | *' INJECTING '*) ;;
+    *) sd_lateness; sd_end "$1"; return ;;  # nothing was done yet
+  esac
+  [ "$sd_was_in" != CONFIRMED ] || sd_last_look
+  sd_last=$(sd_picture)
+  sd_judged=
+  sd_hands_off=
+  sd_tries=0 sd_pause=0.2
   sd_now; sd_until=$((sd_now + $2 * 10))
-  sd_pause=0.2
   while :; do
     # Somebody else was faster, or the record was cleared since: this host may carry another run's fault by now.
     sd_read || return 0
     [ "$sd_state" != REVERTED ] || { sd_release; return 0; }
-    sd_undo >/dev/null 2>&1
-    sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
-    if sd_verify "$1"; then
-      sd_event verify "reverted_by=$1 late_cs=$sd_late"
-      sd_release
-      return 0
+    if [ -z "$sd_hands_off" ]; then
+      sd_undo >/dev/null 2>&1
+      [ -z "$sd_judged" ] || sd_put_back >/dev/null 2>&1
+      sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
     fi
+    sd_is_back "$1" && { sd_end "$1"; return; }
     sd_now
     [ "$sd_now" -lt "$sd_until" ] || break
+    sd_note not_verified=1
     sleep "$sd_pause"
     sd_tries=$((sd_tries + 1))
-    [ "$sd_tries" -lt 10 ] || sd_pause=1
-    [ "$sd_tries" -lt 30 ] || sd_pause=5
+    case $sd_tries in
+      10) sd_pause=1 ;;
+      18 | 19 | 20 | 21) sd_pause=$((sd_pause * 2)) ;;
+    esac
+    # Where what is left changes though we did nothing, somebody repairs by hand: from then on only look.
+    if [ "$sd_tries" -gt 10 ] && [ -z "$sd_hands_off" ]; then
+      sd_left_then=$(sd_left_over)
+      sd_is_back "$1" && { sd_end "$1"; return; }
+      [ "$(sd_left_over)" = "$sd_left_then" ] || { sd_hands_off=yes; sd_note somebody_repairs=1; }
+    fi
   done
   sd_event give_up "by=$1"
+  sd_keep_judged
   logger -p user.crit -t stormdesk "run $SD_RUN: the host is not as it was before; the record is $rec" 2>/dev/null
   return 1
+}
+
+# Somebody is at it: wait for it, unless it dies or takes more than 8 s. A watchdog waits for as long as the other one tries again.
+sd_wait_for_the_first() {
+  sd_value at_it
+  sd_left=80
+  while [ "$sd_left" -gt 0 ] && [ "$sd_state" = REVERTING ] && [ "${sd_value%.*}" != $$ ] && sd_alive "$sd_value"; do
+    sleep 0.1
+    sd_left=$((sd_left - 1))
+    sd_read
+    case $1$sd_history in watchdog*' not_verified=1'*) sd_left=80 ;; esac
+  done
+}
+
+# Look once more whether the fault is still in, before it is undone: somebody may have ended it.
+sd_last_look() {
+  timeout 2 sh "$rec/look.sh" "$rec" >/dev/null 2>&1
+  case $? in
+    0) sd_now; sd_note "seen=$sd_now" ;;
+    1) sd_note ended_early=1 ;;
+  esac
+}
+
+# Is the host as it should be? After a start only the plan's files are compared: the start made all else anew.
+sd_is_back() {
+  if [ "$1" = boot ]; then [ "$(sd_files "$SD_FILES")" = "$(cat "$rec/files")" ]; return; fi
+  sd_verify "$sd_last" && sd_space_note
+}
+
+# The end of the revert by $1. Who came first stays: the link is made once.
+sd_end() {
+  sd_said="reverted_by=$1 late_cs=$sd_late"
+  ln -s "$sd_said" "$rec/end" 2>/dev/null
+  sd_first=$(readlink "$rec/end") || sd_first=$sd_said
+  sd_keep_judged
+  sd_event verify "$sd_first"
+  sd_release
+}
+
+# For the report: whose the changes were.
+sd_keep_judged() {
+  [ -z "$sd_judged" ] || { printf '%s\n' "$sd_judged" >"$rec/judged.new" && mv "$rec/judged.new" "$rec/judged"; } 2>/dev/null
+  return 0
 }
 
 # Set $sd_late: centiseconds past the deadline, 0 when before it.

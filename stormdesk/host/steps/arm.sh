@@ -9,9 +9,7 @@ sd_base=${rec%/*}
 
 refuse() {
   echo "refused $*"
-  for letter in a b; do
-    read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
-  done
+  sd_end_watchdogs
   sd_release
   [ -e "$rec/fenced" ] || rm -rf "${rec:?}"
   rmdir "$sd_base" 2>/dev/null
@@ -24,6 +22,13 @@ lock_all() {
     sd_lock_path "$resource"
     ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
   done
+}
+
+# Does command "$2.." still print $1? The plan was made from that answer.
+sd_same() {
+  expected=$1
+  shift
+  [ "$("$@" 2>/dev/null)" = "$expected" ] || { echo "changed since the plan was made: $*" >&2; return 1; }
 }
 
 # One of the places that this run may have, each a lock: however many arm at once, no more of them come in. Those that were
@@ -60,7 +65,7 @@ discard_dead() {
   done
 }
 
-for tool in ip sleep readlink ln stat sha256sum grep sed sort cut tr df tail setsid timeout; do
+for tool in ip sleep readlink ln stat sha256sum grep sed tr df tail head awk dd mkfifo setsid timeout; do
   command -v "$tool" >/dev/null 2>&1 || refuse "this host has no $tool"
 done
 [ -z "$SD_PERSISTENT" ] || sd_boot_hook_possible || [ "$SD_NO_BOOT_HOOK" = allowed ] ||
@@ -75,16 +80,18 @@ said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } ||
 sd_put ''
 printf '%-63s\n' '' >"$rec/watch.a"
 printf '%-63s\n' '' >"$rec/watch.b"
+mkfifo "$rec/life.a" "$rec/life.b"
 printf '%s\n' "$SD_TOUCHES" >"$rec/touches"
-sd_before_image
-case $(cat "$rec/before") in *'!error'*) refuse "cannot read this host: $(grep -m 1 '!error' "$rec/before")" ;; esac
+# The picture before the fault is taken right before it; that it can be taken is seen now.
+said=$(sd_picture | grep -F '!error') && refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
+sd_files "$SD_FILES" >"$rec/files"
 sd_space >"$rec/space"
 sd_now
 deadline=$((sd_now + ttl))
 sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
 if [ -n "$SD_PERSISTENT" ]; then
   mkdir -p "$sd_durable/$SD_RUN" || refuse "cannot write $sd_durable/$SD_RUN"
-  cp "$rec"/*.sh "$rec/before" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
+  cp "$rec"/*.sh "$rec/files" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
   if sd_boot_hook_possible; then sd_boot_hook_install || refuse "cannot write /etc/stormdesk/boot"; fi
   # The files, then their folder; not every file system of the host. What is not complete was never injected.
   sync "$sd_durable/$SD_RUN"/* "$sd_durable/$SD_RUN" "$sd_durable" 2>/dev/null || sync
@@ -92,8 +99,7 @@ if [ -n "$SD_PERSISTENT" ]; then
   sync "$sd_durable/$SD_RUN" 2>/dev/null || sync
 fi
 [ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
-# Every descriptor but 0-2 stays behind: a child that holds the channel's would keep the connection open.
-setsid sh "$rec/watchdog.sh" "$rec" a b </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+sd_start_watchdog a b
 waited=0
 while :; do
   read -r a <"$rec/watch.a"

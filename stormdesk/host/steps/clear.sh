@@ -7,9 +7,7 @@ sd_read
 [ "$sd_state" = REVERTED ] || { echo "refused: the record says ${sd_state:-nothing}"; exit 15; }
 # Whoever still works on this record has nothing left to do: watchdogs, and reverters that came second. (busybox grep does
 # not see past the first word of a command line.)
-for letter in a b; do
-  read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && kill -KILL "${id%%.*}"
-done
+sd_end_watchdogs
 # Not a pipe: grep finds its own command line too, and must have ended by itself before anything is killed.
 found=$(grep -ls -F -e "$rec/watchdog.sh" -e "$rec/revert.sh" -e "$rec/inject.sh" /proc/[0-9]*/cmdline)
 for file in $found; do

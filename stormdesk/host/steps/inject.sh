@@ -13,14 +13,38 @@ refuse() {
   exit 11
 }
 
+# Sleep until the instant $1, in centiseconds since boot.
+sleep_until() {
+  sd_now
+  while [ "$sd_now" -lt "$1" ]; do
+    sd_left=$(($1 - sd_now))
+    sleep "$((sd_left / 100)).$(printf '%02d' $((sd_left % 100)))"
+    sd_now
+  done
+}
+
+# While this run changes things of some kind, no other run may begin to: what changed is to be known for ours. The lock goes to
+# the next one when its holder has died.
+enter() {
+  for kind in $(printf '%s\n' "$SD_TOUCHES" | sort -u); do
+    until ln -sn "$SD_RUN" "$sd_base/lock.kind.$kind" 2>/dev/null; do
+      holder=$(readlink "$sd_base/lock.kind.$kind") || continue
+      sd_alive "$(readlink "$sd_base/$holder/go")" || rm -f "$sd_base/lock.kind.$kind"
+      sd_now
+      [ "$sd_now" -lt "$1" ] || { echo "run $holder is being injected here"; return 1; }
+      sleep 0.05
+    done
+  done
+}
+
+leave() {
+  sd_take_ours
+  sd_unlock kind.
+}
+
 # The reply to the arming must leave before the link goes.
 [ -z "$SD_CUTS" ] || sleep 0.3
-sd_now
-while [ "$sd_now" -lt "${2:-0}" ]; do
-  sd_left=$(($2 - sd_now))
-  sleep "$((sd_left / 100)).$(printf '%02d' $((sd_left % 100)))"
-  sd_now
-done
+sleep_until $((${2:-0} - 30))
 [ ! -e "$sd_base/halt" ] || refuse "halted"
 sd_read
 sd_next "$sd_state" inject || refuse "not armed and acknowledged: the record says ${sd_state:-nothing}"
@@ -36,12 +60,20 @@ sd_now
 said=$(plan_baseline 2>&1) || refuse "the witness would prove nothing, before the fault it says: $(printf '%.200s' "$said" | tr '\n' ' ')"
 sd_start $$
 ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
-sd_now
+said=$(enter $((deadline - 100))) || refuse "$said"
+sd_picture >"$rec/before" || refuse "no room for the picture of this host in $rec"
+! said=$(grep -m 1 -F '!error' "$rec/before") || refuse "cannot read this host: $said"
+sleep_until "${2:-0}"
+[ $((deadline - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
 sd_event inject "injected_at=$sd_now deadline=$deadline" || refuse "the record says $sd_state"
+# Who sleeps until the old deadline hears of the new one.
+for letter in a b; do echo 1<>"$rec/life.$letter"; done
 step=1
 while [ "$step" -le "$SD_STEPS" ]; do
   said=$("plan_do_$step" 2>&1) || {
-    sd_event fail "step=$step code=$? $(printf '%.120s' "$said" | tr '\n' ' ')"
+    code=$?
+    leave
+    sd_event fail "step=$step code=$code $(printf '%.120s' "$said" | tr '\n' ' ')"
     exit 12
   }
   step=$((step + 1))
@@ -50,4 +82,5 @@ sd_event finish || exit 12
 said=$(plan_witness 2>&1)
 code=$?
 said=$(printf '%.240s' "$said" | tr '\n' ' ')
+leave
 if [ "$code" = 0 ]; then sd_event confirm "$said"; else sd_event doubt "$said"; exit 13; fi

@@ -1,6 +1,6 @@
-# After print.sh of a revert that was not verified ($code): both fingerprints.
-[ -n "$code" ] || exit 0
-. "$rec/plan.sh"
-sd_own_part <"$rec/before" | sed 's/^/before /'
-sd_fingerprint | sd_by_kind | sd_own_part | sed 's/^/after /'
-exit "$code"
+# After print.sh of a revert: whose the changes were, a line each. $code is that of the revert, or empty.
+for file in ours side; do
+  [ ! -f "$rec/$file" ] || head -n 200 "$rec/$file" | sed "s/^/$file /"
+done
+[ ! -f "$rec/judged" ] || head -n 400 "$rec/judged"
+exit "${code:-0}"

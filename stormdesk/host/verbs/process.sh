@@ -41,6 +41,12 @@ sd_stopped() {
   done
 }
 
+# Is identity $1 still stopped? What has ended meanwhile cannot be.
+sd_still_stopped() {
+  sd_alive "$1" || return 1
+  case $sd_stat in T*) ;; *) return 1 ;; esac
+}
+
 # Evidence that signal $1 arrived at each of the identities "$2..": the note that we sent it, and what it does if it is one that
 # stops or ends a process. A daemon may handle any other.
 sd_witness_signal() {

@@ -1,0 +1,167 @@
+# A picture of the host: facts, one a line, `<kind> <object> <attribute> <value>`. Two pictures are compared line by line.
+
+# Print what command "$@" says as part of kind $1. A missing tool is a fact; a kernel without IPv6 or netfilter says so, which is
+# one too; any other failure is an error, which never equals a good reading.
+sd_ask() {
+  echo "=$1"
+  shift
+  command -v "$1" >/dev/null 2>&1 || { echo '~'; return; }
+  "$@" 2>/dev/null || {
+    sd_code=$?
+    case $("$@" 2>&1 >/dev/null) in *'not supported'*) echo '~' ;; *) echo "!$* $sd_code" ;; esac
+  }
+}
+
+# Take a picture and print it. It costs about a dozen processes, and walks no user data, however much there is.
+sd_picture() {
+  {
+    sd_network 4
+    sd_network 6
+    sd_queueing
+    sd_netfilter
+    sd_sysctls
+    echo '=file'
+    sd_files "/etc/hosts
+/etc/resolv.conf
+/etc/passwd
+$SD_FILES"
+    echo '=process'
+    sd_stopped_by_us
+    sd_services
+  } | awk "$sd_facts_awk" - /proc/self/mountinfo
+}
+
+# Links, addresses, neighbours, rules, nexthops and routes of family $1: by one process, where ip can do that.
+sd_network() {
+  sd_asked="link show
+addr show
+neigh show nud permanent
+neigh show proxy
+rule show
+nexthop show
+route show table all"
+  [ "$1" = 4 ] || sd_asked=${sd_asked#*"$sd_newline"}
+  echo "=network$1"
+  sd_text=$(printf '%s\n' "$sd_asked" | ip "-$1" -o -b - 2>/dev/null) && { printf '%s\n' "$sd_text"; return; }
+  [ "$1" = 6 ] || sd_ask network4 ip -o link show
+  for sd_what in 'addr show' 'rule show' 'route show table all'; do
+    # shellcheck disable=SC2086  # the words of a command
+    sd_ask "network$1" ip -o "-$1" $sd_what
+  done
+  for sd_what in 'neigh show nud permanent' 'neigh show proxy' 'nexthop show'; do
+    # shellcheck disable=SC2086  # the words of a command
+    ip -o "-$1" $sd_what 2>/dev/null
+  done
+}
+
+# Queueing disciplines, with classes and filters of those that can have some: tc shows none unless asked for one place at a time.
+sd_queueing() {
+  command -v tc >/dev/null 2>&1 || { echo '=qdisc'; echo '~'; return; }
+  sd_text=$(tc qdisc show 2>/dev/null) || { sd_ask qdisc tc qdisc show; return; }
+  printf '=qdisc\n%s\n' "$sd_text"
+  while read -r _ sd_qdisc sd_handle _ sd_dev _; do
+    case $sd_qdisc in
+      '' | noqueue | pfifo_fast | pfifo | bfifo | mq) continue ;;
+      clsact) set -- ingress egress ;;
+      ingress) set -- ingress ;;
+      *) set -- "parent $sd_handle"; sd_ask class tc class show dev "$sd_dev" ;;
+    esac
+    for sd_where; do
+      # shellcheck disable=SC2086  # parent and handle, two words
+      sd_ask "filter" tc filter show dev "$sd_dev" $sd_where | sed "1!s|^|$sd_dev $sd_where: |"
+    done
+  done <<END
+$sd_text
+END
+}
+
+# Of each interface the settings that people make, of a hundred; a host may have many interfaces.
+sd_sysctls() {
+  echo '=sysctl'
+  set -- accept_local accept_redirects accept_source_route arp_announce arp_filter arp_ignore forwarding log_martians proxy_arp \
+    rp_filter send_redirects accept_dad accept_ra accept_ra_defrtr addr_gen_mode autoconf disable_ipv6 keep_addr_on_down \
+    proxy_ndp use_tempaddr
+  sd_text=$*
+  set --
+  for sd_what in $sd_text; do set -- "$@" /proc/sys/net/ipv[46]/conf/*/"$sd_what"; done
+  grep -s . "$@" /proc/sys/net/ipv[46]/* /proc/sys/net/ipv[46]/neigh/default/* /proc/sys/net/core/* /proc/sys/vm/*
+}
+
+# Rules of netfilter. nft sees those that its iptables makes too; tables of the old kind are there once the kernel names some.
+sd_netfilter() {
+  sd_old=
+  read -r sd_old 2>/dev/null </proc/net/ip_tables_names || read -r sd_old 2>/dev/null </proc/net/ip6_tables_names
+  if command -v nft >/dev/null 2>&1; then sd_ask nft nft -s -t list ruleset; else sd_old=yes; fi
+  [ -n "$sd_old" ] || return 0
+  for sd_tool in iptables ip6tables; do
+    if command -v "$sd_tool-legacy-save" >/dev/null 2>&1; then sd_ask "$sd_tool" "$sd_tool-legacy-save"; else sd_ask "$sd_tool" "$sd_tool-save"; fi
+  done
+}
+
+# Which of the services $SD_SERVICES (`<manager> <name>`, one a line) run. supervisord need not be asked, which takes long: each
+# process that it starts leads a group, and has its name in its environment.
+sd_services() {
+  case $SD_SERVICES in
+    *systemd\ *)
+      echo '=systemd'
+      sd_units=$(printf '%s\n' "$SD_SERVICES" | sed -n 's/^systemd //p')
+      # shellcheck disable=SC2086  # names of units, one word each
+      systemctl show -p Id -p ActiveState $sd_units 2>/dev/null || echo '!systemctl show'
+      ;;
+  esac
+  case $SD_SERVICES in
+    *supervisor\ *)
+      echo '=supervised'
+      tail -c +1 /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n'
+      ;;
+  esac
+}
+
+# Mode, owner and content of each of the files $1, one a line; or that there is none. What a fault filled is large: it is not read.
+sd_files() {
+  while IFS= read -r sd_file; do
+    if [ -f "$sd_file" ] && [ ! -L "$sd_file" ]; then
+      case $sd_file in
+        /etc/*) set -- "$@" "$sd_file" ;;
+        *) if [ "$(stat -c %s "$sd_file")" -le 1048576 ]; then set -- "$@" "$sd_file"; else echo "$sd_file is large"; fi ;;
+      esac
+    elif [ -L "$sd_file" ]; then
+      echo "$sd_file links to $(readlink "$sd_file") $(sha256sum 2>/dev/null <"$sd_file")"
+    elif [ -n "$sd_file" ]; then
+      if [ -e "$sd_file" ]; then echo "$sd_file is no file"; else echo "$sd_file is not there"; fi
+    fi
+  done <<END
+$1
+END
+  shift
+  [ $# -gt 0 ] || return 0
+  stat -c '%n mode %f %u %g' -- "$@" 2>/dev/null || echo '!stat'
+  sha256sum -- "$@" 2>/dev/null || echo '!sha256sum'
+}
+
+# Processes that this run stopped and that still are.
+sd_stopped_by_us() {
+  [ -f "$rec/stopped" ] || return 0
+  while read -r sd_one; do
+    sd_alive "$sd_one" || continue
+    case $sd_stat in T*) echo "$sd_one is stopped" ;; esac
+  done <"$rec/stopped"
+}
+
+# "<KiB used> <path>" for each path in $SD_SPACES; nothing where df cannot tell. No file is looked at, however many there are.
+sd_space() {
+  printf '%s\n' "$SD_SPACES" | while IFS= read -r sd_path; do
+    [ -z "$sd_path" ] || df -Pk "$sd_path" 2>/dev/null | tail -n 1 | { read -r _ _ sd_used _ && echo "$sd_used $sd_path"; }
+  done
+}
+
+# Note where used space differs from $rec/space by more than 16 MiB: others use a volume too, so that this is no verdict.
+sd_space_note() {
+  sd_space | while read -r sd_used sd_path; do
+    while read -r sd_used0 sd_path0; do
+      sd_more=$((sd_used - sd_used0))
+      [ "$sd_path" != "$sd_path0" ] || [ "${sd_more#-}" -le 16384 ] ||
+        sd_note "space_kib=$([ "$sd_more" -lt 0 ] || echo +)$sd_more in $sd_path"
+    done <"$rec/space"
+  done
+}
