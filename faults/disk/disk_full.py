@@ -94,7 +94,7 @@ class DiskFull:
             proof=Proof(
                 baseline=("sd_not_full", path, user),
                 witness=("sd_witness_full", path, user),
-                still=("sd_witness_taken", path, target, str(size)),
+                still=("test", "-s", target),
             )
             if top
             else Proof(baseline=("test", "!", "-e", target), witness=("sd_witness_taken", path, target, str(size))),

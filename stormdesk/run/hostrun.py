@@ -75,7 +75,9 @@ class HostRun:
     def ended_early(self) -> str:
         """When it was last seen, in seconds after the inject, where somebody else ended it; else ""."""
         over = self.over_s or (self.host_record is not None and self.host_record.value("ended_early"))
-        return f"{self.seen_s:.1f}" if over else ""
+        confirmed = self.host_record.at(State.CONFIRMED) if self.host_record else None
+        first_s = confirmed.uptime_cs / 100 - self.ahead.s - self.injected_mono if confirmed else 0.0
+        return f"{max(self.seen_s, first_s):.1f}" if over else ""
 
     @property
     def hits(self) -> dict[str, int]:
