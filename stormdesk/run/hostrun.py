@@ -180,11 +180,9 @@ class HostRun:
         if self.host_record.at(State.ARMED):
             self.record.event(
                 "S2.armed",
-                host=self.host,
-                host_t=self._at(State.ARMED),
-                deadline_uptime=int(values["deadline"]) / 100,
-                oom=values["oom"],
-            )
+                host=self.host, host_t=self._at(State.ARMED),
+                deadline_uptime=int(values["deadline"]) / 100, oom=values["oom"],
+            )  # fmt: skip
         if self.host_record.at(State.ACKED):
             watchdogs = [values["a"], values["b"]]
             self.record.event("S3.acknowledged", host=self.host, host_t=self._at(State.ACKED), watchdogs=watchdogs)
