@@ -1,4 +1,4 @@
-"""Using up space on a file system with one file: fallocate is at once and writes nothing; dd works on every file system."""
+"""Filling a file system with one file: fallocate is instant and writes nothing; dd works on every file system. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class Fallocate:
-    """Blocks are reserved, not written. Where the file system turns out to know no fallocate, the verb goes on with dd."""
+class Fill:
+    """One way to fill: `verb` writes it, with tool `name`."""
 
-    name: ClassVar[str] = "fallocate"
-    tools: ClassVar[Argv] = ("fallocate",)
+    name: str
+    tools: Argv
+    verb: str
     touches: ClassVar[Argv] = ()
     probes: ClassVar[Mapping[str, Argv]] = {}
 
@@ -34,28 +35,9 @@ class Fallocate:
         return ""
 
     def steps(self, intent: Filling, facts: HostFacts) -> tuple[Step, ...]:
-        return _steps("sd_fallocate", intent)
+        do = ("sd_fill", self.verb, intent.file, str(intent.size), str(intent.top_up))
+        return (Step(do, (("sd_unlink", intent.file, intent.probed),)),)
 
 
-@dataclass(frozen=True)
-class Dd:
-    """Zeroes are written."""
-
-    name: ClassVar[str] = "dd"
-    tools: ClassVar[Argv] = ("dd",)
-    touches: ClassVar[Argv] = ()
-    probes: ClassVar[Mapping[str, Argv]] = {}
-
-    def able(self, intent: Filling, facts: HostFacts) -> str:
-        return ""
-
-    def steps(self, intent: Filling, facts: HostFacts) -> tuple[Step, ...]:
-        return _steps("sd_write_zeroes", intent)
-
-
-def _steps(way: str, intent: Filling) -> tuple[Step, ...]:
-    do = ("sd_fill", way, intent.file, str(intent.size), str(intent.top_up))
-    return (Step(do, (("sd_unlink", intent.file, intent.probed),)),)
-
-
-LADDER = (Fallocate(), Dd())
+# fallocate reserves blocks and writes nothing; where the file system does not support it, its verb goes on with dd, which writes zeroes.
+LADDER = (Fill("fallocate", ("fallocate",), "sd_fallocate"), Fill("dd", ("dd",), "sd_write_zeroes"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Unsupported
@@ -18,10 +18,20 @@ Intent = TypeVar("Intent")
 class Mechanism(Protocol[Intent_contra]):
     """One way to do what a value of `Intent` says."""
 
-    name: ClassVar[str]
-    tools: ClassVar[Argv]  # that the host must have for it
-    touches: ClassVar[Argv]  # kinds of fingerprint lines that it changes
-    probes: ClassVar[Mapping[str, Argv]]  # what must be read on the host to know whether it can be done, by name
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tools(self) -> Argv:
+        """The tools that the host must have."""
+
+    @property
+    def touches(self) -> Argv:
+        """The kinds of fingerprint lines that it changes."""
+
+    @property
+    def probes(self) -> Mapping[str, Argv]:
+        """The probes that `able` needs, by name."""
 
     def able(self, intent: Intent_contra, facts: HostFacts) -> str:
         """Why it cannot be done there, besides a tool that is missing; "" when it can."""
