@@ -72,12 +72,8 @@ class AdapterDown:
             )
         if not now.up:
             raise RefusedError(f"{name} on {site.host.name} is down already. Nothing was changed")
-        if any("nhid" in route.line.split() for route in (*now.routes, *now.routes6)):
-            return Unsupported(
-                f"{name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
-            )
-        if "iproute2" not in said["version"] and (lost := _beyond_busybox(now)):
-            return Unsupported(f"{name} has {lost}, which busybox's ip cannot put back: install iproute2")
+        if why := _no_way_back(now, said["version"]):
+            return Unsupported(why)
         peer, address, no_peer = peer_on(site, name)
         witness = PeerWitness(peer, ("ping", "-c", "1", "-W", "1", address), "unreachable") if peer else None
         cuts = bool(now.own & {site.host.address, facts.control})
@@ -115,6 +111,15 @@ def _undo(now: network.Interface) -> tuple[Argv, ...]:
     if now.neighbours:
         undo.append(("sd_neighbours_back", now.name, *now.neighbours))
     return tuple(undo)
+
+
+def _no_way_back(now: network.Interface, version: str) -> str:
+    """Why the interface could not be restored in full, or "". `version` is the answer of `ip -V`."""
+    if any("nhid" in route.line.split() for route in (*now.routes, *now.routes6)):
+        return f"{now.name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
+    if "iproute2" not in version and (lost := _beyond_busybox(now)):
+        return f"{now.name} has {lost}, which busybox's ip cannot put back: install iproute2"
+    return ""
 
 
 def _beyond_busybox(now: network.Interface) -> str:

@@ -59,14 +59,8 @@ class ProcessKill:
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
         answer = facts.answers["processes"].stdout
-        found = probe.processes(answer)
-        if len(found) != 1:
-            said = [f"{p.identity} {p.command[:40]}" for p in found[:4]] + list(probe.left_out(answer)[:4])
-            raise RefusedError(
-                f"{how} {what} selects {len(found)} processes on {site.host.name}, not one"
-                f"{': ' + '; '.join(said) if said else ''}. Nothing was changed"
-            )
-        target = found[0].identity
+        process = self._target(answer, site)
+        target = process.identity
         managed = how == "service" and bool(site.host.services[what].manager)
         manager = probe.manager(answer) or self._manager(site)
         if self.repeat is not None and not managed:
@@ -78,19 +72,12 @@ class ProcessKill:
             kills += int(site.hold_s / int(every))
             again = ("sd_kill_again", str(self.signal), what, every, manager)
             steps.append(Step(again, (("sd_kill_again_stop",),)))
-        # The manager or guard has the whole RTO; only then do we start it, and neither the controller nor the watchdog may be done before.
-        heal_s = max(0.0, float(self.rto) - site.hold_s) if managed else 0.0
-        default = site.hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
         return Plan(
             id=site.id(self.name),
-            timing=Timing(
-                site.hold_s,
-                ttl(site.hold_s, default if ttl_s is None else ttl_s, cuts_control=False),
-                undo_wait_s=heal_s,
-            ),
+            timing=self._timing(site.hold_s, ttl_s, managed=managed),
             change=Change(
                 mechanism="kill",
-                says=f"kill -{self.signal} {target.split('.')[0]} ({found[0].command[:60].strip()})"
+                says=f"kill -{self.signal} {target.split('.')[0]} ({process.command[:60].strip()})"
                 + (f" every {self.repeat}" if self.repeat else ""),
                 reverts_what=self._way_back(managed),
                 steps=tuple(steps),
@@ -105,11 +92,30 @@ class ProcessKill:
                 still=("sd_still_stopped", target) if str(self.signal) == "STOP" else ("true",),
             ),
             effects=Effects(
-                restarts=((what, int(str(self.signal) in ENDS), kills),)
-                if managed
-                else (),  # a guard may end what hangs
+                # Whatever the signal: a guard may end a process that hangs.
+                restarts=((what, int(str(self.signal) in ENDS), kills),) if managed else (),
                 rto_from="lift" if str(self.signal) == "STOP" else "inject",
             ),
+        )
+
+    def _target(self, answer: str, site: Site) -> probe.Process:
+        """The one process in the answer of `sd_processes`. Raises RefusedError when there are none or several."""
+        how, what = self._selector(site)
+        found = probe.processes(answer)
+        if len(found) == 1:
+            return found[0]
+        said = [f"{p.identity} {p.command[:40]}" for p in found[:4]] + list(probe.left_out(answer)[:4])
+        raise RefusedError(
+            f"{how} {what} selects {len(found)} processes on {site.host.name}, not one"
+            f"{': ' + '; '.join(said) if said else ''}. Nothing was changed"
+        )
+
+    def _timing(self, hold_s: float, ttl_s: float | None, *, managed: bool) -> Timing:
+        """The manager or guard has the whole RTO; only then do we start it, and neither controller nor watchdog may be done before."""
+        heal_s = max(0.0, float(self.rto) - hold_s) if managed else 0.0
+        default = hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
+        return Timing(
+            hold_s, ttl(hold_s, default if ttl_s is None else ttl_s, cuts_control=False), undo_wait_s=heal_s
         )
 
     def _undo(self, service: str, target: str, manager: str) -> tuple[Argv, ...]:

@@ -42,49 +42,55 @@ def health_document(trader: Trader) -> dict[str, Any]:
     }
 
 
-def trader_app(trader: Trader, loops: Loops) -> web.Application:
-    """GET /health /ready /metrics /orders /positions /drain, POST /hold /resume, and commands.py"""
+class Pages:
+    """The handlers that report state, and those of hold and resume."""
 
-    running = code()
+    def __init__(self, trader: Trader) -> None:
+        self._trader = trader
+        self._code = code()  # of this process, so read once
 
-    async def health(_: web.Request) -> web.Response:
-        return json_response(health_document(trader) | {"code": running})
+    async def health(self, _: web.Request) -> web.Response:
+        return json_response(health_document(self._trader) | {"code": self._code})
 
-    async def ready(_: web.Request) -> web.Response:
-        reasons = trader.blocked()
-        if trader.ledger.error:
-            reasons.append(f"Ledger: {trader.ledger.error}")
+    async def ready(self, _: web.Request) -> web.Response:
+        reasons = self._trader.blocked()
+        if self._trader.ledger.error:
+            reasons.append(f"Ledger: {self._trader.ledger.error}")
         return json_response({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    async def orders(request: web.Request) -> web.Response:
+    async def orders(self, request: web.Request) -> web.Response:
         state = request.query.get("state")
-        return await _rows(trader, sql.ORDERS_KEYS, sql.ORDERS, (state, state))
+        return await _rows(self._trader, sql.ORDERS_KEYS, sql.ORDERS, (state, state))
 
-    async def positions(_: web.Request) -> web.Response:
-        return await _rows(trader, ("asset", "opening", "position"), sql.POSITIONS_TEXT, ())
+    async def positions(self, _: web.Request) -> web.Response:
+        return await _rows(self._trader, ("asset", "opening", "position"), sql.POSITIONS_TEXT, ())
 
-    async def hold(_: web.Request) -> web.Response:
-        trader.hold()
-        return json_response(trader.drain())
+    async def hold(self, request: web.Request) -> web.Response:
+        self._trader.hold()
+        return await self.drain(request)
 
-    async def resume(_: web.Request) -> web.Response:
-        trader.resume()
-        return json_response(trader.drain())
+    async def resume(self, request: web.Request) -> web.Response:
+        self._trader.resume()
+        return await self.drain(request)
 
-    async def drain(_: web.Request) -> web.Response:
-        return json_response(trader.drain())
+    async def drain(self, _: web.Request) -> web.Response:
+        return json_response(self._trader.drain())
 
+
+def trader_app(trader: Trader, loops: Loops) -> web.Application:
+    """GET /health /ready /metrics /orders /positions /drain, POST /hold /resume, and commands.py"""
+    pages = Pages(trader)
     app = web.Application()
     app.add_routes(
         [
-            web.get("/health", health),
-            web.get("/ready", ready),
+            web.get("/health", pages.health),
+            web.get("/ready", pages.ready),
             web.get("/metrics", metrics_handler(trader.metrics.registry)),
-            web.get("/orders", orders),
-            web.get("/positions", positions),
-            web.post("/hold", hold),
-            web.post("/resume", resume),
-            web.get("/drain", drain),
+            web.get("/orders", pages.orders),
+            web.get("/positions", pages.positions),
+            web.post("/hold", pages.hold),
+            web.post("/resume", pages.resume),
+            web.get("/drain", pages.drain),
             *Commands(trader, loops).routes(),
         ]
     )

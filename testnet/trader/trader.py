@@ -58,7 +58,7 @@ class Trader:
         self.metrics = metrics
         self.market = Market()
         self.market_data = MarketData(bus, self.market, metrics)
-        self.controls = controls = Controls(config, numbers, ledger.note)
+        self.controls = Controls(config, numbers, ledger.note)
         self.snapshots = Snapshots(
             Path(config.data_dir) / "positions_snapshot.json", self._snapshot, numbers.snapshot.keep
         )
@@ -66,18 +66,7 @@ class Trader:
         self.poller = Poller(self.desk, store, venue)
         self.balances = Balances(self.desk, venue, metrics, numbers.balance)
         self.sweep = Sweep(self.desk, venue, config.symbols, ledger.note, metrics)
-        self.sender = Sender(
-            self.desk, ledger, store, venue, leader, controls.board, controls.breakers, metrics,
-            numbers.order.recv_window_ms / 1000,
-        )  # fmt: skip
-        self.intake = Intake(
-            self.desk, ledger, store, self.sender, venue.throttle, self.market, self.balances, controls.signatures,
-            controls.repeats, controls.breakers, metrics, numbers, self.blocked_for,
-        )  # fmt: skip
-        self.reconciler = Reconciler(
-            self.desk, store, venue, self.poller, self.balances, controls.board, ledger.note, metrics,
-            numbers.reconcile.interval_s,
-        )  # fmt: skip
+        self._wire_orders()
         self.epoch = 0
         self.strategy: Strategy | None = None
         self.tasks: set[asyncio.Task[None]] = set()
@@ -86,6 +75,22 @@ class Trader:
         self._held_until = 0.0
         self._stopping = False
         self._show()
+
+    def _wire_orders(self) -> None:
+        """An order's way: taken in, sent, reconciled."""
+        numbers, controls, ledger, metrics = self.numbers, self.controls, self.ledger, self.metrics
+        self.sender = Sender(
+            self.desk, ledger, self.store, self.venue, self.leader, controls.board, controls.breakers, metrics,
+            numbers.order.recv_window_ms / 1000,
+        )  # fmt: skip
+        self.intake = Intake(
+            self.desk, ledger, self.store, self.sender, self.venue.throttle, self.market, self.balances, controls.signatures,
+            controls.repeats, controls.breakers, metrics, numbers, self.blocked_for,
+        )  # fmt: skip
+        self.reconciler = Reconciler(
+            self.desk, self.store, self.venue, self.poller, self.balances, controls.board, ledger.note, metrics,
+            numbers.reconcile.interval_s,
+        )  # fmt: skip
 
     # -- what is and what may be ---------------------------------------------------------------------------------
 

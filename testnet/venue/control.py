@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from stormdesk.testnet.service import json_response, metrics_handler
 from stormdesk.testnet.venue import events, replies
-from stormdesk.testnet.venue.faults.control import fault_routes
+from stormdesk.testnet.venue.faults.control import FaultControl
 from stormdesk.testnet.venue.market import UNIT, plain
 from stormdesk.testnet.venue.metrics import numbers
 from stormdesk.testnet.venue.order_entry import Desk
@@ -122,7 +122,7 @@ def control_app(desk: Desk) -> web.Application:
             web.get("/trades", control.trades),
             web.post("/transfer", control.transfer),
             web.get("/metrics", metrics_handler(numbers(desk))),
-            *fault_routes(desk),
+            *FaultControl(desk).routes(),
         ]
     )
     return app

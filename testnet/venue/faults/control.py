@@ -43,23 +43,37 @@ def described(active: Active) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def fault_routes(desk: Desk) -> list[web.RouteDef]:
-    """POST, GET /faults; GET, DELETE /faults/<id>; POST /external-order."""
+class FaultControl:
+    """The handlers."""
 
-    async def put_in(request: web.Request) -> web.Response:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/faults", self.begin),
+            web.get("/faults", self.all),
+            web.get("/faults/{id}", self.one),
+            web.delete("/faults/{id}", self.end),
+            web.post("/external-order", self.external_order),
+        ]
+
+    async def begin(self, request: web.Request) -> web.Response:
+        """POST /faults"""
         try:
             asked = msgspec.json.decode(await request.read(), type=Asked)
             fault, for_s, seed = faults.make(asked.name, asked.params), Hold(asked.for_s), Seed(asked.seed)
         except (msgspec.DecodeError, UsageError) as error:
             return json_response({"error": str(error)}, 400)
-        id_ = asked.id or f"f-{secrets.token_hex(6)}"
-        active = desk.faults.begin(id_, fault, float(for_s), int(seed), time.monotonic())
-        desk.turn()
+        id_ = asked.id or _new_id()
+        active = self._desk.faults.begin(id_, fault, float(for_s), int(seed), time.monotonic())
+        self._desk.turn()
         return json_response(described(active), 201)
 
-    async def all_of_them(_: web.Request) -> web.Response:
-        desk.turn()
-        known = desk.faults
+    async def all(self, _: web.Request) -> web.Response:
+        """GET /faults"""
+        self._desk.turn()
+        known = self._desk.faults
         return json_response(
             {
                 "active": [described(active) for active in known.active.values()],
@@ -67,32 +81,34 @@ def fault_routes(desk: Desk) -> list[web.RouteDef]:
             }
         )
 
-    async def one(request: web.Request) -> web.Response:
-        desk.turn()
-        active = desk.faults.find(request.match_info["id"])
-        return json_response(described(active)) if active else json_response({"error": "no such fault"}, 404)
+    async def one(self, request: web.Request) -> web.Response:
+        """GET /faults/<id>"""
+        self._desk.turn()
+        return _found(self._desk.faults.find(request.match_info["id"]))
 
-    async def take_out(request: web.Request) -> web.Response:
-        active = desk.faults.end(request.match_info["id"])
-        desk.turn()
-        return json_response(described(active)) if active else json_response({"error": "no such fault"}, 404)
+    async def end(self, request: web.Request) -> web.Response:
+        """DELETE /faults/<id>"""
+        active = self._desk.faults.end(request.match_info["id"])
+        self._desk.turn()
+        return _found(active)
 
-    async def by_hand(request: web.Request) -> web.Response:
+    async def external_order(self, request: web.Request) -> web.Response:
+        """POST /external-order: the fault of that name begins and ends at once; 409 when it had no effect."""
         try:
             asked = msgspec.json.decode(await request.read() or b"{}", type=Manual)
             fault = faults.make("external-order", {"side": asked.side, "worth": asked.worth})
         except (msgspec.DecodeError, UsageError) as error:
             return json_response({"error": str(error)}, 400)
-        active = desk.faults.begin(f"f-{secrets.token_hex(6)}", fault, 1.0, 0, time.monotonic())
-        desk.turn()
-        desk.faults.end(active.id)
-        desk.turn()
+        active = self._desk.faults.begin(_new_id(), fault, 1.0, 0, time.monotonic())
+        self._desk.turn()
+        self._desk.faults.end(active.id)
+        self._desk.turn()
         return json_response(described(active), 201 if active.hits else 409)
 
-    return [
-        web.post("/faults", put_in),
-        web.get("/faults", all_of_them),
-        web.get("/faults/{id}", one),
-        web.delete("/faults/{id}", take_out),
-        web.post("/external-order", by_hand),
-    ]
+
+def _found(active: Active | None) -> web.Response:
+    return json_response(described(active)) if active else json_response({"error": "no such fault"}, 404)
+
+
+def _new_id() -> str:
+    return f"f-{secrets.token_hex(6)}"
