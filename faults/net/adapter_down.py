@@ -17,7 +17,7 @@ from stormdesk.mechanism.interface import chosen, peer_on
 
 @dataclass(frozen=True)
 class AdapterDown:
-    """Link down; undo is link up with every address, route and IPv6 setting that going down had taken away."""
+    """Link down; undo is link up with every address, route and neighbour that going down took away."""
 
     name: ClassVar[str] = "adapter-down"
     title: ClassVar[str] = "Take a network adapter down"
