@@ -127,13 +127,38 @@ def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
 def report_again(run: str) -> str:
     """Write the reports of a run from its directory alone; the path of report.html."""
     from stormdesk.run import gameday
+
+    return gameday.report(_known_run(run))
+
+
+def note(run: str, text: str, by: str) -> str:
+    """Add a person's remark to the record of a run; returns who made it. Raises UsageError, and RefusedError without room."""
+    from stormdesk.infra import home
+    from stormdesk.run.record import Record
+
+    known, who = _known_run(run), by or home.owner()
+    if not text.strip():
+        raise UsageError("--text is required: the remark")
+    record = Record.reopen(known)
+    if record is None:
+        raise UsageError(f"--run {known}: it has no record yet")
+    try:
+        record.event("note", text=text, who=who)
+        record.require()
+    finally:
+        record.close()
+    return who
+
+
+def _known_run(run: str) -> str:
+    """The id, if there is such a run. Raises UsageError."""
     from stormdesk.run.record import runs_folder
 
     known = sorted((path.name for path in runs_folder().glob("r-*")), reverse=True)
     if run not in known:
         near = (difflib.get_close_matches(run, known, 1) or known[:1] or ["none yet"])[0]
         raise UsageError(f"--run {shown(run)}: no such run in {runs_folder()}/. The nearest or latest: {near}")
-    return gameday.report(run)
+    return run
 
 
 def check(what: Sequence[str], options: Options) -> int:

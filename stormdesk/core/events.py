@@ -228,7 +228,7 @@ class Checks(Line, frozen=True, kw_only=True, tag="checks"):
 
 
 class Note(Line, frozen=True, kw_only=True, tag="note"):
-    """A person's remark."""
+    """A person's remark, by `gameday.note`."""
 
     text: str
     who: str

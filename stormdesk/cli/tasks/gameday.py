@@ -1,4 +1,4 @@
-"""gameday.*: runbooks."""
+"""gameday.*: runbooks, and the notes and reports of runs."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ def report(_: Options, run: str = "") -> None:
     print(commands.report_again(run))
 
 
+@command(
+    effect="add a note to the record of run {run}",
+    hint="--run ID --text T [--by NAME]",
+    help={"run": "the id of a run in runs/", "text": "the remark", "by": "whose it is; default: user@machine"},
+)
+def note(_: Options, run: str = "", text: str = "", by: str = "") -> None:
+    """Add a person's note to a run, also while it is under way."""
+    who = commands.note(run, text, by)
+    print(f"noted by {who}. Reports written from now on have it: invoke gameday.report --run {run}")
+
+
 def group() -> Collection:
     """gameday.* in the order of the menu."""
-    return Collection("gameday", list_, run, report)
+    return Collection("gameday", list_, run, note, report)
