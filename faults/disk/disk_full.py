@@ -86,7 +86,7 @@ class DiskFull:
                 + (", then to the last block" if top else ""),
                 reverts_what="unlink",
                 steps=way.mechanism.steps(filling, facts),
-                resources=(f"disk:{space.mount}",),
+                resources=(volumes.lock(facts.answers, path, space),),
                 files=(target, probed),
                 spaces=(path,),
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",

@@ -1,4 +1,4 @@
-"""Whose a file system is: known by its device, not by the name of its mount. Pure."""
+"""Which file system a path is on, and whether it is the system's: known by its device, not by the name of its mount. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def unwritable(answers: Mapping[str, Completed], path: str) -> str:
     """Why no file can be made in folder `path`, or ""; from the answers to `probes`, and `inodes`: `df -Pi`."""
     if answers["kind"].stdout.strip() != "directory":
         return f"it is a {answers['kind'].stdout.strip()}, not a folder"
-    if "ro" in _mount_options(answers["mounts"].stdout, path):
+    if "ro" in _mount(answers["mounts"].stdout, path)[1]:
         return "its file system is mounted read-only"
     if answers["flags"].ok and {"i", "a"} & set(answers["flags"].stdout.partition(" ")[0]):
         return "the folder is immutable or append-only (lsattr)"
@@ -39,16 +39,30 @@ def unwritable(answers: Mapping[str, Completed], path: str) -> str:
     return ""
 
 
-def _mount_options(mountinfo: str, path: str) -> set[str]:
-    """The options of the mount that holds a path: the longest mount point, and of several on it the last; see proc(5)."""
-    best, options = "", set[str]()
+def lock(answers: Mapping[str, Completed], path: str, space: Space) -> str:
+    """The resource `disk:...` of the file system of `path`: the same by whatever mount it is reached.
+
+    It names what holds the space: the pool of a ZFS data set, the file system below an overlay, else the device, `major:minor`. From
+    the answers to `probes`, and `type`: its kind as `stat -f` says it.
+    """
+    if answers["type"].stdout.strip() == "zfs":
+        return f"disk:{space.device.split('/')[0]}"
+    mounts = answers["mounts"].stdout
+    device, options = _mount(mounts, path)  # of btrfs, the one device of all subvolumes, which stat does not tell
+    upper = next((option.removeprefix("upperdir=") for option in options if option.startswith("upperdir=")), "")
+    return f"disk:{_mount(mounts, upper)[0] if upper else device}"
+
+
+def _mount(mountinfo: str, path: str) -> tuple[str, set[str]]:
+    """(major:minor, options) of the mount that holds a path: the longest mount point, and of several on it the last; see proc(5)."""
+    best, device, options = "", "", set[str]()
     for line in mountinfo.splitlines():
         head, _, tail = line.partition(" - ")
-        *_, point, own = head.split(" ")[:6]
+        _, _, number, _, point, own = head.split(" ")[:6]
         point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
         if f"{path}/".startswith(point.rstrip("/") + "/") and len(point) >= len(best):
-            best, options = point, {*own.split(","), *tail.split(" ")[-1].split(",")}
-    return options
+            best, device, options = point, number, {*own.split(","), *tail.split(" ")[-1].split(",")}
+    return device, options
 
 
 def system_folder(answers: Mapping[str, Completed], space: Space) -> str:

@@ -159,6 +159,25 @@ def test_case_C06_an_overlay_whose_files_lie_on_a_system_disk_is_refused() -> No
             fault.plan(host.facts(fault), host.site(), None)
 
 
+SECOND_NAMES = {
+    "a bind mount": f"mkdir -p {DATA}/src /srv/data; mount --bind {DATA}/src /srv/data",
+    "an overlay above it": f"cd {DATA}; mkdir -p upper work lower /srv/data;"
+    f"mount -t overlay -o lowerdir={DATA}/lower,upperdir={DATA}/upper,workdir={DATA}/work overlay /srv/data",
+}
+
+
+@pytest.mark.parametrize("how", SECOND_NAMES)
+def test_two_runs_on_one_file_system_exclude_each_other_by_whatever_mount(how: str) -> None:
+    with rig("dash") as host:
+        host.sandbox.sh(SECOND_NAMES[how])
+        other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa")
+        (resource,) = other.plan(DiskFull(path="/srv/data", size=Size("4MiB"))).change.resources
+        bite(host, FEW)
+        refused = other.arm(other.plan(DiskFull(path="/srv/data", size=Size("4MiB"))))
+        assert (refused.code, f"{resource} is taken by run {host.run_id}" in refused.stdout) == (10, True), refused
+        reverted(host)
+
+
 # ---- large volumes, and small amounts -------------------------------------------------------------------------------
 
 

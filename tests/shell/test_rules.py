@@ -536,7 +536,7 @@ def test_a_resource_is_held_by_one_run_at_a_time(host: Rig) -> None:
     other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa")
     theirs = other.plan(DiskFull())
     assert host.arm(host.plan(DiskFull())).ok
-    refused(other.arm(theirs), 10, f"disk:/var/lib/trading is taken by run {host.run_id}")
+    refused(other.arm(theirs), 10, f"{theirs.change.resources[0]} is taken by run {host.run_id}")
     assert [record.run_id for record in host.status().records] == [host.run_id]
     assert host.revert().ok
     assert host.clear().ok
