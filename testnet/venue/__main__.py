@@ -14,9 +14,9 @@ from stormdesk.testnet.service import every, log, serve, start, write_pidfile
 from stormdesk.testnet.venue.control import control_app
 from stormdesk.testnet.venue.keys import Config, Tls
 from stormdesk.testnet.venue.order_entry import Desk
-from stormdesk.testnet.venue.rest import DOOR, venue_app
+from stormdesk.testnet.venue.rest import IDLE, venue_app
 
-TICK_S = 0.1  # the fast streams speak this often
+TICK_S = 0.1  # between two messages of the fast streams
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -32,7 +32,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     while await every(stop, TICK_S):
         desk.tick()
         if public.server:
-            app[DOOR].sweep(public.server.connections, time.monotonic())
+            app[IDLE].sweep(public.server.connections, time.monotonic())
     await desk.hub.farewell()
     for runner in runners:
         await runner.cleanup()
@@ -40,7 +40,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
 
 
 def tls_of(tls: Tls) -> ssl.SSLContext:
-    """The TLS of a server. OpenSSL reads certificates from files only: this one is in memory."""
+    """The TLS of a server. OpenSSL reads certificates from files only, so this file is in memory."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     with os.fdopen(os.memfd_create("certificate"), "w") as file:

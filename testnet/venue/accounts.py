@@ -1,4 +1,4 @@
-"""Balances in Decimal. Pure. Nothing is ever made or lost here: every amount that leaves one place enters another."""
+"""Balances in Decimal. Pure. The sum never changes: every amount that leaves one place enters another."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Accounts:
         balance.locked += amount
 
     def add(self, account: str, asset: str, amount: Decimal) -> None:
-        """Change what is free."""
+        """Add to the free balance; `amount` may be negative."""
         self._held[account][asset].free += amount
 
     def totals(self) -> dict[str, dict[str, Decimal]]:

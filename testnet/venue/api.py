@@ -1,7 +1,7 @@
-"""All requests of the venue in one table, whichever way they come: over REST or over the WebSocket API.
+"""All requests of the venue in one table, for REST and the WebSocket API.
 
-An answer is made in one go, so nothing comes in between. Requests that change orders are noted in the journal before
-they are judged, and again when they are refused.
+A request is answered without an await, so requests never interleave. Requests that change orders are journaled before they are
+checked, and again when they are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEPTH_WEIGHT_MAX = 250
 
 @dataclass(slots=True)
 class Ask:
-    """A request. `payload` is what `signature` signs; `session` the account that the connection is logged on as."""
+    """A request. `payload` is what `signature` signs; `session` is the account that the connection is logged on as."""
 
     method: str
     path: str
@@ -35,13 +35,13 @@ class Ask:
     payload: str
     remote: str
     session: str = ""
-    twice: bool = False  # a parameter came more than once
+    twice: bool = False  # a parameter is repeated
     over_socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is done for a request: for everybody, for a key, or for an account that signed."""
+    """A request's handler: public, for a key, or for an account that signed."""
 
     weight: Weight
     public: Callable[[Params], object] | None = None
@@ -52,7 +52,7 @@ class Operation:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer, with the headers that go with it; `changed`: the journal must be on the disk before it is given."""
+    """An answer and its headers; `changed`: the journal must be on the disk before it is sent."""
 
     document: object
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class Api:
         return reply
 
     def note_throttled(self, error: ThrottledError, account: str, remote: str) -> None:
-        """Note in the journal that somebody was told to wait, and that he came too early."""
+        """Journal that a client was told to wait, and that it came too early."""
         now, used = time.time(), self._desk.limits.used(remote, time.time())
         if error.early:
             self._desk.note(events.Early(t=now, account=account, remote=remote, until=error.until))
@@ -166,7 +166,7 @@ class Api:
         )  # fmt: skip
 
     def _do(self, operation: Operation, ask: Ask, placing: str, now: float) -> Reply:
-        """Do it. `placing` is the client order id of a new order."""
+        """Call the handler. `placing` is the client order id of a new order."""
         if ask.twice:
             raise ApiError(*errors.DUPLICATES)
         key = SOCKET if ask.over_socket else ()
@@ -187,7 +187,7 @@ class Api:
         return Reply(operation.signed(account, ask.params), headers)
 
     def authenticate(self, ask: Ask) -> str:
-        """The name of the account that signed. Raises ApiError as Binance does, in its order."""
+        """The name of the account that signed. Raises ApiError; the checks are in Binance's order."""
         if ask.session and not ask.api_key:
             signing.check_window(ask.params, int(self._desk.now() * 1000))
             return ask.session
@@ -201,7 +201,7 @@ class Api:
 
 
 def _asked(ask: Ask, account: str) -> Asked:
-    """A request as faults see it."""
+    """The request as faults see it."""
     return Asked(ask.method, ask.path.removeprefix("/api/v3/"), account, ask.remote, ask.params.get("symbol", ""))
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from stormdesk.testnet.venue.market import ZERO
 
 Level = tuple[Decimal, Decimal]
-REMEMBERED = 20_000  # changes that can be taken back to see an older state of the book
+REMEMBERED = 20_000  # changes kept, to reconstruct an earlier state of the book
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Diff:
 
 @dataclass
 class Reader:
-    """Somebody who wants to know from time to time what changed: what he was told, what changed since."""
+    """The position of one reader of the book's changes: the last diff, and the changes since."""
 
     told: int
     changed: set[tuple[str, Decimal]] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Reader:
 
 @dataclass
 class Side:
-    """One side: prices in ascending order, at each price the orders in order of arrival, and their sum."""
+    """One side: prices in ascending order; at each price the orders in order of arrival, and their sum."""
 
     prices: list[Decimal] = field(default_factory=list)
     queues: dict[Decimal, dict[int, Resting]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Book:
         self._sides = {"BUY": Side(), "SELL": Side()}
         self._orders: dict[int, Resting] = {}
         self._readers = [Reader(update_id)]
-        self._past: deque[tuple[str, Decimal, Decimal]] = deque(maxlen=REMEMBERED)  # what levels were before
+        self._past: deque[tuple[str, Decimal, Decimal]] = deque(maxlen=REMEMBERED)  # earlier values of levels
 
     def add(self, order: Resting) -> None:
         """Rest an order behind all others at its price."""
@@ -76,7 +76,7 @@ class Book:
         self._change(order, order.remaining)
 
     def remove(self, order_id: int) -> Resting | None:
-        """Take an order out; None when it does not rest here."""
+        """Remove an order; None when it does not rest here."""
         order = self._orders.pop(order_id, None)
         if order is None:
             return None
@@ -90,7 +90,7 @@ class Book:
         return order
 
     def reduce(self, order: Resting, qty: Decimal) -> None:
-        """Take `qty` off an order that traded; it leaves the book when nothing remains."""
+        """Reduce an order that traded by `qty`; it leaves the book when nothing remains."""
         if qty == order.remaining:
             self.remove(order.order_id)
             order.remaining = ZERO
@@ -132,8 +132,8 @@ class Book:
             yield from held.queues[price].values()
 
     def worth(self, side: str, quote: Decimal, step: Decimal, leave_out: str) -> Decimal | None:
-        """How much of `side` so much of the quote asset is worth, in whole steps and without the orders of one account;
-        None when there is nothing. Where the side ends too early, what is left of it counts at the last price."""
+        """The quantity that an amount of the quote asset trades against `side`, in whole steps, without the orders of one account; None when
+        the side is empty. When the amount exceeds the side, the rest counts at the last price."""
         qty, price = ZERO, ZERO
         for resting in self.against(side, None):
             if resting.account == leave_out:
@@ -146,12 +146,12 @@ class Book:
         return qty + quote / price // step * step if price else None
 
     def reader(self) -> Reader:
-        """One more who asks `diff`, besides the one that every book has; he knows the book as it is now."""
+        """A further reader for `diff`, besides the book's own; it starts with the current book."""
         self._readers.append(Reader(self.update_id))
         return self._readers[-1]
 
     def diff(self, reader: Reader | None = None) -> Diff | None:
-        """What changed since the reader's last call, or None. Quantity 0 says that the level is gone."""
+        """The changes since the reader's last call, or None. Quantity 0: the level is gone."""
         reader = reader or self._readers[0]
         if self.update_id == reader.told:
             return None
@@ -163,7 +163,7 @@ class Book:
         return Diff(first, reader.told, sides["BUY"], sides["SELL"])
 
     def at(self, update_id: int) -> tuple[list[Level], list[Level]] | None:
-        """All bids and asks as of that update, best first; None when it is too old or has not been."""
+        """All bids and asks as of that update, best first; None when it is too old or in the future."""
         back = self.update_id - update_id
         if not 0 <= back <= len(self._past):
             return None

@@ -31,7 +31,7 @@ INTERVALS = {
 
 @dataclass(slots=True)
 class Candle:
-    """What happened from `start` (ms since 1970) on; volumes in the base and the quote asset, `taken` by buyers."""
+    """The trades from `start` (ms since 1970) on; volumes in the base and the quote asset; `taken`: where the buyer was the taker."""
 
     start: int
     open: Decimal
@@ -47,7 +47,7 @@ class Candle:
     count: int = 0
 
     def add(self, later: Candle) -> None:
-        """Join a later candle to this one."""
+        """Merge a later candle into this one."""
         self.high, self.low, self.close = max(self.high, later.high), min(self.low, later.low), later.close
         self.volume += later.volume
         self.quote_volume += later.quote_volume
@@ -59,7 +59,7 @@ class Candle:
 
 
 class Candles:
-    """The minutes of one symbol, from its first trade or question on."""
+    """The minutes of one symbol, from its first trade or request on."""
 
     def __init__(self, price: Decimal) -> None:
         self._minutes: deque[Candle] = deque(maxlen=KEPT)
@@ -79,7 +79,7 @@ class Candles:
             )
 
     def last(self, minutes: int, limit: int, now: float) -> list[Candle]:
-        """The latest candles of so many minutes each, oldest first."""
+        """The latest candles of `minutes` each, oldest first."""
         self._minute(now)
         return list(self._joined(minutes))[-limit:]
 
@@ -93,14 +93,14 @@ class Candles:
         return whole
 
     def mean(self, minutes: int, now: float) -> Decimal:
-        """The average price of the last minutes by volume; without a trade the last price."""
+        """The volume-weighted average price of the last minutes; without a trade, the last price."""
         self._minute(now)
         recent = list(self._minutes)[-minutes:]
         volume = sum((minute.volume for minute in recent), ZERO)
         return sum((minute.quote_volume for minute in recent), ZERO) / volume if volume else recent[-1].close
 
     def _minute(self, t: float) -> Candle:
-        """The candle of that instant; minutes without a trade before it are filled in."""
+        """The candle of that instant; earlier minutes without a trade are filled in."""
         start = int(t * 1000) // MINUTE_MS * MINUTE_MS
         price = self._minutes[-1].close if self._minutes else self._price
         first = self._minutes[-1].start + MINUTE_MS if self._minutes else start

@@ -1,4 +1,4 @@
-"""The control port: the journal and the venue's own view, for those who judge. It is never faulted."""
+"""The control port: the journal and the venue's own view, for checks and operators. Faults never affect it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Control:
         return json_response({"lastUpdateId": at, "bids": replies.pairs(bids), "asks": replies.pairs(asks)})
 
     async def trades(self, request: web.Request) -> web.Response:
-        """GET /trades?symbol=<symbol>&from=<trade id>: all public trades from there; 404 when some are too old."""
+        """GET /trades?symbol=<symbol>&from=<trade id>: all public trades from that id on; 404 when some are too old."""
         prints, first = self._desk.exchange.prints[self._symbol(request)], _number(request, "from")
         if len(prints) == prints.maxlen and prints[0].trade_id > first:
             return json_response({"error": f"trades before {prints[0].trade_id} are in the journal only"}, 404)
@@ -109,7 +109,7 @@ async def _speak(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def control_app(desk: Desk) -> web.Application:
-    """The control port, for those who judge and those who operate."""
+    """The control port, for checks and operators."""
     control = Control(desk)
     app = web.Application(middlewares=[_speak])
     app.add_routes(

@@ -1,4 +1,4 @@
-"""The form of each parameter: what Binance takes as its value, and what it answers to anything else. Pure."""
+"""The form of each parameter: its valid values, and Binance's answer to others. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ WINDOW_PLACES = 3  # of recvWindow: microseconds
 
 
 class Form(Protocol):
-    """What a parameter's value has to be."""
+    """The rule for a parameter's value."""
 
     def refusal(self, name: str, text: str) -> ApiError | None:
-        """The answer to a value that is not empty, or None when it is right."""
+        """The answer to a value that is not empty, or None when it is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A value of certain characters; `shown` is the rule as Binance tells it."""
+    """A value of certain characters; `shown` is the rule in Binance's notation."""
 
     pattern: re.Pattern[str]
     shown: str
@@ -36,7 +36,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number, at most what 64 bits hold."""
+    """An integer of at most 64 bits."""
 
     digits: Range
 
@@ -46,7 +46,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A decimal number with so many places at most. No sign, no exponent."""
+    """A decimal number with a maximum of places. No sign, no exponent."""
 
     digits: Range
     places: int
@@ -61,7 +61,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of few words, in this spelling."""
+    """One of a few words, in exactly this spelling."""
 
     words: frozenset[str]
     code: int = -1130
@@ -105,7 +105,7 @@ FORMS: dict[str, Form] = {
     "timeZone": _choice("0 +0 00 +00 0:00 00:00 +00:00 -00:00"),  # candles of this venue begin in UTC only
     "listenKey": _range("^[a-zA-Z0-9]{1,60}$"),
     "recvWindow": WINDOW,
-}  # by parameter; what is not here takes any text, and its handler reads it
+}  # by parameter; others take any text, and their handlers parse it
 for _form, _names in (
     (WHOLE, "orderId fromId startTime endTime limit timestamp strategyId strategyType trailingDelta pegOffsetValue"),
     (AMOUNT, "quantity quoteOrderQty price stopPrice icebergQty"),

@@ -14,7 +14,7 @@ from stormdesk.testnet.venue.rules import Rules
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An account with its API key and opening balances (decimal strings by asset). With a `public_key` (Ed25519, PEM) it
-    signs with the private one, and `api_secret` is not used. `more_keys` maps further API keys of it to their secrets."""
+    signs with the private key, and `api_secret` is not used. `more_keys` maps its further API keys to their secrets."""
 
     name: str
     api_key: str
@@ -68,7 +68,7 @@ class Keys:
 
 
 def _by_each_key(account: Account) -> Iterable[Account]:
-    """The account once for each of its keys."""
+    """The account, once for each of its keys."""
     yield account
     for key, secret in account.more_keys.items():
         yield msgspec.structs.replace(account, api_key=key, api_secret=secret, public_key="")

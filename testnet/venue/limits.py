@@ -19,7 +19,7 @@ class FixedWindow:
         self._counts: Counter[str] = Counter()
 
     def add(self, key: str, amount: int, now: float) -> int:
-        """Add to a key's count; the count in the current interval."""
+        """Add to a key's count; returns its count in the current interval."""
         number = int(now) // self.seconds
         if number != self._number:
             self._number = number
@@ -28,7 +28,7 @@ class FixedWindow:
         return self._counts[key]
 
     def end(self, now: float) -> float:
-        """When the interval of that instant ends."""
+        """The end of the interval of that instant."""
         return float((int(now) // self.seconds + 1) * self.seconds)
 
 
@@ -59,7 +59,7 @@ class Limits:
         return self._weight.add(remote, 0, now)
 
     def charge(self, remote: str, weight: int, now: float) -> None:
-        """Charge a request. Raises ThrottledError (429, 418) when there are too many or it comes too early."""
+        """Charge a request. Raises ThrottledError (429, 418) when it exceeds the limit or comes too early."""
         self._check_wait(remote, now)
         used = self._weight.add(remote, weight, now)
         if used > self._rules.weight_per_min:
@@ -74,12 +74,12 @@ class Limits:
             raise ThrottledError(429, errors.TOO_MANY_CONNECTS, now, self._connects.end(now))
 
     def refuse(self, remote: str, until: float, now: float, msg: str) -> ThrottledError:
-        """The error 429 for an address that must wait until then."""
+        """The 429 for an address that must wait until then."""
         self._waits[remote] = Wait(until, 429)
         return ThrottledError(429, msg, now, until)
 
     def ban(self, remote: str, now: float) -> ThrottledError:
-        """The error 418 for an address that is banned from now on, each time for longer."""
+        """The 418 for an address that is banned from now on; each ban is longer."""
         first, longest = self._rules.ban_s
         until = now + min(longest, first * 2.0 ** self._bans[remote])
         self._bans[remote] += 1

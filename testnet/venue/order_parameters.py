@@ -21,7 +21,7 @@ class Rule:
     needs: tuple[str, ...]
     either: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
-    called: str = ""  # in the answer that the symbol does not support it
+    called: str = ""  # the name in the answer "not supported for this symbol"
 
 
 TRIGGER = ("stopPrice", "trailingDelta")
@@ -48,7 +48,7 @@ ZERO = {
 
 
 def check_order(params: Params) -> None:
-    """Raise ApiError unless the parameters of a new order fit its type and the symbol. Each has its form already."""
+    """Raise ApiError unless the parameters of a new order fit its type and the symbol. Their forms are already checked."""
     kind = params["type"]
     _check_peg(kind, params)
     _check_type(RULES[kind], params)
@@ -86,7 +86,7 @@ def _check_peg(kind: str, params: Params) -> None:
 
 
 def _check_symbol(kind: str, params: Params) -> None:
-    """What the venue's symbols do not support, as exchangeInfo says."""
+    """Features that the venue's symbols do not support, as in exchangeInfo."""
     if "trailingDelta" in params:
         raise errors.rejected("Trailing stop orders are not supported for this symbol.")
     if kind not in ORDER_TYPES:

@@ -24,11 +24,11 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The parameters of one endpoint, in the order in which they are read; those of the signature are not among them."""
+    """The parameters of one endpoint, in the order in which they are read; without those of the signature."""
 
     mandatory: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-    forms: Mapping[str, Form] = field(default_factory=dict)  # where it differs from the parameter's usual form
+    forms: Mapping[str, Form] = field(default_factory=dict)  # where they differ from the parameter's usual form
 
 
 def _reads(mandatory: str = "", optional: str = "") -> Reads:
@@ -69,7 +69,7 @@ READS: dict[tuple[str, str], Reads] = {
 
 
 def check(reads: Reads, params: Params, own: tuple[str, ...] = ()) -> None:
-    """Raise ApiError unless a request's parameters fit the endpoint; `own` are those that say who sent it."""
+    """Raise ApiError unless a request's parameters fit the endpoint; `own` are those that identify the sender."""
     known = (*reads.mandatory, *reads.optional, *own)
     if len(params) > len(known):
         raise errors.too_many_parameters(len(known), len(params))

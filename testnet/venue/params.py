@@ -36,7 +36,7 @@ def amount(params: Params, name: str) -> Decimal:
 
 
 def limit_of(params: Params, default: int, most: int) -> int:
-    """How many entries a client wants, at most `most`. Raises ApiError -1102 for 0."""
+    """The requested number of entries, at most `most`. Raises ApiError -1102 for 0."""
     if "limit" not in params:
         return default
     if not (limit := integer(params, "limit")):
@@ -45,7 +45,7 @@ def limit_of(params: Params, default: int, most: int) -> int:
 
 
 def in_time(params: Params, t: float) -> bool:
-    """Whether an instant is within startTime and endTime, where given."""
+    """Whether an instant is within startTime and endTime, if given."""
     since = instant(params, "startTime") if "startTime" in params else 0
     until = instant(params, "endTime") if "endTime" in params else None
     return since <= t * 1000 and (until is None or t * 1000 <= until)

@@ -132,7 +132,7 @@ class Private:
         if "startTime" in params or "endTime" in params:
             trades = [trade for trade in trades if in_time(params, trade.t)]
         if "fromId" in params:
-            start = bisect_left(trades, integer(params, "fromId"), key=lambda trade: trade.trade_id)  # ids only grow
+            start = bisect_left(trades, integer(params, "fromId"), key=lambda trade: trade.trade_id)  # ids are ascending
             return trades[start : start + limit]
         return trades[:limit] if "startTime" in params else trades[-limit:]
 

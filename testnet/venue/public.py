@@ -20,7 +20,7 @@ AVERAGE_MIN = 5
 STATUS = "TRADING"  # of every symbol, always
 PERMISSIONS = ("SPOT", "MARGIN", "LEVERAGED")
 NAME = r'"[\w\-._&&[^a-z]]{1,50}"'
-LIST = rf"^\[({NAME}(,{NAME}){{0,}}){{0,1}}\]$"  # legal for `symbols`
+LIST = rf"^\[({NAME}(,{NAME}){{0,}}){{0,1}}\]$"  # `legal` in the answer about `symbols`
 
 
 class Public:
@@ -66,7 +66,7 @@ class Public:
         return [replies.public_trade(trade) for trade in prints[start : start + limit_of(params, 500, 1000)]]
 
     def agg_trades(self, params: Params) -> object:
-        """Trades in Binance's aggregate form; ours are never joined, so that ids stay those of trades."""
+        """Trades in Binance's aggregate form; ours are never merged, so their ids are those of trades."""
         prints = [t for t in self._desk.exchange.prints[self.symbol(params).name] if in_time(params, t.t)]
         limit = limit_of(params, 500, 1000)
         if "fromId" in params:
@@ -115,7 +115,7 @@ class Public:
         return found[0] if "symbol" in params else found
 
     def _named(self, params: Params) -> list[Symbol]:
-        """The one symbol of a request, those of its list, or all; of lists, those with the status that was asked for."""
+        """The one symbol of a request, those of its list, or all; of lists, those with the requested status."""
         if "symbol" in params and "symbols" in params:
             raise ApiError(*errors.BAD_COMBINATION)
         if "symbol" in params:

@@ -124,7 +124,7 @@ def account(held: Mapping[str, Balance], now: float) -> Document:
 
 
 def commission_rates() -> Document:
-    """The answer to a test order that asked for its commission; there is no discount, no tax and nothing special."""
+    """The answer to a test order that asked for its commission; there are no discounts, taxes or special fees."""
     rate, zero = plain(FEE_RATE), plain(Decimal(0))
     none = {"maker": zero, "taker": zero}
     return {

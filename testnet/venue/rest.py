@@ -1,4 +1,4 @@
-"""HTTP: the venue's public side. Reads requests, lets the Api answer them, and writes Binance's errors and headers."""
+"""HTTP: the venue's public side. Reads requests, passes them to the Api, and writes Binance's errors and headers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aiohttp.typedefs import Handler
 from stormdesk.testnet.service import json_response
 from stormdesk.testnet.venue import errors, signing
 from stormdesk.testnet.venue.api import Api, Ask
-from stormdesk.testnet.venue.door import Door, count_no_http
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.rest_acts import RestActs
+from stormdesk.testnet.venue.no_request import IdleConnections, count_not_http
 from stormdesk.testnet.venue.order_entry import Desk
 from stormdesk.testnet.venue.wsapi import WsApi
 
-DOOR = web.AppKey("DOOR", Door)
+IDLE = web.AppKey("IDLE", IdleConnections)
 
 
 class Rest:
@@ -29,13 +29,13 @@ class Rest:
         self._api = Api(desk)
         self._sockets = WsApi(desk, self._api)
         self._acts = RestActs(desk.faults, desk.keys)
-        self.door = Door(desk.rules.request_s, desk.hub.dropped)
+        self.idle = IdleConnections(desk.rules.request_s, desk.hub.dropped)
 
     @web.middleware
     async def speak(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Turn errors into the venue's JSON, and add the headers with the used weight."""
         remote = request.remote or ""
-        self.door.asked(request.protocol)
+        self.idle.asked(request.protocol)
         await self._acts.ready()
         try:
             response = await handler(request)
@@ -51,7 +51,7 @@ class Rest:
         return await self._acts.answer(request, response)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Any path: a WebSocket, or a request of the table."""
+        """Any path: a WebSocket, or a request of the Api's table."""
         path = request.path
         if path.startswith(("/ws", "/stream")):
             return await self._socket(request)
@@ -96,8 +96,8 @@ class Rest:
 
 
 def ask_of(method: str, path: str, query: str, body: bytes, api_key: str, remote: str) -> Ask:
-    """A request as the Api takes it: what is in the query counts before what is in the body, and a GET has no parameters in
-    its body. Raises UnicodeError when query or body are no text."""
+    """The request for the Api: the query takes precedence over the body, and a GET has no parameters in its body. Raises
+    UnicodeError when query or body are not text."""
     query.encode()
     text = body.decode()
     payload = signing.without_signature(query) + signing.without_signature(text)
@@ -118,6 +118,6 @@ def venue_app(desk: Desk) -> web.Application:
     rest = Rest(desk)
     app = web.Application(middlewares=[rest.speak], client_max_size=desk.rules.body_bytes)
     app.router.add_route("*", "/{path:.*}", rest.handle)
-    app[DOOR] = rest.door
-    count_no_http(desk.bad_input)
+    app[IDLE] = rest.idle
+    count_not_http(desk.bad_input)
     return app

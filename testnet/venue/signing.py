@@ -1,5 +1,5 @@
 """Request signatures. Pure; Binance's rules: HMAC-SHA256 in hex over the query string and the body, joined without a
-separator, `signature` itself left out; a timestamp counts when it is at most 1 s ahead and at most recvWindow old."""
+separator, without `signature`; a timestamp is valid when it is at most 1 s ahead and at most recvWindow old."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sign(secret: str, payload: str) -> str:
 
 
 def without_signature(raw: str) -> str:
-    """A raw query string or form body with the `signature` parameter taken out, all else untouched."""
+    """A raw query string or form body without the `signature` parameter, otherwise unchanged."""
     return "&".join(part for part in raw.split("&") if not part.startswith("signature="))
 
 

@@ -1,7 +1,7 @@
-"""One WebSocket connection of a client, and what the venue demands of it.
+"""One WebSocket connection of a client, and the venue's limits for it.
 
-The venue pings every 20 s and drops who does not answer for 60 s, who sends more than 5 messages in a second, who is
-24 hours old, and who reads so slowly that his queue is full: no client ever holds up the venue.
+The venue pings every 20 s. It drops a connection that has not answered for 60 s, sends more than 5 messages in a second, is 24 hours
+old, or reads so slowly that its queue is full: a client never blocks the venue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from stormdesk.testnet.venue.rules import Rules
 
-QUEUE = 1000  # messages that wait for a slow client
+QUEUE = 1000  # messages waiting for a slow client
 CLOSE_S = 0.5
 
 
@@ -52,18 +52,18 @@ class Client:
             self.drop("slow")
 
     def drop(self, why: str) -> None:
-        """End the connection at once, without a word."""
+        """End the connection at once, without a close frame."""
         if self.request.transport is not None and not self.request.transport.is_closing():
             self._dropped[why] += 1
             self.request.transport.abort()
 
     async def close(self, code: int, why: str) -> None:
-        """Say goodbye, if the client still listens."""
+        """Close the connection properly, if the client still reads."""
         self._dropped[why] += 1
         await self.ws.close(code=code, message=why.encode())
 
     async def talk(self, answer: Callable[[Client, str], None]) -> None:
-        """Send what is queued and give each incoming text to `answer`, until the connection ends."""
+        """Send the queue and pass each incoming text to `answer`, until the connection ends."""
         await self.ws.prepare(self.request)
         tasks = [asyncio.create_task(self._pump()), asyncio.create_task(self._watch())]
         try:
@@ -84,7 +84,7 @@ class Client:
                 task.cancel()
 
     def _too_many(self) -> bool:
-        """Note a message; True when the client sent more than it may in one second. `per_s` 0: there is no limit."""
+        """Count a message; True when the client exceeds its limit per second. `per_s` 0: no limit."""
         now = time.monotonic()
         fast = 0 < self._per_s == len(self._heard) and now - self._heard[0] < 1.0
         self._heard.append(now)

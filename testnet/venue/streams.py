@@ -1,4 +1,4 @@
-"""The market streams: who listens to what, and what they are told."""
+"""The market streams: subscriptions and their messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @tick
 
 
 class Hub:
-    """All connections, the market streams, and what accounts are told."""
+    """All connections, the market streams, and the user streams' events."""
 
     def __init__(self, exchange: Exchange, users: Users, rules: Rules, faults: ActiveFaults) -> None:
         self.clients: set[Client] = set()
@@ -34,16 +34,16 @@ class Hub:
         self._users = users
         self._rules = rules
         self._faults = faults
-        self._waiting: list[Callable[[], None]] = []  # what was asked while the venue was frozen
+        self._waiting: list[Callable[[], None]] = []  # requests that came while the venue was frozen
         self._market: dict[str, set[Client]] = defaultdict(set)
         self._tops: dict[str, tuple[object, object]] = {}
         self._slow = {symbol: book.reader() for symbol, book in exchange.books.items()}
         self._ticks = 0
 
-    # -- what the venue tells ------------------------------------------------------------------------------------
+    # -- publishing --------------------------------------------------------------------------------------------
 
     def publish(self, happenings: Iterable[Happening]) -> None:
-        """Tell trades to everybody and executions to whom they belong."""
+        """Publish trades to all, and executions to their accounts."""
         for happening in happenings:
             event = happening.event
             if isinstance(event, events.Trade) and not event.maker:
@@ -56,7 +56,7 @@ class Hub:
                 self._report(happening)
 
     def tick(self, now: float) -> None:
-        """Answer what had to wait, tell what changed in the books since the last tick, and from time to time the rest."""
+        """Answer deferred requests, publish the books' changes since the last tick, and every SLOW_TICKS the slow streams."""
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
             answer()
@@ -110,7 +110,7 @@ class Hub:
     # -- connections ---------------------------------------------------------------------------------------------
 
     async def serve(self, client: Client, answer: Callable[[Client, str], None]) -> web.WebSocketResponse:
-        """Talk with a client until the connection ends, and forget it. While the venue is frozen nothing is answered."""
+        """Serve a client until the connection ends. While the venue is frozen nothing is answered."""
 
         def awake(client: Client, text: str) -> None:
             if self._faults.frozen(time.monotonic()):
@@ -128,7 +128,7 @@ class Hub:
         return client.ws
 
     async def farewell(self) -> None:
-        """Tell everybody that the venue goes down, and close."""
+        """Announce the shutdown to all clients, and close."""
         clients, event = list(self.clients), {"e": "serverShutdown", "E": int(time.time() * 1000)}
         for client in clients:
             client.send(text_of({"event": event} if client.api else event))
@@ -136,7 +136,7 @@ class Hub:
         await asyncio.gather(*(client.close(WSCloseCode.GOING_AWAY, "shutdown") for client in clients))
 
     async def market(self, request: web.Request) -> web.WebSocketResponse:
-        """/ws, /ws/<stream>[/<stream>...], /ws/<n>, /stream?streams=a/b. Raises ApiError for a stream that is not there."""
+        """/ws, /ws/<stream>[/<stream>...], /ws/<n>, /stream?streams=a/b. Raises ApiError for an unknown stream."""
         wrapped = request.path == "/stream"
         path = request.query.get("streams", "") if wrapped else request.path.removeprefix("/ws").lstrip("/")
         names = [] if path.isdigit() and not wrapped else [name for name in path.split("/") if name]
@@ -146,7 +146,7 @@ class Hub:
         return await self.serve(client, self._answer)
 
     def _follow(self, client: Client, names: Sequence[str]) -> str:
-        """Listen to market streams and to the accounts of listen keys: to all of these names, or to none and say why."""
+        """Subscribe to market streams and listen keys: to all of these names, or to none, and return why."""
         market = {name for name in names if market_requests.is_stream(name, self._exchange.symbols)}
         for name in names:
             if name not in market and not self._users.is_key(name):
@@ -178,7 +178,7 @@ class Hub:
             client.send(text_of({"result": result, "id": asked.request_id}))
 
     def _result(self, client: Client, asked: MarketRequest) -> object:
-        """Do what a market request asks for. Raises BadRequestError."""
+        """Execute a market request; returns its result. Raises BadRequestError."""
         match asked.method:
             case "SUBSCRIBE":
                 if refusal := self._follow(client, asked.params):

@@ -1,4 +1,4 @@
-"""User streams: who is told what happens to an account. By a subscription of the WebSocket API, or by a listen key."""
+"""User streams: an account's events, by a subscription of the WebSocket API or by a listen key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stormdesk.testnet.venue.sockets import Client, text_of
 
 @dataclass(frozen=True)
 class Subscription:
-    """One way in which a client is told: with the number of its subscription, or on the stream of a listen key."""
+    """A client's subscription: by number on the WebSocket API, or on the stream of a listen key."""
 
     client: Client
     number: int = 0
@@ -39,27 +39,27 @@ class Users:
         self._life_s = key_life_s
         self._faults = faults
         self._told: dict[str, set[Subscription]] = defaultdict(set)
-        self._keys: dict[str, tuple[str, float]] = {}  # account and end of life by listen key
+        self._keys: dict[str, tuple[str, float]] = {}  # account and expiry by listen key
         self._numbers: dict[Client, int] = defaultdict(int)
 
     def listening(self, account: str) -> bool:
         return bool(self._told.get(account))
 
     def tell(self, account: str, document: Document) -> None:
-        """Tell all who listen to an account what happened to it."""
+        """Send an event to all subscribers of an account."""
         for told in self._faults.user(account, document, time.monotonic()):
             for subscription in self._told[account]:
                 subscription.tell(told)
 
     def broadcast(self, document: Document, now: float) -> int:
-        """Tell all who listen to any account something about the venue; how many there are."""
+        """Send an event about the venue to all subscribers; returns their number."""
         listening = list(self._all(lambda _: True))
         for _, subscription in listening:
             subscription.tell({**document, "E": int(now * 1000)})
         return len(listening)
 
     def greet(self, client: Client) -> None:
-        """Tell somebody who has just begun to listen what he has missed about the venue."""
+        """Send a new subscriber the earlier events about the venue."""
         for document in self._faults.greetings(time.monotonic()):
             for _, subscription in self._all(lambda one: one.client is client):
                 subscription.tell({**document, "E": int(time.time() * 1000)})
@@ -67,7 +67,7 @@ class Users:
     # -- the WebSocket API ---------------------------------------------------------------------------------------
 
     def subscribe(self, client: Client, account: str) -> int:
-        """The number of the new subscription, counted for each connection. Raises ApiError -2035: there is one already."""
+        """The number of the new subscription, counted for each connection. Raises ApiError -2035 when there is one already."""
         if any(one.client is client and not one.listen_key for one in self._told[account]):
             raise ApiError(*errors.SUBSCRIBED)
         number = self._numbers[client]
@@ -76,7 +76,7 @@ class Users:
         return number
 
     def unsubscribe(self, client: Client, number: int | None, now: float) -> bool:
-        """End one subscription of a connection, or all; it is told so. False when there was none."""
+        """End one subscription of a connection, or all, and tell the client. False when there was none."""
 
         def chosen(subscription: Subscription) -> bool:
             return subscription.client is client and number in (None, subscription.number)
@@ -84,7 +84,7 @@ class Users:
         return self._end(chosen, {"e": "eventStreamTerminated", "E": int(now * 1000)}) > 0
 
     def terminate(self, account: str, now: float) -> int:
-        """End all subscriptions of an account, as when its key is revoked; how many there were."""
+        """End all subscriptions of an account, as when its key is revoked; returns their number."""
         told = len(self._told[account])
         listen_keys = [key for key, (owner, _) in self._keys.items() if owner == account]
         for key in listen_keys:
@@ -94,23 +94,23 @@ class Users:
         return told
 
     def end_streams(self, now: float) -> int:
-        """End all subscriptions of the WebSocket API; how many there were."""
+        """End all subscriptions of the WebSocket API; returns their number."""
         event = {"e": "eventStreamTerminated", "E": int(now * 1000)}
         return self._end(lambda subscription: not subscription.listen_key, event)
 
     def expire_keys(self, now: float) -> int:
-        """End all listen keys; how many there were."""
+        """End all listen keys; returns their number."""
         keys = list(self._keys)
         for key in keys:
             self._expire(key, now)
         return len(keys)
 
     def lose(self) -> None:
-        """Forget who listens, without a word; the connections stay up."""
+        """Drop all subscriptions silently; the connections stay up."""
         self._told.clear()
 
     def forget(self, client: Client) -> None:
-        """The connection is gone."""
+        """Remove the subscriptions of a connection that ended."""
         for subscriptions in self._told.values():
             subscriptions.difference_update([s for s in subscriptions if s.client is client])
         self._numbers.pop(client, None)
@@ -118,7 +118,7 @@ class Users:
     # -- listen keys ---------------------------------------------------------------------------------------------
 
     def open_key(self, account: str, _: Params) -> Mapping[str, str]:
-        """POST userDataStream: the account's listen key, from now on valid for its whole life."""
+        """POST userDataStream: the account's listen key, with its lifetime starting anew."""
         now = time.monotonic()
         key = next((key for key, (owner, _) in self._keys.items() if owner == account), secrets.token_hex(30))
         self._keys[key] = (account, now + self._life_s)
@@ -135,21 +135,21 @@ class Users:
         return {}
 
     def is_key(self, name: str) -> bool:
-        """Whether that is a listen key whose life is not over."""
+        """Whether that is a listen key that has not expired."""
         return self._keys.get(name, ("", 0.0))[1] > time.monotonic()
 
     def follow(self, client: Client, key: str) -> None:
-        """Tell a client what happens to the account of a listen key."""
+        """Subscribe a client to the account of a listen key."""
         self._told[self._keys[key][0]].add(Subscription(client, listen_key=key))
 
     def unfollow(self, client: Client, keys: Collection[str]) -> None:
-        """Tell a client no more of these listen keys; what is none is left alone."""
+        """Unsubscribe a client from these listen keys; unknown names are ignored."""
         for subscriptions in self._told.values():
             ended = [one for one in subscriptions if one.client is client and one.listen_key in keys]
             subscriptions.difference_update(ended)
 
     def expire(self, now: float) -> None:
-        """End the listen keys whose time is over."""
+        """End the listen keys that have expired."""
         over = [key for key, (_, end) in self._keys.items() if end <= time.monotonic()]
         for key in over:
             self._expire(key, now)

@@ -1,4 +1,4 @@
-"""The WebSocket API on /ws-api/v3: the requests of REST under other names, sessions, and the user stream."""
+"""The WebSocket API on /ws-api/v3: the requests of REST under other names, sessions and the user stream."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class WsApi:
         return self._session(client, called, ask, session)
 
     def _session(self, client: Client, called: str, ask: Ask, session: str) -> object:
-        """What is about the connection: sessions and subscriptions."""
+        """Requests about the connection: sessions and subscriptions."""
         self._charge(ask)
         check(SESSION.get(called, Reads()), ask.params, (*SIGNED, *SOCKET))
         match called:
@@ -170,11 +170,11 @@ class WsApi:
 
 
 def _shows_limits(client: Client, asked: ApiRequest | None) -> bool:
-    """Whether an answer tells how much weight was used: as the request says, else as the URL of the connection does."""
+    """Whether an answer includes the used weight: as the request says, else as the connection's URL does."""
     shown = asked.params.get("returnRateLimits") if asked else None
     return shown if isinstance(shown, bool) else client.request.query.get("returnRateLimits", "").lower() != "false"
 
 
 def _text(value: object) -> str:
-    """A parameter as it is signed: words as they are, everything else as JSON."""
+    """A parameter as it is signed: text unchanged, everything else as JSON."""
     return value if isinstance(value, str) else text_of(value)

@@ -20,7 +20,7 @@ from stormdesk.testnet.venue import signing
 from stormdesk.testnet.venue.control import control_app
 from stormdesk.testnet.venue.keys import Account, Config
 from stormdesk.testnet.venue.order_entry import Desk
-from stormdesk.testnet.venue.rest import DOOR, venue_app
+from stormdesk.testnet.venue.rest import IDLE, venue_app
 from stormdesk.testnet.venue.rules import Rules
 from tests.unit.testnet.test_venue_rest import LIMIT, MARKET, call, kinds
 
@@ -349,7 +349,7 @@ def test_who_sends_no_request_is_dropped_and_no_http_is_counted(tmp_path: Path) 
             assert it.bad_input["no HTTP"] == 1
             for now in (100.0, 104.9, 105.1):
                 assert not it.hub.dropped
-                app[DOOR].sweep(server.runner.server.connections, now)
+                app[IDLE].sweep(server.runner.server.connections, now)
             assert it.hub.dropped["no request"] == 2
             assert await slow.read() == await silent.read() == b""
             assert (await get(client, "/api/v3/ping"))[0] == 200

@@ -1,4 +1,4 @@
-"""Who may stay connected, and what is no HTTP at all: what happens before there is a request."""
+"""Connections without a valid request: those that send none in time, and input that is not HTTP."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ else:
     from typing_extensions import override
 
 
-class Door:
-    """Drops connections that have not sent one whole request within `request_s`: the slow and the half-open."""
+class IdleConnections:
+    """Drops connections that have not sent one complete request within `request_s`: slow and half-open ones."""
 
     def __init__(self, request_s: float, dropped: Counter[str]) -> None:
         self._request_s = request_s
@@ -26,11 +26,11 @@ class Door:
         self._since: dict[web.RequestHandler, float] = {}
 
     def asked(self, connection: web.RequestHandler) -> None:
-        """A request came over it."""
+        """Record that a request arrived on the connection."""
         self._asked.add(connection)
 
     def sweep(self, connections: Iterable[web.RequestHandler], now: float) -> None:
-        """Look at all connections that there are; `now` is monotonic."""
+        """Check all open connections; `now` is monotonic."""
         there = set(connections)
         self._asked &= there
         self._since = {connection: self._since.get(connection, now) for connection in there - self._asked}
@@ -40,8 +40,8 @@ class Door:
                 connection.transport.abort()
 
 
-class NoHttp(logging.Filter):
-    """Counts what aiohttp could not read, which it answers with 400, instead of a traceback for each in the log."""
+class NotHttp(logging.Filter):
+    """Counts input that aiohttp cannot parse and answers with 400, and keeps its tracebacks out of the log."""
 
     def __init__(self, counts: Counter[str]) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class NoHttp(logging.Filter):
         return record.levelno >= logging.INFO
 
 
-def count_no_http(counts: Counter[str]) -> None:
-    """Count from now on, in place of who counted before."""
+def count_not_http(counts: Counter[str]) -> None:
+    """Count from now on in `counts`, instead of those of an earlier call."""
     logger = logging.getLogger("aiohttp.server")
-    logger.setLevel(logging.DEBUG)  # what is no HTTP from its first byte is told there
-    for before in [one for one in logger.filters if isinstance(one, NoHttp)]:
+    logger.setLevel(logging.DEBUG)  # where aiohttp logs input that is not HTTP from its first byte
+    for before in [one for one in logger.filters if isinstance(one, NotHttp)]:
         logger.removeFilter(before)
-    logger.addFilter(NoHttp(counts))
+    logger.addFilter(NotHttp(counts))
