@@ -1,4 +1,4 @@
-"""How long the venue wants no requests from us: the header that says so, and the file that tells the next process."""
+"""Pauses that the venue demands: the Retry-After header, and the file that keeps them for the next process."""
 
 from __future__ import annotations
 

@@ -55,11 +55,11 @@ class Feed:
         self._pause = timing.backoff_s[0]
         self._not_before = 0.0  # no requests before this time, as the venue demanded
         gaps = self.market.gaps
-        metrics.counter("dropped", "Messages that had to go because the buffer was full.", lambda: self.outbox.overflow)
-        metrics.counter("lost_trades", "Trades that the venue does not have any more.", lambda: gaps.lost)
-        metrics.counter("disk_refusals", "Times that the disk refused our files.", lambda: records.refusals)
-        metrics.gauge("buffer_depth", "Messages that wait for the bus.", lambda: len(self.outbox))
-        metrics.gauge("open_gaps", "Gaps that are not closed.", lambda: len(gaps.open))
+        metrics.counter("dropped", "Messages dropped because the buffer was full.", lambda: self.outbox.overflow)
+        metrics.counter("lost_trades", "Trades that the venue no longer has.", lambda: gaps.lost)
+        metrics.counter("disk_refusals", "Failed writes of the files.", lambda: records.refusals)
+        metrics.gauge("buffer_depth", "Messages waiting for the bus.", lambda: len(self.outbox))
+        metrics.gauge("open_gaps", "Open gaps.", lambda: len(gaps.open))
 
     # -- the venue's streams -------------------------------------------------------------------------------------
 

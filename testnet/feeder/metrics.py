@@ -17,16 +17,16 @@ class Counts:
     """feeder_<name>_total, with its help text."""
 
     messages: int = field(default=0, metadata={"what": "Messages from the venue."})
-    malformed: int = field(default=0, metadata={"what": "Messages from the venue that are none."})
+    malformed: int = field(default=0, metadata={"what": "Malformed messages from the venue."})
     published: int = field(default=0, metadata={"what": "Messages put on the bus."})
-    refused: int = field(default=0, metadata={"what": "Times that the bus did not take a batch."})
-    sequence_gaps: int = field(default=0, metadata={"what": "Depth events that did not follow."})
-    trade_gaps: int = field(default=0, metadata={"what": "Trades that did not follow."})
-    resyncs: int = field(default=0, metadata={"what": "Books started again from a snapshot."})
-    refetched: int = field(default=0, metadata={"what": "Snapshots that did not fit what waited for them."})
-    backfilled: int = field(default=0, metadata={"what": "Trades asked for by REST."})
+    refused: int = field(default=0, metadata={"what": "Batches that the bus refused."})
+    sequence_gaps: int = field(default=0, metadata={"what": "Gaps in depth events."})
+    trade_gaps: int = field(default=0, metadata={"what": "Gaps in trades."})
+    resyncs: int = field(default=0, metadata={"what": "Books resynchronised from a snapshot."})
+    refetched: int = field(default=0, metadata={"what": "Snapshots that did not fit the waiting events."})
+    backfilled: int = field(default=0, metadata={"what": "Trades requested by REST."})
     connects: int = field(default=0, metadata={"what": "Connections to the venue."})
-    stale: int = field(default=0, metadata={"what": "Connections given up because they were silent."})
+    stale: int = field(default=0, metadata={"what": "Connections closed because they were silent."})
 
 
 class Metrics(Collector):

@@ -20,7 +20,7 @@ from stormdesk.testnet.resilience import Guard as Numbers
 
 
 class Stage(StrEnum):
-    """What the guard is about."""
+    """The stage of a guard."""
 
     OBSERVE = "OBSERVE"
     RESTART = "RESTART"
@@ -50,7 +50,7 @@ class Sight(StrEnum):
 
 
 class Todo(StrEnum):
-    """What the guard has to do now."""
+    """An action that a check calls for."""
 
     RESTART = "restart"
     FAILSAFE = "failsafe"

@@ -44,7 +44,7 @@ class Reject(Line, frozen=True, kw_only=True, tag="REJECT"):
 
 
 class Unknown(Line, frozen=True, kw_only=True, tag="UNKNOWN"):
-    """No answer, or one that does not say what became of the order."""
+    """No answer, or one that does not tell whether the order was accepted."""
 
     reason: str
 

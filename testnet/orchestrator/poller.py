@@ -48,12 +48,12 @@ class Desk:
         self._alone = asyncio.Lock()
         self._behind = False  # the file, of the state
         self._silent: set[str] = set()  # traders that did not follow the last command, so that each is logged once
-        self._lost = Counter("orchestrator_lost_writes", "States that could not be kept.", registry=registry)
-        rejected = Gauge("orchestrator_rejected_states", "State files that were not ours.", registry=registry)
+        self._lost = Counter("orchestrator_lost_writes", "States that could not be stored.", registry=registry)
+        rejected = Gauge("orchestrator_rejected_states", "Rejected state files.", registry=registry)
         rejected.set_function(lambda: file.rejected)
-        paused = Gauge("orchestrator_paused", "1 while the desk stands.", registry=registry)
+        paused = Gauge("orchestrator_paused", "1 while the desk is paused.", registry=registry)
         paused.set_function(lambda: float(bool(self.state.reasons)))
-        alerts = Gauge("orchestrator_open_alerts", "That nobody has answered.", registry=registry)
+        alerts = Gauge("orchestrator_open_alerts", "Unanswered alerts.", registry=registry)
         alerts.set_function(lambda: sum(not alert.answered_by for alert in self.state.alerts.values()))
 
     @property
@@ -93,8 +93,8 @@ class Desk:
         leaders = [Leader(name, page.leader.epoch) for name, page in traders.items() if page.leader.is_leader]
         state = decide.follow(state, leaders)
         for host, page in guards.items():
-            state = decide.heed(state, host, {alert.id: alert.text for alert in page.alerts}, now)
-        return decide.lose_patience(state, now, self._numbers.answer_s)
+            state = decide.update_alerts(state, host, {alert.id: alert.text for alert in page.alerts}, now)
+        return decide.pause_if_unanswered(state, now, self._numbers.answer_s)
 
     async def _mend(self) -> None:
         try:

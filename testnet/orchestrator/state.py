@@ -1,4 +1,4 @@
-"""The orchestrator's state, stored as state_bus.json. Pure: a state in, a state out."""
+"""The orchestrator's state, stored as state_bus.json. Pure: functions take a state and return the next one."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def follow(state: State, leaders: Iterable[Leader]) -> State:
     return replace(state, leader=max(leaders, key=lambda leader: leader.epoch, default=None))
 
 
-def heed(state: State, host: str, raised: dict[str, str], now: float) -> State:
+def update_alerts(state: State, host: str, raised: dict[str, str], now: float) -> State:
     """Update the alerts of a host's guard (texts by id); those that it no longer raises are removed."""
     others = {name: alert for name, alert in state.alerts.items() if name.partition(":")[0] != host}
     mine = {f"{host}:{name}": text for name, text in raised.items()}
@@ -84,7 +84,7 @@ def heed(state: State, host: str, raised: dict[str, str], now: float) -> State:
     return replace(state, alerts={**others, **known})
 
 
-def lose_patience(state: State, now: float, answer_s: float) -> State:
+def pause_if_unanswered(state: State, now: float, answer_s: float) -> State:
     """Pause if an alert has been unanswered for longer than `answer_s`."""
     late = [n for n, a in sorted(state.alerts.items()) if not a.answered_by and now - a.t > answer_s]
     return pause(state, SELF, f"nobody answered {', '.join(late)} for {answer_s:g} s", now) if late else state

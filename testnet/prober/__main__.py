@@ -49,7 +49,7 @@ class Prober:
         age = Gauge("target_heartbeat_age_seconds", "Since its loop last turned.", ["target"], registry=self.registry)
         for name in config.targets:
             age.labels(name).set_function(partial(self._age_s, name))
-        self._lost = Counter("prober_lost_lines", "Lines that could not be kept.", registry=self.registry)
+        self._lost = Counter("prober_lost_lines", "Lines that could not be written.", registry=self.registry)
 
     async def turn(self) -> None:
         """Query every target once and store the answers."""

@@ -38,7 +38,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     price: str = "0"
 
 
-class Word(msgspec.Struct, forbid_unknown_fields=True):
+class Command(msgspec.Struct, forbid_unknown_fields=True):
     """Who gives the command, and why."""
 
     by: str = ""
@@ -108,14 +108,14 @@ class Commands:
         return json_response({"client_order_id": intent.client_order_id, "epoch": intent.epoch}, 202)
 
     async def kill(self, request: web.Request) -> web.Response:
-        word = await _body(request, Word)
+        asked = await _body(request, Command)
         controls = self._trader.controls
-        await controls.kill(self._trader.sweep, word.reason or "no reason given", word.by or "unknown")
+        await controls.kill(self._trader.sweep, asked.reason or "no reason given", asked.by or "unknown")
         self._loops.kick.set()
         return await self.killed(request)
 
     async def unkill(self, request: web.Request) -> web.Response:
-        await self._trader.controls.kill_switch.reset((await _body(request, Word)).by)
+        await self._trader.controls.kill_switch.reset((await _body(request, Command)).by)
         return await self.killed(request)
 
     async def killed(self, _: web.Request) -> web.Response:
@@ -125,16 +125,16 @@ class Commands:
         return json_response(msgspec.to_builtins(switch.state) | {"persisted": switch.persisted} | found)
 
     async def pause(self, request: web.Request) -> web.Response:
-        word = await _body(request, Word)
-        kept = await self._trader.controls.pause.pause(word.reason or "no reason given", word.by or "unknown")
+        asked = await _body(request, Command)
+        kept = await self._trader.controls.pause.pause(asked.reason or "no reason given", asked.by or "unknown")
         return json_response({"paused": True, "persisted": kept})
 
     async def resume(self, request: web.Request) -> web.Response:
-        done = await self._trader.controls.pause.resume((await _body(request, Word)).by or "unknown")
+        done = await self._trader.controls.pause.resume((await _body(request, Command)).by or "unknown")
         return json_response({"paused": not done}, 200 if done else 503)
 
     async def reset_breakers(self, request: web.Request) -> web.Response:
-        symbol = (await _body(request, Word)).symbol
+        symbol = (await _body(request, Command)).symbol
         breakers = self._trader.controls.breakers
         if symbol is not None and symbol not in breakers.all:
             raise BadRequestError(f"symbol: {symbol} is not traded here")
@@ -142,17 +142,17 @@ class Commands:
         return json_response({symbol: breaker.circuit for symbol, breaker in breakers.all.items()})
 
     async def reset_repeats(self, request: web.Request) -> web.Response:
-        word, repeats = await _body(request, Word), self._trader.controls.repeats
-        await repeats.reset(word.by, word.strategy)
+        asked, repeats = await _body(request, Command), self._trader.controls.repeats
+        await repeats.reset(asked.by, asked.strategy)
         return json_response({"closed": repeats.closed})
 
     async def reconcile(self, request: web.Request) -> web.Response:
-        trader, word = self._trader, await _body(request, Mend)
-        by = person(word.by) if word.accept else ""
+        trader, asked = self._trader, await _body(request, Mend)
+        by = person(asked.by) if asked.accept else ""
         if not trader.leads():
             return json_response({"error": "not the leader"}, 503)
         try:
-            mended = await trader.reconciler.accept(word.accept, by) if word.accept else []
+            mended = await trader.reconciler.accept(asked.accept, by) if asked.accept else []
             items = await trader.reconciler.run(trader.leads)
         except (UnsettledError, StoreError) as error:
             return json_response({"error": str(error)}, 503)

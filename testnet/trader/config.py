@@ -7,9 +7,9 @@ from stormdesk.testnet.resilience import Configured
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """Rates are per second. `stand_back_s`: how long this instance, once it has found Redis, leaves the lock to others,
-    so that a fresh stack has the leader it was laid out with. `guard_dir`: where the guard of our host leaves STOP.TXT
-    and global_flags.json; "" is no guard."""
+    """Rates are per second. `stand_back_s`: the seconds for which this instance, once it has found Redis, leaves the lock to others,
+    so that a fresh stack has the leader it was laid out with. `guard_dir`: the folder in which the guard of
+    our host writes STOP.TXT and global_flags.json; "" without a guard."""
 
     listen: str
     data_dir: str

@@ -37,7 +37,7 @@ CONNECTED, LINE_LOST, DATA_LOST = 0, 1100, 1101  # 1102: the connection is back,
 
 
 class Loops:
-    """What runs until the service stops."""
+    """The loops, which run until the service stops."""
 
     def __init__(self, trader: Trader) -> None:
         self.kick = asyncio.Event()  # lets an activated kill switch act before the next second

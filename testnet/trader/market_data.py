@@ -41,13 +41,13 @@ class MarketData:
         self._lag = 0
         self._looked = float("-inf")
         counts = self._inbox.counts
-        metrics.gauge("bus_consumer_lag", "Published and not read yet.", lambda: self._lag)
+        metrics.gauge("bus_consumer_lag", "Published, and not yet read.", lambda: self._lag)
         metrics.counter("bus_messages", "Messages read.", lambda: counts.messages)
-        metrics.counter("bus_duplicates", "Messages that came again.", lambda: counts.duplicates)
+        metrics.counter("bus_duplicates", "Repeated messages.", lambda: counts.duplicates)
         metrics.counter("bus_fenced", "Messages of a feeder that was replaced.", lambda: counts.fenced)
         metrics.counter("bus_out_of_order", "Messages after a later one of their key.", lambda: counts.out_of_order)
         metrics.counter("bus_missed", "Messages that the feeder had to drop.", lambda: counts.missed)
-        metrics.counter("bus_malformed", "Messages that are none.", lambda: counts.malformed)
+        metrics.counter("bus_malformed", "Malformed messages.", lambda: counts.malformed)
 
     def age_s(self) -> float:
         """Seconds since the last message."""

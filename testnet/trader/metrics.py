@@ -38,13 +38,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._orders = Counter("trader_orders", "Orders by what became of them.", ["state", "side"], registry=registry)
-        self.corrupt = Counter("trader_ledger_corrupt_lines", "Bad lines found at start.", registry=registry)
+        self._orders = Counter("trader_orders", "Orders by result.", ["state", "side"], registry=registry)
+        self.corrupt = Counter("trader_ledger_corrupt_lines", "Bad lines found at the start.", registry=registry)
         self.request = Histogram("trader_venue_request_seconds", "REST.", buckets=BUCKETS, registry=registry)
         self.ack = Histogram("trader_order_ack_seconds", "Signal to ACK.", buckets=BUCKETS, registry=registry)
-        self.duplicates = Counter("trader_duplicate_signals", "Signals that came again.", registry=registry)
+        self.duplicates = Counter("trader_duplicate_signals", "Repeated signals.", registry=registry)
         self._skipped = Counter("trader_skipped", "Signals refused before INTENT.", ["reason"], registry=registry)
-        self._alarms = Counter("trader_alarms", "What a person should look at.", ["kind"], registry=registry)
+        self._alarms = Counter("trader_alarms", "Events that a person should look at.", ["kind"], registry=registry)
         self._drift = Gauge("trader_reconcile_drift", "Found by the last reconciliation.", ["asset"], registry=registry)
         self._position = Gauge("trader_position", "Booked position.", ["asset"], registry=registry)
         self._beats = dict.fromkeys(LOOPS, time.monotonic())

@@ -91,7 +91,7 @@ class Desk:
         self._moved = moved
         self._quiet_s = numbers.quiet_s
 
-    # -- what became of a request --------------------------------------------------------------------------------
+    # -- results of requests -------------------------------------------------------------------------------------
 
     def reject(self, live: Live, reason: str, word: str = "rejected") -> None:
         """The venue refused it, or provably never accepted it; or it was never sent (`word` "refused")."""
@@ -115,7 +115,7 @@ class Desk:
         self._store.state(live.cid, State.UNKNOWN, reason=reason)
         self._metrics.count("unknown", live.intent.side)
 
-    # -- hearing of orders and trades ----------------------------------------------------------------------------
+    # -- events of orders and trades -----------------------------------------------------------------------------
 
     def observe(self, live: Live, status: str, order_id: int, executed: Decimal) -> None:
         """Process the venue's state of an order, from any source and however often."""
@@ -211,7 +211,7 @@ class Desk:
                 )
             )  # fmt: skip
 
-    # -- asking and taking back ----------------------------------------------------------------------------------
+    # -- queries and cancels -------------------------------------------------------------------------------------
 
     async def ask(self, live: Live) -> None:
         """Query one order at the venue. Without an answer it is queried again later."""

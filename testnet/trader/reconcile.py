@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 GATE = "reconcile"
 TRIES, PAUSE_S = 40, 0.25
-TRIES_BY_THE_WAY = 4  # while the gate is open: the strategy does not pause for long
+TRIES_WHILE_OPEN = 4  # with the gate open, so that the strategy pauses only briefly
 
 
 class UnsettledError(Exception):
@@ -124,7 +124,7 @@ class Reconciler:
         self.due_at = time.monotonic() + 1.0
 
     async def _settled_look(self) -> list[Item]:
-        for _ in range(TRIES if GATE in self._board.closed else TRIES_BY_THE_WAY):
+        for _ in range(TRIES if GATE in self._board.closed else TRIES_WHILE_OPEN):
             try:
                 items = await self._look()
             except (VenueError, StoreError) as error:

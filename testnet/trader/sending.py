@@ -24,7 +24,7 @@ from stormdesk.testnet.trader.venue import SKEW, Venue
 
 log = logging.getLogger(__name__)
 
-LIMITS = (-1003, -1015)  # the venue's limits: no failure of the symbol
+LIMITS = (-1003, -1015)  # the venue's limits: not a failure of the symbol
 
 
 class Sender:

@@ -132,7 +132,7 @@ class Book:
             yield from held.queues[price].values()
 
     def worth(self, side: str, quote: Decimal, step: Decimal, leave_out: str) -> Decimal | None:
-        """The quantity that an amount of the quote asset trades against `side`, in whole steps, without the orders of one account; None when
+        """The quantity that an amount of the quote asset trades against `side`, in whole steps, without one account's orders; None when
         the side is empty. When the amount exceeds the side, the rest counts at the last price."""
         qty, price = ZERO, ZERO
         for resting in self.against(side, None):

@@ -42,7 +42,7 @@ class Counts(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         for name, what, label, counts in (
             ("venue_rejects", "Orders refused.", "code", self._desk.rejects),
-            ("venue_bad_input", "What was no request.", "what", self._desk.bad_input),
+            ("venue_bad_input", "Invalid requests.", "what", self._desk.bad_input),
             ("venue_dropped", "WebSockets that the venue ended.", "why", self._desk.hub.dropped),
             ("venue_throttled", "Answers 429 and 418.", "status", self._desk.throttled),
         ):

@@ -16,7 +16,7 @@ from stormdesk.infra import stacks
 from stormdesk.run.record import load
 from stormdesk.testnet.guard import files as guard_files
 from stormdesk.testnet.guard import stages
-from stormdesk.testnet.orchestrator.state import Leader, State, follow, heed, pause
+from stormdesk.testnet.orchestrator.state import Leader, State, follow, pause, update_alerts
 from tests.unit import histories, schemas
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_a_guard_and_an_orchestrator_write_as_the_schemas_say(tmp_path: Path) ->
     files.stop("a test")
     files.save(stages.Saved(stages.Stage.FAILSAFE, 3, "a test"))
     files.alert("failsafe", "a test")
-    state = heed(pause(State(), "me", "a test", 1.0), "trader-a", {"failsafe": "a test"}, 2.0)
+    state = update_alerts(pause(State(), "me", "a test", 1.0), "trader-a", {"failsafe": "a test"}, 2.0)
     (tmp_path / "state_bus.json").write_bytes(msgspec.json.encode(follow(state, [Leader("trader-a", 3)])))
     found, seen = schemas.mistakes_below(tmp_path)
     assert found == []

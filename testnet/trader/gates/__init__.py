@@ -1,1 +1,1 @@
-"""What may stop an order before it is created: gates, which are open or closed, and limits for a single order."""
+"""The checks before an order is created: gates, which are open or closed, and limits for a single order."""

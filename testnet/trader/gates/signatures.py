@@ -66,7 +66,7 @@ class Signatures:
             await asyncio.sleep(REST_S)
 
     def _forget(self, now: float) -> None:
-        """Drop the oldest: the expired, and those above the limit. A clock that was set back keeps none longer."""
+        """Drop the oldest: the expired, and those above the limit. A clock that is set back keeps no signal longer."""
         while self._taken:
             signal, t = next(iter(self._taken.items()))
             if len(self._taken) < KEEP and 0 <= now - t < self._ttl_s:

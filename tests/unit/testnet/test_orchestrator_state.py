@@ -42,25 +42,25 @@ def test_a_pause_stays_as_it_was_given_until_somebody_resumes() -> None:
 
 
 def test_scenario_E_03_an_alert_that_nobody_answers_pauses_the_desk() -> None:
-    raised = decide.heed(LED, "trader-a", {"failsafe": "no use"}, 100.0)
-    assert decide.lose_patience(raised, 219.0, 120.0).pause is None
-    late = decide.lose_patience(raised, 221.0, 120.0)
+    raised = decide.update_alerts(LED, "trader-a", {"failsafe": "no use"}, 100.0)
+    assert decide.pause_if_unanswered(raised, 219.0, 120.0).pause is None
+    late = decide.pause_if_unanswered(raised, 221.0, 120.0)
     assert late.reasons == ["orchestrator: nobody answered trader-a:failsafe for 120 s"]
     answered = decide.answer(raised, "trader-a:failsafe", "alice")
-    assert decide.lose_patience(answered, 999.0, 120.0).pause is None
-    assert decide.lose_patience(decide.resume(late, "bob"), 999.0, 120.0).pause is None
+    assert decide.pause_if_unanswered(answered, 999.0, 120.0).pause is None
+    assert decide.pause_if_unanswered(decide.resume(late, "bob"), 999.0, 120.0).pause is None
 
 
 def test_an_alert_that_is_raised_again_keeps_its_clock_and_one_that_is_cleared_is_gone() -> None:
-    raised = decide.heed(LED, "trader-a", {"failsafe": "no use"}, 100.0)
-    again = decide.heed(decide.heed(raised, "trader-a", {"failsafe": "no use"}, 200.0), "feed", {}, 200.0)
+    raised = decide.update_alerts(LED, "trader-a", {"failsafe": "no use"}, 100.0)
+    again = decide.update_alerts(decide.update_alerts(raised, "trader-a", {"failsafe": "no use"}, 200.0), "feed", {}, 200.0)
     assert again.alerts["trader-a:failsafe"].t == 100.0
-    assert decide.heed(again, "trader-a", {}, 300.0).alerts == {}
+    assert decide.update_alerts(again, "trader-a", {}, 300.0).alerts == {}
 
 
 def test_scenario_B_04_a_restart_finds_the_same_state(tmp_path: Path) -> None:
     first = StateFile(tmp_path)
-    told = decide.abort(decide.heed(LED, "feed", {"failsafe": "x"}, 5.0), "alice", "drill", 7.0)
+    told = decide.abort(decide.update_alerts(LED, "feed", {"failsafe": "x"}, 5.0), "alice", "drill", 7.0)
     first.write(told)
     second = StateFile(tmp_path)
     assert second.state == told
