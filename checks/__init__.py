@@ -1,0 +1,1 @@
+"""The proof: pytest-testinfra files, one family of invariants each, and what runs them."""

@@ -1,4 +1,4 @@
-"""noop: go through the whole protocol and do no harm. The template of a fault; see faults/CONTRIBUTING.md."""
+"""noop: the whole protocol without harm. The template of a fault; see faults/CONTRIBUTING.md."""
 
 from __future__ import annotations
 

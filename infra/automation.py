@@ -105,7 +105,7 @@ VERBS: Mapping[str, Callable[[Record], Any]] = {
 
 
 def _set_free(stack: automation.Stack, name: str) -> None:
-    """Break a lock whose holder died on this machine: nobody else would. A holder that was just killed takes a moment to die."""
+    """Break a lock whose holder died on this machine: nobody else would. A process that was just killed takes a moment to end."""
     held = locks(name)
     deadline = time.monotonic() + DYING_S
     while any(alive(lock) for lock in held) and time.monotonic() < deadline:

@@ -1,8 +1,8 @@
 """Which Debian packages something was made with, by dpkg's status file, and what has changed since. Pure.
 
 A layer that was built from packages on top of the machine's depends on the packages that it needs, and on no others. It contains
-some of them; the rest are the machine's. So it fits as long as each package that it needs is on the machine in the version of
-then, or of the layer.
+some of them; the rest are the machine's. So it fits as long as each package that it needs is on the machine in the same version
+as then, or in the layer's.
 """
 
 from __future__ import annotations

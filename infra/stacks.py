@@ -30,8 +30,8 @@ FEED, LEADER_KEY = "10.77.2.12", "trader:leader"
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """The API keys of the trading account, the traders' and the guards', of the account that is there for bots from
-    outside ("": there is none), and the venue's certificate (PEM; "" is no TLS); made per environment, never kept in the repository."""
+    """The API keys of the trading account, the traders' and the guards', of the account for external
+    bots ("": no such account), and the venue's certificate (PEM; "": no TLS). Generated per environment, never in the repository."""
 
     api_key: str
     api_secret: str

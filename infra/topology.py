@@ -46,8 +46,8 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """A host's place on one network. Addresses carry their prefix length, e.g. `10.77.1.11/24`. `aliases` are more names
-    of it in everybody's /etc/hosts."""
+    """A host's place on one network. Addresses carry their prefix length, e.g. `10.77.1.11/24`. `aliases` are
+    further names of it in /etc/hosts of all hosts."""
 
     network: str
     interface: str

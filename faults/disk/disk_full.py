@@ -18,13 +18,13 @@ from stormdesk.mechanism.filling import LADDER, Filling
 from stormdesk.mechanism.ladder import choose, tools
 
 MIB = 1024 * 1024
-SYSTEM_RESERVE_MIB = 64  # on a file system that the system itself lives on; with RESERVE_INODES never given up
+SYSTEM_RESERVE_MIB = 64  # always left free on a file system of the system, with RESERVE_INODES
 RESERVE_INODES = 1000
 
 
 @dataclass(frozen=True)
 class DiskFull:
-    """Fill with one file; undo is its unlink, which needs no free space. 100 % means that a user's next block is refused."""
+    """Fill with one file; the undo is its unlink, which needs no free space. At 100 %, a user's next block is refused."""
 
     name: ClassVar[str] = "disk-full"
     title: ClassVar[str] = "Fill a filesystem"
@@ -110,7 +110,7 @@ class DiskFull:
         return check_path("--path", path)
 
     def _sizes(self, space: probe.Space, system: str, site: Site) -> tuple[int, int]:
-        """Bytes to write, and 1 when the last block is to go as well. `system` is a folder of the system on that file system."""
+        """Bytes to write, and 1 when the last block is to be taken too. `system` is a folder of the system on that file system, or ""."""
         usable = space.used_kib + space.free_kib
         if self.size is not None:
             wanted = int(self.size)

@@ -100,7 +100,7 @@ class AdapterDown:
 
 
 def _undo(now: network.Interface) -> tuple[Argv, ...]:
-    """Link up, then what going down took away with it, and nothing that is there."""
+    """Link up, then what going down took away; nothing that is still present."""
     undo: list[Argv] = [("ip", "link", "set", "dev", now.name, "up")]
     if now.addresses6:
         undo.append(("sd_addresses_back", now.name, *now.addresses6))

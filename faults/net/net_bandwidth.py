@@ -20,7 +20,7 @@ from stormdesk.witness.rate import flood
 
 @dataclass(frozen=True)
 class NetBandwidth:
-    """A queueing discipline of our own as the interface's root; undo is its removal, after which the kernel's default is back."""
+    """A root qdisc of our own; the undo deletes it, and the kernel restores its default."""
 
     name: ClassVar[str] = "net-bandwidth"
     title: ClassVar[str] = "Limit what a network adapter sends"
@@ -84,7 +84,7 @@ class NetBandwidth:
         )
 
     def _check(self, name: str, facts: HostFacts, site: Site) -> None:
-        """Refuse where we would slow our own connection, or would have to replace somebody else's qdisc."""
+        """Raise RefusedError when it would slow our own connection, or replace another's qdisc."""
         if any(
             f" {address}/" in facts.answers["addr"].stdout for address in (site.host.address, facts.control) if address
         ):

@@ -16,12 +16,12 @@ from stormdesk.host import probe
 from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
-ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals that our services end on
+ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals on which our services end
 
 
 @dataclass(frozen=True)
 class ProcessKill:
-    """The target is one process by (pid, start time), never by a name that may match another one when the signal goes out."""
+    """The target is one process by (pid, start time), never by a name: that could match another process when the signal is sent."""
 
     name: ClassVar[str] = "process-kill"
     title: ClassVar[str] = "Kill, stop or signal a process"

@@ -1,1 +1,1 @@
-"""Ways to do the same harm, best first, shared by faults: what each needs of a host, and its steps. Pure; knows no run."""
+"""Mechanisms shared by faults, as ladders with the best first: the requirements of each, and its steps. Pure; knows no run."""

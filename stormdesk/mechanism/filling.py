@@ -12,8 +12,8 @@ from stormdesk.core.plan import Step
 
 @dataclass(frozen=True)
 class Filling:
-    """A file of `size` bytes; with `top_up` above 0 it then grows until the file system refuses, by at most that many bytes.
-    `probed` is removed with it."""
+    """A file of `size` bytes. With `top_up` above 0 it then grows until the file system is full, by at most that many bytes. `probed` is
+    removed with it."""
 
     file: str
     size: int
@@ -39,5 +39,5 @@ class Fill:
         return (Step(do, (("sd_unlink", intent.file, intent.probed),)),)
 
 
-# fallocate reserves blocks and writes nothing; where the file system does not support it, its verb goes on with dd, which writes zeroes.
+# fallocate reserves blocks and writes nothing; on a file system without it, its verb falls back to dd, which writes zeroes.
 LADDER = (Fill("fallocate", ("fallocate",), "sd_fallocate"), Fill("dd", ("dd",), "sd_write_zeroes"))

@@ -1,4 +1,4 @@
-"""Interfaces of a host: which one a fault means, and who can look at it from the other side."""
+"""The interface that a fault targets, and a peer that can observe it from the other side. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def chosen(fault: str, network: str, interface: str, site: Site) -> str:
 
 
 def peer_on(site: Site, interface: str) -> tuple[str, str, str]:
-    """(peer, address, why not): a host on the same network, and the address of the interface there by which it can look at it, not
-    by way of the control link. Or, without a peer, why there is none; "" where no other host is on that network. A host that the
-    run breaks as well could tell nothing, nor could this one by another name."""
+    """(peer, address, why not): a host on the same network, and the interface's address there, which it can reach without the control
+    link. Without a peer, `why not` is the reason, "" when no other host is on that network. Hosts that the run breaks too are not
+    asked, nor is this host under another name."""
     for network, link in sorted(site.host.networks.items()):
         if link.interface != interface:
             continue

@@ -1,4 +1,4 @@
-"""The ladder: the first mechanism that a host can do is taken; those before it, and why not, go into plan, record and report."""
+"""The ladder: the first mechanism that works on a host is chosen; those rejected, with reasons, are in plan, record and report. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Intent = TypeVar("Intent")
 
 
 class Mechanism(Protocol[Intent_contra]):
-    """One way to do what a value of `Intent` says."""
+    """One way to carry out an `Intent`."""
 
     @property
     def name(self) -> str: ...
@@ -34,15 +34,15 @@ class Mechanism(Protocol[Intent_contra]):
         """The probes that `able` needs, by name."""
 
     def able(self, intent: Intent_contra, facts: HostFacts) -> str:
-        """Why it cannot be done there, besides a tool that is missing; "" when it can."""
+        """Why it does not work on that host, apart from missing tools; "" when it works."""
 
     def steps(self, intent: Intent_contra, facts: HostFacts) -> tuple[Step, ...]:
-        """What is done, each with its way back."""
+        """Its steps, each with its undo."""
 
 
 @dataclass(frozen=True)
 class Chosen(Generic[Intent]):
-    """The mechanism that is used, and (name, why not) of each that comes before it."""
+    """The chosen mechanism, and (name, reason) of each one rejected before it."""
 
     mechanism: Mechanism[Intent]
     rejected: tuple[tuple[str, str], ...]
@@ -51,8 +51,8 @@ class Chosen(Generic[Intent]):
 def choose(
     ladder: Sequence[Mechanism[Intent]], intent: Intent, facts: HostFacts, wanted: str = ""
 ) -> Chosen[Intent] | Unsupported:
-    """The first of the ladder that the host can do; `wanted` allows only the one of that name. Raises UsageError for a name
-    that the ladder does not have."""
+    """The first mechanism of the ladder that works on the host; `wanted` pins one by name. Raises UsageError for an unknown
+    name."""
     names = [mechanism.name for mechanism in ladder]
     if wanted and wanted not in names:
         raise UsageError(f"--mechanism {wanted}: it must be {' or '.join(names)}")
@@ -71,10 +71,10 @@ def _why_not(mechanism: Mechanism[Intent], intent: Intent, facts: HostFacts) -> 
 
 
 def probes(ladder: Sequence[Mechanism[Intent]]) -> dict[str, Argv]:
-    """What all of them must read on the host."""
+    """The probes of all mechanisms."""
     return {name: argv for mechanism in ladder for name, argv in mechanism.probes.items()}
 
 
 def tools(ladder: Sequence[Mechanism[Intent]]) -> Argv:
-    """The tools that decide which of them is taken."""
+    """The tools on which the choice depends."""
     return tuple(sorted({tool for mechanism in ladder for tool in mechanism.tools}))

@@ -1,4 +1,4 @@
-"""Which process a fault means: a service of the inventory, what a pid file holds, or plain text in a command line."""
+"""The process that a fault targets: by service of the inventory, by pid file, or by plain text in its command line. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Limiting how fast an interface sends: a token bucket (tbf), else a class of htb. Both replace the kernel's default root qdisc,
-and going back is taking ours away by its handle: the kernel then puts its default back."""
+"""Rate limits of an interface's egress: a token bucket (tbf), else a class of htb. Pure. Both replace the kernel's default root qdisc;
+the undo deletes ours by its handle, and the kernel restores its default."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ QUEUE_S = 0.2  # how long a packet may wait before it is dropped
 
 @dataclass(frozen=True)
 class Limit:
-    """What an interface may send, in bits per second."""
+    """The egress limit of an interface, in bits per second."""
 
     interface: str
     bits: int
 
     @property
     def burst(self) -> int:
-        """Bytes that may go at once: 10 ms of the rate, so that a clock of 100 Hz can keep up with it."""
+        """The bucket in bytes: 10 ms of the rate, so that a kernel timer of 100 Hz can keep up."""
         return max(MIN_BURST, self.bits // 800)
 
 
 @dataclass(frozen=True)
 class Tbf:
-    """One bucket for all."""
+    """A token bucket for all packets."""
 
     name: ClassVar[str] = "tbf"
     tools: ClassVar[Argv] = ("tc",)
@@ -50,7 +50,7 @@ class Tbf:
 
 @dataclass(frozen=True)
 class Htb:
-    """A class that everything falls into."""
+    """One default class for all packets."""
 
     name: ClassVar[str] = "htb"
     tools: ClassVar[Argv] = ("tc",)
@@ -72,12 +72,12 @@ class Htb:
 
 
 def _gone(intent: Limit) -> Argv:
-    """Fails, and changes nothing, when the root is not ours."""
+    """The removal of our root qdisc. It fails, and changes nothing, when the root is not ours."""
     return ("tc", "qdisc", "del", "dev", intent.interface, "root", "handle", f"{HANDLE}:")
 
 
 def _why_not(facts: HostFacts, name: str) -> str:
-    """What the host said when it was tried. One where it cannot be tried may still know it: the inject will tell."""
+    """The host's error when it was tried, or "". Where it could not be tried it may still work: the inject will tell."""
     said = facts.answers[name].stdout.strip()
     return said.removeprefix("no: ") if said.startswith("no:") else ""
 

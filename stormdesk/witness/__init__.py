@@ -1,5 +1,5 @@
-"""Evidence that a fault is in, seen from another host: how to read what a command prints there, and how to judge it against what
-it printed before the fault. Pure; an entry of `KINDS` that is not there does not exist."""
+"""Evidence from another host that a fault is active: the command to run there, how to read its output, and how to judge it against
+its baseline. Pure; a kind that is not in `KINDS` does not exist."""
 
 from __future__ import annotations
 

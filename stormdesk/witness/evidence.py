@@ -1,4 +1,4 @@
-"""What a witness is asked for, and what it says."""
+"""The interface of a witness, and its evidence. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Evidence:
-    """`agrees`: is the fault in? None: the witness cannot tell, and `text` says why. `measured` is in the witness's own unit,
-    None where nothing was measured."""
+    """`agrees`: whether the fault is active; None when the witness cannot tell, and `text` says why. `measured` is in the witness's
+    own unit, None without a measurement."""
 
     agrees: bool | None
     text: str
@@ -20,7 +20,7 @@ class Witness(Protocol):
     """One kind of evidence."""
 
     def read(self, code: int, text: str) -> float | None:
-        """What a command that ended with `code` and printed `text` has measured; None: nothing."""
+        """The measurement of a command from its exit code and output; None when there is none."""
 
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
-        """What was measured before the fault and now, against what it should be now."""
+        """Judge the current measurement against the baseline and the expected value."""

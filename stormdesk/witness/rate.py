@@ -1,4 +1,4 @@
-"""How fast a host sends: what the summary of a flood ping (iputils) says about its answers, in bits per second."""
+"""A host's egress rate in bits per second, from the summary of a flood ping (iputils). Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from stormdesk.witness.evidence import Evidence
 
 PAYLOAD = 1400  # bytes; with headers still one frame on any Ethernet
 FRAME = PAYLOAD + 8 + 20 + 14
-TOLERANCE = 1.3  # of the limit: a bucket lets its burst through at once, and half a second is short
+TOLERANCE = 1.3  # of the limit: the burst passes at once, and half a second is short
 SECONDS = 0.5
 _SUMMARY = re.compile(r"transmitted, (\d+) (?:packets )?received.* time (\d+)ms", re.DOTALL)
 
 
 def flood(address: str, expected: float) -> Argv:
-    """The command for another host: as many packets as `expected` bits per second need for half a second, at most two seconds."""
+    """The command for a peer: enough packets for half a second at `expected` bits per second; it ends after two seconds at most."""
     packets = min(50_000, max(20, round(expected * SECONDS / 8 / FRAME) + 20))
     return ("ping", "-f", "-q", "-c", str(packets), "-l", "30", "-s", str(PAYLOAD), "-w", "2", address)
 
 
 class Rate:
-    """Bits per second of the answers. A host that answers nothing, or a ping that tells no times, has measured nothing."""
+    """Bits per second of the answers. Without answers, or with a ping that prints no times, there is no measurement."""
 
     def read(self, code: int, text: str) -> float | None:
         found = _SUMMARY.search(text)
         if not found or not int(found[1]):
             return None
-        # ping counts whole milliseconds: 0 is less than one, so the rate is at least that of one.
+        # ping prints whole milliseconds: 0 is less than one, so the rate is at least that of one.
         return int(found[1]) * FRAME * 8 / (max(1, int(found[2])) / 1000)
 
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:

@@ -1,4 +1,4 @@
-"""A host that no longer answers: `ping -c 1` of it ends with 1."""
+"""A host that no longer answers: `ping -c 1` exits with 1. Pure."""
 
 from __future__ import annotations
 
