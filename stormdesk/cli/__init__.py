@@ -1,1 +1,1 @@
-"""The fronts: the command line's tasks, their output, the Python API and the pytest plugin. No rule about hosts is decided here."""
+"""The front ends: the tasks of the command line, their output, the Python API and the pytest plugin. Rules about hosts are elsewhere."""

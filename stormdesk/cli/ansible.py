@@ -1,7 +1,7 @@
-"""Ansible's own word on its inventories, read: what `ansible-inventory --list` and `ansible-config dump` print. Pure.
+"""Parses the output of `ansible-inventory --list` and `ansible-config dump`. Pure.
 
-Ansible reads Ansible (cli/ansible_cli.py). Each host becomes the ssh command that Ansible would use for it;
-stormdesk/cli/inventories.py says how it goes on from there.
+Only Ansible reads Ansible's files (cli/ansible_cli.py). Each host becomes the ssh command that Ansible would use for it;
+stormdesk/cli/inventories.py describes the next step.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from stormdesk.core.values import shown
 UNSAFE, VAULT = "__ansible_unsafe", "__ansible_vault"
 BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh")
 SETTINGS = ("remote_user", "port", "private_key_file", "ssh_args", "ssh_common_args", "ssh_extra_args")
-MAX_DEPTH = 200  # groups in groups
+MAX_DEPTH = 200  # of nested groups
 ENVIRONMENT, EXPIRES_AT = "stormdesk_environment", "stormdesk_expires_at"
 
 Values = Mapping[str, Any]
 
 
 def is_listing(text: str) -> bool:
-    """Is it what `ansible-inventory --list` has printed?"""
+    """Whether it is output of `ansible-inventory --list`."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -46,10 +46,10 @@ def is_listing(text: str) -> bool:
 
 
 def parse(text: str, origin: str, settings: Values, reveal: Reveal) -> Listing:
-    """The hosts that `ansible-inventory --list` prints; what is wrong with one of them is its own `why`.
+    """The hosts in the output of `ansible-inventory --list`; a problem with one of them is in its `why`.
 
-    `settings` are those of SETTINGS that Ansible's configuration has, `reveal` decrypts what a vault's password is needed
-    for. Raises UsageError for what is no listing, has no host that can be used, or does not name its environment.
+    `settings` are the values of SETTINGS from Ansible's configuration, `reveal` decrypts vault values. Raises UsageError when it is not
+    a listing, has no usable host, or does not name its environment.
     """
     document = mapping(decoded(text, origin), "the inventory", origin)
     variables = mapping(mapping(document.pop("_meta", None), "_meta", origin).get("hostvars"), "hostvars", origin)
@@ -72,7 +72,7 @@ def parse(text: str, origin: str, settings: Values, reveal: Reveal) -> Listing:
 
 
 def configured(text: str) -> Values:
-    """Those of SETTINGS that `ansible-config dump --only-changed -t connection --format json` names. Raises UsageError."""
+    """The SETTINGS in the output of `ansible-config dump --only-changed -t connection --format json`. Raises UsageError."""
     plugins = _dicts(decoded(text, "ansible-config dump"))
     options = [option for plugin in plugins for option in _dicts(plugin.get("ssh"))]
     return {name: option.get("value") for option in options if (name := str(option.get("name"))) in SETTINGS}
@@ -83,7 +83,7 @@ def _dicts(value: object) -> Sequence[dict[str, Any]]:
 
 
 def _host(name: str, values: Values, groups: Sequence[str], settings: Values, where: str, reveal: Reveal) -> Named:
-    _way(name, values, settings, where, _hidden)  # what is wrong is said now, and what is encrypted stays so
+    _way(name, values, settings, where, _hidden)  # finds mistakes now; encrypted values stay encrypted
     own: dict[str, object] = {}
     for key in FIELDS:
         value = _opened(raw := values.get(f"stormdesk_{key}"), f"{where}: stormdesk_{key}", reveal)
@@ -116,7 +116,7 @@ def _way(name: str, values: Values, settings: Values, where: str, reveal: Reveal
 
 
 def _text(values: Values, where: str, keys: Sequence[str], reveal: Reveal) -> str:
-    """The first of these variables that is set, as text. UsageError: it is a template, or no text."""
+    """The first of these variables that is set, as text. Raises UsageError for a template, or a value that is not text."""
     for key in keys:
         value = _opened(values.get(key), f"{where}: {key}", reveal)
         if value in (None, ""):
@@ -137,7 +137,7 @@ def _opened(value: Any, where: str, reveal: Reveal) -> Any:
 
 
 def _plain(value: Any, reveal: Reveal) -> Any:
-    """A value without the wrappers that Ansible puts around what is unsafe or encrypted."""
+    """A value without Ansible's wrappers of unsafe and encrypted values."""
     if isinstance(value, list):
         return [_plain(item, reveal) for item in value]
     if not isinstance(value, dict):
@@ -156,7 +156,7 @@ def _template(where: str, key: str, value: object) -> UsageError:
 
 
 def _hidden(_: str) -> str:
-    """In the place of what is encrypted, while nobody needs it."""
+    """The stand-in for an encrypted value that is not needed yet."""
     return ""
 
 
@@ -164,7 +164,7 @@ def _hidden(_: str) -> str:
 
 
 def _places(groups: Values, variables: Values, origin: str) -> dict[str, list[str]]:
-    """For each host its groups but `all` and `ungrouped`, the innermost last."""
+    """The groups of each host except `all` and `ungrouped`, innermost last."""
     members: dict[str, list[str]] = {}
     above: dict[str, list[str]] = {}
     for name, group in groups.items():

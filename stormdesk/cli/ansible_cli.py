@@ -1,9 +1,9 @@
-"""Ansible, asked about its inventories. It reads them itself: `ansible-inventory --list`, as its user would call it.
+"""Runs Ansible to read its inventories: `ansible-inventory --list`, as its user would call it.
 
 Rules:
-1. The Ansible on PATH counts, with its ansible.cfg and environment; else the one of the extra `stormdesk[ansible]`.
-2. It is never asked for a password: what is encrypted and cannot be decrypted makes those hosts unusable that need it.
-3. Its warnings are no errors. That it could not read one of several sources is said on stderr.
+1. The Ansible on PATH is used, with its ansible.cfg and environment; else that of the extra `stormdesk[ansible]`.
+2. It never prompts for a password: hosts that need a value that cannot be decrypted are unusable.
+3. Its warnings are not errors. If it could not read one of several sources, stderr says so.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from stormdesk.ssh.parallel import each
 
 LIST_S = 120.0  # a dynamic inventory asks a cloud
 CONFIG_S = VAULT_S = 30.0
-SAID = 300  # characters of what Ansible says that a message repeats
-# Plain output in one form, whatever the configuration says. A source that nobody can read is an error if it is the only one.
+SAID = 300  # characters of Ansible's output that a message repeats
+# The same plain output, whatever the configuration says. An unreadable source is an error if it is the only one.
 ENVIRON = {
     "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_DEBUG": "0", "ANSIBLE_VERBOSITY": "0",
     "ANSIBLE_INVENTORY_EXPORT": "0", "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1", "LC_ALL": "C.UTF-8",
@@ -54,7 +54,7 @@ def read(rest: str) -> Listing:
 
 
 def _sources(rest: str) -> Sequence[str]:
-    """The files of a list with commas; a list of which no part is a file is one of hosts (`web1,web2,`). Raises UsageError."""
+    """The files of a comma-separated list; a list without any existing file is one of hosts (`web1,web2,`). Raises UsageError."""
     if not rest:
         raise UsageError("--inventory ansible:FILE: which file or directory? For example: ansible:hosts.ini")
     parts = [os.path.expanduser(part.strip()) for part in rest.split(",") if part.strip()]
@@ -82,13 +82,13 @@ def _configured() -> str:
     if done.returncode != 0:
         why = _why(_messages(done.stderr), "") or f"exit code {done.returncode}"
         raise RefusedError(f"ansible-config dump says: {why}")
-    ansible.configured(done.stdout)  # what is no JSON is said in the place of the answer
+    ansible.configured(done.stdout)  # raises for output that is not JSON
     return done.stdout
 
 
 @cache
 def _reveal(encrypted: str) -> str:
-    """What is encrypted, by `ansible-vault` and the password that Ansible would take. Raises UsageError."""
+    """Decrypt a value by `ansible-vault`, with the password that Ansible would use. Raises UsageError."""
     with tempfile.NamedTemporaryFile("w", prefix="stormdesk-", suffix=".vault") as file:
         file.write(encrypted)
         file.flush()
@@ -104,7 +104,7 @@ def _reveal(encrypted: str) -> str:
 
 
 def _run(program: str, words: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run one of Ansible's programs, with no terminal to ask anything on. Raises RefusedError."""
+    """Run one of Ansible's programs without a terminal, so that it cannot prompt. Raises RefusedError."""
     argv = [_program(program), *words]
     try:
         return subprocess.run(
@@ -129,13 +129,13 @@ def _program(name: str) -> str:
 
 
 def _messages(stderr: str) -> Sequence[str]:
-    """What it said, a line for each warning or error, however it was broken into lines."""
+    """Its warnings and errors, one line each, with its own line breaks removed."""
     parts = re.split(r"^(?=\[[A-Z ]+\]:|ERROR!|ERROR:)", stderr, flags=re.MULTILINE)
     return [printable(" ".join(part.split())) for part in parts if part.strip()]
 
 
 def _why(said: Sequence[str], origin: str) -> str:
-    """The error, after the reason of the reader that the file was meant for when none could read it."""
+    """The error; when no inventory plugin could read the file, preceded by the reason of the one that it was meant for."""
     errors = [line for line in said if re.match(r"\[ERROR\]:|ERROR", line)] or said[-1:]
     kind = "yaml" if origin.endswith((".yaml", ".yml", ".json")) else "ini"
     if os.path.isfile(origin) and os.access(origin, os.X_OK):

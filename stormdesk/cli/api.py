@@ -1,15 +1,15 @@
-"""Faults from Python: the calls that the pytest fixtures are made of (docs/own-tests.md).
+"""Faults from Python: the API behind the pytest fixtures (docs/own-tests.md).
 
     from stormdesk.cli.api import Chaos
 
     with Chaos(env="demo") as chaos:
         with chaos.inject("<fault>", host="trader-a", hold_s=3, **parameters) as fault:
-            ...                       # the adapter is down: the host itself has said so
+            ...                       # the fault is active: the host has confirmed it
         chaos.recovered(budget_s=30)  # trading again, in time
         chaos.validate("steady", "residue")
 
-Everything that `invoke chaos.*` guarantees holds here: guards, watchdogs on the host that are armed first, a record of the
-run below runs/. When this process dies, the host heals by itself.
+The guarantees of `invoke chaos.*` hold here too: safety rules, watchdogs on the host that are armed first, a run record below runs/. If
+this process dies, the host heals by itself.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals
 
 POLL_S = 0.25
-GRACE_S = 10.0  # past the budget, so that a late recovery is told from none
+GRACE_S = 10.0  # past the budget, to distinguish a late recovery from none
 
 
 class Injection:
-    """A fault that is in. `outcome` is there once it has been reverted."""
+    """An active fault. `outcome` is set once it is reverted."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -67,12 +67,12 @@ class Injection:
 
     @property
     def plans(self) -> Sequence[Plan]:
-        """What was done and how it is undone, one for each host."""
+        """The plan for each host: steps and undo."""
         return [host.plan for host in self._run.hosts]
 
     @property
     def evidence(self) -> dict[str, str]:
-        """By host, how it was measured that the fault bites; "" until then (a host that cannot be reached says it afterwards)."""
+        """By host, the evidence that the fault has an effect; "" until it is known (an unreachable host reports it afterwards)."""
         return {host.host: host.evidence for host in self._run.hosts}
 
     def left_s(self) -> float:
@@ -83,7 +83,7 @@ class Injection:
 class Chaos:
     """The hosts of an environment, or of an `--inventory` source, to inject faults on. A context manager.
 
-    `rto_s` is the budget of `recovered` where none is given; `seed` decides what `one:role:` picks.
+    `rto_s` is the default budget of `recovered`; `seed` decides the choices of `one:role:`.
     """
 
     def __init__(self, env: str = "", inventory: str = "", *, rto_s: float = DEFAULT_RTO_S, seed: int = 0) -> None:
@@ -101,10 +101,10 @@ class Chaos:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self.pool.close()
 
-    # long: a third of it says what callers may rely on
+    # long: a third of it is its contract
     @contextmanager
     def inject(
         self,
@@ -116,14 +116,14 @@ class Chaos:
         allow: Allow | None = None,
         **parameters: Any,
     ) -> Iterator[Injection]:
-        """The fault is in while the body runs, and at least `hold_s` seconds; then it is reverted and that is verified.
+        """Keep the fault active while the body runs, for at least `hold_s` seconds; then revert it and verify that.
 
-        `parameters` are the fault's own (`invoke chaos.catalog`), as numbers or as one would type them. A body that raises
-        ends the hold at once. At `ttl_s` (hold_s + 15) the host heals by itself. A fault that cuts the control link is in
-        for `hold_s`, whatever the body does, for only the host itself can end it.
+        `parameters` are those of the fault (`invoke chaos.catalog`), as numbers or as typed on the command line. A body that
+        raises ends the hold at once. At `ttl_s` (hold_s + 15) the host heals by itself. A fault that cuts the control link is
+        active for `hold_s`, whatever the body does, because only the host itself can end it.
 
-        Raises UsageError, RefusedError or TransportError before anything is touched; HostError when the fault did not
-        bite, or was over before the body was; ResidueError when a host may not be as it was.
+        Raises UsageError, RefusedError or TransportError before anything is touched; HostError when the fault had no
+        effect, or ended before the body; ResidueError when a host may not be as it was.
         """
         chosen = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
@@ -156,9 +156,9 @@ class Chaos:
         stable_s: float = STABLE_S,
         from_t: float | None = None,
     ) -> float:
-        """Wait until the stack is well again; how many seconds it took. AssertionError when that is more than `budget_s`.
+        """Wait until the stack has recovered; returns the seconds that it took. AssertionError when that is more than `budget_s`.
 
-        `until` is asked again and again: well is what stays true for `stable_s`. Without it: a trader leads and its orders
+        `until` is polled: the stack has recovered when it stays true for `stable_s`. By default: a trader leads and its orders
         are accepted, or on a stack that is not ours, the steady state holds. The clock starts at `from_t` (seconds since
         1970), by default when the last fault was undone.
         """
@@ -177,7 +177,7 @@ class Chaos:
         return took_s
 
     def validate(self, *what: str) -> list[CheckResult]:
-        """Run the checks of `what` (steady, invariants, residue; default steady). AssertionError names what does not hold."""
+        """Run the checks of `what` (steady, invariants, residue; default steady). AssertionError names the checks that do not hold."""
         from stormdesk.run.judge import judge
 
         __tracebackhide__ = True
@@ -199,7 +199,7 @@ class Chaos:
         return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans), watch(self.pool))
 
     def _begin(self, run: Run, injection: Injection) -> None:
-        """The fault is in, or everything is healed and this raises; HostError where a fault was in, whoever said no."""
+        """Inject on all hosts. If that fails, everything is healed and this raises; HostError if a fault was active on any host."""
         try:
             run.begin()
         except LeaveNow:
@@ -226,7 +226,7 @@ class Chaos:
 
 
 def fault_named(name: str, parameters: dict[str, Any], rto_s: float) -> Fault:
-    """A fault of the catalogue with these parameters; one with a recovery budget of its own has `rto_s` unless they say
+    """A fault of the catalogue with these parameters; if it has a recovery budget of its own, that is `rto_s` unless they set
     another. Raises UsageError."""
     kind = catalogue.named(name)
     known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]  # as all faults, a dataclass
@@ -240,7 +240,7 @@ def fault_named(name: str, parameters: dict[str, Any], rto_s: float) -> Fault:
 
 
 def _well(ask: Callable[[], object], begin: float, stable_s: float, give_up: float) -> tuple[float | None, str]:
-    """When the answer became true and stayed so; what it raises counts as false, and is the reason."""
+    """The instant at which `until` became true and stayed so; an exception counts as false, and is the reason."""
     good_t, why = None, "it was never true"
     while (now := time.time()) < give_up:
         try:
@@ -255,7 +255,7 @@ def _well(ask: Callable[[], object], begin: float, stable_s: float, give_up: flo
 
 
 def _watched(stack: Stack, begin: float, give_up: float) -> tuple[float | None, str]:
-    """When the stack had recovered, as a run sees it."""
+    """The instant of the recovery, by the criteria of a run."""
     tracker = stack.track(begin)
     while time.time() < give_up:
         if tracker.settled(stack.sample().t):

@@ -1,6 +1,6 @@
-"""All faults: the catalogue's own, those of the modules that invoke.yaml names, those of packages (entry point `stormdesk.faults`).
+"""All faults: the catalogue's, and plugins from modules in invoke.yaml and from packages (entry point `stormdesk.faults`).
 
-A broken plugin must never block a revert: it is left out, with one line that says why. So are faults that share a name.
+A broken plugin must never block a revert: it is left out, with one line that says why. So are faults with the same name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEEDED = ("title", "undo", "needs", "may_cut_control", "probes", "plan")
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The faults that can be used, and why others cannot: a line each."""
+    """The usable faults, and why others are left out, one line each."""
 
     faults: Mapping[str, type[Fault]]
     problems: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ def everything() -> Mapping[str, type[Fault]]:
 
 
 def named(name: str) -> type[Fault]:
-    """The fault of that name, the venue's too. UsageError suggests the nearest, and says what was left out."""
+    """The fault of that name, the venue's too. UsageError suggests the nearest, and names those left out."""
     known = everything() if name not in faults() else faults()
     if name in known:
         return known[name]
@@ -55,13 +55,13 @@ def named(name: str) -> type[Fault]:
 
 
 def found() -> Found:
-    """All faults. Never raises for what somebody else wrote."""
+    """All faults. Never raises because of a plugin."""
     return _found(Path.cwd())
 
 
 @cache
 def _found(here: Path) -> Found:
-    del here  # the settings are those of this directory
+    del here  # the settings depend on this directory
     known: dict[str, tuple[type[Fault], str]] = {name: (kind, kind.__module__) for name, kind in FAULTS.items()}
     problems: list[str] = []
     twice: set[str] = set()
@@ -81,7 +81,7 @@ def _found(here: Path) -> Found:
 
 
 def _own(problems: list[str]) -> Iterator[tuple[str, str, Any]]:
-    """(where from, name, class) of all faults that are not ours."""
+    """(source, name, class) of all plugins' faults."""
     try:
         project = settings.load()
     except UsageError as error:
@@ -112,13 +112,13 @@ def _own(problems: list[str]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _announced() -> bool:
-    """Does any installed package say that it has faults?"""
+    """Whether any installed package has the entry point."""
     files = (file for folder in sys.path for file in Path(folder or ".").glob("*.dist-info/entry_points.txt"))
     return any(f"[{GROUP}]" in file.read_text(errors="replace") for file in files)
 
 
 def _wrong(name: str, kind: Any) -> str:
-    """Why this is no fault; "" when it is one."""
+    """Why this is not a valid fault, or ""."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         return f"fault {name} is no dataclass"
     if missing := [part for part in NEEDED if not hasattr(kind, part)]:

@@ -1,4 +1,4 @@
-"""`invoke check.*`: the checks on an environment as it is now, with no fault in. The files are in checks/."""
+"""`invoke check.*`: the checks on an environment as it is now, without a fault. The files are in checks/."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stormdesk.run.record import roomy, runs_folder, scratch
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.transport import Dialer
 
-RESIDUE = "I-13"  # the check that finds what we left on hosts
+RESIDUE = "I-13"  # the check for residue of ours on hosts
 
 
 def check(what: Sequence[str], inventory: Inventory, dialer: Dialer, show: Show) -> int:
-    """Run `what` of steady, invariants and residue; what they read and a JUnit report are kept below runs/.
+    """Run `what` of steady, invariants and residue; their cut and a JUnit report are stored below runs/.
 
-    Returns 0 when all held, 1 when one was violated, 5 when one is unknown or something of ours is on a host.
+    Returns 0 when all held, 1 when one was violated, 5 when one is unknown or a host has residue of ours.
     """
     from stormdesk.checks.run import run_checks  # pytest: costs more than most tasks
 
@@ -46,7 +46,7 @@ def check(what: Sequence[str], inventory: Inventory, dialer: Dialer, show: Show)
 
 
 def exit_code(results: Sequence[CheckResult]) -> ExitCode:
-    """Dirty or unknown before violated before held; nothing at all is unknown."""
+    """The worst counts: dirty or unknown, violated, held; without results it is unknown."""
     if not results or any(
         r.verdict is Verdict.UNKNOWN or (r.id == RESIDUE and r.verdict is Verdict.VIOLATED) for r in results
     ):

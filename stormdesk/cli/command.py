@@ -1,7 +1,7 @@
-"""A task of ours: its options with their types, what it would change, and its end as an exit code and one line.
+"""A task of ours: its typed options, its effect, and its result as an exit code and one line.
 
-invoke parses; flags after a task's name never become values (`positional=[]`, `auto_shortflags=False`), and what a task
-raises ends with a code of stormdesk/core/errors.py and one line. The rules:
+invoke parses. A word without a flag is never a value (`positional=[]`), flags have no short forms (`auto_shortflags=False`), and an
+exception of a task becomes an exit code of stormdesk/core/errors.py and one line. The rules:
 
     the most serious exit code wins; errors say what, why and what to type, on one line; a traceback only with --debug
     --dry and --plan after a task's name change nothing; --json means one object on stdout and all else on stderr
@@ -41,8 +41,8 @@ class Command(Task[Any]):
     """A task of ours. `effect` says what it changes, with its parameters in braces; "" when it changes nothing.
 
     Its body gets an Options first, then its own parameters by name, and returns an exit code or None. Every command has
-    --debug; one with an effect has --plan too, unless it plans by itself; one that waits for hosts has --patience
-    (`waits`; by default those that say which hosts).
+    --debug; one with an effect also has --plan, unless it plans by itself; one that waits for hosts has --patience (`waits`; by
+    default all that take --env or --inventory).
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Command(Task[Any]):
 
     @override
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        mine = dict(self.help)  # invoke empties it while reading, and asks more than once
+        mine = dict(self.help)  # invoke empties it while reading, and reads it more than once
         arguments = super().get_arguments(ignore_unknown_help)
         self.help = mine
         for argument in arguments:
@@ -117,7 +117,7 @@ class Command(Task[Any]):
 
 
 class FlagReader:
-    """Reads the value of one flag; what the kind says against it gets the flag in front. invoke wants a name on it."""
+    """Parses the value of one flag, and puts the flag in front of an error. invoke requires its `__name__`."""
 
     def __init__(self, flag: str, kind: type[Value]) -> None:
         self.__name__ = kind.WORD
@@ -132,12 +132,12 @@ class FlagReader:
 
 
 def command(shared: Mapping[str, str] = NOTHING, **rest: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Make a function a task; see Command. `shared` are the options that it has in common with others (cli/options.py)."""
+    """Make a function a task; see Command. `shared` are its options from cli/options.py."""
     return lambda body: Command(body, shared=shared, **rest)
 
 
 def outcome(act: Callable[[], Any], *, debug: bool, as_json: bool) -> int:
-    """Do it, and turn whatever it raises into one line on stderr and an exit code."""
+    """Call `act`; an exception becomes one line on stderr and an exit code."""
     from stormdesk.cli import streams
     from stormdesk.ssh.signals import LeaveNow, Signals
 
@@ -145,7 +145,7 @@ def outcome(act: Callable[[], Any], *, debug: bool, as_json: bool) -> int:
         with Signals():
             code = int(act() or ExitCode.HELD)
         streams.complain()
-        return code  # a reader that went away, or a full disk behind it, changes nothing of what was done
+        return code  # a closed pipe or a full disk behind stdout does not change the result
     except Exit:
         raise
     except StormdeskError as error:

@@ -1,4 +1,4 @@
-"""From the values of flags to library calls: which fault, which hosts, which way to show it. Used by the tasks alone."""
+"""From the values of flags to library calls: which fault, which hosts, which output. Used by the tasks only."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from stormdesk.ssh.transport import Dialer
 
 
-PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # who stops a game day knows why
+PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # stopping a game day is no failure
 
 
 def attack(name: str, values: Mapping[str, Any]) -> int:
-    """Run one fault as its flags say, show it, and return the exit code."""
+    """Run one fault with these flags, show it, and return the exit code."""
     from stormdesk.cli import catalogue
 
     def hosts(inventory: Inventory, seed: int) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def attack(name: str, values: Mapping[str, Any]) -> int:
 
 
 def attack_venue(name: str, values: Mapping[str, Any]) -> int:
-    """Run one of the venue's own faults, on the host that the venue is on."""
+    """Run one of the venue's own faults, on the venue's host."""
     from stormdesk.desk.venue_faults import host_of, runnable
 
     return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
@@ -95,13 +95,13 @@ def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail:
             f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
         )
     path = known.get(runbook, runbook)
-    book = runbooks.read(path)  # what is wrong with the file is said before any host is looked for
+    book = runbooks.read(path)  # reports mistakes in the file before hosts are resolved
     presenter = options.show
     steps = presenter.gathering()
     seed = secrets.randbelow(2**32) if seed is None else seed
     hosts, dialer = options.reach()
     if abort_on_fail:
-        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now where nobody could be told to stop
+        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
     outcomes = gameday.run(book, path, hosts, dialer, steps, seed, watch)
     code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
@@ -115,7 +115,7 @@ def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail:
 
 
 def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
-    """Pause the desk and pull every kill switch, in the name of whoever runs the game day."""
+    """Pause the desk and pull every kill switch, in the name of the user who runs the game day."""
     from stormdesk.desk import operators
     from stormdesk.infra import home
     from stormdesk.ssh.pool import Pool
@@ -162,14 +162,14 @@ def _known_run(run: str) -> str:
 
 
 def check(what: Sequence[str], options: Options) -> int:
-    """Run checks on the hosts that are meant; returns the exit code."""
+    """Run checks on the selected hosts; returns the exit code."""
     from stormdesk.cli import check_tasks
 
     return check_tasks.check(what, *options.reach(), options.show)
 
 
 def at_the_desk(act: Callable[[Pool], Report], options: Options) -> int:
-    """Do what an operator asks of a trading stack, and show it; returns the exit code. Raises UsageError without a stack."""
+    """Run an operator's command on a trading stack, and show the result; returns the exit code. Raises UsageError without a stack."""
     from stormdesk.desk.operators import HTTP
     from stormdesk.ssh.pool import Pool
 
@@ -184,7 +184,7 @@ def at_the_desk(act: Callable[[Pool], Report], options: Options) -> int:
 
 
 def watch(pool: Pool) -> Stack | None:
-    """The stack on these hosts as a run watches it: our trading stack, or none. Only who has one loads it."""
+    """How a run watches the stack on these hosts: our trading stack, or none. Its code is loaded only if there is one."""
     if not pool.inventory.trading:
         return None
     from stormdesk.desk.stack import TradingStack
@@ -193,7 +193,7 @@ def watch(pool: Pool) -> Stack | None:
 
 
 def host_states(options: Options) -> Sequence[HostStatus]:
-    """Each host's state, and which of its services listen; of an environment, its backend is asked."""
+    """Each host's state, and which of its services listen; for an environment, its backend answers."""
     from stormdesk.infra import existing, over_ssh
 
     found = options.hosts()
@@ -201,7 +201,7 @@ def host_states(options: Options) -> Sequence[HostStatus]:
 
 
 def exported(options: Options, format_: str) -> str:
-    """The hosts in another tool's format. Those that cannot be used are left out, with a line on stderr."""
+    """The hosts in another tool's format. Unusable ones are left out, with a line on stderr."""
     from stormdesk.cli import sources
     from stormdesk.infra import access
 
@@ -213,7 +213,7 @@ def exported(options: Options, format_: str) -> str:
 
 
 def drifted(options: Options, mend: bool) -> int:
-    """Show what of an environment is not as declared, and bring it back with `mend`; returns the exit code."""
+    """Show the drift of an environment, and repair it with `mend`; returns the exit code."""
     from stormdesk.infra import drift
 
     presenter = options.show
@@ -223,7 +223,7 @@ def drifted(options: Options, mend: bool) -> int:
 
 
 def one_environment(name: str) -> str:
-    """The environment that is meant, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
+    """The selected environment, running or not: by name, by STORMDESK_ENV, or the only one. Raises UsageError."""
     from stormdesk.infra import existing
 
     names = [item.name for item in existing.environments() if item.state != "elsewhere"]
@@ -235,12 +235,12 @@ def one_environment(name: str) -> str:
 
 
 def one_host(options: Options, host: str) -> tuple[Path, str]:
-    """The one host that `--host` names, after the folder of the files that ssh reads of it. Raises UsageError."""
+    """(folder, host): the one host that `--host` names, and the folder of its ssh files. Raises UsageError."""
     from stormdesk.cli import sources
 
     found = options.hosts()
     chosen = fault_flags.choose_hosts([host] if host else [], found, Random(0))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
-    found.host(chosen[0])  # says why, where it cannot be used
+    found.host(chosen[0])  # raises with the reason if it is unusable
     return options.files(sources.resolved(found, chosen) if options.inventory else found), chosen[0]

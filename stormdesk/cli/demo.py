@@ -1,4 +1,4 @@
-"""The whole story in one command: an environment, a fault, the proof that it healed, and nothing left behind."""
+"""The demo: an environment, a fault, the proof that it healed, and no residue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOST, HOLD_S, TTL_S = "trader-a", 20.0, 1800.0
 
 
 def run(name: str, show: Show) -> int:
-    """Make environment `name`, do the fault to trader-a, take it down whatever happens. Returns the run's exit code."""
+    """Create environment `name`, inject the fault on trader-a, and always take it down. Returns the run's exit code."""
     show.say(f"demo: an environment of its own, then {DEMO.name} on {HOST} for {HOLD_S:.0f}s, checks, report")
     with _environment(name, show) as inventory:
         request = Request(
@@ -34,7 +34,7 @@ def _environment(name: str, show: Show) -> Iterator[Inventory]:
     try:
         inventory = environment.up(name, "core", "lab", "auto", TTL_S, show.say)
     except (RefusedError, UsageError):
-        raise  # nothing was made; an environment of that name is somebody else's
+        raise  # nothing was created; an environment of that name is not ours
     except BaseException:
         environment.down(name, show.say)
         raise

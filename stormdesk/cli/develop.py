@@ -1,4 +1,4 @@
-"""What those who work on Stormdesk run: the checks of the code, and the long tests. Needs the checkout and its development packages."""
+"""Commands for developers of Stormdesk: the checks of the code, and the long tests. Needs the checkout and its development packages."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def bench(suite: str) -> int:
 
 
 def fuzz(for_s: float) -> int:
-    """Change what the venue and the ledger's reader get, for so many seconds in all. 0, or 1 when something was found."""
+    """Fuzz the venue's and the ledger's parsers, for this many seconds in total. 0, or 1 when something was found."""
     return _through("tests.fuzz", "--for", f"{for_s:.0f}")
 
 
 def contract(*, full_timers: bool) -> int:
-    """Let strangers' clients trade on the venue, each in an environment of its own; then, asked for, the stack's
-    scenarios with no timer shortened. 0, or 1 when a check failed."""
+    """Run third-party clients against the venue, each in an environment of its own; then, on request, the stack's scenarios with the
+    full timers. 0, or 1 when a check failed."""
     more = ("--full-timers", "tests/e2e") if full_timers else ()
     return _through("pytest", "-p", "no:cacheprovider", "tests/contract", *more)
 
@@ -66,7 +66,7 @@ def schemas() -> int:
 
 
 def bless(fault: str) -> int:
-    """Write plan or error of the cases of one fault, or of all for "", as they are now. Raises UsageError for a fault without cases."""
+    """Rewrite the expected plan or error of the cases of one fault, "" for all. Raises UsageError for a fault without cases."""
     known = sorted(folder.name for folder in (ROOT / "tests/cases").iterdir() if folder.name in FAULTS)
     if fault and fault not in known:
         raise UsageError(f"--fault {printable(fault)}: it must be one of {', '.join(known)}")
@@ -74,7 +74,7 @@ def bless(fault: str) -> int:
 
 
 def _through(*words: str) -> int:
-    """Run a module in the checkout on this process's terminal. Python's own exit codes are folded into ours."""
+    """Run a module in the checkout on this process's terminal. Python's exit codes are mapped to ours."""
     _need_checkout()
     code = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False).returncode
     return int(ExitCode.HELD if code == 0 else ExitCode.VIOLATED)

@@ -1,7 +1,7 @@
-"""What is here, what is missing, and the command that fixes it. Only `install` changes anything.
+"""Checks this machine: what is missing, and the command that fixes it. Only `install` changes anything.
 
-Each examination gives a Finding: `here` True, False or None (missing, and nothing needs it). Exit code 0 when all that
-a run in the embedded lab needs is here, else 3.
+Each check gives a Finding: `here` is True, False, or None (missing but optional). Exit code 0 when everything for a run in the
+embedded lab is present, else 3.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEADLINE_S = 10.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `fix` is what to type when it is missing."""
+    """The result of one check; `fix` is the command to type when it is missing."""
 
     what: str
     here: bool | None
@@ -38,7 +38,7 @@ class Finding:
 
 
 def examine(host: str, options: Options) -> int:
-    """Look at this machine, and at one host when `host` is given. Returns the exit code."""
+    """Check this machine, and one host if `host` is given. Returns the exit code."""
     show, found = options.show, []
     for finding in _all(host, options):
         found.append(finding)
@@ -54,7 +54,7 @@ def examine(host: str, options: Options) -> int:
 
 
 def install(what: str, plan: bool, show: Show) -> int:
-    """Get `what` (pulumi) when it is not here, or with `plan` say what that would do. Returns the exit code."""
+    """Install `what` (pulumi) if it is missing, or with `plan` say what that would do. Returns the exit code."""
     if what != "pulumi":
         raise UsageError(f"--install takes pulumi, not {what}. Type: {pulumi_cli.INSTALL}")
     there = pulumi_cli.find()
@@ -164,7 +164,7 @@ def _space() -> Finding:
 
 
 def _netem() -> Finding:
-    """Asked of a network namespace that ends with the question."""
+    """Tried in a network namespace that is removed at once."""
     if shutil.which("tc") is None:
         return Finding("netem", None, "no tc: not asked")
     refused = _run("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
@@ -191,7 +191,7 @@ def _environments() -> Finding:
 
 
 def _host(name: str, options: Options) -> Finding:
-    """One connection and one command, as every task makes them."""
+    """One connection and one command, the way every task does it."""
     from stormdesk.ssh.pool import Pool
 
     inventory, dialer = options.reach()
@@ -211,7 +211,7 @@ def _host(name: str, options: Options) -> Finding:
 
 
 def _run(*argv: str) -> str:
-    """ "" when it worked, else the last line that it said."""
+    """ "" when it succeeds, else the last line of its output."""
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, check=False, timeout=DEADLINE_S, stdin=subprocess.DEVNULL

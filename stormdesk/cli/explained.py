@@ -1,4 +1,4 @@
-"""What invoke's parser says against a command line, in words that say what to type."""
+"""Errors of invoke's parser, reworded to say what to type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stormdesk.cli.command import FlagReader
 
 
 def parse_error(error: ParseError, namespace: Collection, words: Sequence[str]) -> str:
-    """One line about `words`, which could not be parsed as tasks of `namespace`."""
+    """One line about `words`, which invoke could not parse as tasks of `namespace`."""
     context = error.context
     if match := re.fullmatch(r"No idea what (.*) is!", str(error), re.DOTALL):
         word = str(ast.literal_eval(match[1]))
@@ -29,7 +29,7 @@ def parse_error(error: ParseError, namespace: Collection, words: Sequence[str]) 
 
 
 def _unknown_word(word: str, task: str, flags: Mapping[str, bool], namespace: Collection, words: Sequence[str]) -> str:
-    """`flags` are the task's, with whether each takes a value."""
+    """The message about a word that invoke does not know; `flags` says for each flag whether it takes a value."""
     if word.startswith("-"):
         blob = next((typed for typed in words if re.match("-[^-]", typed) and "-" + typed in flags), word)
         return menu.unknown_flag(task, blob, list(flags))

@@ -51,7 +51,7 @@ Flags = Mapping[str, tuple[object, str]]
 
 
 def signature(fault_type: type[Fault], common: Flags = COMMON) -> Signature:
-    """The flags of a fault's task: its own parameters first, then those that all faults of its group share."""
+    """The flags of a fault's task: its own parameters first, then those common to its group."""
     own = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=_default(f)) for f in _fields(fault_type)]
     shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, (default, _) in common.items()]
     return Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD), *own, *shared])
@@ -65,7 +65,7 @@ def helps(fault_type: type[Fault], common: Flags = COMMON) -> Mapping[str, str]:
 
 
 def kinds(fault_type: type[Fault]) -> Mapping[str, type[Value]]:
-    """The kind of each value whose default does not tell it."""
+    """The types of values whose defaults do not tell them."""
     return {f.name: f.metadata["kind"] for f in _fields(fault_type) if "kind" in f.metadata} | dict(KINDS)
 
 
@@ -78,7 +78,7 @@ def hint(fault_type: type[Fault], common: Flags = COMMON) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Catalogue:
-    """All faults: lines for people, a document for programs."""
+    """All faults, as lines for people or as JSON."""
 
     faults: Mapping[str, type[Fault]]
     exit_code: ExitCode = ExitCode.HELD
@@ -126,13 +126,13 @@ def fault_of(fault_type: type[Fault], values: Mapping[str, Any]) -> Fault:
 
 
 def allow_of(values: Mapping[str, Any]) -> Allow:
-    """What the flags allow; what a task has no flag for is not."""
+    """The limits that the flags lift; those without a flag in the task stay."""
     names = [f.name for f in dataclasses.fields(Allow) if f"allow_{f.name}" in values]
     return Allow(**{name: values[f"allow_{name}"] for name in names})
 
 
 def check_ttl(hold_s: float, ttl_s: float | None) -> None:
-    """A time-to-live that no plan could take is refused before any host is asked."""
+    """Raises UsageError for a TTL that no plan accepts, before any host is contacted."""
     if ttl_s is not None and ttl_s < hold_s:
         most = f"at most {duration(MAX_TTL_S)}"
         raise UsageError(

@@ -1,10 +1,10 @@
-"""The program that reads a command line: invoke's, with menus, did-you-mean and exit codes of our own.
+"""The command line program: invoke's, with our own menus, suggestions and exit codes.
 
-`stormdesk` is this program; `invoke` becomes it when it loads a tasks.py that has our tasks (`take_over`). What it does
-otherwise than invoke: a task that is typed twice runs twice (`Typed`); what cannot be parsed ends with exit code 2 and one
-line; invoke's own flags after a task's name are refused where they would be swallowed.
+`stormdesk` is this program; `invoke` becomes it when it loads a tasks.py with our tasks (`take_over`). Differences from invoke: a task
+that is typed twice runs twice (`Typed`); a line that cannot be parsed ends with exit code 2 and one line; invoke's own flags after a
+task's name are refused where invoke would ignore them.
 
-Imports are lazy: what only one task needs is imported when that task runs.
+Imports are lazy: modules for a single task are imported when it runs.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if sys.version_info >= (3, 12):
 else:
     from typing_extensions import override
 
-ON_A_STACK = ("stack", "venue")  # groups for who has the trading stack; others are not shown them, but may type them
-# invoke's own flags that mean something after a task's name; the others would be swallowed there.
+ON_A_STACK = ("stack", "venue")  # groups for users of the trading stack; others do not see them, but may use them
+# invoke's own flags that work after a task's name; it ignores the others there.
 AFTER_A_TASK = ("help", "dry", "list", "list-format", "list-depth", "debug")
 
 
 class Typed(Executor):
-    """Runs our tasks as often as they were typed. All else is as invoke does it: what is the same runs once."""
+    """Runs our tasks as often as they were typed. Other tasks run as in invoke: identical calls run once."""
 
     @override
     def dedupe(self, calls: list[Call]) -> list[Call]:
@@ -54,7 +54,7 @@ class Typed(Executor):
 
 
 class Front(Program):
-    """invoke's program, which parses as ever; only its lists and its errors are put in other words."""
+    """invoke's program and parser, with lists and errors of our own."""
 
     @override
     def parse_tasks(self) -> None:
@@ -77,7 +77,7 @@ class Front(Program):
         self._refuse_swallowed_flags(words)
 
     def _print_what_was_asked(self, words: list[str]) -> None:
-        """Menus: `invoke chaos`, `invoke --list`, `invoke --help chaos`. What is asked for must exist."""
+        """Menus: `invoke chaos`, `invoke --list`, `invoke --help chaos`. An unknown name is an error."""
         groups = self.collection.collections
         asked = self.args["help"].value or self.args["list"].value
         if words and words[0] in groups and set(words[1:]) <= {"--help", "-h", "--list", "-l"}:
@@ -120,17 +120,17 @@ class Front(Program):
 
 
 def take_over() -> None:
-    """Make invoke's program a Front, where it is the one that loads our tasks now; it parses the line only after that."""
+    """Turn invoke's running program into a Front, if it is loading our tasks; it parses the line only afterwards."""
     main = sys.modules.get("invoke.main")
     program = getattr(main, "program", None)
-    if type(program) is Program and hasattr(program, "core"):  # else somebody imports tasks.py for another reason
+    if type(program) is Program and hasattr(program, "core"):  # otherwise tasks.py was imported for another reason
         program.__class__ = Front
         if program.executor_class is Executor:
             program.executor_class = Typed
 
 
 def _shown(namespace: Collection) -> Collection:
-    """The tasks that lists show: a checkout has them all, and so has a project with an environment."""
+    """The tasks shown in lists: all of them in a checkout, and in a project with an environment."""
 
     def ours(name: str) -> bool:
         group = namespace.collections.get(name)

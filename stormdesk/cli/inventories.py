@@ -1,10 +1,9 @@
-"""Inventories of other tools, read: what they have in common, and ssh_config. Pure; Ansible's are in ansible.py.
+"""Inventories of other tools: the common part, and ssh_config. Pure; Ansible's are in ansible.py.
 
-What is found here is how the other tool would call ssh; what that call then means, `ssh -G` says (cli/openssh.py),
-so that nobody's options are read in two ways. A host that cannot be used stays in its listing with the reason: it matters
-only to who asks for that host. What an inventory document has and the other tool has not (networks,
-services, paths ...) stands in Ansible variables `stormdesk_<field>`, in an ssh_config in a comment of the Host block:
-`# stormdesk {"role": "trader", "paths": {"data": "/var/lib/trading"}}`.
+The result is how the other tool would call ssh. `ssh -G` interprets that call (cli/openssh.py), so there is no second parser of
+ssh's options. An unusable host stays in its listing with the reason: only those who ask for that host see it. Fields of an inventory
+document that the other tool does not have (networks, services, paths ...) are Ansible variables `stormdesk_<field>`, or in an
+ssh_config a comment in the Host block: `# stormdesk {"role": "trader", "paths": {"data": "/var/lib/trading"}}`.
 """
 
 from __future__ import annotations
@@ -28,26 +27,25 @@ from stormdesk.core.values import shown
 FIELDS = ABOUT
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
-ROLE = "host"  # of hosts that nobody gave one
+ROLE = "host"  # of hosts without one
 
 
 @dataclass(frozen=True)
 class Way:
-    """What one would type: `ssh <words> -- <target>`."""
+    """The command `ssh <words> -- <target>`."""
 
     target: str
     words: tuple[str, ...] = ()
 
 
-Reveal = Callable[[str], str]  # from what is encrypted to what it says; raises UsageError
+Reveal = Callable[[str], str]  # decrypts a value; raises UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A host that a file names; `about` holds those of FIELDS that are known.
+    """A host in a file; `about` has its FIELDS, as far as known.
 
-    `way` says how ssh would be called for it, when it is asked for, and may raise UsageError; `why` is the reason why it
-    cannot be used, "" for none.
+    `way` returns how ssh would be called for it, and may raise UsageError; `why` is the reason why it is unusable, or "".
     """
 
     name: str
@@ -58,7 +56,7 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """All hosts that a file names."""
+    """All hosts of a file."""
 
     environment: str
     expires_at: str = ""
@@ -66,7 +64,7 @@ class Listing:
 
 
 def ssh_config(text: str, origin: str, path: str) -> Listing:
-    """The hosts of an ssh_config: each name of a Host line that is no pattern. `path` is what `ssh -F` gets."""
+    """The hosts of an ssh_config: all names in Host lines that are not patterns. `path` is the argument of `ssh -F`."""
     environment = expires_at = ""
     names: dict[str, dict[str, object]] = {}
     whys: dict[str, str] = {}
@@ -95,7 +93,7 @@ def ssh_config(text: str, origin: str, path: str) -> Listing:
 
 
 def arguments(text: str) -> list[str]:
-    """The words of a Host or Include line, up to a comment. Of a quote that is left open, ssh itself says what it thinks."""
+    """The words of a Host or Include line, up to a comment. An open quote is left to ssh, which reports it."""
     try:
         return shlex.split(text, comments=True)
     except ValueError:
@@ -103,7 +101,7 @@ def arguments(text: str) -> list[str]:
 
 
 def listing(hosts: Sequence[Named], environment: str, expires_at: str, origin: str, way: str) -> Listing:
-    """The listing, if it can be one; `way` is how such a file names its environment. Raises UsageError."""
+    """The listing, validated; `way` says how such a file names its environment. Raises UsageError."""
     if not hosts:
         raise UsageError(f"{origin}: no host in it")
     if all(host.why for host in hosts):
@@ -116,7 +114,7 @@ def listing(hosts: Sequence[Named], environment: str, expires_at: str, origin: s
 
 
 def split(text: str, where: str) -> list[str]:
-    """Words as a shell parts them. Raises UsageError."""
+    """Words, split as a shell does. Raises UsageError."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -124,7 +122,7 @@ def split(text: str, where: str) -> list[str]:
 
 
 def mapping(value: object, what: str, origin: str) -> dict[str, Any]:
-    """Keys and values, none for an empty entry. Raises UsageError."""
+    """Keys and values; an empty entry has none. Raises UsageError."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -141,7 +139,7 @@ def decoded(text: str, where: str) -> Any:
 
 
 def fields(found: object, where: str) -> dict[str, object]:
-    """Those of FIELDS that a file gives; what is in them is checked with the whole document. Raises UsageError."""
+    """The FIELDS that a file gives; their values are validated with the whole document. Raises UsageError."""
     values = mapping(found, "stormdesk", where)
     if unknown := sorted(set(values) - set(FIELDS)):
         raise UsageError(f"{where}: stormdesk: unknown {shown(unknown[0])}. Known: {', '.join(FIELDS)}")
@@ -152,7 +150,7 @@ def fields(found: object, where: str) -> dict[str, object]:
 
 
 def options(text: str) -> Mapping[str, Sequence[str]]:
-    """What `ssh -G` prints: each option's values, in order, by its name in lower case."""
+    """The output of `ssh -G`: each option's values, in order, by its name in lower case."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, _, value = line.partition(" ")
@@ -161,7 +159,7 @@ def options(text: str) -> Mapping[str, Sequence[str]]:
 
 
 def sole(found: Mapping[str, Sequence[str]], option: str) -> str:
-    """The value of an option that `ssh -G` always prints. Raises UsageError when it has not."""
+    """The value of an option that `ssh -G` always prints. Raises UsageError when it is missing."""
     if not found.get(option, [""])[0]:
         raise UsageError(f"`ssh -G` names no {option}")
     return found[option][0]
@@ -176,7 +174,7 @@ def port(found: Mapping[str, Sequence[str]]) -> int:
 
 
 def key_names(found: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Under which names known_hosts may have the host's key, as ssh looks for it: the first that is there counts."""
+    """The names under which ssh looks for the host's key in known_hosts; the first that exists counts."""
     host, number = sole(found, "hostname"), port(found)
     if alias := found.get("hostkeyalias", [""])[0]:
         return [alias]
@@ -185,7 +183,7 @@ def key_names(found: Mapping[str, Sequence[str]]) -> Sequence[str]:
 
 @lru_cache(maxsize=64)  # hosts share their files
 def known_lines(text: str) -> Sequence[tuple[str, str, str, str]]:
-    """The lines of a known_hosts file that say something: marker or "", patterns, key type, key."""
+    """The entries of a known_hosts file: marker or "", patterns, key type, key."""
     found = [re.match(r"\s*(@\S+)?\s*([^#\s]\S*)\s+(\S+)\s+(\S+)", line) for line in text.splitlines()]
     return [(line[1] or "", line[2], line[3], line[4]) for line in found if line]
 
@@ -193,7 +191,7 @@ def known_lines(text: str) -> Sequence[tuple[str, str, str, str]]:
 def host_key(name: str, known_hosts: Iterable[str], *others: str) -> str:
     """`<type> <base64>` of a host, the first of KEY_TYPES that is known and not revoked; "" when there is none.
 
-    `others` are names to go by when nothing is known of the first; what is revoked for any of them is.
+    `others` are the names to try when the first is unknown; a key that is revoked for one of them is revoked.
     """
     names = (name, *others)
     lines = [line for text in known_hosts for line in known_lines(text) if any(_is_for(line[1], one) for one in names)]
@@ -209,7 +207,7 @@ def host_key(name: str, known_hosts: Iterable[str], *others: str) -> str:
 
 
 def why_no_key(names: Sequence[str], known_hosts: Iterable[str]) -> str:
-    """What known_hosts has of a host without a usable key, in a few words; "" when it has nothing."""
+    """What known_hosts says about a host without a usable key, in a few words; "" when it has no entry."""
     lines = [line for text in known_hosts for line in known_lines(text) if any(_is_for(line[1], one) for one in names)]
     markers, kinds = {line[0] for line in lines}, sorted({line[2] for line in lines})
     if AUTHORITY in markers:
@@ -220,7 +218,7 @@ def why_no_key(names: Sequence[str], known_hosts: Iterable[str]) -> str:
 
 
 def _is_for(patterns: str, name: str) -> bool:
-    """Does the first word of a known_hosts line mean this host? Hashed names, patterns and exceptions included."""
+    """Whether the first word of a known_hosts line matches this host, with hashed names, patterns and exceptions."""
     if patterns.startswith("|1|"):
         try:
             salt, digest = (base64.b64decode(part, validate=True) for part in patterns.split("|")[2:4])

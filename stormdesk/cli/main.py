@@ -1,4 +1,4 @@
-"""The console script `stormdesk`: all tasks without a tasks.py, or those of a tasks.py that takes ours and adds its own."""
+"""The console script `stormdesk`: all tasks without a tasks.py, or those of a tasks.py that includes ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
 
 
 class OwnOrOurs(FilesystemLoader):
-    """Loads the project's tasks.py as invoke would, if it names stormdesk; any other is not meant for us, and not run."""
+    """Loads the project's tasks.py as invoke would, if it mentions stormdesk; any other is not for us, and not run."""
 
     @override
     def load(self, name: str | None = None) -> tuple[ModuleType, str]:
@@ -40,7 +40,7 @@ class OwnOrOurs(FilesystemLoader):
 
 
 class Script(Front):
-    """The program `stormdesk`. Typed alone, it shows its menu."""
+    """The program `stormdesk`. Without arguments it shows its menu."""
 
     @override
     def no_tasks_given(self) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The words of the command line: the menu, and what to say about a task or flag that does not exist. Pure."""
+"""Texts of the command line: the menu, and the messages about unknown tasks and flags. Pure."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Entry:
 
 
 def menu(title: str, entries: Sequence[Entry], footer: Iterable[str], width: int) -> str:
-    """The tasks in the order given, with what they do and their main flags; `width` in columns."""
+    """The tasks in the given order, with descriptions and main flags; `width` in columns."""
     names = max((len(entry.name) for entry in entries), default=0)
     abouts = min(max((len(entry.about) for entry in entries), default=0), 44)
     lines = [title, ""] if title else []
     for entry in entries:
         line = f"  {entry.name:<{names}}  {entry.about:<{abouts}}"
-        hints = (entry.hint, entry.hint.partition(" [")[0])  # all of it, or only what is required, where it fits
+        hints = (entry.hint, entry.hint.partition(" [")[0])  # all of it if it fits, else only the required flags
         fitting = next((text for text in hints if len(line) + 2 + len(text) <= width), "")
         line = f"{line}  {fitting}".rstrip()
         lines.append(line if len(line) <= width else line[: width - 1] + "…")
@@ -50,7 +50,7 @@ def unknown_flag(task: str, word: str, flags: Sequence[str]) -> str:
 
 
 def stray_value(task: str, word: str, before: str, flags: Mapping[str, bool]) -> str:
-    """A word that belongs to no flag. `flags` says which take a value; `before` is the word in front of it."""
+    """The message about a word without a flag. `flags` says which take a value; `before` is the preceding word."""
     if flags.get(before):
         return f"{before} is given twice; {task} takes it once. {known_flags(task, list(flags))}"
     if before in flags:
@@ -59,18 +59,18 @@ def stray_value(task: str, word: str, before: str, flags: Mapping[str, bool]) ->
 
 
 def known_flags(task: str, flags: Sequence[str]) -> str:
-    """The flags of a task, or where to read about them."""
+    """The flags of a task; if there are many, where to find them."""
     more = " …" if len(flags) > FLAG_EXAMPLES else ""
     return f"Its flags: {' '.join(flags[:FLAG_EXAMPLES])}{more}   (invoke {task} --help)"
 
 
 def looks_like_a_task(word: str, tasks: Iterable[str]) -> bool:
-    """Is this a misspelt task name rather than a value?"""
+    """Whether this is a misspelt task name rather than a value."""
     return bool(difflib.get_close_matches(_plain(word), [_plain(task) for task in tasks], 1, 0.8))
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    """The name that was probably meant, or "". In `group.name` the name counts, since the group repeats."""
+    """The name that was probably meant, or "". Of `group.name` only the name is compared, since groups repeat."""
     names = {_plain(name): name for name in known}
     plain = _plain(word[:80])
     group, _, tail = plain.rpartition(".")

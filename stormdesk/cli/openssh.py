@@ -1,8 +1,8 @@
-"""How ssh would reach a host: address, keys, proxy, as `ssh -G` tells them.
+"""How ssh would reach a host: address, keys and proxy, from `ssh -G`.
 
 Rules:
-1. OpenSSH says what its options mean (`ssh -G`): we do not read them in a second way.
-2. A host whose key is not in a known_hosts file is refused before anything is connected to. Nothing is trusted on first use.
+1. OpenSSH interprets its options (`ssh -G`): there is no second parser of ours.
+2. A host whose key is not in a known_hosts file is refused before any connection. Nothing is trusted on first use.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from stormdesk.infra import fdpass
 from stormdesk.ssh import patience
 from stormdesk.ssh.agent import where as socket_of
 
-SSH_S = 10.0  # for `ssh -G`, which asks nobody but may run what a Match line names
+SSH_S = 10.0  # for `ssh -G`, which needs no network but may run the command of a Match line
 NO_TERMINAL = "Pseudo-terminal will not be allocated because stdin is not a terminal."
 
 
 def reached(named: Named, origin: str) -> InventoryHost:
-    """A host as ssh would reach it. Raises UsageError, or RefusedError where its key is not known."""
-    assert named.way is not None  # a host without one is unusable
+    """A host as ssh would reach it. Raises UsageError, or RefusedError when its key is not known."""
+    assert named.way is not None  # unusable hosts have none
     way = named.way()
     found = inventories.options(_ssh(named.name, way, origin))
     try:
@@ -63,7 +63,7 @@ def reached(named: Named, origin: str) -> InventoryHost:
 
 
 def _facts(found: Mapping[str, Sequence[str]]) -> Facts:
-    """What ssh's words are filled in from; the answer to ASK is in ControlPath."""
+    """The values of ssh's tokens; the answer to ASK is in ControlPath."""
     jump = found.get("proxyjump", [""])[0]
     told = tokens.told(found.get("controlpath", [""])[0], jump)
 
@@ -76,7 +76,7 @@ def _facts(found: Mapping[str, Sequence[str]]) -> Facts:
 
 
 def _known_hosts(found: Mapping[str, Sequence[str]], facts: Facts, name: str) -> tuple[Sequence[str], str]:
-    """What the known_hosts files say, and a KnownHostsCommand; after it, in words, where that is from."""
+    """The lines of the known_hosts files and of KnownHostsCommand, and their source, for people."""
     texts, places = [], []
     for path in (path for key in ("userknownhostsfile", "globalknownhostsfile") for path in _files(found.get(key, ()))):
         try:
@@ -89,15 +89,15 @@ def _known_hosts(found: Mapping[str, Sequence[str]], facts: Facts, name: str) ->
         try:
             texts.append(_command_says(command, facts, name))
             places.append("the answer of KnownHostsCommand")
-        except (OSError, subprocess.TimeoutExpired, ValueError) as error:  # ssh goes on without it, too
+        except (OSError, subprocess.TimeoutExpired, ValueError) as error:  # ssh continues without it, too
             places.append(f"KnownHostsCommand ({printable(str(error))})")
     return texts, ", ".join(places) or "any known_hosts file"
 
 
 def _command_says(command: str, facts: Facts, name: str) -> str:
-    """What KnownHostsCommand prints of a host before it is connected to, as ssh would call it.
+    """The output of KnownHostsCommand for a host, called as ssh would call it before it connects.
 
-    Raises UsageError, and what running a process raises.
+    Raises UsageError, and the errors of subprocess.run.
     """
     nothing_yet = dict.fromkeys("fKt", "NONE")
     filled = replace(facts, tokens={**facts.tokens, **nothing_yet, "H": name, "I": "ORDER"})
@@ -131,7 +131,7 @@ def _ssh(name: str, way: Way, origin: str) -> str:
 
 
 def _files(values: Sequence[str]) -> list[str]:
-    """The files of a list as `ssh -G` prints it: parted by blanks, which a path may have as well."""
+    """The files of a list in the output of `ssh -G`: separated by blanks, which paths may contain too."""
     words = [word for value in values for word in value.split(" ")]
     found: list[str] = []
     start = 0
@@ -149,7 +149,7 @@ def _home(path: str) -> str:
 
 
 def _identities(found: Mapping[str, Sequence[str]], facts: Facts) -> Mapping[str, object]:
-    """What ssh would log in with: the key files that are there (or their public halves alone), certificates, the agent."""
+    """What ssh would log in with: existing key files (or only their public halves), certificates, the agent."""
 
     def paths(option: str) -> list[str]:
         typed = [path for path in found.get(option, ()) if path.lower() != "none"]
@@ -177,7 +177,7 @@ def _identities(found: Mapping[str, Sequence[str]], facts: Facts) -> Mapping[str
 
 
 def _proxy(way: Way, found: Mapping[str, Sequence[str]], facts: Facts) -> str:
-    """The ProxyCommand, as one that passes back a connected socket."""
+    """The ProxyCommand, changed to pass back a connected socket."""
     command = found.get("proxycommand", ["none"])[0]
     if jump := found.get("proxyjump", [""])[0]:
         *before, last = jump.split(",")

@@ -1,4 +1,4 @@
-"""The options that tasks share: which hosts, and for whom it is printed. `@command(WHERE | JSON)` gives them to a task."""
+"""The options common to tasks: which hosts, and the form of the output. `@command(WHERE | JSON)` adds them to a task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON: Mapping[str, str] = {"json": COMMON["json"][1]}
 
 @dataclass(frozen=True)
 class Options:
-    """What was typed of the options that tasks share; a task that does not take one has its default."""
+    """The values of the common options; those that a task does not have are at their defaults."""
 
     env: str = ""
     inventory: str = ""
@@ -37,7 +37,7 @@ class Options:
         return Show.auto(as_json=self.json)
 
     def hosts(self) -> Inventory:
-        """The hosts that are meant. Raises UsageError, or RefusedError when they are gone."""
+        """The selected hosts. Raises UsageError, or RefusedError when they are gone."""
         from stormdesk.infra import existing
 
         if self.env and self.inventory:
@@ -49,14 +49,14 @@ class Options:
         return sources.read(self.inventory)
 
     def reach(self) -> tuple[Inventory, Dialer]:
-        """The hosts that are meant and the way to them. Raises what `hosts()` raises."""
+        """The selected hosts, and a dialer for them. Raises the errors of `hosts()`."""
         from stormdesk.infra import dialing
 
         found = self.hosts()
         return found, dialing.dialer(found)
 
     def files(self, found: Inventory) -> Path:
-        """The folder of the files that ssh reads of these hosts."""
+        """The folder of the ssh files of these hosts."""
         from stormdesk.infra import home
 
         return home.noted(found) if self.inventory else home.directory(found.environment)

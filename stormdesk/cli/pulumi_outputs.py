@@ -1,4 +1,4 @@
-"""The outputs of a Pulumi stack, asked of its engine."""
+"""The outputs of a Pulumi stack, read by its engine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.values import printable
 from stormdesk.ssh import patience
 
-STACK_S = 60.0  # for the engine to read a stack's outputs, maybe from afar
-SAID = 300  # characters of what the engine says that a message repeats
+STACK_S = 60.0  # for the engine to read a stack's outputs, maybe from a remote backend
+SAID = 300  # characters of the engine's output that a message repeats
 
 
 def read(rest: str) -> Inventory:
-    """The output `stormdesk_inventory` of `[FOLDER#]STACK`, secret or not: it stays in memory. Raises UsageError or RefusedError."""
+    """The output `stormdesk_inventory` of `[FOLDER#]STACK`, secret or not; it stays in memory. Raises UsageError or RefusedError."""
     from stormdesk.infra import pulumi_cli
 
     folder, stack = _project(rest)
@@ -43,7 +43,7 @@ def read(rest: str) -> Inventory:
 
 
 def of_outputs(stdout: str, stderr: str, origin: str) -> Inventory:
-    """The inventory in what `pulumi stack output --json` printed. UsageError repeats the engine's words."""
+    """The inventory in the output of `pulumi stack output --json`. Raises UsageError with the engine's message."""
     try:
         outputs = json.loads(stdout)
     except (ValueError, RecursionError):
@@ -59,7 +59,7 @@ def of_outputs(stdout: str, stderr: str, origin: str) -> Inventory:
 
 
 def _project(rest: str) -> tuple[str, str]:
-    """`[FOLDER#]STACK`: the Pulumi project's folder, this one where none is given, and the stack."""
+    """`[FOLDER#]STACK`: the Pulumi project's folder, by default the current one, and the stack."""
     folder, _, stack = rest.rpartition("#")
     if not stack:
         raise UsageError("--inventory pulumi:STACK: which stack? For example: pulumi:staging, or pulumi:infra#staging")

@@ -1,6 +1,6 @@
 """The pytest plugin (entry point `stormdesk`): fixtures to break hosts in tests of your own. docs/own-tests.md.
 
-A run that does not use it pays for nothing: fixtures import what they need when they are asked for.
+It costs nothing when unused: fixtures import what they need on first use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARKERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ChaosConfig:
-    """Where the fixtures work: `env` or `inventory` as on the command line, the recovery budget, the seed of all choices."""
+    """The fixtures' settings: `env` or `inventory` as on the command line, the recovery budget, the seed of all choices."""
 
     env: str = ""
     inventory: str = ""
@@ -58,7 +58,7 @@ def _setting(config: pytest.Config, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def chaos_config(pytestconfig: pytest.Config) -> ChaosConfig:
-    """From the options --chaos-env, --chaos-inventory, --chaos-seed or the ini settings chaos_env ...; override it at will."""
+    """From the options --chaos-env, --chaos-inventory, --chaos-seed or the ini settings chaos_env ...; override the fixture for others."""
     seed = _setting(pytestconfig, "seed") or str(secrets.randbelow(2**32))
     if not seed.isdigit():
         raise pytest.UsageError(f"--chaos-seed {seed}: must be a whole number, e.g. 7")
@@ -87,15 +87,15 @@ def recovery_timer(chaos: Chaos) -> Callable[..., float]:
 
 @pytest.fixture
 def state_validator(chaos: Chaos) -> Callable[..., list[CheckResult]]:
-    """`state_validator("steady", "residue")` runs checks and fails with what does not hold: Chaos.validate."""
+    """`state_validator("steady", "residue")` runs checks, and fails with those that do not hold: Chaos.validate."""
     return chaos.validate
 
 
 @pytest.fixture
 def seed_random(chaos_config: ChaosConfig, request: pytest.FixtureRequest) -> Iterator[random.Random]:
-    """A generator, and Python's own, seeded by --chaos-seed and the test's name: the same again with the same seed."""
+    """A generator seeded by --chaos-seed and the test's name, as is Python's own: reproducible with the same seed."""
     seed = f"{chaos_config.seed} {request.node.nodeid}"
-    print(f"seeded by --chaos-seed {chaos_config.seed}")  # pytest shows it with a failure
+    print(f"seeded by --chaos-seed {chaos_config.seed}")  # pytest shows it for a failed test
     before = random.getstate()
     random.seed(seed)
     yield random.Random(seed)

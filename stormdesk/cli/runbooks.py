@@ -1,4 +1,4 @@
-"""Game days: which runbooks there are, and what is in one."""
+"""The runbooks of game days: finding and reading them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a run looks like: live on a terminal, one line a phase without one, one JSON object for programs.
+"""Presentation of a run: live on a terminal, one line per phase without one, one JSON object for programs.
 
-    people  a terminal: aligned phases, a line that moves in place while something lasts
+    people  a terminal: aligned phases, with a progress line that is updated in place
     lines   no terminal, or CI is set: `<time> <level> <phase> key=value …`, one line a phase
     json    the lines go to stderr; stdout gets exactly one object, from `result()`
 
-Nothing here decides anything. Text may come from hosts, so it is made printable first.
+Nothing is decided here. Text may come from hosts, so it is made printable first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stormdesk.core.values import duration, printable
 
 NAME_WIDTH = 9  # the column of phase names, with its leading blank
 RIGHT_WIDTH = 8  # the column of "ok", "FAILED" and times
-WIDEST = 110  # lines get no longer than this, however wide the terminal is
+WIDEST = 110  # columns; lines are not longer, even on a wider terminal
 BAR_CELLS = 20
 SPARKS = "▁▂▃▄▅▆▇█"
 PLAIN = str.maketrans({"█": "#", "░": ".", "·": "-", "→": ">", "…": "~", "—": "-", **dict.fromkeys(SPARKS[:-1], "+")})
@@ -45,7 +45,7 @@ COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2",
 
 
 class Mode(Enum):
-    """For whom it is shown."""
+    """The kind of output."""
 
     PEOPLE = "people"
     LINES = "lines"
@@ -53,7 +53,7 @@ class Mode(Enum):
 
 
 class Report(Protocol):
-    """What an operator's command gives back."""
+    """The result of an operator's command."""
 
     @property
     def exit_code(self) -> ExitCode: ...
@@ -79,7 +79,7 @@ class Show:
 
     @classmethod
     def auto(cls, *, as_json: bool = False) -> Self:
-        """The mode that fits the streams and environment of this process (CI, NO_COLOR, TERM)."""
+        """A presenter for this process's streams and environment (CI, NO_COLOR, TERM)."""
         if as_json:
             return cls(Mode.JSON, sys.stderr)
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
@@ -91,7 +91,7 @@ class Show:
     def header(
         self, run_id: str, fault: str, hosts: Sequence[str], detail: str = "", hold_s: float | None = None
     ) -> None:
-        """Open a run: what is done to whom. `hosts` as people write them, e.g. `trader-a (root@10.77.0.13:22)`."""
+        """Start a run: the fault and its hosts, e.g. `trader-a (root@10.77.0.13:22)`."""
         held = duration(hold_s) if hold_s is not None else ""
         what = [", ".join(hosts), detail, f"for {held}" if held else ""]
         if self.mode is not Mode.PEOPLE:
@@ -103,7 +103,7 @@ class Show:
         self._block(start.replace(fault, self._paint(fault, "bold")), 4, "  ".join(filter(None, what)), len(start))
 
     def phase(self, name: str, text: str, took_s: float | None = None, ok: bool | None = None) -> None:
-        """One finished phase. `ok` None means that there was nothing to judge."""
+        """One finished phase. `ok` None: there was nothing to judge."""
         if self.mode is not Mode.PEOPLE:
             level = "error" if ok is False else "info"
             self._line(
@@ -124,21 +124,21 @@ class Show:
             self._print(" " * (NAME_WIDTH + 1) + line)
 
     def progress(self, name: str, done: float, total: float, text: str) -> None:
-        """Move the line of a phase that lasts; `done` of `total` in any unit. Only a terminal shows it."""
+        """Update the progress line of a phase; `done` of `total` in any unit. Only a terminal shows it."""
         if self.mode is not Mode.PEOPLE:
             return
         cells = BAR_CELLS if self._width >= 70 else 8 if self._width >= 40 else 0
         part = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
         full = round(part * cells)
         bar = "█" * full + "░" * (cells - full) + (" " if cells else "")
-        room = self._width - NAME_WIDTH - 2 - len(bar)  # one short of the edge, so that no terminal wraps it
+        room = self._width - NAME_WIDTH - 2 - len(bar)  # one column less than the width, so that no terminal wraps it
         shown = printable(text)
         shown = shown if len(shown) <= room else shown[: max(0, room - 1)] + "…"
         self._write(f"\r\x1b[2K{self._paint(f' {name:<{NAME_WIDTH - 1}}', 'cyan')} {self._paint(bar, 'yellow')}{shown}")
         self._live = True
 
     def verdict(self, exit_code: int, verdict: str, residue: str, why: str, report: str = "", run: str = "") -> None:
-        """Close a run: verdict first, then the state of the hosts, then what to type or to open."""
+        """End a run: the verdict, the state of the hosts, then what to type or open."""
         code = ExitCode(exit_code)
         type_next = next_step(code, residue, run)
         if self.mode is not Mode.PEOPLE:
@@ -167,21 +167,21 @@ class Show:
             self._print(f"   report: {report}")
 
     def say(self, text: str) -> None:
-        """A line of plain progress, for tasks that have no phases."""
+        """A progress line, for tasks without phases."""
         if self.mode is Mode.PEOPLE:
             self._print(printable(text))
         else:
             self._line("info", "note", {"text": text})
 
     def result(self, document: Mapping[str, object]) -> None:
-        """The one object of `--json`, on stdout. The other modes have shown everything already."""
+        """The single object of `--json`, on stdout. In the other modes everything is already shown."""
         if self.gathered is not None:
             self.gathered.append(document)
         elif self.mode is Mode.JSON:
             print(json.dumps(document, ensure_ascii=False), file=sys.stdout, flush=True)
 
     def gathering(self) -> Show:
-        """The same, for one part of a task with several: results are kept in `gathered`, for the task's own result."""
+        """The same presenter for one part of a task: results are collected in `gathered`, for the task's own result."""
         part = copy.copy(self)
         part.gathered = []
         return part
@@ -194,7 +194,7 @@ class Show:
         self.result({what: rows})
 
     def report(self, report: Report) -> int:
-        """What an operator's command found; returns its exit code."""
+        """Show the result of an operator's command; returns its exit code."""
         if self.mode is not Mode.JSON:
             for line in report.lines:
                 self._print(printable(line))
@@ -207,7 +207,7 @@ class Show:
         self._print(" ".join([at, level, phase, *pairs]))
 
     def _block(self, start: str, indent: int, text: str, taken: int) -> None:
-        """Wrapped text after a start that takes `taken` columns; the lines below it are indented."""
+        """Wrapped text that starts at column `taken`; further lines are indented to it."""
         wrapper = textwrap.TextWrapper(self._width, " " * taken, " " * indent, break_on_hyphens=False)
         first, *rest = wrapper.wrap(printable(text))
         for line in (start + first[taken:], *rest):
@@ -218,7 +218,7 @@ class Show:
         self._live = False
 
     def _write(self, text: str) -> None:
-        # A terminal that went away must not keep a host from being healed.
+        # A closed terminal must not prevent a revert.
         with contextlib.suppress(OSError):
             shown = spoken(text)
             self._out.write(shown if self._unicode else shown.translate(PLAIN))
@@ -231,14 +231,14 @@ class Show:
 
 
 def spark(values: Sequence[float], cells: int = 12) -> str:
-    """The last `cells` values as a tiny curve from zero, e.g. `▂▂▃▇█▇`."""
+    """A sparkline of the last `cells` values, from zero, e.g. `▂▂▃▇█▇`."""
     last = values[-cells:]
     top = max(last, default=0.0)
     return "".join(SPARKS[round((len(SPARKS) - 1) * max(0.0, value) / top)] if top > 0 else SPARKS[0] for value in last)
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    """Aligned columns under a header; the keys of the first row name them. Yes/no values and lists in plain words."""
+    """Aligned columns under a header; the keys of the first row name them. Booleans and lists are written as words."""
     if not rows:
         return []
     cells = [[key.replace("_", " ") for key in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
@@ -265,6 +265,6 @@ def _word(ok: bool | None) -> str:
 
 
 def _quoted(value: str) -> str:
-    """logfmt: bare when that cannot be misread, else a JSON string."""
+    """A logfmt value: bare when unambiguous, else a JSON string."""
     text = printable(value)
     return text if not any(c in text for c in ' "=') else json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Where `--inventory` may point: a JSON document, or what Ansible, OpenSSH or a Pulumi stack know of the hosts."""
+"""The sources of `--inventory`: a JSON document, Ansible, OpenSSH or a Pulumi stack."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.core.values import printable, shown
 from stormdesk.ssh.parallel import each
 
-# In the place of the way to a host, while what else is said of it is looked at.
+# A placeholder for the connection settings, while the other fields are read.
 NOWHERE = {"address": "unknown", "host_key": "unknown unknown", "identity_file": "unknown"}
 MAX_INCLUDES, MAX_DEPTH = 64, 8
 
 
 class Found(Inventory, frozen=True, kw_only=True):
-    """Hosts as another tool names them. How one is reached, ssh is asked when `host()` is: 10 ms for each host that somebody needs."""
+    """Hosts of another tool's inventory. `host()` asks ssh how one is reached: 10 ms for each host that is used."""
 
     reach: Callable[[str], InventoryHost]
 
@@ -34,7 +34,7 @@ class Found(Inventory, frozen=True, kw_only=True):
 
 
 class _Once:
-    """Asks once for each host, whatever the answer."""
+    """Caches the answer for each host, errors included."""
 
     def __init__(self, ask: Callable[[str], InventoryHost]) -> None:
         self._ask = ask
@@ -50,7 +50,7 @@ class _Once:
 
 
 def read(source: str) -> Inventory:
-    """The inventory that FILE, ansible:FILE, ssh-config:FILE or pulumi:[FOLDER#]STACK names. Raises UsageError or RefusedError."""
+    """The inventory of FILE, ansible:FILE, ssh-config:FILE or pulumi:[FOLDER#]STACK. Raises UsageError or RefusedError."""
     kind, colon, rest = source.partition(":")
     match kind if colon else "":
         case "ansible":
@@ -65,9 +65,9 @@ def read(source: str) -> Inventory:
 
 
 def resolved(inventory: Inventory, names: Collection[str] = ()) -> Inventory:
-    """The inventory with the connection settings of all its hosts, or of those of `names` only, as a document can hold it.
+    """The inventory with the connection settings of all its hosts, or only of `names`, as in a document.
 
-    Hosts that cannot be used are in `unusable`, with the reason.
+    Unusable hosts are in `unusable`, with the reason.
     """
     answers = each(names or inventory.hosts, inventory.host)
     unusable = {name: str(answer) for name, answer in answers.items() if isinstance(answer, StormdeskError)}
@@ -92,7 +92,7 @@ def _text(path: str, source: str, errors: str = "strict") -> str:
 
 
 def _included(text: str, depth: int = 0) -> str:
-    """The text with the files that its Include lines name, as ssh finds them; ssh itself says what is in them."""
+    """The text with the files of its Include lines inserted, found as ssh does; their options are left to ssh."""
     lines = []
     for line in text.splitlines():
         lines.append(line)
@@ -105,7 +105,7 @@ def _included(text: str, depth: int = 0) -> str:
 
 
 def _found(listing: Listing, origin: str) -> Found:
-    """What is known of the hosts before ssh is asked about any of them."""
+    """The hosts and their fields, before ssh is asked about any of them."""
     known = {host.name: host for host in listing.hosts}
     stated = documents.collect(
         listing.environment,

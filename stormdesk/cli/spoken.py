@@ -1,4 +1,4 @@
-"""Hints name the command that was typed: the code says `invoke` everywhere, and `stormdesk` is shown where that is the program."""
+"""Hints for the program that was typed: the code says `invoke` everywhere, and `stormdesk` is shown when that is the program."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _program = "invoke"
 
 
 def use(program: str) -> None:
-    """From now on, people type `program`."""
+    """Show `program` in hints from now on."""
     global _program  # noqa: PLW0603 -- one process is one program
     _program = program
 
 
 def spoken(text: str) -> str:
-    """The text as it is shown, with commands as people would type them."""
+    """The text with the commands of that program."""
     return text if _program == "invoke" else TYPED.sub(f"{_program} ", text)

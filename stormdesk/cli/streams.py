@@ -1,6 +1,6 @@
 """Standard output and error that never raise: `| head -1`, a full disk behind `>` or a closed descriptor must not end a run.
 
-Where a stream fails, what follows goes to /dev/null, so that the end of the process (which flushes) does not fail either.
+After a failure, further output goes to /dev/null, so that the flush at the end of the process does not fail either.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Lasting:
         return getattr(self._stream, name)
 
     def _let_go(self, error: OSError) -> None:
-        if error.errno != errno.EPIPE:  # a reader that has seen enough is no error
+        if error.errno != errno.EPIPE:  # a reader that closed the pipe is no error
             self.error = error.strerror or str(error)
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
@@ -45,7 +45,7 @@ class Lasting:
 
 
 def keep() -> None:
-    """Make this process's streams last. Closed ones are opened on /dev/null: else the next file would get their number."""
+    """Wrap this process's streams. Closed ones are opened on /dev/null, otherwise the next file would get their descriptor."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(fd)
@@ -59,7 +59,7 @@ def _on(fd: int) -> TextIO:
 
 
 def complain() -> None:
-    """Say it where people or programs do not get all that was printed."""
+    """Report on stderr when some output was lost."""
     sys.stdout.flush()
     if isinstance(sys.stdout, Lasting) and sys.stdout.error:
         print(f"the output is incomplete: {sys.stdout.error}", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""What stands for something else in an ssh_config: `%h`, `${VAR}`, `~user`. Pure; ssh_config(5), TOKENS.
+"""Expansions in an ssh_config: `%h`, `${VAR}`, `~user`. Pure; ssh_config(5), TOKENS.
 
-`ssh -G` fills most of it in itself. What it leaves as it was typed is filled in here, from what the same call says of each token.
+`ssh -G` expands most of them itself. The rest is expanded here, from the values of the tokens that the same call reports.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from stormdesk.core.errors import UsageError
 from stormdesk.core.values import shown
 
-MARK = "\x1f"  # between two values; nothing that people type in an ssh_config
-ASKED = "CdhikLlnpru"  # all tokens of a key file but %j, which older versions of ssh do not know
-ASK = "ControlPath=" + '"' + "".join(f"{MARK}%{letter}" for letter in ASKED) + MARK + '"'  # ControlPath takes them all
+MARK = "\x1f"  # between two values; never typed in an ssh_config
+ASKED = "CdhikLlnpru"  # all tokens of a key file except %j, which is missing in older versions of ssh
+ASK = "ControlPath=" + '"' + "".join(f"{MARK}%{letter}" for letter in ASKED) + MARK + '"'  # ControlPath accepts all of them
 PROXY = "hknpr"  # of ProxyCommand and ProxyJump
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What words are filled in from: tokens by letter, environment variables, and home folders (`""` is one's own).
+    """The values for expansions: tokens by letter, environment variables, and home folders (`""`: the current user's).
 
-    `home_of` gives "" for a user that there is not.
+    `home_of` returns "" for an unknown user.
     """
 
     tokens: Mapping[str, str]
@@ -31,7 +31,7 @@ class Facts:
 
 
 def told(control_path: str, proxy_jump: str) -> Mapping[str, str]:
-    """The tokens' values, from what `ssh -G -o ASK` prints of ControlPath and ProxyJump. UsageError: it is not an answer to ASK."""
+    """The tokens' values, from ControlPath and ProxyJump in the output of `ssh -G -o ASK`. Raises UsageError for other output."""
     values = control_path.split(MARK)
     if len(values) != len(ASKED) + 2:
         raise UsageError(f"ssh -G says ControlPath {shown(control_path)}, which is not what was asked")
@@ -39,19 +39,19 @@ def told(control_path: str, proxy_jump: str) -> Mapping[str, str]:
 
 
 def path(text: str, facts: Facts) -> str:
-    """A file name as ssh reads it: `~`, `~user`, tokens, `${VAR}`. Raises UsageError for what ssh would not take either."""
+    """A file name as ssh reads it: `~`, `~user`, tokens, `${VAR}`. Raises UsageError for names that ssh would refuse, too."""
     found = re.match(r"~([^/]*)(?:/+|$)", text)
     if not found:
         return filled(text, facts)
     home = facts.home_of(found[1])
     if not home:
         raise UsageError(f"{shown(text)}: no such user: {shown(found[1])}")
-    # A home folder is what it is: a % in it is no token.
+    # A % in a home folder is not a token.
     return f"{home.rstrip('/')}/{filled(text[found.end() :], facts)}"
 
 
 def filled(text: str, facts: Facts) -> str:
-    """Tokens and `${VAR}` filled in, each once. Raises UsageError for a token that ssh does not know, and a VAR that is not set."""
+    """Expand tokens and `${VAR}`, once. Raises UsageError for an unknown token and an unset VAR."""
 
     def value(found: re.Match[str]) -> str:
         if found[0] == "%%":
@@ -68,7 +68,7 @@ def filled(text: str, facts: Facts) -> str:
 
 
 def proxy(text: str, tokens: Mapping[str, str]) -> str:
-    """A ProxyCommand in which only %h, %p, %r and %% are left: those that whoever starts it fills in. Raises UsageError."""
+    """A ProxyCommand with only %h, %p, %r and %% left, which its caller expands. Raises UsageError."""
 
     def value(found: re.Match[str]) -> str:
         if found[0] in ("%%", "%h", "%p", "%r"):

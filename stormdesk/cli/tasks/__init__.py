@@ -1,4 +1,4 @@
-"""The tasks, a file for each group. No logic here: parse, one library call, print."""
+"""The tasks, one file per group. No logic: parse, one library call, print."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from invoke.collection import Collection
 
 
 def build(*, checkout: bool = False) -> Collection:
-    """All tasks of this project; in a checkout those of who works on Stormdesk, too."""
-    sys.dont_write_bytecode = sys.flags.dont_write_bytecode > 0  # invoke turns it on: each start would compile us again
+    """All tasks of this project; in a checkout, also those of developers."""
+    sys.dont_write_bytecode = sys.flags.dont_write_bytecode > 0  # invoke sets it, and each start would compile us again
 
     from stormdesk.cli import front
     from stormdesk.cli.tasks import chaos, check, dev, env, gameday, stack, start, venue

@@ -1,4 +1,4 @@
-"""chaos.*: faults, and the way back."""
+"""chaos.*: faults and their revert."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def status(options: Options) -> int:
 def revert(options: Options, host: list[str], run: str = "", all_: bool = False) -> int:
     """Undo faults now.
 
-    Works from what the hosts themselves know, so a lost record is no obstacle."""
+    Works from the hosts' own records, so a lost run record does not matter."""
     from stormdesk.run import operate
 
     show = options.show

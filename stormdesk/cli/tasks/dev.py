@@ -1,4 +1,4 @@
-"""dev.*: for those who work on Stormdesk. Only a checkout has them."""
+"""dev.*: for developers of Stormdesk. Only a checkout has them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def schemas(_: Options) -> int:
     help={"fault": "the cases of this one only"},
 )
 def bless(_: Options, fault: str = "") -> int:
-    """Write anew what the cases of faults expect."""
+    """Rewrite what the cases of faults expect."""
     from stormdesk.cli import develop
 
     return develop.bless(fault)

@@ -95,9 +95,9 @@ def exec_(options: Options, host: str = "", command: str = "") -> int:
     help={"mend": "bring back what is not as declared"},
 )
 def drift(options: Options, mend: bool = False) -> int:
-    """Compare what is with what was declared.
+    """Compare the environment with its declaration.
 
-    Exit code 1 when something differs, as after a fault that nobody took out.
+    Exit code 1 when something differs, as after a fault that was not reverted.
     """
     return commands.drifted(options, mend)
 

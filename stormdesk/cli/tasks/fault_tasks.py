@@ -13,7 +13,7 @@ Act = Callable[[str, Mapping[str, Any]], int]
 
 
 def fault_task(name: str, fault: type[Any], act: Act, common: fault_flags.Flags, about: str) -> Command:
-    """The task of one fault: `act` gets its name and the values of its flags. `common` are those that its group shares."""
+    """The task of one fault: `act` gets its name and the values of its flags. `common` are the flags of its group."""
 
     def body(_: Options, **values: Any) -> int:
         return act(name, values)

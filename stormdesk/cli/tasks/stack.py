@@ -1,4 +1,4 @@
-"""stack.*: what operators do with the trading stack."""
+"""stack.*: operators' commands on the trading stack."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def restart(options: Options, host: list[str], service: str = "") -> int:
 def kill_switch(options: Options, on: bool = False, off: bool = False, by: str = "", reason: str = "") -> int:
     """Stop all trading, or end that.
 
-    Blocks new orders, cancels those at the venue and looks that none is open. The guard does it where a trader is dead."""
+    Blocks new orders, cancels those at the venue and verifies that none is open. For a dead trader, its guard does it."""
     from stormdesk.desk import operators
 
     return at_the_desk(lambda pool: operators.kill_switch(pool, on, off, by, reason), options)

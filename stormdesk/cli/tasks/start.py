@@ -1,4 +1,4 @@
-"""Where to start: is this machine ready, and what does it look like?"""
+"""Where to start: check this machine, and see the demo."""
 
 from __future__ import annotations
 

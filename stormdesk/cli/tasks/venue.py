@@ -31,7 +31,7 @@ def guest(options: Options) -> int:
 
 
 def faults() -> list[Command]:
-    """A task for each of the venue's own faults; the class that a run needs is made when it runs."""
+    """A task for each of the venue's own faults; the class for a run is created when it runs."""
     from stormdesk.testnet.venue.faults import FAULTS
 
     return [
