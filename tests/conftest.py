@@ -1,4 +1,4 @@
-"""What all tests share: the running lab, and how often repeated tests repeat."""
+"""Common to all tests: the running lab, and the counts of repeated tests."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where CI is set, a skipped test is a failed one: what tests need must be got there. Only what no machine of ours can be
-made to give (a feature of the kernel, a plugin that is in no registry) may be missing, and such a test says so by `cannot`.
+"""On CI a skipped test fails: its requirements must be installed there. Only a requirement that none of our machines can meet (a
+kernel feature, a plugin that is in no registry) may be missing; such a test calls `cannot`.
 
 At the end of a run it is said how many were skipped, by reason.
 """

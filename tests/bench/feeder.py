@@ -1,4 +1,4 @@
-"""How many market messages a second the feeder takes from a venue to the bus with one core, none lost.
+"""Benchmark: market messages per second that the feeder moves from a venue to the bus on one core without loss.
 
 python -m tests.bench.feeder [--rates 10000,20000,30000] [--for SECONDS]
 

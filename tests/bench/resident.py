@@ -1,4 +1,4 @@
-"""How much memory a whole stack has resident in a lab that trades: shared pages once (PSS), and the sum of RSS.
+"""Benchmark: resident memory of a whole trading stack in a lab, with shared pages counted once (PSS), and the sum of RSS.
 
 python -m tests.bench.resident [--topologies core,full] [--for SECONDS]     needs root
 """

@@ -1,4 +1,5 @@
-"""What an order costs the trader, and whether it grows: intent to the venue's ack with fsync beside it, and RSS slopes.
+"""Benchmark: the cost of an order in the trader and its growth: intent to the venue's ack, beside the cost of fsync, and RSS
+slopes.
 
 python -m tests.bench.trader [--for SECONDS] [--rate ORDERS_PER_S]     needs root, for a disk of the trader's own
 """

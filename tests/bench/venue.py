@@ -1,4 +1,4 @@
-"""How many orders the venue accepts in a second with one core, and how long each takes; the client has the other core.
+"""Benchmark: orders per second that the venue accepts on one core, and their latency; the client has the other core.
 
 python -m tests.bench.venue [--orders N] [--connections N] [--profile FILE]     the cost of fsync is told beside it
 """

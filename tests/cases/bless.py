@@ -1,4 +1,4 @@
-"""`python -m tests.cases.bless [fault ...]`: write plan or error of each case anew, as the fault gives it now.
+"""`python -m tests.cases.bless [fault ...]`: rewrite the expected plan or error of each case from the current fault.
 
 Parameters, facts and everything else of a case stay. Read the diff: what it shows is what will be done to hosts.
 """

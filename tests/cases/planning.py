@@ -1,4 +1,4 @@
-"""Case files of faults: how one is read, planned and written anew.
+"""Case files of faults: reading, planning and rewriting them.
 
 A case is `tests/cases/<fault>/<name>.json`: {params, facts, plan | error}, and where it matters {host, hold_s, ttl_s, shell}.
 `plan` lists what differs from the defaults of Plan, group by group; all of it is compared. `error` is [class, whole message].

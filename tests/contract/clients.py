@@ -1,4 +1,4 @@
-"""The clients' own virtual environments, made once for each lock and kept in the user's cache."""
+"""The clients' virtual environments, created once per lock file in the user's cache."""
 
 from __future__ import annotations
 

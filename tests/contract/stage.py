@@ -1,4 +1,4 @@
-"""A venue alone with one client: a network namespace with loopback only, so nothing can reach any other exchange."""
+"""A venue and one client in a network namespace with loopback only, so that no other exchange can be reached."""
 
 from __future__ import annotations
 

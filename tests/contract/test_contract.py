@@ -1,4 +1,4 @@
-"""Each check of each client's script is a test here. A script runs once, beside a venue of its own."""
+"""Each check of each client's script is a test. A script runs once, against a venue of its own."""
 
 from __future__ import annotations
 

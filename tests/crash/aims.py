@@ -1,4 +1,4 @@
-"""What to kill when: the faults that each host can have, the nine steps, the three ways to kill; and which is due next. Pure."""
+"""The plan of kills: the faults of each host, the nine steps, the three ways to kill, and which combination is due next. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One kill: start the real task, wait for its moment, kill, see the host heal, and read from the records what was hit."""
+"""One kill: start the real task, wait for the moment, kill, watch the host heal, and read from the records which step was hit."""
 
 from __future__ import annotations
 

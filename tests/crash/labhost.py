@@ -1,4 +1,4 @@
-"""A lab host seen from the machine: what is on it, whether a fault is in, and bystanders that no fault may touch.
+"""A lab host seen from the machine: its state, whether a fault is active, and bystanders that no fault may touch.
 
 Nothing here is the engine's: the kernel is asked through /proc and with `ip` and iptables-save in the host's namespaces.
 """

@@ -1,4 +1,4 @@
-"""The host under one attack, as the test sees it: its record of the run, whether the fault is in, since when it is clean."""
+"""The test's view of a host under one attack: its record of the run, whether the fault is active, and since when it is clean."""
 
 from __future__ import annotations
 

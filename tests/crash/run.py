@@ -1,4 +1,4 @@
-"""`python -m tests.crash.run --kills 200`: kill the controller at every step of real runs, and see every host heal."""
+"""`python -m tests.crash.run --kills 200`: kill the controller at every step of real runs; every host must heal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many kills: waves of one on each host, the engine's own account of them, and the floors below which nothing is shown."""
+"""A series of kills: one on each host at a time, the engine's own account of them, and floors below which nothing is proven."""
 
 from __future__ import annotations
 

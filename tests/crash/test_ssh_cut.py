@@ -1,4 +1,4 @@
-"""adapter-down on the interface that carries SSH: the host's own watchdog gives control back, and the run is held."""
+"""adapter-down on the interface that carries SSH: the host's own watchdog restores control, and the run is held."""
 
 from __future__ import annotations
 

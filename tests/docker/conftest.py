@@ -1,4 +1,4 @@
-"""Engines for the tests of this folder, and the image that hosts are made of."""
+"""Docker engines for the tests of this folder, and the host image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment on an engine of the tests' own: reached from outside by a ProxyCommand, used by real `invoke` tasks."""
+"""An environment on the tests' own engine, reached through a ProxyCommand and used by real `invoke` tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The core stack as containers, by the engine's own command line: it trades, a fault is healed, removal leaves nothing."""
+"""The core stack as containers, created by the engine's command line: it trades, a fault heals, and removal leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`env.up --backend docker`, as a user types it: through the real engine and its plugin, in an engine's own network."""
+"""`env.up --backend docker` as a user types it: through the real engine and its plugin, in an engine's own network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same stacks by the real Pulumi engine and its Docker plugin."""
+"""The same stacks, created by the real Pulumi engine and its Docker plugin."""
 
 from __future__ import annotations
 

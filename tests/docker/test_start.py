@@ -1,4 +1,4 @@
-"""Interfaces get the names of the topology whatever order an engine gave them, in a network namespace of the test's own."""
+"""Interfaces get the names of the topology in whatever order the engine created them; in a network namespace."""
 
 from __future__ import annotations
 

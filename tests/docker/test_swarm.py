@@ -1,4 +1,4 @@
-"""A stack over two engines as services of a swarm: placed by label, reached by SSH, found by name, broken and healed."""
+"""A stack on two engines as services of a swarm: placed by label, reached by SSH, resolved by name, broken and healed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real venue, a wire, a real feeder and a real bus on loopback, and what a reader of the bus has in the end."""
+"""A real venue, a TCP relay, a real feeder and a real bus on loopback, and everything that a reader of the bus received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab with guards, for tests: its hosts by name, and what their services say. Timers are shortened to NUMBERS."""
+"""A lab with guards: its hosts by name, and the documents of their services. Timers are shortened to NUMBERS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what a lab left on the machine, with no help from the code under test."""
+"""Finds the traces of a lab on the machine, without the code under test."""
 
 from __future__ import annotations
 

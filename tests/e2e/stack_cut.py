@@ -1,4 +1,4 @@
-"""A consistent cut of the stack on loopback: the files of docs/formats/cut.md, read where the services are."""
+"""A consistent cut of the stack on loopback: the files of docs/formats/cut.md, from the services' folders."""
 
 from __future__ import annotations
 

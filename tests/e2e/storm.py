@@ -1,4 +1,4 @@
-"""Faults of hosts and of the venue, one after the other in seeded random order, on a stack that trades."""
+"""Faults of hosts and of the venue in seeded random order, one at a time, on a trading stack."""
 
 from __future__ import annotations
 

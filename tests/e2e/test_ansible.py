@@ -1,4 +1,4 @@
-"""Ansible reads Ansible: real inventories, by the real `ansible-inventory`, and what becomes of each host."""
+"""Real Ansible inventories, read by the real `ansible-inventory`, and the resulting hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input never opens a connection and never prints a traceback; it names the value, the range and what to type.
+"""Bad input never opens a connection and never prints a traceback; the message names the value, the range and what to type.
 
 Every line below is a real `invoke`, against an inventory whose hosts are a trap that counts connections.
 """

@@ -1,4 +1,4 @@
-"""The bus on a real Kafka broker: what the feeder has reaches its readers in order and with one effect, whatever dies."""
+"""The bus on a real Kafka broker: the feeder's messages reach readers in order and with one effect, whatever is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bus on a real Redis whose disk is full now and then: what is refused is refused as a whole, so that the order stays."""
+"""The bus on a real Redis whose disk is full at times: batches are refused as a whole, so that the order is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A controller in trouble, on a real lab: no room for its record, a host that says no, a second signal, somebody else's run."""
+"""Problems of the controller, on a real lab: no room for its record, a host that refuses, a second signal, another user's run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of the catalogue on a lab that trades, by its own example: it bites, a peer agrees where it has one, it leaves nothing."""
+"""Every fault of the catalogue on a trading lab, by its own example: it takes effect, a peer confirms it, it leaves nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The feeder between a real venue and a real bus, on loopback: whatever happens to it, to the wire, to the venue or to
-the bus, every trade reaches the bus with one effect, and its books equal the venue's level by level."""
+"""The feeder between a real venue and a real bus on loopback: whatever fails (feeder, network, venue, bus), every trade reaches
+the bus with one effect, and the feeder's books equal the venue's level by level."""
 
 from __future__ import annotations
 

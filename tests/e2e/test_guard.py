@@ -1,4 +1,5 @@
-"""Guards and orchestrator on a lab that trades: what is killed comes back, what does not stops the host safely.
+"""Guards and orchestrator on a trading lab: killed services come back, and those that cannot stop the host safely. Each test leaves
+the lab as it was.
 
 Each test leaves the lab as it was.
 """

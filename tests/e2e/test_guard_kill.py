@@ -1,4 +1,4 @@
-"""E-04, the kill switch of a dead trader: the guard's own key at the real venue, also while the venue does not answer."""
+"""E-04, the kill switch of a dead trader: the guard cancels with its own key, even while the venue does not answer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The game days of what guards look after, as people run them: H-01, H-02, L-01 with L-02; what they leave behind (L-05),
-and what they do when they fail (L-06)."""
+"""The game days about the guards: H-01, H-02, L-01 with L-02; their records (L-05), and their abort on failure (L-06)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard asks the venue every second from the trader's address: when that is told to wait, the guard waits too."""
+"""The guard probes the venue every second from the trader's address: when that address must wait, the guard waits too."""
 
 from __future__ import annotations
 

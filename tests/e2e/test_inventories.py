@@ -1,4 +1,4 @@
-"""What `env.export` writes for Ansible and OpenSSH is read back as the same hosts, and faults run by it."""
+"""Exports of `env.export` for Ansible and OpenSSH read back as the same hosts, and faults run through them."""
 
 from __future__ import annotations
 

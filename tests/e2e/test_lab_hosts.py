@@ -1,4 +1,4 @@
-"""The hosts of a running lab: what they are, what they can reach, what they survive, and what they must not see."""
+"""The hosts of a running lab: their properties, their network, what they survive, and their isolation."""
 
 from __future__ import annotations
 

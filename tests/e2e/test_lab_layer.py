@@ -1,4 +1,4 @@
-"""The lab survives the machine: real dpkg runs in a private copy of the machine, an overlay in a mount namespace."""
+"""The lab across package upgrades of the machine: real dpkg runs on a private copy, an overlay in a mount namespace."""
 
 from __future__ import annotations
 

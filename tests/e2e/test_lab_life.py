@@ -1,4 +1,4 @@
-"""A lab's life: it starts once, ends when told, at its time or after any crash, and leaves nothing on the machine."""
+"""A lab's life cycle: it starts once, ends on request, at its expiry or after any crash, and leaves nothing on the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lab needs of the machine, and what is said where it is missing: root, namespaces, loop devices, a network."""
+"""The requirements of a lab, and the message when one is missing: root, namespaces, loop devices, a network."""
 
 from __future__ import annotations
 

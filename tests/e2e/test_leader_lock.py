@@ -1,4 +1,4 @@
-"""The leader's lock on a real Redis: one holder, no longer than it may, and inherited only from a dead self."""
+"""The leader's lock on a real Redis: one holder, for a limited time, and inherited only from the instance's own dead process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many hosts at once, and several people at once: a lab of forty-eight hosts, for the whole file."""
+"""Many hosts and several users at once, on a lab of forty-eight hosts for the whole file."""
 
 from __future__ import annotations
 

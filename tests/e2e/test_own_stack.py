@@ -1,4 +1,5 @@
-"""examples/own-stack as its users have it: its Pulumi program with the real engine, its tasks, checks, game day and fault, on two hosts."""
+"""examples/own-stack as users have it: its Pulumi program with the real engine, its tasks, checks, game day and fault, on two
+hosts."""
 
 from __future__ import annotations
 

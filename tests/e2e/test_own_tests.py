@@ -1,4 +1,4 @@
-"""The pytest plugin as its users run it: a project of its own, a lab that trades, real faults; and what happens when a test goes wrong."""
+"""The pytest plugin as users run it: a project of its own, a trading lab and real faults; also when a test fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real Pulumi engine: its version, and a resource written in Python that goes up, is kept, and goes away."""
+"""The real Pulumi engine: its version, and a resource written in Python that is created, kept and removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab that the real Pulumi engine makes: the same hosts, nothing to change afterwards, drift found, nothing left."""
+"""A lab created by the real Pulumi engine: the same hosts, an empty preview afterwards, drift found, nothing left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenario S1-03: the disk of the run directory is full when what a run leaves behind is written."""
+"""Scenario S1-03: the disk of the run directory is full when a run's artefacts are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs, as people start them: `invoke chaos.*` on a lab that trades. What is in a record is read from its files."""
+"""Whole runs as users start them: `invoke chaos.*` on a trading lab. Records are read from their files."""
 
 from __future__ import annotations
 

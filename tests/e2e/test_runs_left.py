@@ -1,4 +1,4 @@
-"""Runs that end early, or go on without their controller."""
+"""Runs that end early, or continue without their controller."""
 
 from __future__ import annotations
 

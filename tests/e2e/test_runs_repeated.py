@@ -1,4 +1,4 @@
-"""A game day, and what is looked at again and again while nothing is wrong."""
+"""A game day, and repeated checks on a healthy stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On CI what is missing fails, elsewhere it skips and is counted: this project's own tests in a pytest of their own."""
+"""On CI a missing requirement fails the test; elsewhere it is skipped and counted. In a pytest of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data plane and order plane on loopback: one may be dead or full of garbage while the other does its work."""
+"""Data plane and order plane on loopback: one may be dead or full of garbage while the other works."""
 
 from __future__ import annotations
 

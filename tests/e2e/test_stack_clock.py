@@ -1,4 +1,4 @@
-"""Services under libfaketime: at offset 0 they trade as without it, and a clock that steps is noticed and followed (E-16)."""
+"""Services under libfaketime: at offset 0 they trade as without it, and clock steps are detected and followed (E-16)."""
 
 from __future__ import annotations
 

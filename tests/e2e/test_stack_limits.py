@@ -1,5 +1,5 @@
-"""Balances, the breaker and the venue's limits, with a proxy that spoils single requests. One stack for all tests; each
-leaves it trading."""
+"""Balances, the breaker and the venue's limits, with a proxy that breaks single requests. One stack for all tests; each leaves
+it trading."""
 
 from __future__ import annotations
 

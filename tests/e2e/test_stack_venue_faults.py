@@ -1,5 +1,5 @@
-"""The trading stack under the faults of the venue that it must bear without a hand on it: nothing is lost, nothing is done
-twice, and trading goes on. The storm of test_storm.py has the others too."""
+"""The trading stack under those faults of the venue that it must survive unattended: nothing is lost or done twice, and trading
+goes on. The other faults are in the storm of test_storm.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten minutes under faults: a stack trades while everything goes wrong, one thing after the other; then all invariants hold.
+"""A storm of ten minutes: a stack trades under one fault after another; then all invariants hold.
 
 The full run (`invoke dev.soak`) witnesses at least 20 faults of hosts and 40 of the venue, with at least 500 orders
 accepted; the same code runs at a tenth in script/test.

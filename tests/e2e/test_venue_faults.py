@@ -1,4 +1,4 @@
-"""Each fault of the venue on the wire: it strikes, it is in the journal, and it is over when it ends."""
+"""Each fault of the venue over real sockets: it takes effect, it is in the journal, and it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole runs of the venue's own faults, as people start them, on a lab that trades."""
+"""Whole runs of the venue's own faults, as users start them, on a trading lab."""
 
 from __future__ import annotations
 

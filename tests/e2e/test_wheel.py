@@ -1,4 +1,4 @@
-"""The wheel, as a team installs it: one import name, beside a project that has folders of our names, its tasks in one line."""
+"""The wheel as a team installs it: one import name, also beside folders with our names, and its tasks in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One real venue process on loopback, and a client that sees what is on the wire: statuses, headers, resets, silence."""
+"""A real venue process on loopback, and a client that sees statuses, headers, resets and silence."""
 
 from __future__ import annotations
 

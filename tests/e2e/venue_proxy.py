@@ -1,5 +1,5 @@
-"""A reverse proxy between a trader and the venue's REST, for faults of single requests: what a rule answers, the trader
-gets; what a rule swallows never comes back."""
+"""A reverse proxy between a trader and the venue's REST, for faults of single requests: a rule answers a request itself, or
+swallows its answer."""
 
 from __future__ import annotations
 

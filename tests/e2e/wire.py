@@ -1,4 +1,4 @@
-"""A wire between a service and a server: a TCP relay that can fall silent as a network does, with all connections up."""
+"""A TCP relay between a service and a server that can fall silent as a network does, with all connections up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""python -m tests.fuzz [--for SECONDS] [--target NAME] [--seed N]: change what is in the corpus, and see that it holds.
+"""python -m tests.fuzz [--for SECONDS] [--target NAME] [--seed N]: mutate the corpus and check that every input is handled.
 
 The time is shared by all targets. An input that is handled wrongly is kept in its corpus, with its error on stderr, and
 the exit code is 1: mend what it found, keep the file.

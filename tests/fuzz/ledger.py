@@ -1,4 +1,4 @@
-"""The ledger's reader: any bytes are read without an exception, nothing is skipped in silence, reading again finds the same."""
+"""The ledger's reader: it never raises, never skips a line silently, and a second reading gives the same result."""
 
 from __future__ import annotations
 

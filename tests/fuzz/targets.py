@@ -1,4 +1,4 @@
-"""What is fuzzed: for each target a check of bytes, and its corpus of files."""
+"""The targets of fuzzing: a check of bytes and a corpus of files for each."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A moment of fuzzing for each target, always with the same seed, and everything that was ever found. The long run, with a
-seed of its own: `invoke dev.fuzz --for 1h`."""
+"""A few seconds of fuzzing for each target with a fixed seed, and all inputs that were ever found. The long run, with a new
+seed: `invoke dev.fuzz --for 1h`."""
 
 from __future__ import annotations
 

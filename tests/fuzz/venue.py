@@ -1,4 +1,4 @@
-"""The venue's readers of requests: REST, the market streams' requests, the WebSocket API.
+"""The venue's request parsers: REST, the market streams' requests, the WebSocket API.
 
 The bytes are a session, one request a line: `<method> <path>[?<query>] [<body>]`, `WS <text>`, `API <text>`. What has to
 be signed is played as it is, then with a timestamp that is right, then with a right signature too, for nothing else

@@ -1,4 +1,4 @@
-"""Stacks of a copy of the sources, one after the other on the same Redis and PostgreSQL; each begins with empty ones."""
+"""Stacks from a copy of the sources, one after the other on the same Redis and PostgreSQL; each starts with empty ones."""
 
 from __future__ import annotations
 

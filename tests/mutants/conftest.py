@@ -1,4 +1,4 @@
-"""What the planted bugs share."""
+"""Common to the tests of planted bugs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What a stack is put through before all judges look at it. The same with a planted bug and without; nothing here knows
-which. A situation waits for what it needs (orders, struck messages, trades), never a time that is long enough on a quick
-machine; and it goes on when a bug keeps a healthy stack's work from happening."""
+"""The situations of a stack before all judges look at it: the same with a planted bug and without; nothing here knows which.
+
+A situation waits for an event (orders, faulted messages, trades), never for a fixed time; and it continues when a bug prevents the
+event."""
 
 from __future__ import annotations
 

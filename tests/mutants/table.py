@@ -1,4 +1,4 @@
-"""The table bug x invariant: what all judges say of a stack, and the line of it that is printed at the end of a run."""
+"""The table bug x invariant: all judges' verdicts on a stack, and its line in the output of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What planted bugs are put through, without one: every invariant that is asked holds. So what a bug's row shows is the bug's."""
+"""The situations of planted bugs, without a bug: every invariant holds. So violations in a bug's row are caused by the bug."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder say at the end."""
+"""The summary of the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's scripts on a sandbox, as the controller would send them; and a fingerprint that is not the engine's own."""
+"""The engine's scripts on a sandbox, as the controller would send them; and an independent fingerprint."""
 
 from __future__ import annotations
 

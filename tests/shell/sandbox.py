@@ -1,4 +1,4 @@
-"""A host made of namespaces only (no sshd): where the host scripts are tried on a real kernel, in dash and busybox ash.
+"""A host made of namespaces only (no sshd), to run the host scripts on a real kernel, in dash and busybox ash.
 
 Its root is an overlay: the lab's package layer, where there is one, over the machine's own root. Nothing is written to
 the machine, and everything goes away with the sandbox's first process.

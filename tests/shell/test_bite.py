@@ -1,4 +1,4 @@
-"""Each fault bites and is undone without a trace, on a real kernel, in dash and in busybox ash.
+"""Each fault takes effect and is undone without a trace, on a real kernel, in dash and in busybox ash.
 
 The picture before and after is taken by the test's own means (rig.picture), the engine's fingerprint judges beside it.
 """

@@ -1,4 +1,4 @@
-"""net-bandwidth on a real kernel: the limit is in and gone without a trace, and a qdisc that is not ours is never touched."""
+"""net-bandwidth on a real kernel: the limit takes effect and leaves no trace, and a qdisc that is not ours is never touched."""
 
 from __future__ import annotations
 

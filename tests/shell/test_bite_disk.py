@@ -1,4 +1,4 @@
-"""disk-full on volumes as people have them: who else uses them, how they are mounted, how large they are."""
+"""disk-full on realistic volumes: with other users, of different mounts and sizes."""
 
 from __future__ import annotations
 

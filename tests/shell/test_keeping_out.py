@@ -1,4 +1,4 @@
-"""A revert that finds nothing keeps out what may still be on its way: no arming, no inject of that run acts on this host any more."""
+"""A revert that finds nothing fences the run: no late arm or inject of that run acts on the host afterwards."""
 
 from __future__ import annotations
 

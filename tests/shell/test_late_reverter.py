@@ -1,4 +1,4 @@
-"""Of several who revert one run, those that come late end: the host may carry another run's fault by then."""
+"""Several reverters of one run: the late ones end, because the host may have another run's fault by then."""
 
 from __future__ import annotations
 

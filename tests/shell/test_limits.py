@@ -1,4 +1,5 @@
-"""How many faults a host takes at once: counted on the host itself, in dash and busybox ash, however many come at one instant."""
+"""The maximum of concurrent faults on a host, counted on the host itself, in dash and busybox ash, however many arm at one
+instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""adapter-down on hosts as people have them: what going down takes away comes back as it was, and nobody else's is touched.
+"""adapter-down on realistic hosts: what going down takes away is restored as it was, and nothing else is touched. Compared by the
+test's own reading of the kernel, with the order of routes of one prefix; dash and busybox ash.
 
 Judged by the test's own reading of the kernel, with the order of routes of one prefix; dash and busybox ash.
 """

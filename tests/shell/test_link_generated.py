@@ -1,4 +1,4 @@
-"""Random networks go through the change of adapter-down and its undo, which runs twice at once: they come back line by line."""
+"""Random networks under adapter-down, with its undo twice at once: they are restored line by line."""
 
 from __future__ import annotations
 

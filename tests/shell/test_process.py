@@ -1,4 +1,4 @@
-"""Which processes process-kill may be aimed at, whom it asks, and what it takes for evidence; in dash and busybox ash."""
+"""process-kill: its permitted targets, the manager that it asks, and its evidence; in dash and busybox ash."""
 
 from __future__ import annotations
 

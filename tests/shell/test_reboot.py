@@ -1,4 +1,4 @@
-"""A restart of the host: what is volatile went with it, what persists is undone by the boot hook or by whoever recovers.
+"""A reboot of the host: volatile faults are gone, persistent ones are undone by the boot hook or by recover.
 
 The restart is simulated: every process but the first is killed, /run is a new tmpfs, the boot id is another one, links
 are as the start of a host makes them; then /etc/stormdesk/boot runs, if it is there.

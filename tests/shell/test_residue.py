@@ -1,4 +1,4 @@
-"""What a host has that only looks like a fault's: a baseline tells it from what a run left."""
+"""Things on a host that only look like a fault's: a baseline distinguishes them from a run's residue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we write is what dash and busybox ash read: quoting, here-documents, and the syntax of every script."""
+"""Our scripts as dash and busybox ash read them: quoting, here-documents, and the syntax of every script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rule R2: a whole run, and the watchdog that ends it, need POSIX tools and those that the host is asked for, and no others."""
+"""Rule R2: a whole run and its watchdog need POSIX tools and those probed on the host, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The venue's own faults on a host, with a real venue process in the host's network: in, witnessed, out, by whoever is left."""
+"""The venue's own faults on a host, with a real venue process in the host's network: injected, witnessed, and removed by whoever
+is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real sshd in a sandbox of namespaces, and the sockets to it: the transport's other side, without any network."""
+"""A real sshd in a sandbox of namespaces, and the sockets to it, without any network."""
 
 from __future__ import annotations
 

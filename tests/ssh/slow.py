@@ -1,4 +1,4 @@
-"""A long way to a host: what is sent either way arrives later, and a host may take its time before it says anything."""
+"""A slow link to a host: latency in both directions, and a host that takes its time to answer."""
 
 from __future__ import annotations
 

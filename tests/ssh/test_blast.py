@@ -1,4 +1,4 @@
-"""The blast radius of several people at once: two real hosts of one role, and controllers that know nothing of each other."""
+"""The blast radius with several users at once: two real hosts of one role, and controllers that do not know each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sshd as hardening guides have it, and log-ins of all kinds: it works, or one line says what the host must allow."""
+"""sshd as in hardening guides, and log-ins of all kinds: it works, or one line says what the host must allow."""
 
 from __future__ import annotations
 

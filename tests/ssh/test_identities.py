@@ -1,4 +1,4 @@
-"""Logging in with what ssh would log in with: the agent, several keys, certificates. A real ssh-agent, a real sshd."""
+"""Log-ins with ssh's identities: the agent, several keys, certificates. A real ssh-agent, a real sshd."""
 
 from __future__ import annotations
 

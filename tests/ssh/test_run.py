@@ -1,4 +1,4 @@
-"""One fault on one host from S1 to S9 over a real sshd: the record's order, round trips, and links that die on the way."""
+"""One fault on one host from S1 to S9 over a real sshd: the record's order, round trips, and links that break in between."""
 
 from __future__ import annotations
 

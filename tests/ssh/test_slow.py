@@ -1,4 +1,4 @@
-"""Hosts that are slow or far away work as they are; for slower ones there is --patience."""
+"""Slow and distant hosts work with the default limits; for slower ones there is --patience."""
 
 from __future__ import annotations
 

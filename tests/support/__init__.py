@@ -1,1 +1,1 @@
-"""What the tests of several folders share. Nothing here is a test."""
+"""Helpers common to several folders of tests. No tests here."""

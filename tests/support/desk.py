@@ -1,4 +1,4 @@
-"""A lab that trades, and people who type `invoke` at it."""
+"""A trading lab, and users who type `invoke` commands for it."""
 
 from __future__ import annotations
 

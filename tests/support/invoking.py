@@ -1,4 +1,4 @@
-"""Real `invoke` command lines by the dozen, and a trap that counts whoever connects.
+"""Many real `invoke` command lines, and a trap that counts connections.
 
 As a script it reads a JSON list of argument lists and runs each as `invoke` would, in a fork of one process that has
 imported invoke already: process start is most of what a refused command line costs.

@@ -1,4 +1,4 @@
-"""How `pytest -n 4 --dist loadfile` spreads the tests: which stay together, and which begin first.
+"""How `pytest -n 4 --dist loadfile` distributes the tests: which stay together, and which start first.
 
 The tests of a file stay together, because they share a lab or a stack. Tests of the files in ALONE share next to nothing, so each
 goes to the worker that is free. What takes longest begins first, so that no worker is left with a long file at the end; the unit

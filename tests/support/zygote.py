@@ -1,4 +1,4 @@
-"""`invoke` as a real process, without the second that its imports cost: a fork of a process that has them already.
+"""`invoke` as a real process without its second of imports: a fork of a process that has them already.
 
     process = start("chaos.disk-full", "--host", "trader-a", env=...)
     done = run("chaos.status", "--json")

@@ -1,4 +1,4 @@
-"""What unit tests share."""
+"""Common to the unit tests."""
 
 from __future__ import annotations
 

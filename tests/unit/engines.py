@@ -1,4 +1,4 @@
-"""Small scripts that answer as a Pulumi engine does."""
+"""Small scripts that answer like a Pulumi engine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A truthful history, and the tools to change a fact in it. The recorded cut is one of before the traders' ids had epochs
-in them; `grown` is the same history as today's stack would have written it."""
+"""A truthful history, and functions that change one fact in it. The recorded cut is older than the epochs in the traders' ids;
+`grown` is the same history in today's form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `ansible-inventory --list` prints, and what becomes of each host. Pure; tests/e2e/test_ansible.py has the real one."""
+"""The output of `ansible-inventory --list`, and the resulting hosts. Pure; tests/e2e/test_ansible.py runs the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate authority of an environment: who trusts it trusts its servers by their names, and nobody else's."""
+"""The certificate authority of an environment: it vouches for its servers by their names, and for no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project's own faults, checks and runbooks: found where its invoke.yaml says; what cannot be used is named in one line."""
+"""A project's own faults, checks and runbooks: found by its invoke.yaml; unusable ones are named in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check files on a recorded cut, by plain pytest: as people run them offline."""
+"""The check files on a recorded cut with plain pytest, as users run them offline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Pulumi program's logic, with Pulumi's own mocks: what the engine's plugin would be asked for."""
+"""The Pulumi program's logic with Pulumi's own mocks: the requests to the engine's plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where there is no engine, one line says what to type; where one fails, its own words are kept."""
+"""Without a Docker engine, one line says what to type; if one fails, its own message is kept."""
 
 from __future__ import annotations
 

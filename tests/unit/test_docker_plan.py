@@ -1,4 +1,4 @@
-"""A host becomes one container, whoever writes it down: the engine's command line, Pulumi, Swarm."""
+"""A host becomes one container, in every form: the engine's command line, Pulumi, Swarm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault against its case files (tests/cases/planning.py), and the contract that all of them keep. No host is involved."""
+"""Every fault against its case files (tests/cases/planning.py), and the contract of all faults. No host is involved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task layer: exit codes, what the asking flags do, and what a list costs. Real command lines (tests/support/invoking.py).
+"""The task layer: exit codes, the flags that change nothing, and the cost of lists. Real command lines (tests/support/invoking.py).
 
 For another version of invoke: `pip install --target DIR invoke==2.2.1`, then run this with PYTHONPATH=DIR.
 """

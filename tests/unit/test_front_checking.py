@@ -1,4 +1,4 @@
-"""The exit code of `invoke check.*`: dirty or unknown, then violated, then held; silence is no pass."""
+"""The exit code of `invoke check.*`: dirty or unknown, then violated, then held; no result is not a pass."""
 
 from __future__ import annotations
 

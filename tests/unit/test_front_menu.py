@@ -1,4 +1,4 @@
-"""What is said about tasks and flags, those that exist and those that do not."""
+"""The messages about tasks and flags, known and unknown."""
 
 from __future__ import annotations
 

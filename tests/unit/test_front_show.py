@@ -1,4 +1,4 @@
-"""The same run for people, for logs and for programs."""
+"""The output of one run for people, for logs and for programs."""
 
 from __future__ import annotations
 

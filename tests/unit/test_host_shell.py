@@ -1,4 +1,4 @@
-"""Every script that we send to a host, or ship, as shellcheck and dash read it (tests/shell has busybox ash)."""
+"""Every script that we send or ship, checked by shellcheck and dash (busybox ash: tests/shell)."""
 
 from __future__ import annotations
 

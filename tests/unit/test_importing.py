@@ -1,4 +1,4 @@
-"""What importing Stormdesk changes in somebody else's process: nothing but names of our own."""
+"""The side effects of importing Stormdesk in another process: only names of our own."""
 
 from __future__ import annotations
 

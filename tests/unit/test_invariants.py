@@ -1,4 +1,4 @@
-"""A truthful history is held; with one fact changed it is violated; with a source emptied it is unknown."""
+"""A truthful history is held; with one fact changed it is violated; with an empty source it is unknown."""
 
 from __future__ import annotations
 

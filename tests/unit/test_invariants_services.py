@@ -1,4 +1,4 @@
-"""The judges of leaders, gates, processes and limits, and the quarantine rules: one fact changed, one source emptied."""
+"""The judges of leaders, gates, processes and limits, and the quarantine rules: one fact changed, one source empty."""
 
 from __future__ import annotations
 

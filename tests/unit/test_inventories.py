@@ -1,4 +1,4 @@
-"""Inventories of Ansible and OpenSSH: read as those tools read them, and nothing is trusted that is not known."""
+"""Inventories of Ansible and OpenSSH, read as those tools read them; no unknown host key is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inventory document: what it must be, what is refused before anything is connected to, names that are nearly right."""
+"""The inventory document: validation, refusals before any connection, and suggestions for misspelt names."""
 
 from __future__ import annotations
 

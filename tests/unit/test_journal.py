@@ -1,4 +1,4 @@
-"""The run record: whatever happens to its bytes, a reader gets what was written, less of it, or a named error (T7)."""
+"""The run record: whatever happens to its bytes, a reader gets the events, fewer of them, or a named error (T7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks as a run calls them, and the same checks by pytest: one verdict, one reason, one report."""
+"""The checks of a run, and the same checks with pytest: the same verdict, reason and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a lab is not as declared, read from what a host prints."""
+"""The drift of a lab from its declaration, from the output of a host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kafka's jars: all are pinned by coordinates and checksum, and what is not as pinned is refused."""
+"""Kafka's jars: all are pinned by coordinates and checksum, and others are refused."""
 
 from __future__ import annotations
 

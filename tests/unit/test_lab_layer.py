@@ -1,4 +1,4 @@
-"""Which package layer is used, which is made again, and which are removed. How one is made: tests/e2e/test_lab_layer.py."""
+"""Package layers: which one is used, rebuilt or removed. For building one, see tests/e2e/test_lab_layer.py."""
 
 from __future__ import annotations
 

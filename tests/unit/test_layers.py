@@ -1,4 +1,4 @@
-"""Imports go down the floors of the house, never up; and the engine knows neither the trading stack nor who makes hosts."""
+"""Imports go down the layers, never up; and the engine knows neither the trading stack nor the backends."""
 
 from __future__ import annotations
 

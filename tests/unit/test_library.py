@@ -1,4 +1,4 @@
-"""The host library: each word is defined once, and a script has just the files that its words need."""
+"""The host library: each verb is defined once, and a script contains exactly the files that its verbs need."""
 
 from __future__ import annotations
 

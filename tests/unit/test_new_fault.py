@@ -1,4 +1,4 @@
-"""Adding a fault: one file, one line, one folder of cases. Done in a copy of the checkout; everything else takes it up by itself."""
+"""A new fault needs one file, one line and one folder of cases. Done in a copy of the checkout; everything else finds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts of an ssh_config, as the real `ssh -G` understands them: tokens, known_hosts, and what is wrong with one host alone."""
+"""Hosts of an ssh_config by the real `ssh -G`: tokens, known_hosts, and errors that concern only one host."""
 
 from __future__ import annotations
 

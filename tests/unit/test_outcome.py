@@ -1,4 +1,4 @@
-"""How a run ends: every row is (what is known at the end) -> (exit code, verdict, residue, a word of why)."""
+"""The outcome of a run: each row maps the facts at its end to exit code, verdict, residue and a word of the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hosts print, and what is made of it."""
+"""The output of hosts, and the values read from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented stack output: built from plain values and from Pulumi outputs, wrong values named at once."""
+"""The documented stack output: built from plain values and from Pulumi outputs; wrong values are reported at once."""
 
 from __future__ import annotations
 

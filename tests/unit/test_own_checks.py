@@ -1,4 +1,4 @@
-"""A project's own checks through the engine's runner: what each way to end means, and which of them are asked when."""
+"""A project's own checks in the engine's runner: the meaning of each exit, and when each check runs."""
 
 from __future__ import annotations
 

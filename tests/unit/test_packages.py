@@ -1,4 +1,4 @@
-"""What depends on which Debian packages, by dpkg's status file: pure text in, versions and changes out."""
+"""Dependencies on Debian packages, from dpkg's status file: text in, versions and changes out."""
 
 from __future__ import annotations
 

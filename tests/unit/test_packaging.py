@@ -1,4 +1,4 @@
-"""What is imported is declared: in the dependencies, or, where only the trading stack needs it, in the extra `lab`."""
+"""Imports are declared: as dependencies, or, if only the trading stack needs them, in the extra `lab`."""
 
 from __future__ import annotations
 

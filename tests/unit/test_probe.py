@@ -1,4 +1,4 @@
-"""Reading what hosts print: good answers become values, anything else a HostError, never a traceback."""
+"""Reading the output of hosts: valid answers become values, all others a HostError, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a Pulumi engine is got: pins, deadlines, all or nothing. Go is a small script here; tests/e2e has a real engine."""
+"""Installing a Pulumi engine: pins, deadlines, all or nothing. Go is a small script here; tests/e2e has a real engine."""
 
 from __future__ import annotations
 

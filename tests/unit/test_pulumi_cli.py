@@ -1,4 +1,4 @@
-"""Which Pulumi engine is used, and what doctor says of it. Engines are small scripts here; tests/e2e has the real one."""
+"""Finding the Pulumi engine, and doctor's report on it. Engines are small scripts here; tests/e2e has the real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Pulumi engine answers when it is asked for a stack's outputs. Engines are small scripts here."""
+"""A Pulumi engine's answers to the request for a stack's outputs. Engines are small scripts here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Pulumi project of the checkout: its settings, what lies among environments, and what the CLI would want of it."""
+"""The Pulumi project of the checkout: its settings, other files among environments, and the requirements of the CLI."""
 
 from __future__ import annotations
 

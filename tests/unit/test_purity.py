@@ -1,4 +1,4 @@
-"""Pure rooms decide, one I/O room acts: walks the syntax trees of the pure files, and looks at everyone's import names."""
+"""Pure rooms decide, one I/O room acts: walks the syntax trees of the pure files, and checks import names everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages in which an environment comes up, and what is said of one that does not."""
+"""The stages of an environment that comes up, and the message when one does not."""
 
 from __future__ import annotations
 

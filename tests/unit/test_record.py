@@ -1,4 +1,4 @@
-"""The run record on disks that are full, read-only, taken away or slow: nothing raises, nothing is torn, nothing is lost in silence."""
+"""The run record on full, read-only, missing and slow disks: nothing raises, nothing is torn, nothing is lost silently."""
 
 from __future__ import annotations
 

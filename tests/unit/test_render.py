@@ -1,4 +1,4 @@
-"""Scripts for a host: whole, from constants and quoted data, one text each."""
+"""Scripts for a host: complete, and made of constants and quoted data."""
 
 from __future__ import annotations
 

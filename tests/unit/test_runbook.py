@@ -1,4 +1,4 @@
-"""What a runbook says reaches the faults of its steps; what it says twice it must say alike."""
+"""The values of a runbook reach the faults of its steps; duplicate values must agree."""
 
 from __future__ import annotations
 

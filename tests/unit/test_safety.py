@@ -1,4 +1,4 @@
-"""What is never done, and what needs to be allowed by name."""
+"""What is never allowed, and what needs a flag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats that docs/formats describes: schemas are what the structs give, and what is written is as they say."""
+"""The formats of docs/formats: schemas match the structs, and documents match the schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text becomes shell in one place: quoting without a host (tests/shell sends the same through real shells)."""
+"""Text becomes shell in one place: quoting, without a host (tests/shell runs the same in real shells)."""
 
 from __future__ import annotations
 

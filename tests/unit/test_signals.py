@@ -1,4 +1,4 @@
-"""A signal ends a run in order wherever it comes: no lock stays taken, no thread waits for ever, nothing is cut in two."""
+"""A signal ends a run in order wherever it arrives: no lock stays taken, no thread waits forever, no step is interrupted."""
 
 from __future__ import annotations
 

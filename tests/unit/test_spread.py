@@ -1,4 +1,4 @@
-"""How the tests are spread over workers (tests/support/spread.py)."""
+"""The distribution of the tests over workers (tests/support/spread.py)."""
 
 from __future__ import annotations
 

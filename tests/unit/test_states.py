@@ -1,4 +1,4 @@
-"""The table of a run's states: every pair of state and event, as the controller and as three shells read it."""
+"""The state table of a run: every pair of state and event, read by the controller and by three shells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judges of the steady state, on what three real hosts said; then with one thing changed."""
+"""The judges of the steady state, on the answers of three real hosts, then with one change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of faults in a storm: seeded, and none of a sort twice before each of it has come."""
+"""The order of faults in a storm: seeded, and no fault of a kind repeats before all others have come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is behind standard output or error may go away or be full: no traceback, and the exit code is that of what was done."""
+"""A closed or full stdout or stderr: no traceback, and the exit code is that of the task."""
 
 from __future__ import annotations
 

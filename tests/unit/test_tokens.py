@@ -1,4 +1,4 @@
-"""What stands for something else in an ssh_config: filled in as ssh does it, or refused in one line."""
+"""Expansions in an ssh_config: as ssh does them, or refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Topology that exists is valid: each mistake is named, and the core stack is what docs/formats/stack.md says."""
+"""Every Topology object is valid: each mistake is named, and the core stack is that of docs/formats/stack.md."""
 
 from __future__ import annotations
 

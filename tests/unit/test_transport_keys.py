@@ -1,4 +1,4 @@
-"""Keys: which ones are of use, and the one line for those that are not. Real files, made by OpenSSH and OpenSSL."""
+"""Key files: the usable ones, and the one-line error for others. Real files, written by OpenSSH and OpenSSL."""
 
 from __future__ import annotations
 

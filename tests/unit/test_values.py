@@ -1,4 +1,4 @@
-"""What people type is taken or refused; a refusal names the value, the range and something to type instead."""
+"""Typed values are accepted or refused; a refusal names the value, the range and an example."""
 
 from __future__ import annotations
 

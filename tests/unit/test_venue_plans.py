@@ -1,4 +1,4 @@
-"""The venue's own faults as plans: what is asked, how it is undone and witnessed, and where they are refused."""
+"""The venue's own faults as plans: the request, its undo and witness, and when they are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What peers measure, and how it is judged against what they measured before the fault."""
+"""The measurements of peers, judged against their baseline."""
 
 from __future__ import annotations
 

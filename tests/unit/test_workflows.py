@@ -1,4 +1,4 @@
-"""The workflows for users: what their lines call exists, as it is called; the environment always goes away again."""
+"""The workflows for users: their commands exist and parse, and the environment is always removed."""
 
 from __future__ import annotations
 

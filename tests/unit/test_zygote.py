@@ -1,4 +1,4 @@
-"""`invoke` as a fork (tests/support/zygote.py) is what `python -m invoke` is, as far as tests look."""
+"""`invoke` as a fork (tests/support/zygote.py) behaves like `python -m invoke`, as far as tests depend on it."""
 
 from __future__ import annotations
 

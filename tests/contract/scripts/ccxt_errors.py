@@ -1,4 +1,4 @@
-"""ccxt's classes for the venue's errors: each row of the table, and what stands in the venue's journal afterwards."""
+"""ccxt's exception for each error of the venue, and the venue's journal afterwards."""
 
 from __future__ import annotations
 

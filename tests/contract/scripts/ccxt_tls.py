@@ -1,4 +1,4 @@
-"""ccxt over TLS by the venue's name, as at the exchange itself: ccxt then knows it for Binance's spot market."""
+"""ccxt over TLS by the venue's name, as at the real exchange, so that ccxt treats it as Binance's spot market."""
 
 from __future__ import annotations
 

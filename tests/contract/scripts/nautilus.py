@@ -1,4 +1,4 @@
-"""nautilus_trader, a live node: its instruments, a resting order that is canceled, a market order that is filled."""
+"""nautilus_trader as a live node: instruments, a resting order that is canceled, a market order that fills."""
 
 from __future__ import annotations
 

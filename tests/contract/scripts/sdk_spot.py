@@ -1,4 +1,4 @@
-"""binance-sdk-spot, Binance's own: REST, the WebSocket API and streams."""
+"""Binance's own binance-sdk-spot: REST, the WebSocket API and streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader's side of the bus: repeated delivery has one effect, and order is judged by key."""
+"""The reader of the bus: repeated delivery has one effect, and order is checked per key."""
 
 from __future__ import annotations
 

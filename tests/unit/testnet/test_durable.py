@@ -1,4 +1,4 @@
-"""State files: old or new, never torn; absent, good and corrupt are three things."""
+"""State files: old or new, never torn; absent, good and corrupt are distinct."""
 
 from __future__ import annotations
 

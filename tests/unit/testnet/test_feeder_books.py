@@ -1,4 +1,4 @@
-"""The feeder's copy of a book follows the venue's, and notices what is missing."""
+"""The feeder's copy of a book equals the venue's, and detects gaps."""
 
 from __future__ import annotations
 

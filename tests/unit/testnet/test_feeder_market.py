@@ -1,4 +1,4 @@
-"""What the feeder does with each message: gaps are found and closed, garbage is counted, nothing that must go is lost."""
+"""The feeder's handling of each message: gaps are found and closed, garbage is counted, nothing is lost."""
 
 from __future__ import annotations
 

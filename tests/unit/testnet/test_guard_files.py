@@ -1,4 +1,4 @@
-"""The guard's files: what survives it, what stops a host, and who may lift that."""
+"""The guard's files: what survives a restart, what stops a host, and who may clear it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guard makes of what it found: when a restart would help, and what health_v2.json says."""
+"""The guard's conclusions from its probes: when a restart would help, and the content of health_v2.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard over HTTP: S3-01 (stale health), and what people may ask."""
+"""The guard over HTTP: S3-01 (stale health), and people's commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""H-11, the guard's stages: legal moves only, and when each comes."""
+"""H-11, the guard's stages: only legal transitions, and the timing of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what was acknowledged is there, what is damaged is named, the chain goes on."""
+"""The ledger: acknowledged lines are present, damage is reported, the chain continues."""
 
 from __future__ import annotations
 

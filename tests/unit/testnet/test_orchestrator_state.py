@@ -1,4 +1,4 @@
-"""The orchestrator's state and its file: H-05 (corrupt file), B-04 (restart keeps state), E-03 (nobody answers)."""
+"""The orchestrator's state and its file: H-05 (corrupt file), B-04 (restart keeps state), E-03 (unanswered alert)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of resilience.yaml: what is packaged is valid, what overrides it is checked."""
+"""The numbers of resilience.yaml: the packaged ones are valid, and overrides are validated."""
 
 from __future__ import annotations
 

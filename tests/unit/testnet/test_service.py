@@ -1,4 +1,4 @@
-"""What all services do the same way."""
+"""Behaviour common to all services."""
 
 from __future__ import annotations
 

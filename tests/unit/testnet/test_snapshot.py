@@ -1,4 +1,4 @@
-"""The positions snapshot: what was flushed leaves memory, what was not stays, and memory is bounded."""
+"""The positions snapshot: flushed moves leave memory, others stay, and memory is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trader's gates without a network: what closes them, what opens them, what a restart makes of their files."""
+"""The trader's gates without a network: what closes and opens them, and their files after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows, pauses, the market's slow price, and what a reconciliation compares: all without a clock or a network."""
+"""Windows, pauses, the market's slow price, and the comparisons of a reconciliation, without clock or network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trader's pure rules: states, answers, ids, signals, what a ledger says."""
+"""The trader's pure rules: states, answers, ids, signals, and reading the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The throttle: silence when the venue wants it, over restarts; room for cancels; a queue with an end."""
+"""The throttle: pauses that the venue demands, across restarts; room for cancels; a bounded queue."""
 
 from __future__ import annotations
 

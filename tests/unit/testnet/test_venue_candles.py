@@ -1,4 +1,4 @@
-"""Candles from trades: also minutes without one, longer intervals and the day."""
+"""Candles from trades, with empty minutes, longer intervals and the day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matching engine: priority, partial fills, funds to the last digit, and the same state from its journal."""
+"""The matching engine: priority, partial fills, exact funds, and the same state from its journal."""
 
 from __future__ import annotations
 

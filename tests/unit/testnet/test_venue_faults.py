@@ -1,4 +1,4 @@
-"""The venue's faults as pure values: seeded, counted, over at their deadline."""
+"""The venue's faults as pure values: seeded, counted, and ended at their deadline."""
 
 from __future__ import annotations
 

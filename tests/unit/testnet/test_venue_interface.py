@@ -1,4 +1,4 @@
-"""Everything that a client of the venue may call answers: REST paths, streams, listen keys, the WebSocket API."""
+"""Every endpoint of the venue answers: REST paths, streams, listen keys, the WebSocket API."""
 
 from __future__ import annotations
 

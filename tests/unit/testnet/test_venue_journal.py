@@ -1,4 +1,4 @@
-"""The venue's journal: whole lines, gapless numbers, readable from any of them."""
+"""The venue's journal: whole lines, numbers without gaps, readable from any of them."""
 
 from __future__ import annotations
 

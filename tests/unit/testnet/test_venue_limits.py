@@ -1,4 +1,4 @@
-"""Weights, order counts, 429 and 418 as Binance has them."""
+"""Weights, order counts, 429 and 418 as at Binance."""
 
 from __future__ import annotations
 

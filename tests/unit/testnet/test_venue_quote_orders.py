@@ -1,4 +1,4 @@
-"""Market orders by quote: what they buy or sell, what they cost, and how they stand in answers, streams and the journal."""
+"""Market orders by quote: their quantities and costs, and their form in answers, streams and the journal."""
 
 from __future__ import annotations
 

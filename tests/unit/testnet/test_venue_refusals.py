@@ -1,4 +1,4 @@
-"""What Binance refuses besides orders: questions that do not fit, streams that are not there, requests that are none."""
+"""Refusals of Binance other than orders: invalid queries, unknown streams, malformed requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The venue's REST interface over a real socket: answers, errors word by word, journal before answer."""
+"""The venue's REST interface over a real socket: answers, exact error texts, journal before answer."""
 
 from __future__ import annotations
 
