@@ -171,7 +171,7 @@ def test_case_C51_only_what_is_asked_for_must_be_usable(folder: Path) -> None:
     assert sorted(whole.unusable) == ["args", "field", "local", "nokey", "port", "role", "template"]
 
 
-def test_case_C51_tasks_go_on_without_a_host_that_cannot_be_used_and_say_so(folder: Path) -> None:
+def test_case_C51_tasks_continue_without_an_unusable_host_and_report_it(folder: Path) -> None:
     hosts = put(folder / "hosts", f"web1 ansible_host=192.0.2.1\nlocal ansible_connection=local\n[all:vars]\n{HERE}\n")
     where = ("--inventory", f"ansible:{hosts}")
     environment = {**environ(folder), "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
@@ -231,7 +231,7 @@ def test_case_C51_with_a_password_it_is_decrypted(vaulted: Path, monkeypatch: py
     assert sources.read("ansible:hosts").host("db1").address == "192.0.2.9"
 
 
-def test_case_C51_a_wrong_password_is_said_in_one_line(vaulted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_C51_a_wrong_password_is_reported_in_one_line(vaulted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(put(vaulted / "wrong", "x\n")))
     found = sources.read("ansible:hosts")
     assert found.host("web1").address == "192.0.2.1"
@@ -265,7 +265,7 @@ def test_case_C51_a_file_encrypted_as_a_whole(vaulted: Path, monkeypatch: pytest
         ("hosts.sh", "#!/bin/sh\necho no licence >&2\nexit 3\n", "script returned non-zero"),
     ],
 )
-def test_case_C51_what_is_wrong_with_an_inventory_is_said_in_one_line(
+def test_case_C51_a_mistake_in_an_inventory_is_reported_in_one_line(
     folder: Path, name: str, text: str, says: str
 ) -> None:
     put(folder / name, text).chmod(0o755 if text.startswith("#!") else 0o644)
@@ -297,7 +297,7 @@ def program(folder: Path, name: str, body: str) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "null", "[]", "oops", '{"_meta": 5}', "\\377"])
-def test_case_C51_an_ansible_that_says_nonsense_is_one_line(
+def test_case_C51_invalid_output_of_ansible_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     program(folder, "ansible-inventory", f"printf '{said}'")
@@ -309,7 +309,7 @@ def test_case_C51_an_ansible_that_says_nonsense_is_one_line(
     assert str(caught.value).isprintable()
 
 
-def test_case_C51_warnings_of_ansible_are_no_errors_and_its_own_settings_change_nothing(
+def test_case_C51_warnings_of_ansible_are_not_errors_and_its_settings_change_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"FORCE_COLOR": "1", "INVENTORY_EXPORT": "1", "VERBOSITY": "3"}.items():

@@ -170,7 +170,7 @@ def lever(desk: Desk) -> Iterator[None]:
 
 @pytest.mark.usefixtures("lever")
 @pytest.mark.parametrize("how", ["halted", "lost"])
-def test_case_C33_a_no_after_another_host_was_injected_is_stopped_early(
+def test_case_C33_a_refusal_after_another_host_was_injected_is_stopped_early(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     spoil(desk, monkeypatch, "inject", how)
@@ -182,7 +182,7 @@ def test_case_C33_a_no_after_another_host_was_injected_is_stopped_early(
 
 @pytest.mark.usefixtures("lever")
 @pytest.mark.parametrize(("how", "error"), [("halted", RefusedError), ("lost", TransportError)])
-def test_case_C33_a_no_before_any_host_was_injected_touched_nothing(
+def test_case_C33_a_refusal_before_any_inject_touched_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str, error: type[Exception]
 ) -> None:
     spoil(desk, monkeypatch, "arm", how)
@@ -193,7 +193,7 @@ def test_case_C33_a_no_before_any_host_was_injected_touched_nothing(
 
 
 @pytest.mark.usefixtures("lever")
-def test_case_C33_in_a_test_of_ones_own_it_is_no_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_C33_in_a_users_test_it_is_not_a_refusal(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(desk, monkeypatch, "inject", "halted")
     with Chaos(env=desk.name) as chaos:
         allow = Allow(role_share=100)  # type: ignore[arg-type]

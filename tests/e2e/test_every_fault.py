@@ -27,7 +27,7 @@ def shown(chaos: Chaos, example: Example) -> bool:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_an_example_bites_and_is_gone(chaos: Chaos, name: str) -> None:
+def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     examples = [example for example in FAULTS[name].example(chaos.inventory) if not example.cuts]
     assert examples, "nothing to try it on"
     example = next((each for each in examples if each.host == "trader-b"), examples[0])

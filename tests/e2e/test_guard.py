@@ -176,7 +176,7 @@ def test_scenario_SN_07_a_name_that_does_not_resolve_stops_orders_and_restarts_n
     assert operators.restart(lab.pool, "trader", ["trader-a"]).exit_code is ExitCode.HELD
 
 
-def test_scenario_H_07_a_slow_venue_is_told_and_forgotten(lab: Lab) -> None:
+def test_scenario_H_07_a_slow_venue_is_reported_and_cleared(lab: Lab) -> None:
     before = lab.pids()
     pid = lab.pid("venue", "venue")
     slow = "for i in 1 2 3 4 5 6; do kill -STOP $1; sleep 1.7; kill -CONT $1; sleep 0.1; done"
@@ -205,7 +205,7 @@ def test_scenario_L_01_L_02_without_redis_the_desk_is_paused_and_nobody_is_resta
     assert lab.pids() == before
 
 
-def test_scenario_H_05_a_corrupt_state_bus_is_made_good_and_told(lab: Lab) -> None:
+def test_scenario_H_05_a_corrupt_state_bus_is_restored_and_reported(lab: Lab) -> None:
     folder = "/var/lib/trading/orchestrator"
     good = lab.sh("ops", f"cat {folder}/state_bus.json")
     began = time.monotonic()

@@ -207,7 +207,7 @@ def test_memory_and_processes_of_a_host_are_limited(run: Run) -> None:
     eventually(lambda: run("ops", "true").returncode == 0, 5, "ssh answers again")
 
 
-def test_all_processes_killed_and_the_host_is_back(lab: str, run: Run) -> None:
+def test_a_host_comes_back_after_all_its_processes_are_killed(lab: str, run: Run) -> None:
     boots = state(lab, "trader-b").boots
     run("trader-b", "kill -9 -1")
     eventually(lambda: run("trader-b", "true").returncode == 0, 5, "sshd is respawned")
@@ -217,7 +217,7 @@ def test_all_processes_killed_and_the_host_is_back(lab: str, run: Run) -> None:
     assert state(lab, "trader-b").boots == boots
 
 
-def test_a_reboot_is_one(lab: str, run: Run) -> None:
+def test_a_reboot_is_a_real_reboot(lab: str, run: Run) -> None:
     """Disks survive, /run does not; the boot has an identity of its own; the boot hook runs; addresses are back."""
     look = "cat /proc/sys/kernel/random/boot_id; ls /run/volatile /root/kept /var/lib/trading/kept /var/lib/stormdesk/hooked"
     hook = "printf '#!/bin/sh\\ntouch /var/lib/stormdesk/hooked\\n' >/etc/stormdesk/boot; chmod 755 /etc/stormdesk/boot"
@@ -273,7 +273,7 @@ def test_exports(lab: str, inventory: Inventory) -> None:
         exported(Options(lab), "toml")
 
 
-def test_which_environment_is_meant(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_environment_is_selected(lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STORMDESK_ENV", raising=False)
     assert existing.load(None).environment == lab
     monkeypatch.setenv("STORMDESK_ENV", "nowhere")

@@ -216,7 +216,7 @@ def test_its_own_checks_can_fail(desk: Desk) -> None:
     assert found["I-13"] == "held"  # anybody may have stopped that process: without a run there is no baseline to tell
 
 
-def test_what_is_wrong_with_a_stack_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_in_a_stack_are_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in desk.environ.items():
         if key.startswith("PULUMI_"):
             monkeypatch.setenv(key, value)

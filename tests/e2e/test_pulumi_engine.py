@@ -17,7 +17,7 @@ DEADLINE_S = 120
 PROGRAM = Path(__file__).with_name("tiny_program.py")
 
 
-def test_the_engine_says_its_version(engine: pulumi_cli.Engine) -> None:
+def test_the_engine_prints_its_version(engine: pulumi_cli.Engine) -> None:
     said = subprocess.run([engine.path, "version"], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     assert pulumi_cli.version_of(said.stdout) == engine.version
     if engine.source == pulumi_cli.OURS:

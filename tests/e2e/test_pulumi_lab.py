@@ -137,7 +137,7 @@ def test_a_change_of_one_host_touches_that_host_alone(made: str) -> None:
     assert drift.find(made, False, say) == {}  # the services of the host that restarted run again
 
 
-def test_drift_is_found_named_and_mended(made: str) -> None:
+def test_drift_is_found_named_and_repaired(made: str) -> None:
     assert invoke("env.drift", "--env", made).returncode == 0
     sh(made, "trader-b", "ip link set eth1 down; iptables -A INPUT -s 10.6.6.6 -j DROP")
     sh(made, "ops", "tc qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms; supervisorctl stop prober")

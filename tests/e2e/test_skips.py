@@ -89,7 +89,7 @@ NEED = (
     "tests/e2e/test_lab_machine.py::test_a_root_without_namespaces_is_told_so",
     "tests/e2e/test_bus_kafka.py::test_each_keys_order_is_kept_and_lag_returns_to_zero",
     "tests/docker/test_containers.py::test_ssh_needs_the_key_that_the_inventory_names",
-    "tests/e2e/test_pulumi_engine.py::test_the_engine_says_its_version",
+    "tests/e2e/test_pulumi_engine.py::test_the_engine_prints_its_version",
     "tests/shell/test_bite.py::test_disk_full_in_a_folder_whose_name_needs_quotes[busybox]",
 )
 

@@ -130,7 +130,7 @@ def test_scenario_L_03_postgres_is_away_for_a_moment(stack: Stack) -> None:
     assert_exact(stack, A, B)
 
 
-def test_scenario_E_05_the_leader_sleeps_longer_than_its_lock_lives(stack: Stack) -> None:
+def test_scenario_E_05_the_leader_is_paused_longer_than_its_lock_lasts(stack: Stack) -> None:
     """SIGSTOP, the standby leads, SIGCONT: what the sleeper had begun is not an order any more."""
     for _ in range(2):
         stack.trading(more=5)

@@ -40,7 +40,7 @@ def balances(venue: VenueProcess) -> dict[str, Decimal]:
 # -- the registry, the control port ------------------------------------------------------------------------------
 
 
-def test_every_fault_goes_in_and_ends_by_itself(venue: VenueProcess) -> None:
+def test_every_fault_starts_and_ends_by_itself(venue: VenueProcess) -> None:
     before = len(venue.journal("FAULT"))
     ids = [venue.begin(name, for_s=1.0) for name in FAULTS]
     eventually("all ended", lambda: not any(venue.fault(id_)["on"] for id_ in ids))
@@ -51,7 +51,7 @@ def test_every_fault_goes_in_and_ends_by_itself(venue: VenueProcess) -> None:
     assert venue.place("fine-after-all")[0] == 200
 
 
-def test_asking_twice_puts_it_in_once_and_a_dead_asker_changes_nothing(venue: VenueProcess) -> None:
+def test_a_repeated_request_starts_it_once_and_a_dead_client_changes_nothing(venue: VenueProcess) -> None:
     asked = {"name": "delay", "for_s": 1.0, "params": {"by": "1ms"}, "id": "r-1"}
     before = len(venue.journal("FAULT"))
     assert venue.control("POST", "/faults", asked)[0] == 201
@@ -73,7 +73,7 @@ def test_asking_twice_puts_it_in_once_and_a_dead_asker_changes_nothing(venue: Ve
         ("nonsense", "Expected"),
     ],
 )
-def test_a_wrong_request_is_refused_with_what_would_be_right(venue: VenueProcess, asked: object, said: str) -> None:
+def test_a_wrong_request_is_refused_with_the_valid_values(venue: VenueProcess, asked: object, said: str) -> None:
     status, answer = venue.control("POST", "/faults", asked)
     assert status == 400
     assert said in answer["error"]
@@ -383,7 +383,7 @@ def test_persona(venue: VenueProcess, restored: str, code: int) -> None:
     listening(venue, "/ws-api/v3", scenario)
 
 
-def test_who_subscribes_while_the_broker_is_away_is_told(venue: VenueProcess) -> None:
+def test_a_subscriber_during_the_brokers_outage_is_told(venue: VenueProcess) -> None:
     id_ = venue.begin("persona")
 
     async def scenario(user: Listener) -> None:

@@ -94,7 +94,7 @@ def test_a_bot_from_outside_trades_through_a_tunnel_and_no_invariant_asks_for_it
     assert "3 accounts" in next(check["why"] for check in checks if check["id"] == "I-14")
 
 
-def test_a_fault_that_struck_nobody_proves_nothing(desk: Desk) -> None:
+def test_a_fault_without_hits_proves_nothing(desk: Desk) -> None:
     """Nobody here uses listen keys."""
     done = desk.invoke("venue.listen-key-expiry", "--for", "2s", code=5)
     assert (done["verdict"], done["residue"]) == ("unknown", "clean")
@@ -110,7 +110,7 @@ def test_when_the_controller_dies_the_fault_ends_by_itself(desk: Desk) -> None:
     desk.invoke("chaos.recover")
 
 
-def test_the_host_alone_can_take_the_fault_out(desk: Desk) -> None:
+def test_the_host_alone_can_revert_the_fault(desk: Desk) -> None:
     run = abandoned(desk, "--for", "120s")
     done = desk.invoke("chaos.revert", "--all")
     assert [(r["run"], r["clean"]) for r in done["runs"]] == [(run, True)]

@@ -190,7 +190,7 @@ def test_a_fault_of_an_installed_package(project: Project) -> None:
     assert gone.startswith("other_faults_gone:X (of package other-faults): ModuleNotFoundError")
 
 
-def test_pytest_knows_the_fixtures_and_pays_nothing_for_them(project: Project) -> None:
+def test_pytest_knows_the_fixtures_at_no_cost(project: Project) -> None:
     (project.folder / "test_plain.py").write_text(
         "import sys\n\ndef test_plain():\n"
         "    heavy = {'paramiko', 'stormdesk.cli.api', 'pulumi', 'jinja2', 'yaml'} & set(sys.modules)\n"

@@ -31,7 +31,7 @@ def test_a_limit_is_in_and_goes_without_a_trace(host: Rig, mechanism: str) -> No
     heal(host, before)
 
 
-def test_the_kernel_is_asked_and_nothing_changes_by_it(host: Rig) -> None:
+def test_probing_the_kernel_changes_nothing(host: Rig) -> None:
     facts = host.facts(NetBandwidth(network="market"))
     assert [facts.answers[name].stdout.strip() for name in ("tbf", "htb")] == ["yes", "yes"]
     verbs = library.for_commands(host.scripts, [("sd_qdisc_able",)])
@@ -52,7 +52,7 @@ def test_a_qdisc_of_somebody_else_is_refused_at_the_plan_and_after_it(host: Rig)
         host.plan(NetBandwidth(network="market"))
 
 
-def test_what_somebody_put_in_its_place_is_left_alone(host: Rig) -> None:
+def test_a_replacement_by_others_is_left_alone(host: Rig) -> None:
     assert states(host.arm(host.plan(NetBandwidth(network="market")))) == CONFIRMED
     host.sandbox.sh(f"tc qdisc del dev eth1 root; {THEIRS}")
     host.revert()

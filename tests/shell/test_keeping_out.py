@@ -39,7 +39,7 @@ def test_case_C34_a_late_arming_and_inject_are_refused(host: Rig) -> None:
 
 
 @beside
-def test_case_C34_it_goes_by_itself_and_not_before_its_time(host: Rig) -> None:
+def test_case_C34_the_fence_expires_by_itself_and_not_early(host: Rig) -> None:
     before = picture(host.sandbox)
     assert give_up(host, 3).stdout == "gone\n"
     time.sleep(2)
@@ -50,7 +50,7 @@ def test_case_C34_it_goes_by_itself_and_not_before_its_time(host: Rig) -> None:
 
 
 @beside
-def test_case_C34_what_did_not_go_by_itself_is_swept(host: Rig) -> None:
+def test_case_C34_a_leftover_fence_is_removed(host: Rig) -> None:
     before = picture(host.sandbox)
     assert give_up(host, 60).stdout == "gone\n"
     host.sandbox.sh(f"pkill -f '^sleep 6'; sleep 0.2; mkdir -p {REC}; echo 1 >{REC}/fenced")
@@ -59,7 +59,7 @@ def test_case_C34_what_did_not_go_by_itself_is_swept(host: Rig) -> None:
 
 
 @beside
-def test_case_C34_an_arming_that_is_at_work_is_refused_too(host: Rig) -> None:
+def test_case_C34_an_arming_in_progress_is_refused_too(host: Rig) -> None:
     """It has made its folder and no more, when the revert comes."""
     before = picture(host.sandbox)
     slow = host.arm_script(host.plan(DiskFull())).replace('sh "$rec/arm.sh"', 'sleep 1; sh "$rec/arm.sh"', 1)
@@ -75,7 +75,7 @@ def test_case_C34_an_arming_that_is_at_work_is_refused_too(host: Rig) -> None:
 
 
 @beside
-def test_case_C34_a_run_that_is_there_is_reverted_as_ever(host: Rig) -> None:
+def test_case_C34_an_existing_run_is_reverted_as_usual(host: Rig) -> None:
     before = picture(host.sandbox)
     assert host.arm(host.plan(DiskFull())).ok
     assert give_up(host, 30).code == 0
@@ -85,7 +85,7 @@ def test_case_C34_a_run_that_is_there_is_reverted_as_ever(host: Rig) -> None:
 
 
 @beside
-def test_case_C34_nothing_is_kept_out_when_nothing_can_come(host: Rig) -> None:
+def test_case_C34_there_is_no_fence_when_nothing_can_arrive(host: Rig) -> None:
     before = picture(host.sandbox)
     assert give_up(host, -5).stdout == "gone\n"
     same(before, host.sandbox)

@@ -13,7 +13,7 @@ REC = "/run/stormdesk/r-20261121-0312-k3f9"
 
 
 @beside
-def test_a_reverter_that_comes_late_leaves_the_next_run_alone(host: Rig) -> None:
+def test_a_late_reverter_leaves_the_next_run_alone(host: Rig) -> None:
     before = picture(host.sandbox)
     assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
     host.sandbox.sh("ip addr add 10.9.1.77/24 dev lo")  # nobody can verify the revert as long as this is there
@@ -38,7 +38,7 @@ def test_a_reverter_that_comes_late_leaves_the_next_run_alone(host: Rig) -> None
 
 
 @beside
-def test_clear_ends_a_reverter_that_is_still_at_it(host: Rig) -> None:
+def test_clear_ends_a_reverter_that_still_runs(host: Rig) -> None:
     before = picture(host.sandbox)
     assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
     host.sandbox.sh("ip addr add 10.9.1.77/24 dev lo")

@@ -126,7 +126,7 @@ def test_an_inject_waits_for_its_instant_and_brings_the_deadline_forward(host: R
 
 
 @beside
-def test_an_inject_never_puts_the_deadline_off(host: Rig) -> None:
+def test_an_inject_never_postpones_the_deadline(host: Rig) -> None:
     plan = host.plan(DiskFull(), ttl_s=4.0)
     assert host.arm(plan, inject=False).ok
     deadline = int(host.record().value("deadline"))

@@ -44,7 +44,7 @@ def looked(box: Sandbox, facts: take_cut.RunFacts = take_cut.NO_RUN) -> tuple[Re
     return cut.residue["one"], result.verdict, result.why
 
 
-def test_a_host_with_marks_of_somebody_else_is_clean_and_ours_is_found_beside_them(box: Sandbox) -> None:
+def test_a_host_with_others_marks_is_clean_and_ours_is_found(box: Sandbox) -> None:
     assert looked(box)[0] == Residue(clean=True)
     for plant, _ in PLANTS.values():
         box.sh(plant)
@@ -66,7 +66,7 @@ def test_a_host_with_marks_of_somebody_else_is_clean_and_ours_is_found_beside_th
     assert ours[0] == "record /run/stormdesk/r-1"
 
 
-def test_a_look_that_says_nothing_of_marks_leaves_none_out() -> None:
+def test_a_reading_without_marks_leaves_none_out() -> None:
     def run(host: str, argv: Argv, deadline_s: float) -> Completed:
         del host, deadline_s
         return Completed(argv, 0, "mark link eth1 is down\nlock /run/stormdesk/lock.x\nactive r-2\n")

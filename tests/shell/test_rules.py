@@ -133,7 +133,7 @@ def test_the_watchdog_reverts_at_the_deadline_with_nobody_there_rule_R15(host: R
 
 
 @beside
-def test_a_link_that_is_cut_comes_back_by_the_watchdog_rule_R15(host: Rig) -> None:
+def test_a_cut_link_is_restored_by_the_watchdog_rule_R15(host: Rig) -> None:
     before = picture(host.sandbox)
     plan = changed(host.plan(AdapterDown(network="market"), ttl_s=2.5), cuts=True)
     assert states(host.arm(plan))[:3] == ARMED  # its answer leaves before the link goes
@@ -142,7 +142,7 @@ def test_a_link_that_is_cut_comes_back_by_the_watchdog_rule_R15(host: Rig) -> No
 
 
 @beside
-def test_a_stopped_process_goes_on_by_the_watchdog_rule_R15(host: Rig) -> None:
+def test_a_stopped_process_is_continued_by_the_watchdog_rule_R15(host: Rig) -> None:
     victim = host.sandbox.sh("setsid sleep 543 </dev/null >/dev/null 2>&1 & echo $!").strip()
     before = picture(host.sandbox)
     assert states(host.arm(host.plan(ProcessKill(pattern="sleep 543", signal=Signal("STOP")), ttl_s=2.5))) == CONFIRMED
@@ -174,7 +174,7 @@ def test_a_host_without_a_network_and_python_still_heals_rule_R2(host: Rig) -> N
 
 
 @beside
-def test_a_host_that_has_busybox_tools_alone_rule_R14(host: Rig) -> None:
+def test_a_host_with_busybox_tools_only_rule_R14(host: Rig) -> None:
     """All but ip and tc: grep that stops at a NUL, setpriv without users, stat, sort and du of other authors."""
     require("busybox")
     box = host.sandbox
@@ -288,7 +288,7 @@ def test_each_watchdog_is_respawned_within_two_seconds_rule_R9(host: Rig) -> Non
 
 
 @beside
-def test_one_watchdog_that_hangs_is_made_up_for_by_the_other_rule_R9(host: Rig) -> None:
+def test_a_hanging_watchdog_is_backed_up_by_the_other_rule_R9(host: Rig) -> None:
     before = picture(host.sandbox)
     assert states(host.arm(host.plan(DiskFull(), ttl_s=4))) == CONFIRMED
     stopped = watchdogs(host)["a"]
@@ -313,7 +313,7 @@ def test_both_watchdogs_dead_is_seen_and_can_be_reverted_rule_R13(host: Rig) -> 
 
 
 @beside
-def test_an_arming_that_died_on_its_way_can_be_cleaned_up_rule_R13(host: Rig) -> None:
+def test_an_arming_that_died_midway_can_be_cleaned_up_rule_R13(host: Rig) -> None:
     """A record without an INTENT: nothing was done for it, its lock goes too."""
     before = picture(host.sandbox)
     plan = host.plan(DiskFull())
@@ -471,7 +471,7 @@ def test_an_inject_that_fails_in_the_middle_is_undone_step_by_step_rule_R11(host
 
 
 @beside
-def test_a_fault_that_does_not_bite_is_told_apart_rule_R11(host: Rig) -> None:
+def test_a_fault_without_effect_is_reported_as_such_rule_R11(host: Rig) -> None:
     before = picture(host.sandbox)
     plan = host.plan(DiskFull())
     done = host.arm(changed(plan, steps=(Step(("true",), plan.change.steps[0].undo),)))
@@ -515,7 +515,7 @@ def test_facts_that_changed_since_the_plan_are_refused(host: Rig) -> None:
 
 
 @beside
-def test_a_lever_pulled_after_arming_stops_the_inject(host: Rig) -> None:
+def test_a_halt_after_arming_stops_the_inject(host: Rig) -> None:
     before = picture(host.sandbox)
     assert host.arm(host.plan(DiskFull()), inject=False).ok
     assert host.sandbox.script(render.halt(host.scripts, "enough")).ok

@@ -52,7 +52,7 @@ def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 @BATCH
 @given(texts=st.lists(STRINGS, min_size=100, max_size=120))
 @example(texts=NASTY)
-def test_any_words_arrive_as_they_are(box: Sandbox, texts: list[str]) -> None:
+def test_any_words_arrive_unchanged(box: Sandbox, texts: list[str]) -> None:
     """100 examples of 100 strings: 10 000 on each shell, one process for a hundred of them."""
     script = f"show() {{ for word; do printf '%s\\000' \"$word\"; done; }}\nshow {words(tuple(texts))}\n"
     assert box.sh(script).split("\0")[:-1] == texts
@@ -61,7 +61,7 @@ def test_any_words_arrive_as_they_are(box: Sandbox, texts: list[str]) -> None:
 @settings(BATCH, max_examples=20)
 @given(texts=st.lists(STRINGS, min_size=30, max_size=40))
 @example(texts=NASTY)
-def test_any_values_and_functions_arrive_as_they_are(box: Sandbox, texts: list[str]) -> None:
+def test_any_values_and_functions_arrive_unchanged(box: Sandbox, texts: list[str]) -> None:
     values = {f"V{number}": text for number, text in enumerate(texts)}
     script = assignments(values)
     script += "".join(f"printf '%s\\000' \"${name}\"\n" for name in values)
@@ -74,7 +74,7 @@ def test_any_values_and_functions_arrive_as_they_are(box: Sandbox, texts: list[s
 @example(text="no newline at the end")
 @example(text="S\xa0")  # begins as the delimiter once did: dash lost a byte
 @example(text="STORMDESK\n$HOME `id` $(id) \\ \\\\\n'\"\n")
-def test_any_here_document_arrives_as_it_is(box: Sandbox, text: str) -> None:
+def test_any_here_document_arrives_unchanged(box: Sandbox, text: str) -> None:
     assume(not any(line.startswith("@") for line in text.split("\n")))
     script = "rec=/run\n" + here_document("text", text) + "cat /run/text\n"
     assert box.sh(script) == (text if text.endswith("\n") else text + "\n")
@@ -92,7 +92,7 @@ def test_a_text_that_could_hold_the_delimiter_is_refused(text: str) -> None:
         here_document("plan.sh", text)
 
 
-def test_every_script_is_good_shell(box: Sandbox) -> None:
+def test_every_script_is_valid_shell(box: Sandbox) -> None:
     texts = dict(host_scripts())
     for path in PLANS:
         fault, case = load(path)

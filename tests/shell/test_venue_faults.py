@@ -70,7 +70,7 @@ def bite(host: Host, ttl_s: float = 20.0) -> list[str]:
     return before
 
 
-def test_it_is_in_and_out_without_a_trace(host: Host) -> None:
+def test_it_is_injected_and_reverted_without_a_trace(host: Host) -> None:
     before = bite(host)
     assert host.record().at("CONFIRMED") is not None
     done = host.revert()
@@ -82,7 +82,7 @@ def test_it_is_in_and_out_without_a_trace(host: Host) -> None:
     same(before, host.sandbox)
 
 
-def test_the_watchdog_takes_it_out(host: Host) -> None:
+def test_the_watchdog_reverts_it(host: Host) -> None:
     bite(host, ttl_s=3.0)
     until = time.monotonic() + 15
     while host.state() != "REVERTED" and time.monotonic() < until:
@@ -109,7 +109,7 @@ def test_a_venue_that_cannot_be_asked_leaves_the_host_dirty_until_it_can(host: H
     assert host.says()["on"] is False
 
 
-def test_a_fault_that_strikes_nobody_is_not_confirmed(host: Host) -> None:
+def test_a_fault_without_hits_is_not_confirmed(host: Host) -> None:
     done = host.arm(host.plan(venue_faults.runnable("listen-key-expiry")()))
     assert done.code == 13
     assert states(done)[-1] == "UNWITNESSED"

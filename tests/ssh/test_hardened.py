@@ -120,7 +120,7 @@ def test_hardened_sshd_accepts_one_kind_of_key(server: Server, tmp_path: Path) -
     ],
     ids=lambda value: value[0].replace(" ", "=")[:40] if isinstance(value, list) else "",
 )
-def test_hardened_sshd_that_cannot_work_is_said_in_one_line(server: Server, lines: list[str], said: str) -> None:
+def test_hardened_sshd_that_cannot_work_is_reported_in_one_line(server: Server, lines: list[str], said: str) -> None:
     server.restart(*lines)
     assert re.search(said, refused(server))
 
@@ -143,7 +143,7 @@ def test_hardened_sshd_without_strict_key_exchange_is_refused_with_encrypt_then_
     works(server)
 
 
-def test_hardened_sshd_that_takes_few_at_once_is_waited_for(server: Server) -> None:
+def test_hardened_sshd_with_few_connections_at_once_is_waited_for(server: Server) -> None:
     server.restart("MaxStartups 1:100:1")
     hosts = {f"h{n}": server.host(name=f"h{n}") for n in range(4)}
     inventory = type(server.inventory())(version=1, environment="sandbox", hosts=hosts)
@@ -185,7 +185,7 @@ def test_hardened_sshd_login_shells(server: Server, shell: str, files: dict[str,
 
 
 @pytest.mark.parametrize("shell", ["/usr/sbin/nologin", "/bin/false", "/bin/cat"])
-def test_hardened_sshd_a_login_shell_that_is_none_is_one_line(server: Server, shell: str) -> None:
+def test_hardened_sshd_an_invalid_login_shell_is_one_line(server: Server, shell: str) -> None:
     server.restart()
     server.box.sh(f"usermod -s {shell} root")
     said = refused(server)

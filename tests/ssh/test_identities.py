@@ -129,7 +129,7 @@ def test_case_C53_several_keys_are_tried_in_order(server: Server, tmp_path: Path
     )
 
 
-def test_case_C53_a_host_that_counts_tries_is_said(server: Server, tmp_path: Path) -> None:
+def test_case_C53_a_host_that_limits_tries_is_reported(server: Server, tmp_path: Path) -> None:
     server.restart("MaxAuthTries 2")
     keys = [str(made(tmp_path / f"wrong{number}", "ed25519")) for number in range(4)]
     error = refused(server, identity_file=keys[0], more_identity_files=tuple(keys[1:]))
@@ -158,7 +158,7 @@ def test_case_C53_a_certificate_logs_in(server: Server, agent: Agent, tmp_path: 
             logs_in(server, identity_file="")
 
 
-def test_case_C53_a_certificate_of_no_use_is_one_line(server: Server, tmp_path: Path) -> None:
+def test_case_C53_an_unusable_certificate_is_one_line(server: Server, tmp_path: Path) -> None:
     path = made(tmp_path / "key", "ed25519")
     certify(server, path, "somebody-else")
     assert f"refuses the keys {path}-cert.pub, {path}" in str(refused(server, identity_file=str(path)))

@@ -126,7 +126,7 @@ def test_a_link_that_dies_while_injecting_counts_as_injected_and_is_never_tried_
     same(before, desk.server.box)
 
 
-def test_a_link_that_dies_while_reverting_is_asked_for_again(desk: Desk) -> None:
+def test_a_revert_is_repeated_when_the_link_dies(desk: Desk) -> None:
     before = picture(desk.server.box)
     slow = Step(("true",), (("sleep", "1.5"),))
     run = desk.run(DiskFull(), lambda plan: changed(plan, steps=(*plan.change.steps, slow)))
@@ -146,7 +146,7 @@ def test_a_host_that_never_heard_of_the_run_is_clean(desk: Desk) -> None:
     assert run.clean
 
 
-def test_a_record_that_somebody_removed_is_said_to_be_dirty(desk: Desk) -> None:
+def test_a_removed_record_is_reported_as_dirty(desk: Desk) -> None:
     run = desk.run(DiskFull())
     run.arm(inject=True)
     desk.server.box.sh("pkill -KILL -f watchdog.sh; rm -rf /run/stormdesk/r-*")
@@ -237,7 +237,7 @@ def test_facts_are_read_in_one_round_trip_and_change_nothing(desk: Desk) -> None
     same(before, desk.server.box)
 
 
-def test_case_C34_a_script_that_lay_in_a_buffer_finds_its_run_fenced(desk: Desk) -> None:
+def test_case_C34_a_delayed_script_finds_its_run_fenced(desk: Desk) -> None:
     """The link hangs while the host has the script and has not begun: the host says "gone", and means it."""
     before = picture(desk.server.box)
     run = desk.run(DiskFull())

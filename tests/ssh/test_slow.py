@@ -117,7 +117,7 @@ def test_case_C3A_a_host_that_is_back_is_noticed_soon(server: Server) -> None:
 
 
 @pytest.mark.parametrize("within_s", [0.0, 0.5, 2.0])
-def test_case_C3A_a_host_that_never_answers_is_given_up_when_it_was_said(server: Server, within_s: float) -> None:
+def test_case_C3A_a_silent_host_is_given_up_at_the_limit(server: Server, within_s: float) -> None:
     with Pool(server.inventory(), SlowWay(server, silent_s=60).dial) as pool:
         began = time.monotonic()
         with pytest.raises(ConnectFailed, match=r"--patience 2$"):
@@ -162,7 +162,7 @@ def test_case_C3A_patience_leaves_the_hosts_own_deadline_alone(server: Server, t
 
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, 10.0), ({"patience": Patience("3.5")}, 35.0)])
-def test_case_C3A_a_task_that_says_which_hosts_takes_patience(given: dict[str, Any], seconds: float) -> None:
+def test_case_C3A_a_task_for_hosts_takes_patience(given: dict[str, Any], seconds: float) -> None:
     seen: list[float] = []
 
     def look(_: Context, env: str = "", inventory: str = "") -> None:

@@ -56,7 +56,7 @@ def test_exit_codes_arrive(pool: Pool, code: int) -> None:
     assert sh(pool, f"exit {code}")[0] == code
 
 
-def test_a_command_that_a_signal_ended_is_no_success(pool: Pool) -> None:
+def test_a_command_ended_by_a_signal_is_not_a_success(pool: Pool) -> None:
     assert sh(pool, "kill -KILL $$")[0] == 128 + 9
 
 
@@ -87,7 +87,7 @@ def test_both_streams_are_drained_together(pool: Pool) -> None:
     assert (code, len(out), len(err)) == (0, 4 * MIB, 4 * MIB)
 
 
-def test_an_answer_is_seen_also_when_its_wake_up_is_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_seen_even_if_its_wake_up_is_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paramiko.pipe.OrPipe, "set", lambda _: None)
     assert pool.run(HOST, ("echo", "here"), 3).stdout == "here\n"
 
@@ -124,7 +124,7 @@ def test_a_deadline_is_kept_and_the_shell_is_not_used_again(pool: Pool, server: 
     assert len(server.dialed) == before + 1
 
 
-def test_a_host_that_trickles_is_no_way_around_a_deadline(pool: Pool) -> None:
+def test_a_trickle_of_output_does_not_extend_a_deadline(pool: Pool) -> None:
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         sh(pool, "while :; do echo x; sleep 0.1; done", 1)
@@ -156,7 +156,7 @@ def test_a_script_that_ends_the_shell_is_a_lost_connection_and_no_hang(pool: Poo
     assert pool.run(HOST, ("true",), 10).code == 0
 
 
-def test_a_new_connection_is_waited_for_as_long_as_was_said(server: Server) -> None:
+def test_a_new_connection_is_waited_for_until_the_limit(server: Server) -> None:
     """As after a fault that cut the link: sshd's answers are dropped, then come back."""
     with server.pool() as pool:
         pool.run(HOST, ("true",), 10)
@@ -326,7 +326,7 @@ def test_only_safe_algorithms_are_offered(pool: Pool) -> None:
         assert [name for name in names if bad in name] == []
 
 
-def test_an_error_stands_in_the_place_of_its_hosts_answer(pool: Pool) -> None:
+def test_an_error_takes_the_place_of_its_hosts_answer(pool: Pool) -> None:
     answers = pool.each([HOST], lambda host: pool.run(host, ("echo", host), 5).stdout)
     assert answers == {HOST: "sandbox\n"}
     failed = pool.each([HOST], lambda host: pool.run(host, ("sleep", "9"), 0.2))

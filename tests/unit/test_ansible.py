@@ -36,7 +36,7 @@ def way(host: Named) -> tuple[str, tuple[str, ...]]:
         {"__ansible_unsafe": "{{ 192.0.2.7"},
     ],
 )
-def test_case_C50_what_ansible_wraps_is_taken_out_of_its_wrapper(value: object) -> None:
+def test_case_C50_values_are_unwrapped(value: object) -> None:
     (host,) = listed({"web": {"ansible_host": value, "stormdesk_environment": "desk"}}).hosts
     assert way(host)[0].removeprefix("{{ ") == "192.0.2.7"
 
@@ -60,7 +60,7 @@ def test_case_C50_what_ansible_wraps_is_taken_out_of_its_wrapper(value: object) 
         ('{"_meta": {"hostvars": {"a": 5}}, "web": {"hosts": ["a"]}}', "a: expected keys and values, not 5"),
     ],
 )
-def test_case_C50_what_is_no_listing_is_said_in_one_line(text: str, says: str) -> None:
+def test_case_C50_input_that_is_not_a_listing_is_reported_in_one_line(text: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         ansible.parse(text, "hosts", {}, lambda text: text)
     assert says in str(caught.value)
@@ -81,7 +81,7 @@ def test_case_C50_what_is_no_listing_is_said_in_one_line(text: str, says: str) -
         max_leaves=20,
     )
 )
-def test_no_listing_makes_a_traceback(value: object) -> None:
+def test_no_listing_causes_a_traceback(value: object) -> None:
     with contextlib.suppress(UsageError):
         ansible.parse(json.dumps(value), "hosts", {}, lambda text: text)
     for text in (json.dumps(value), json.dumps([value]), json.dumps([{"ssh": value}])):
@@ -104,7 +104,7 @@ def test_no_listing_makes_a_traceback(value: object) -> None:
         ({"stormdesk_environment": "{{ env }}"}, "stormdesk_environment {{ env }}: a template"),
     ],
 )
-def test_case_C51_a_host_that_cannot_be_used_is_left_out_by_name(values: dict[str, Any], says: str) -> None:
+def test_case_C51_an_unusable_host_is_left_out_and_named(values: dict[str, Any], says: str) -> None:
     good = {"stormdesk_environment": "desk"}
     hosts = {host.name: host for host in listed({"a": good, "bad": {**good, **values}, "z": good}).hosts}
     assert says in hosts["bad"].why

@@ -58,7 +58,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return project
 
 
-def test_a_fault_of_the_project_is_one_of_the_catalogue(make: Make) -> None:
+def test_a_fault_of_the_project_is_in_the_catalogue(make: Make) -> None:
     make("  faults: [good_one]\n", good_one=GOOD)
     assert catalogue.found().problems == ()
     assert list(catalogue.faults()) == [*FAULTS, "stall"]
@@ -81,7 +81,7 @@ def test_a_fault_of_the_project_is_one_of_the_catalogue(make: Make) -> None:
         (GOOD.replace(', metadata={"help": "how long"}', ""), "parameter grace of fault stall has no help"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_is_left_out_and_named(make: Make, text: str, says: str) -> None:
+def test_an_unusable_plugin_is_left_out_and_named(make: Make, text: str, says: str) -> None:
     root = make("  faults: [bad_one, good_one]\n", bad_one=text, good_one=GOOD.replace("stall", "other-one"))
     (line,) = catalogue.found().problems
     assert says.format(root=root) in line
@@ -92,7 +92,7 @@ def test_a_plugin_that_cannot_be_used_is_left_out_and_named(make: Make, text: st
     assert line in str(caught.value)
 
 
-def test_two_faults_of_one_name_are_both_named_and_neither_is_offered(make: Make) -> None:
+def test_two_faults_of_one_name_are_both_reported_and_left_out(make: Make) -> None:
     make("  faults: [good_one]\n", good_one=GOOD.replace("stall", "disk-full"))
     (line,) = catalogue.found().problems
     assert line.startswith("two faults are called disk-full: stormdesk.faults.disk.disk_full and good_one (in ")
@@ -110,7 +110,7 @@ def test_two_faults_of_one_name_are_both_named_and_neither_is_offered(make: Make
         ("  5\n", "Expected `object`"),
     ],
 )
-def test_a_block_that_is_wrong_is_named_and_costs_no_fault(make: Make, block: str, says: str) -> None:
+def test_a_wrong_block_is_reported_and_loses_no_fault(make: Make, block: str, says: str) -> None:
     root = make(block)
     with pytest.raises(UsageError) as caught:
         settings.load()

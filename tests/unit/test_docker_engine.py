@@ -49,7 +49,7 @@ def test_a_stack_with_kafka_is_refused_before_anything_is_looked_for() -> None:
         backend.prepare(record, stacks.full(stacks.Credentials(api_key="", api_secret="")), print)
 
 
-def test_a_failure_has_the_engines_own_words(tmp_path: Path) -> None:
+def test_a_failure_has_the_engines_own_message(tmp_path: Path) -> None:
     engine = client(tmp_path, "echo first >&2; echo 'Error: no space left' >&2; exit 125")
     with pytest.raises(HostError, match=r"^docker network create: Error: no space left$"):
         engine.run("network", "create", "x")

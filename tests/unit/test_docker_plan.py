@@ -74,7 +74,7 @@ def test_the_command_line_says_all_that_the_value_says() -> None:
     assert all("--ip 10.77." in line and "--ip6 fd77:" in line for line in joined)
 
 
-def test_what_an_engine_cannot_do_is_not_asked_of_it_and_is_said() -> None:
+def test_unsupported_features_are_not_requested_and_are_reported() -> None:
     it = trader()
     words = list(argv.create(it))
     assert plan.OOM not in it.capabilities
@@ -140,7 +140,7 @@ def test_another_net_is_the_same_stack_elsewhere() -> None:
             rewriting.renumber(CORE, net)
 
 
-def test_names_stand_for_addresses_in_what_services_are_told() -> None:
+def test_names_replace_addresses_in_service_configurations() -> None:
     named = rewriting.by_name(CORE)
     config = {f"{s.name} on {s.host}": s.config for s in named.services}
     assert config["trader on trader-a"]["venue_rest"] == "http://venue.market:8080"

@@ -81,7 +81,7 @@ def test_the_hash_of_a_plan_is_stable_and_sees_every_change(path: Path) -> None:
     assert changed(plan, steps=plan.change.steps[:-1]).hash() != plan.hash()
 
 
-def test_every_script_is_good_shell() -> None:
+def test_every_script_is_valid_shell() -> None:
     """In dash; tests/shell does the same in busybox ash."""
     for path in PLANS:
         fault, case = load(path)

@@ -63,7 +63,7 @@ def test_what_a_task_returns_is_its_exit_code(answer: Any) -> None:
     assert outcome(lambda: answer, debug=False, as_json=False) == int(answer or 0)
 
 
-def test_a_traceback_is_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     outcome(raising(RuntimeError("odd\x1b[31m")), debug=False, as_json=False)
     said = capsys.readouterr().err
     assert said == "internal error: RuntimeError: odd\\x1b[31m   Type it again with --debug for the traceback\n"
@@ -71,7 +71,7 @@ def test_a_traceback_is_for_those_who_ask(capsys: pytest.CaptureFixture[str]) ->
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
-def test_an_error_is_the_one_object_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_the_single_object_too(capsys: pytest.CaptureFixture[str]) -> None:
     outcome(raising(RefusedError("no")), debug=False, as_json=True)
     said = capsys.readouterr()
     assert json.loads(said.out) == {"error": "no", "exit_code": 3}
@@ -93,7 +93,7 @@ def tasks() -> list[str]:
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "--dry", "--plan"])
-def test_asking_flags_change_nothing(flag: str, tasks: list[str], tmp_path: Path) -> None:
+def test_flags_for_help_and_plans_change_nothing(flag: str, tasks: list[str], tmp_path: Path) -> None:
     """Every task, with an inventory whose hosts count connections. Only --plan and --dry of some read hosts."""
     with trap() as there:
         file = tmp_path / "inventory.json"
@@ -149,7 +149,7 @@ def test_a_list_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_importing_the_tasks_answers_nobody() -> None:
+def test_importing_the_tasks_prints_nothing() -> None:
     """A test runner or an editor that imports tasks.py has a command line of its own."""
     code = "import sys; sys.argv = ['x', '--precent', 'chaos.nope']; import tasks; print(len(tasks.ns.task_names) > 10)"
     done = subprocess.run(
@@ -285,7 +285,7 @@ def test_the_script_needs_no_tasks_py_and_says_what_to_type(project: Path) -> No
     assert typed(project, "chaos.catalog", "chaos.catalog").out.count("network adapter down") == 2
 
 
-def test_the_script_runs_a_tasks_py_that_takes_ours_and_no_other(project: Path) -> None:
+def test_the_script_runs_only_a_tasks_py_with_our_tasks(project: Path) -> None:
     (project / "tasks.py").write_text("raise SystemExit('not for us')\n")
     assert typed(project, "chaos.catalog").code == 0
     (project / "tasks.py").write_text(
@@ -295,7 +295,7 @@ def test_the_script_runs_a_tasks_py_that_takes_ours_and_no_other(project: Path) 
     assert {"ship", "chaos.catalog"} <= listed(project)
 
 
-def test_only_a_checkout_has_the_tasks_of_those_who_work_on_it(project: Path, tasks: list[str]) -> None:
+def test_only_a_checkout_has_the_developers_tasks(project: Path, tasks: list[str]) -> None:
     assert "dev.check" in tasks
     assert typed(ROOT, "--list").out == subprocess.run(
         [sys.executable, "-m", "invoke", "--list"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
@@ -305,7 +305,7 @@ def test_only_a_checkout_has_the_tasks_of_those_who_work_on_it(project: Path, ta
     assert "no task 'dev.check'" in typed(project, "dev.check").err
 
 
-def test_who_has_no_trading_stack_is_not_shown_its_tasks_but_may_type_them(project: Path, tasks: list[str]) -> None:
+def test_without_a_trading_stack_its_tasks_are_hidden_but_work(project: Path, tasks: list[str]) -> None:
     assert set(tasks) >= STACKS
     assert not STACKS & listed(project)
     assert "invoke --list stack" not in typed(project).out

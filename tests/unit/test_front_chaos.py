@@ -43,7 +43,7 @@ def test_one_of_a_role_follows_the_seed() -> None:
 @pytest.mark.parametrize(
     "words", [[], [""], ["nobody"], ["role:"], ["role:nobody"], ["one:venue"], ["a b"], ["venue,"]]
 )
-def test_hosts_that_are_not_there_are_refused_with_those_that_are(words: list[str]) -> None:
+def test_unknown_hosts_are_refused_with_the_known_ones(words: list[str]) -> None:
     with pytest.raises(UsageError, match=r"--host|no host 'nobody'"):
         fault_flags.choose_hosts(words, HOSTS, Random(1))
 

@@ -19,5 +19,5 @@ from stormdesk.core.model import CheckResult, Verdict
         ({"I-01": Verdict.VIOLATED, "I-02": Verdict.UNKNOWN}, ExitCode.DIRTY),
     ],
 )
-def test_the_worst_decides(verdicts: dict[str, Verdict], code: ExitCode) -> None:
+def test_the_worst_result_counts(verdicts: dict[str, Verdict], code: ExitCode) -> None:
     assert exit_code([CheckResult(name, verdict, "") for name, verdict in verdicts.items()]) is code

@@ -23,19 +23,19 @@ GROUPS = ["env", "chaos", "check"]
         ("up", "env.up"),
     ],
 )
-def test_a_near_miss_is_met_with_the_name(typed: str, meant: str) -> None:
+def test_a_misspelt_name_gets_a_suggestion(typed: str, meant: str) -> None:
     assert unknown_task(typed, TASKS, GROUPS) == f"no task '{typed}'. Did you mean: {meant}?"
 
 
 @pytest.mark.parametrize("typed", ["chaos.earthquake", "zzz", "", "x" * 100_000, "\u202e"])
-def test_nothing_near_is_met_with_the_way_to_the_list(typed: str) -> None:
+def test_an_unknown_name_gets_a_hint_to_the_list(typed: str) -> None:
     message = unknown_task(typed, TASKS, GROUPS)
     assert message.endswith("All tasks: invoke --list")
     assert message.isprintable()
     assert len(message) < 200
 
 
-def test_flags_that_are_near_are_named_first() -> None:
+def test_similar_flags_are_suggested_first() -> None:
     assert unknown_flag("t", "--precent", ["--percent", "--for"]).startswith(
         "t has no --precent. Did you mean --percent? "
     )
@@ -43,7 +43,7 @@ def test_flags_that_are_near_are_named_first() -> None:
     assert unknown_flag("t", "--x", ["--percent"]) == "t has no --x. Its flags: --percent   (invoke t --help)"
 
 
-def test_a_stray_word_is_explained_by_what_stands_before_it() -> None:
+def test_a_stray_word_is_explained_by_the_word_before_it() -> None:
     flags = {"--for": True, "--json": False}
     assert "--for is given twice" in stray_value("t", "30s", "--for", flags)
     assert "--json takes no value" in stray_value("t", "yes", "--json", flags)

@@ -37,7 +37,7 @@ def test_people_get_aligned_lines_that_fit(width: int) -> None:
     assert "\u202e" not in out.getvalue()
 
 
-def test_the_moving_line_is_replaced_in_place() -> None:
+def test_the_progress_line_is_updated_in_place() -> None:
     show, out = shown(Mode.PEOPLE)
     show.progress("hold", 5, 20, "15 s left")
     show.progress("hold", 10, 20, "10 s left")
@@ -47,7 +47,7 @@ def test_the_moving_line_is_replaced_in_place() -> None:
     assert out.getvalue().count("\n") == 1
 
 
-def test_colour_is_only_paint() -> None:
+def test_colour_changes_no_text() -> None:
     plain, painted = shown(Mode.PEOPLE), shown(Mode.PEOPLE, colour=True)
     a_run(plain[0])
     a_run(painted[0])
@@ -85,7 +85,7 @@ def test_the_parts_of_a_task_are_gathered_into_its_one_object(capsys: pytest.Cap
 
 @pytest.mark.parametrize("code", list(ExitCode))
 @pytest.mark.parametrize("residue", ["clean", "dirty", "untouched"])
-def test_every_ending_has_words(code: ExitCode, residue: str) -> None:
+def test_every_outcome_has_a_text(code: ExitCode, residue: str) -> None:
     show, out = shown(Mode.PEOPLE)
     show.verdict(code, "unknown", residue, "because", run="r-1")
     text = out.getvalue()
@@ -93,7 +93,7 @@ def test_every_ending_has_words(code: ExitCode, residue: str) -> None:
     assert ("PASS" in text) == (code is ExitCode.HELD and residue != "dirty")
 
 
-def test_a_terminal_that_went_away_does_not_stop_a_run() -> None:
+def test_a_closed_terminal_does_not_stop_a_run() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:  # type: ignore[explicit-override]  # from 3.12
             raise BrokenPipeError
@@ -111,7 +111,7 @@ def test_a_terminal_without_unicode_gets_plain_signs() -> None:
     assert out.getvalue().isascii()
 
 
-def test_tables_align_and_speak_plainly() -> None:
+def test_tables_align_and_use_plain_words() -> None:
     rows = [
         {"name": "venue", "ssh": True, "services": {"venue": True}},
         {"name": "x", "ssh": False, "services": {"y": False}},
@@ -121,7 +121,7 @@ def test_tables_align_and_speak_plainly() -> None:
     assert table([]) == []
 
 
-def test_sparks_start_at_zero() -> None:
+def test_sparklines_start_at_zero() -> None:
     assert spark([0, 1, 2]) == "▁▄█" or spark([0, 1, 2]) == "▁▅█"
     assert spark([]) == ""
     assert spark([0, 0]) == "▁▁"

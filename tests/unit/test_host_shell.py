@@ -103,9 +103,9 @@ def test_every_exception_says_why() -> None:
 
 
 @pytest.mark.parametrize("planted", ["sd_x=$sd_misspelt", "rm -rf $rec/", "local sd_x=1", 'echo "$sd_now" > $sd_base'])
-def test_a_planted_mistake_is_seen(planted: str) -> None:
+def test_a_planted_mistake_is_detected(planted: str) -> None:
     assert shellcheck(f'{library()}\nplanted() {{\n{planted}\necho "$sd_x"\n}}\n', f"--exclude={OF_A_LIBRARY}") != ""
 
 
-def test_broken_syntax_is_seen() -> None:
+def test_broken_syntax_is_detected() -> None:
     assert dash("if true; then\n") != ""

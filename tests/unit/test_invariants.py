@@ -384,11 +384,11 @@ def test_an_emptied_source_is_unknown(history: Files, name: str, source: str, co
     assert verdict is Verdict.UNKNOWN
 
 
-def test_with_nothing_at_all_nothing_is_known() -> None:
+def test_without_any_source_everything_is_unknown() -> None:
     assert {judge(name, {})[0] for name in JUDGES} == {Verdict.UNKNOWN}
 
 
-def test_an_order_that_was_placed_by_hand_at_the_venue_is_no_traders(history: Files) -> None:
+def test_an_order_placed_by_hand_at_the_venue_is_not_a_traders(history: Files) -> None:
     lines = rows(history, "venue.jsonl")
     order = of_kind(lines, "ACCEPTED")[3] | {"client_order_id": "web_1", "order_id": 777}
     write_journal(history, [*lines, order])
@@ -399,7 +399,7 @@ def test_an_order_that_was_placed_by_hand_at_the_venue_is_no_traders(history: Fi
         assert judge(name, history)[0] is Verdict.HELD
 
 
-def test_a_trade_that_the_venue_took_back_counts_no_more(history: Files) -> None:
+def test_a_trade_that_the_venue_rolled_back_no_longer_counts(history: Files) -> None:
     lines = rows(history, "venue.jsonl")
     at = max(i for i, line in enumerate(lines) if line["kind"] == "TRADE" and line["account"] == "desk")
     void = lines[at]
@@ -481,12 +481,12 @@ def test_what_a_cut_calls_for(history: Files) -> None:
     assert "I-09" in applicable(cuts.parse(history))
 
 
-def test_a_trade_that_postgres_has_not_heard_of_is_not_settled(history: Files) -> None:
+def test_a_trade_missing_in_postgres_is_not_settled(history: Files) -> None:
     fill_dropped(history)
     assert not cuts.settled(cuts.parse(history))
 
 
-def test_an_end_that_postgres_has_not_heard_of_is_not_settled(history: Files) -> None:
+def test_an_end_missing_in_postgres_is_not_settled(history: Files) -> None:
     lines = rows(history, "orders.jsonl")
     next(line for line in lines if line["state"] == "CANCELED")["state"] = "NEW"
     write(history, "orders.jsonl", lines)

@@ -168,7 +168,7 @@ def test_a_gate_of_the_standby_is_not_the_leaders(history: Files) -> None:
     assert judge("I-07", history)[0] is Verdict.HELD
 
 
-def test_without_a_gate_that_was_shut_nothing_is_asked(history: Files) -> None:
+def test_without_a_closed_gate_nothing_is_judged(history: Files) -> None:
     lines = rows(history, LEDGER)
     write_ledger(history, [line for line in lines if line["kind"] != "GATE"])
     assert "I-07" not in applicable(cuts.parse(history))
@@ -222,7 +222,7 @@ def book_out_of_sync(files: Files) -> str:
     return "ETHUSDT: the feeder's book is out of sync"
 
 
-def test_what_the_feeder_cannot_know_is_not_asked_of_it(history: Files) -> None:
+def test_the_feeder_is_not_judged_on_what_it_cannot_know(history: Files) -> None:
     """Trades of before its first one."""
     received(history, lambda lines: lines.remove(next(line for line in lines if line["what"] == "trades")))
     assert judge("I-08", history)[0] is Verdict.HELD
@@ -253,7 +253,7 @@ def garbage_on_the_bus(files: Files) -> str:
     return "trader-a: 1 messages that are none"
 
 
-def test_a_feeder_that_started_again_numbers_anew(history: Files) -> None:
+def test_a_restarted_feeder_starts_its_numbers_anew(history: Files) -> None:
     lines = rows(history, "bus.jsonl")
     again = [line | {"run": 8, "n": n, "id": f"later:{n}"} for n, line in enumerate(lines[:5], 1)]
     late = lines[6] | {"id": "late:1", "n": 99}  # of the run before, and still on its way
@@ -299,7 +299,7 @@ def restarted_too_often(files: Files) -> str:
     return "started 3 times, 1 to 1 claimed"
 
 
-def test_a_restart_that_is_claimed_is_no_violation(history: Files) -> None:
+def test_an_expected_restart_is_not_a_violation(history: Files) -> None:
     processes(history, pid=40, start_ticks=1000, spawns=2)
     claim(history, 1, 1)
     assert judge("I-10", history)[0] is Verdict.HELD
@@ -345,13 +345,13 @@ def over_the_limit(files: Files) -> str:
     return "a weight of 6001"
 
 
-def test_what_was_on_the_wire_when_the_429_came_is_no_breach(history: Files) -> None:
+def test_requests_in_flight_at_a_429_are_not_a_breach(history: Files) -> None:
     at = of_kind(rows(history, "venue.jsonl"), "THROTTLED")[0]["t"]
     throttled(history, {"kind": "EARLY", "t": at + 0.4, "until": at + 9.0001}, until=at + 9)  # told anew, a bit later
     assert judge("I-12", history)[0] is Verdict.HELD
 
 
-def test_a_ban_that_the_venue_was_made_to_say_is_not_the_desks(history: Files) -> None:
+def test_a_ban_by_a_fault_is_not_the_desks(history: Files) -> None:
     throttled(history, status=418)
     lines = rows(history, "venue.jsonl")
     fault = {"kind": "FAULT", "name": "http-418", "on": True, "t": 1.0}
@@ -421,13 +421,13 @@ def test_only_quarantined_lines_are_excepted(history: Files, number: int) -> Non
     assert (verdict, why) == (Verdict.HELD, "402 lines, chain and seq unbroken, 1 put aside")
 
 
-def test_an_answer_in_quarantine_is_no_lost_order(history: Files) -> None:
+def test_a_quarantined_answer_is_not_a_lost_order(history: Files) -> None:
     number = next(i for i, line in enumerate(rows(history, LEDGER)) if line["kind"] == "ACK" and i > 40)
     put_aside(history, *damage(history, number))
     assert judge("I-03", history)[0] is Verdict.HELD
 
 
-def test_an_intent_in_quarantine_is_no_order_without_audit(history: Files) -> None:
+def test_a_quarantined_intent_is_not_an_unaudited_order(history: Files) -> None:
     number = next(i for i, line in enumerate(rows(history, LEDGER)) if line["kind"] == "INTENT" and i > 40)
     put_aside(history, *damage(history, number))
     assert judge("I-01", history)[0] is Verdict.HELD
@@ -492,7 +492,7 @@ def test_an_emptied_source_is_unknown(history: Files, name: str, source: str, co
     assert judge(name, history)[0] is Verdict.UNKNOWN
 
 
-def test_what_was_not_asked_for_is_left_out(history: Files) -> None:
+def test_checks_that_were_not_requested_are_left_out(history: Files) -> None:
     document(history, "meta.json", lambda meta: meta.update(asked=["epochs"], processes_before=None))
     assert not {"I-07", "I-08", "I-10", "I-11", "I-12"} & set(applicable(cuts.parse(history)))
     assert "I-06" in applicable(cuts.parse(history))

@@ -23,7 +23,7 @@ OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAc
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(text=st.one_of(st.text(max_size=200), st.text("[]:= \n-a1{}\"'!&*#", max_size=60)))
-def test_no_text_makes_a_traceback(text: str) -> None:
+def test_no_text_causes_a_traceback(text: str) -> None:
     try:
         found = inventories.ssh_config(text, "hosts", "/x")
     except UsageError:
@@ -159,13 +159,13 @@ def test_a_file_that_is_not_there_is_named(source: str, says: str) -> None:
         sources.read(source)
 
 
-def test_without_a_key_to_log_in_with_it_is_said(folder: Path) -> None:
+def test_a_missing_key_is_reported(folder: Path) -> None:
     (folder / "id%h").unlink()
     with pytest.raises(UsageError, match="no key to log in with: there is no /not/there"):
         sources.read(f"ssh-config:{folder}/config").host("one")
 
 
-def test_without_ssh_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ssh_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shutil.which("ssh")
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(RefusedError, match="apt-get install openssh-client"):
@@ -183,7 +183,7 @@ def test_of_hosts_that_are_no_environment_the_files_of_the_last_fifty_are_kept(
     assert newest in folders
 
 
-def test_case_C53_what_ssh_would_log_in_with_comes_from_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_case_C53_the_identities_come_from_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several keys, certificates, the agent: as `ssh -G` says them."""
     for name in ("one", "two", "cert"):
         (folder / name).write_text("x")
@@ -213,7 +213,7 @@ def test_case_C53_what_ssh_would_log_in_with_comes_from_ssh(folder: Path, monkey
     assert (d.identity_file, d.identity_agent) == ("", "$MINE")
 
 
-def test_case_C53_a_host_that_is_known_by_a_certificate_alone_is_said(folder: Path) -> None:
+def test_case_C53_a_host_known_by_a_certificate_only_is_reported(folder: Path) -> None:
     (folder / "known").write_text("@cert-authority *.example.com ssh-ed25519 AAAA\n")
     (folder / "id").write_text("x")
     (folder / "config").write_text(

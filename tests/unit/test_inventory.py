@@ -86,7 +86,7 @@ def test_a_document_of_another_form_is_refused_in_one_line(text: str, says: str)
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(text=st.one_of(st.text(max_size=200), st.binary(max_size=200)))
-def test_no_document_makes_a_traceback(text: str | bytes) -> None:
+def test_no_document_causes_a_traceback(text: str | bytes) -> None:
     with pytest.raises(UsageError):
         inventory.parse(text, "hosts.json")
 
@@ -95,7 +95,7 @@ def test_no_document_makes_a_traceback(text: str | bytes) -> None:
     ("typed", "hint"),
     [("trader-b", "Did you mean: trader-a?"), ("zzz", "Known: trader-a."), ("", "Known"), ("$(id)", "Known")],
 )
-def test_an_unknown_host_is_met_with_the_nearest(typed: str, hint: str) -> None:
+def test_an_unknown_host_gets_the_nearest_name(typed: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         inventory.parse(document(), "x").host(typed)
     assert hint in str(caught.value)

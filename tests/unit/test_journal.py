@@ -68,5 +68,5 @@ def test_a_bad_line_in_the_middle_is_named() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"[]", b"1", b"null", b'{"sum": 1}', b"\xff", b"[" * 100_000, b"NaN"])
-def test_what_is_no_event_is_none(line: bytes) -> None:
+def test_other_lines_are_not_events(line: bytes) -> None:
     assert journal.decode(line) is None

@@ -50,7 +50,7 @@ def test_case_C55_a_layer_that_fits_is_used_and_one_that_does_not_is_refused(sta
 
 
 @pytest.mark.parametrize("left", [".ext4", ".ext4.json"])
-def test_half_a_layer_is_none(status: Path, left: str) -> None:
+def test_half_a_layer_does_not_count(status: Path, left: str) -> None:
     image = put(layer.path(), {})
     for path in layer.cache().iterdir():
         if not path.name.endswith(left):

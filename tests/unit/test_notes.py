@@ -34,13 +34,13 @@ def test_a_note_is_in_the_record_and_in_the_next_report(run: Path) -> None:
     assert "alice" in page
 
 
-def test_a_note_without_a_name_is_of_whoever_typed_it(run: Path) -> None:
+def test_a_note_without_a_name_has_the_users(run: Path) -> None:
     assert "@" in commands.note(RUN, "quiet", "")
     assert load(run)[-1]["text"] == "quiet"
 
 
 @pytest.mark.parametrize(("which", "text", "says"), [(RUN, " ", "--text is required"), ("r-1", "x", "no such run")])
-def test_what_cannot_be_noted(run: Path, which: str, text: str, says: str) -> None:
+def test_invalid_notes_are_refused(run: Path, which: str, text: str, says: str) -> None:
     before = load(run)
     with pytest.raises(UsageError, match=says):
         commands.note(which, text, "alice")

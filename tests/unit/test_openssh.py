@@ -190,7 +190,7 @@ def test_case_C52_which_lines_of_known_hosts_count(folder: Path, lines: str, por
         ("192.0.2.1 ssh-dss AAAA\n", "but one of type ssh-dss"),
     ],
 )
-def test_case_C52_a_key_that_is_no_use_is_named(folder: Path, lines: str, says: str) -> None:
+def test_case_C52_an_unusable_key_is_named(folder: Path, lines: str, says: str) -> None:
     (folder / "theirs").write_text(lines)
     assert says in why(folder, f"UserKnownHostsFile {folder}/theirs", "GlobalKnownHostsFile /dev/null")
 
@@ -224,7 +224,7 @@ def _with(folder: Path, name: str) -> Path:
     "body",
     ["", "echo hostname", "echo hostname x; echo port y; echo user z", "printf '\\377\\n'", "exit 3", "kill -9 $$"],
 )
-def test_case_C52_an_ssh_that_says_nonsense_is_one_line(
+def test_case_C52_invalid_output_of_ssh_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     (folder / "bin").mkdir()

@@ -26,7 +26,7 @@ def listening(text: str) -> set[int]:
     return over_ssh.listening(cast(Pool, cast(Any, Said(text))), "web")
 
 
-def test_ports_that_somebody_listens_on() -> None:
+def test_listening_ports() -> None:
     text = (
         "LISTEN 0      128          0.0.0.0:22        0.0.0.0:*          \n"
         "LISTEN 0      4096   127.0.0.53%lo:53        0.0.0.0:*          \n"
@@ -37,7 +37,7 @@ def test_ports_that_somebody_listens_on() -> None:
 
 
 @pytest.mark.parametrize("text", ["warning\n", "LISTEN 0 128\n", "LISTEN 0 128 *:http *:*\n", "\n", "a b c d:x e\n"])
-def test_case_C54_what_is_no_list_of_ports_is_one_line(text: str) -> None:
+def test_case_C54_an_invalid_list_of_ports_is_one_line(text: str) -> None:
     with pytest.raises(HostError, match="web: ss -Hltn prints what is no list of ports") as caught:
         listening(text)
     assert str(caught.value).isprintable()

@@ -48,7 +48,7 @@ def test_what_it_builds_is_an_inventory() -> None:
         ([one(name="a b")], "name a b"),
     ],
 )
-def test_a_wrong_value_that_is_known_is_refused_at_once(hosts: list[own.Document], says: str) -> None:
+def test_a_known_wrong_value_is_refused_at_once(hosts: list[own.Document], says: str) -> None:
     with pytest.raises(UsageError) as caught:
         own.inventory(environment="desk", hosts=hosts)
     assert says in str(caught.value)

@@ -91,6 +91,6 @@ def test_a_file_that_cannot_be_read_is_unknown(own: Path, tmp_path: Path) -> Non
     assert any("nowhere_at_all" in why for _, why in found.values())
 
 
-def test_hosts_that_nothing_is_said_about_are_unknown(own: Path, tmp_path: Path) -> None:
+def test_hosts_without_results_are_unknown(own: Path, tmp_path: Path) -> None:
     (own / "test_engine.py").write_text("")
     assert ended(own, tmp_path, "steady") == {"checks": (Verdict.UNKNOWN, NO_CHECK)}

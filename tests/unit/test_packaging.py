@@ -72,7 +72,7 @@ def test_what_only_the_stack_runs_is_in_the_extra_lab_and_nothing_else_is() -> N
     assert not BASE & LAB
 
 
-def test_an_import_that_is_not_declared_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undeclared_import_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "infra").mkdir()
     (tmp_path / "infra/planted.py").write_text("def f():\n    from rich.console import Console\n    import redis.asyncio\n")
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)

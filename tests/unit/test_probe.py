@@ -119,7 +119,7 @@ def test_facts_that_cannot_be_read(text: str, says: str) -> None:
         max_size=8,
     ).map("\n".join)
 )
-def test_no_answer_makes_a_traceback(text: str) -> None:
+def test_no_answer_causes_a_traceback(text: str) -> None:
     for read in (
         probe.records,
         probe.status,

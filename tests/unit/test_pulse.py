@@ -65,7 +65,7 @@ def test_counters_of_a_trader_that_is_silent_go_on_from_its_last_answer() -> Non
 @pytest.mark.parametrize(
     "garbage", ["trader_is_leader NaN", "trader_is_leader inf", "trader_orders_total{ 1", "\0", "{} {}"]
 )
-def test_a_trader_that_says_rubbish_makes_no_traceback(garbage: str) -> None:
+def test_garbage_from_a_trader_causes_no_traceback(garbage: str) -> None:
     assert pulse(1.0, [Answer(True, {}, garbage)]).leaders == 0
 
 

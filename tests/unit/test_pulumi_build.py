@@ -77,7 +77,7 @@ def test_an_engine_that_does_not_run_is_replaced(machine: Path) -> None:
     assert pulumi_cli.install(print).version == VERSION
 
 
-def test_when_no_way_works_the_refusal_names_each(machine: Path) -> None:
+def test_when_no_method_works_the_refusal_names_each(machine: Path) -> None:
     script(machine / "bin/go", GO.format(build="echo first; echo 'dial tcp: no such host' >&2; exit 1"))
     with pytest.raises(RefusedError) as refused:
         pulumi_cli.install(print)
@@ -135,7 +135,7 @@ def test_a_cache_folder_that_cannot_be_made_is_refused(machine: Path, monkeypatc
         pulumi_cli.install(print)
 
 
-def test_who_may_not_write_the_common_cache_gets_one_at_home(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_access_to_the_common_cache_the_one_at_home_is_used(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user is root here, who may write everywhere; so the answer to the question is what is changed."""
     monkeypatch.delenv("STORMDESK_CACHE")
     monkeypatch.setattr(os, "access", lambda path, _: path.is_relative_to(machine))

@@ -92,7 +92,7 @@ def test_without_an_engine_one_line_says_what_was_tried_and_what_to_type(machine
     assert not (machine / "cache").exists()  # to look is to change nothing
 
 
-def test_the_account_ends_with_the_engine_that_is_used(machine: Path) -> None:
+def test_the_report_ends_with_the_engine_that_is_used(machine: Path) -> None:
     put(machine / "bin/pulumi", NEWER)
     assert pulumi_cli.account() == [f"PATH: {NEWER}, used"]
 

@@ -43,7 +43,7 @@ def test_an_inventory_is_an_object_or_its_text(found: object) -> None:
         (json.dumps({"stormdesk_inventory": {**INVENTORY, "hosts": {"a": 5}}}), "host 'a'"),
     ],
 )
-def test_case_C54_what_is_not_expected_is_one_line_with_the_engines_words(stdout: str, says: str) -> None:
+def test_case_C54_unexpected_output_is_one_line_with_the_engines_message(stdout: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         pulumi_outputs.of_outputs(stdout, "", "pulumi:dev")
     assert says in str(caught.value)
@@ -52,7 +52,7 @@ def test_case_C54_what_is_not_expected_is_one_line_with_the_engines_words(stdout
     assert len(str(caught.value)) < 600
 
 
-def test_case_C54_the_words_may_be_on_stderr() -> None:
+def test_case_C54_the_message_may_be_on_stderr() -> None:
     with pytest.raises(UsageError, match="says: error: no licence"):
         pulumi_outputs.of_outputs("", "error: no licence\n", "pulumi:dev")
 

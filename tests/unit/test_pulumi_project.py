@@ -144,7 +144,7 @@ def test_case_C72_and_what_is_no_environment_at_all(kept: Path) -> None:
     ]
 
 
-def test_a_folder_without_anything_of_an_environment_is_none(kept: Path) -> None:
+def test_a_folder_without_environment_files_is_not_an_environment(kept: Path) -> None:
     (home.make("fresh") / "pulumi/state").mkdir(parents=True)
     assert "fresh" not in {e.name for e in existing.environments()}
 

@@ -111,7 +111,7 @@ def test_pure_files_do_no_io(path: Path) -> None:
     assert impurities(path.read_text()) == []
 
 
-def test_the_pure_files_are_really_looked_at() -> None:
+def test_the_pure_files_are_really_checked() -> None:
     names = {str(path.relative_to(ROOT)) for path in pure_files()}
     assert len(names) >= 15
     assert {"stormdesk/core/model.py", "stormdesk/core/shell.py", "faults/disk/disk_full.py", "infra/topology.py"} <= names
@@ -143,7 +143,7 @@ def test_the_pure_files_are_really_looked_at() -> None:
         "from datetime import datetime\nx = datetime.now()",
     ],
 )
-def test_a_planted_impurity_is_seen(planted: str) -> None:
+def test_a_planted_impurity_is_detected(planted: str) -> None:
     clean = (ROOT / "stormdesk/core/model.py").read_text()
     assert impurities(clean) == []
     assert impurities(f"{clean}\n{planted}\n") != []
@@ -168,7 +168,7 @@ def test_nothing_imports_the_top_level_folders_by_their_short_names() -> None:
     assert bad == []
 
 
-def test_an_import_by_a_short_name_is_seen() -> None:
+def test_an_import_by_a_short_name_is_detected() -> None:
     planted = "from faults import FAULTS\nimport infra.topology\nfrom stormdesk.faults import FAULTS as real\n"
     assert [module for _, module in imported(ast.parse(planted)) if module.split(".")[0] in TOP_LEVEL] == [
         "faults",

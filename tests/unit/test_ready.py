@@ -44,7 +44,7 @@ class Stack:
         return said
 
 
-def test_each_stage_is_said_once_and_in_its_order() -> None:
+def test_each_stage_is_reported_once_and_in_order() -> None:
     stack = Stack()
     assert [line.rpartition(" after ")[0] for line in stack.waited(30)] == STAGES
     assert stack.asked == {"deaf": 2, "ports": 2}
@@ -65,5 +65,5 @@ def test_what_never_comes_is_named(never: Mapping[str, Sequence[str]], last: str
     assert Stack(**never).waited(0)[-1] == last
 
 
-def test_one_of_a_service_that_works_is_enough() -> None:
+def test_one_working_instance_of_a_service_is_enough() -> None:
     assert len(Stack(answer=["trader-b"]).waited(0)) == len(STAGES)

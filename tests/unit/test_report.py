@@ -132,7 +132,7 @@ def test_a_full_disk_where_no_trader_is_says_nothing_of_refused_orders(events: E
     assert "of them reached the venue" not in report.summary_md(events, told)
 
 
-def test_what_was_not_measured_is_null_and_not_zero(events: Events) -> None:
+def test_unmeasured_values_are_null_and_not_zero(events: Events) -> None:
     card = report.scorecard(events, None)
     keys = ("orders_refused", "venue_calls_for_refused", "orders_accepted")
     assert [card[key] for key in keys] == [None, None, None]
@@ -178,7 +178,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("change", "headline", "detail"), CHANGES, ids=[change[0].__name__ for change in CHANGES])
-def test_a_bad_end_is_said(
+def test_a_bad_end_is_reported(
     events: Events, cut: Cut, change: Callable[[Events], None], headline: str, detail: str
 ) -> None:
     change(events)
@@ -212,14 +212,14 @@ def test_rates_come_from_the_journal_and_show_the_fault(events: Events, cut: Cut
     assert 20 <= end <= 25
 
 
-def test_the_picture_begins_before_the_run_only_where_the_journal_tells_of_it(events: Events, cut: Cut) -> None:
+def test_the_chart_begins_before_the_run_only_if_the_journal_covers_it(events: Events, cut: Cut) -> None:
     for known, begins in ((cut, -BEFORE_S), (None, tell(events, None).started_t - tell(events, None).t0)):
         picture = chart.chart(tell(events, known))
         assert picture.first == begins
         assert picture.phases[0] == ("steady", begins, 0.0)
 
 
-def test_what_nobody_observed_is_a_gap_and_not_zero(events: Events) -> None:
+def test_unobserved_times_are_a_gap_and_not_zero(events: Events) -> None:
     samples = [event for event in events if event["event"] == "sample"]
     for sample in samples[10:30]:
         sample["metrics"] = None

@@ -29,7 +29,7 @@ class Traders:
         return SimpleNamespace(stdout="".join(f"{page}\n{SEPARATOR} 200\n" for page in pages))
 
 
-def test_orders_of_a_trader_that_is_silent_do_not_come_undone() -> None:
+def test_orders_of_a_silent_trader_still_count() -> None:
     traders = Traders(a=10, b=5)
     sampler = Sampler(cast("Pool", traders))
     seen = []

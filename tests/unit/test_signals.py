@@ -93,7 +93,7 @@ def test_a_signal_waits_for_the_end_of_the_section() -> None:
     assert seen == ["inner", "outer"]
 
 
-def test_or_for_a_safe_point_in_it() -> None:
+def test_or_for_a_safe_point_in_the_section() -> None:
     seen = []
 
     def act(_: Signals) -> None:
@@ -108,7 +108,7 @@ def test_or_for_a_safe_point_in_it() -> None:
     safe_point()  # it was raised once, and is over
 
 
-def test_the_second_signal_leaves_also_out_of_a_section() -> None:
+def test_the_second_signal_also_leaves_a_section() -> None:
     seen = []
 
     def act(signals: Signals) -> None:
@@ -136,7 +136,7 @@ def test_without_a_section_it_comes_at_once() -> None:
     assert not seen
 
 
-def test_sections_and_safe_points_of_other_threads_are_nothing_to_the_main_thread() -> None:
+def test_sections_and_safe_points_of_other_threads_do_not_affect_the_main_thread() -> None:
     inside, over, wrong = threading.Event(), threading.Event(), []
 
     def work() -> None:

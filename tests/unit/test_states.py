@@ -53,7 +53,7 @@ def test_nothing_comes_in_without_an_acknowledgement() -> None:
     assert into == {State.ACKED}
 
 
-def test_a_state_of_a_later_version_needs_somebody() -> None:
+def test_a_state_of_a_later_version_needs_a_person() -> None:
     assert (row("SOMETHING").stuck, row("SOMETHING").as_planned) == (Stuck.ALWAYS, False)
 
 

@@ -75,7 +75,7 @@ def test_one_thing_changed_is_violated(name: str, changes: dict[str, tuple[str, 
 
 
 @pytest.mark.parametrize("name", JUDGES)
-def test_a_silent_host_is_unknown_and_so_is_silence(name: str) -> None:
+def test_one_silent_host_is_unknown_and_so_are_no_answers(name: str) -> None:
     vitals = said()
     del vitals["trader-b"]
     result = JUDGES[name](vitals)

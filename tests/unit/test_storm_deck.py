@@ -28,7 +28,7 @@ def test_a_full_storm_has_every_fault_of_the_venue_and_every_one_of_a_host() -> 
     assert set(kinds) <= set(everything())
 
 
-def test_none_comes_twice_before_each_has_come_once() -> None:
+def test_no_fault_repeats_before_all_have_come_once() -> None:
     drawn = storm.deck(Random(2), HOSTS, 0, 2 * len(storm.SURVIVED))
     times = Counter((name, tuple(parameters.items())) for name, _, parameters in drawn)
     assert set(times.values()) == {2}

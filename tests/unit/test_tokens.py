@@ -67,18 +67,18 @@ def test_case_C52_what_ssh_would_not_take_is_refused_in_one_line(typed: str, say
         ("echo ${HOME} $X", "echo ${HOME} $X"),
     ],
 )
-def test_case_C52_of_a_proxy_command_that_is_left_which_its_caller_knows(typed: str, left: str) -> None:
+def test_case_C52_a_proxy_command_keeps_the_tokens_that_its_caller_knows(typed: str, left: str) -> None:
     assert tokens.proxy(typed, TOKENS) == left
 
 
 @pytest.mark.parametrize("typed", ["nc %z", "nc %d", "nc %", "nc %C"])
-def test_case_C52_a_token_that_a_proxy_command_has_not_is_refused(typed: str) -> None:
+def test_case_C52_an_unknown_token_in_a_proxy_command_is_refused(typed: str) -> None:
     with pytest.raises(UsageError, match="ProxyCommand nc %"):
         tokens.proxy(typed, TOKENS)
 
 
 @given(text=st.text("~%${}abhC/ \n", max_size=12))
-def test_no_path_makes_a_traceback(text: str) -> None:
+def test_no_path_causes_a_traceback(text: str) -> None:
     for read in (lambda: tokens.path(text, FACTS), lambda: tokens.proxy(text, TOKENS)):
         try:
             assert "<a>" not in read()

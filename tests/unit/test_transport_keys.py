@@ -48,7 +48,7 @@ def test_a_key_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
     assert seen[0] != seen[1]
 
 
-def test_a_key_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_invalid_key_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("what")
     for path in (tmp_path / "key", tmp_path / "nowhere"):
         with pytest.raises(UsageError, match="cannot read the SSH key"):
@@ -124,7 +124,7 @@ def openssh_of(public: bytes) -> bytes:
         (b"x" * (private_keys.MOST + 1), r"too large"),
     ],
 )
-def test_case_C53_a_key_of_no_use_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_case_C53_an_unusable_key_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(UsageError) as caught:
@@ -133,7 +133,7 @@ def test_case_C53_a_key_of_no_use_is_one_line(tmp_path: Path, content: bytes, sa
     assert str(caught.value).isprintable()
 
 
-def test_case_C53_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+def test_case_C53_a_path_that_is_not_a_file_is_one_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "file").write_text("x")

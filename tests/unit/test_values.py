@@ -72,7 +72,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "typed", "value", "text"), TAKEN)
-def test_takes_what_people_type_and_says_it_back(kind: type[Value], typed: str, value: object, text: str) -> None:
+def test_typed_values_are_accepted_and_printed_back(kind: type[Value], typed: str, value: object, text: str) -> None:
     got = kind(typed)  # type: ignore[call-arg]
     assert got == value
     assert str(got) == text
@@ -91,7 +91,7 @@ def test_refuses_with_the_value_the_range_and_an_example(kind: type[Value], type
     assert len(message) < 300
 
 
-def test_a_number_without_a_unit_is_met_with_the_likely_one() -> None:
+def test_a_number_without_a_unit_gets_the_likely_one() -> None:
     with pytest.raises(UsageError, match=r"^30: no unit\. Did you mean 30s\?"):
         Duration("30")
     with pytest.raises(UsageError, match=r"^2GB: no unit\. Did you mean 2GiB\?"):

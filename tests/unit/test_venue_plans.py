@@ -45,7 +45,7 @@ def body(plan: Plan) -> Asked:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_asked_is_what_the_venue_understands(name: str) -> None:
+def test_the_request_is_valid_for_the_venue(name: str) -> None:
     plan = planned(name)
     asked = body(plan)
     assert faults.make(asked.name, asked.params) == faults.make(name, {})
@@ -63,7 +63,7 @@ def test_flags_and_seed_reach_the_venue() -> None:
     assert (asked.params["share"], asked.seed) == ("75", 9)
 
 
-def test_a_plan_is_the_same_for_the_same_wish_in_another_run() -> None:
+def test_the_same_parameters_give_the_same_plan_in_another_run() -> None:
     assert planned("freeze").hash() == planned("freeze", run_id="r-20261121-0313-aaaa").hash()
     assert planned("freeze").hash() != planned("freeze", seed=venue_faults.Seed(1)).hash()
 

@@ -47,7 +47,7 @@ def steps(name: str) -> list[dict[str, Any]]:
 NAMES = [name for name, _, _ in jobs()]
 
 
-def test_there_is_one_for_pull_requests_and_one_for_the_night() -> None:
+def test_there_is_one_for_pull_requests_and_a_nightly_one() -> None:
     triggers = {name: workflow[True] for name, workflow, _ in jobs()}  # YAML takes the key `on` for a yes
     assert "pull_request" in triggers["staging"]
     assert triggers["nightly"]["schedule"] == [{"cron": "0 2 * * *"}]
@@ -99,7 +99,7 @@ def test_the_summary_is_never_too_long_and_never_fails(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_environment_always_goes_away_and_all_is_kept(name: str) -> None:
+def test_the_environment_is_always_removed_and_artefacts_are_kept(name: str) -> None:
     all_steps = steps(name)
     last = all_steps[-1]
     assert (last["if"], last["name"]) == ("always()", "Down")

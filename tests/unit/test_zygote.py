@@ -17,7 +17,7 @@ from tests.support import zygote
 @pytest.mark.parametrize(
     "words", [("chaos.catalog",), ("chaos.catalog", "--json"), ("chaos.disk-full", "--for", "never"), ("chaos.nope",), ("--list",)]
 )  # fmt: skip
-def test_it_says_and_ends_as_a_process_of_its_own(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_its_output_and_exit_are_those_of_a_process(words: tuple[str, ...], tmp_path: Path) -> None:
     env = {**os.environ, "STORMDESK_HOME": str(tmp_path), "COLUMNS": "100"}
     real = subprocess.run(
         [sys.executable, "-m", "invoke", *words], cwd=zygote.ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
@@ -37,6 +37,6 @@ def test_a_signal_ends_it_and_it_has_a_session_of_its_own() -> None:
     process.kill()  # nobody, by now
 
 
-def test_it_is_not_waited_for_without_end() -> None:
+def test_waiting_for_it_has_a_deadline() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         zygote.run("chaos.catalog", within_s=0)

@@ -178,7 +178,7 @@ def test_garbage_from_the_venue_is_counted_and_changes_nothing(text: bytes) -> N
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]x", b'{"lastUpdateId":1,"bids":[["x","1"]],"asks":[]}', b"\xff"])
-def test_garbage_for_an_answer_is_said(text: bytes) -> None:
+def test_a_garbage_answer_is_reported(text: bytes) -> None:
     it = market()
     with pytest.raises(MalformedError):
         it.snapshot(BTC, text, 1.0)
@@ -186,7 +186,7 @@ def test_garbage_for_an_answer_is_said(text: bytes) -> None:
         it.old_trades(BTC, 1, text, 1.0)
 
 
-def test_a_venue_that_repeats_itself_tells_no_news() -> None:
+def test_a_venue_that_repeats_itself_counts_as_silent() -> None:
     it = market()
     ticker = wire("bookTicker", {"s": BTC, "u": 7, "b": "1", "a": "2"})
     for text in (trade(5), depth(5, 6), ticker):
@@ -196,7 +196,7 @@ def test_a_venue_that_repeats_itself_tells_no_news() -> None:
     assert it.receive(ticker, 2.0) == BTC
 
 
-def test_scenario_E_17_the_venues_farewell_is_no_garbage() -> None:
+def test_scenario_E_17_the_venues_shutdown_message_is_not_garbage() -> None:
     it = market()
     assert not it.receive(b'{"e":"serverShutdown","E":1}', 1.0)
     assert it.farewell

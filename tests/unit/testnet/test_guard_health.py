@@ -59,7 +59,7 @@ def away(found: Findings, *names: str) -> Findings:
         (TRADER, replace(TRADING, process="", page=None, page_error="CONN_REFUSED", beat_age_s=None), Sight.BLIND),
     ],
 )
-def test_only_what_a_restart_cures_is_bad(service: Service, found: Findings, sight: Sight) -> None:
+def test_only_what_a_restart_would_fix_is_bad(service: Service, found: Findings, sight: Sight) -> None:
     seen, why = service.sight(found)
     assert seen is sight, why
     assert bool(why) == (sight is not Sight.WELL)
@@ -85,7 +85,7 @@ def test_the_guards_own_answer_counts_more_than_the_services() -> None:
 @pytest.mark.parametrize(
     "page", [{}, {"heartbeats": 7, "components": [], "stream_age_s": "old"}, {"components": {"x": 1}}]
 )
-def test_a_page_of_another_shape_ends_nothing(page: dict[str, Any]) -> None:
+def test_a_malformed_page_ends_nothing(page: dict[str, Any]) -> None:
     told = document(TRADER, replace(TRADING, page=page), ts=5.0, stage="OBSERVE", more={})
     assert told["heartbeats"] == {}
 

@@ -70,7 +70,7 @@ def test_before_the_first_check_there_is_no_health(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/clear-failsafe", "/kill-switch", "/kill-switch/reset"])
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"by": " "}', b'{"by": "orchestrator"}', b'{"by": "a", "x": 1}'])
-def test_only_a_person_with_a_name_is_obeyed(tmp_path: Path, path: str, body: bytes) -> None:
+def test_only_a_named_person_is_obeyed(tmp_path: Path, path: str, body: bytes) -> None:
     guard = guard_in(tmp_path / "guard", Saved(Stage.FAILSAFE, 3, "gone"))
 
     async def scenario(client: Client) -> None:

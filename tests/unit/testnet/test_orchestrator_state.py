@@ -168,6 +168,6 @@ def test_scenario_H_05_a_default_takes_over_the_pause_that_the_traders_still_kno
 @pytest.mark.parametrize(
     "page", [b"[]", b'{"leader": {"is_leader": "yes"}}', b'{"paused": {"reasons": 7}}', b'{"leader": null}']
 )
-def test_a_page_of_another_shape_is_no_page(page: bytes) -> None:
+def test_a_malformed_page_is_ignored(page: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(page, type=TraderPage)

@@ -274,7 +274,7 @@ def test_scenario_H_08_a_signal_is_taken_once_and_a_restart_remembers_it(tmp_pat
     run(scenario)
 
 
-def test_a_board_tells_each_change_once() -> None:
+def test_a_board_records_each_change_once() -> None:
     lines = Lines()
     board = Board(lines)
     board.close("pause", "a")
@@ -290,7 +290,7 @@ def test_a_board_tells_each_change_once() -> None:
     assert lines[-2:] == [("pause", False), ("breaker:BTCUSDT", True)]
 
 
-def test_people_have_names() -> None:
+def test_only_people_with_names_count() -> None:
     assert person(" Alice Smith ") == "Alice Smith"
     with pytest.raises(NotAPersonError):
         person("orchestrator")
@@ -330,14 +330,14 @@ def test_an_order_has_a_largest_size(intent: Intent, reason: str) -> None:
     assert risk.size(intent, replace(BTC, base="DOGE"), QUOTE, NUMBERS.risk) == "MAX_ORDER_QTY"
 
 
-def test_scenario_H_09_what_is_not_there_is_not_sold() -> None:
+def test_scenario_H_09_more_than_the_position_is_not_sold() -> None:
     assert risk.inventory(order("SELL", "0.1"), Decimal(0), Decimal(0)) == "SKIP_NO_POSITION"
     assert risk.inventory(order("SELL", "0.1"), Decimal(1), Decimal("0.95")) == "SKIP_NO_POSITION"
     assert risk.inventory(order("SELL", "0.1"), Decimal(1), Decimal("0.9")) == ""
     assert risk.inventory(order("BUY", "0.1"), Decimal(0), Decimal(0)) == ""
 
 
-def test_scenario_S1_08_and_S1_09_means_that_are_not_known_are_no_means() -> None:
+def test_scenario_S1_08_and_S1_09_unknown_balances_are_not_spent() -> None:
     plenty = {"USDT": Decimal(10_000), "BTC": Decimal(1)}
 
     def of(intent: Intent, free: dict[str, Decimal] | None, *, fresh: bool) -> str:

@@ -30,7 +30,7 @@ def test_a_window_that_is_asked_first_is_never_over_its_limit(steps: list[tuple[
         assert sum(a for t, a in added if now - 10.0 + 1e-6 < t <= now) <= 12
 
 
-def test_a_window_believes_whoever_counted_more() -> None:
+def test_a_window_takes_the_higher_count() -> None:
     window = SlidingWindow(10.0, 12)
     window.add(2, 0.0)
     window.at_least(9, 1.0)

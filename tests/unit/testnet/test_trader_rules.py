@@ -25,7 +25,7 @@ INSTRUMENTS = [Instrument("BTCUSDT", "BTC", "USDT", TICK, STEP), Instrument("ETH
 
 
 @given(st.lists(st.sampled_from(State)))
-def test_no_news_leads_out_of_a_terminal_state_or_back(news: list[State]) -> None:
+def test_no_event_leaves_a_terminal_state_or_goes_back(news: list[State]) -> None:
     state, left = State.PENDING_NEW, set()
     for to in news:
         before, state = state, advance(state, to)
@@ -57,12 +57,12 @@ def test_every_state_has_its_row() -> None:
     (200, b'{"orderId":', UnclearError),
     (403, b"[]", UnclearError),
 ])  # fmt: skip
-def test_only_a_clear_no_is_a_no(status: int, body: bytes, kind: type[Exception]) -> None:
+def test_only_a_clear_refusal_is_a_refusal(status: int, body: bytes, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         answers.read(Answer(status, body))
 
 
-def test_a_yes_and_a_wait() -> None:
+def test_success_and_retry_after() -> None:
     assert answers.read(Answer(200, b'{"orderId":7}')) == {"orderId": 7}
     with pytest.raises(RefusedError) as error:
         answers.read(Answer(429, b'{"code":-1003,"msg":"Too many requests"}', "17"))

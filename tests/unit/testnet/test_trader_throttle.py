@@ -25,7 +25,7 @@ def throttle(folder: Path, numbers: Resilience = SMALL) -> Throttle:
     return Throttle(StateFile(folder / "runtime/venue_wait.json"), numbers)
 
 
-def test_scenario_SN_03_nobody_speaks_before_retry_after_and_the_next_process_neither(tmp_path: Path) -> None:
+def test_scenario_SN_03_nothing_is_sent_before_retry_after_even_by_the_next_process(tmp_path: Path) -> None:
     async def scenario() -> None:
         first = throttle(tmp_path)
         await first.request(1, urgent=False)
@@ -66,7 +66,7 @@ def test_our_own_limit_leaves_room_for_cancels(tmp_path: Path) -> None:
     run(scenario)
 
 
-def test_scenario_L_04_orders_wait_in_a_queue_that_has_an_end(tmp_path: Path) -> None:
+def test_scenario_L_04_orders_wait_in_a_bounded_queue(tmp_path: Path) -> None:
     async def scenario() -> None:
         mine = throttle(tmp_path)
         begun: list[int] = []

@@ -126,7 +126,7 @@ def test_a_client_id_is_unique_among_open_orders_only() -> None:
     assert it.find("desk", "BTCUSDT", None, "same") is again
 
 
-def test_nobody_trades_with_himself() -> None:
+def test_there_are_no_self_trades() -> None:
     it = exchange()
     resting = it.submit("desk", order("SELL", "0.1", "60000", "mine"), 1.0)
     it.submit("desk", order("BUY", "0.1", "60000", "mine-too"), 2.0)
@@ -202,7 +202,7 @@ def test_the_house_is_never_silent() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), part=st.floats(0, 1))
-def test_a_rollback_takes_trades_back_and_replays(seed: int, part: float) -> None:
+def test_a_rollback_voids_trades_and_replays(seed: int, part: float) -> None:
     it = exchange()
     before = totals(it)
     lines = play(it, seed, 30)
@@ -236,7 +236,7 @@ def test_a_transfer_comes_from_the_house() -> None:
         it.transfer("desk", "BTC", Decimal(-12), 2.0)
 
 
-def test_the_book_of_any_update_can_be_seen_again() -> None:
+def test_the_book_as_of_any_update_can_be_reconstructed() -> None:
     it, house = exchange(), House(BTC, Random(3))
     book = it.books["BTCUSDT"]
     seen = {}

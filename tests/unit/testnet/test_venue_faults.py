@@ -101,7 +101,7 @@ def test_each_fault_counts_its_own_hits() -> None:
     assert (error.hits, delay.hits) == (3, 1)
 
 
-def test_a_lost_answer_is_the_last_word_about_it() -> None:
+def test_a_lost_answer_is_final() -> None:
     active_faults = ActiveFaults()
     active_faults.begin("d", faults.make("drop-response", {"share": "100"}), 5, 1, 0.0)
     other = active_faults.begin("p", faults.make("partial-response", {"share": "100"}), 5, 1, 0.0)
@@ -129,13 +129,13 @@ def test_a_clock_may_be_ahead_or_behind(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["5", "--5s", "fast", ""])
-def test_an_offset_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_offset_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Offset(text)
 
 
 @pytest.mark.parametrize(("name", "params"), [("ban", {}), ("rate-limit", {"share": "100"})])
-def test_who_comes_too_early_is_told_the_same_instant(name: str, params: dict[str, str]) -> None:
+def test_early_requests_are_told_the_same_instant(name: str, params: dict[str, str]) -> None:
     active_faults = ActiveFaults()
     active_faults.begin("b", faults.make(name, {"retry_after": "4s", **params}), 60, 1, 0.0)
     told = [active_faults.refusal(READ, now) for now in (0.0, 1.0, 3.9)]

@@ -97,7 +97,7 @@ def test_every_listed_path_answers_and_others_do_not(tmp_path: Path) -> None:
     with_venue(tmp_path, scenario)
 
 
-def test_a_429_is_in_the_journal_and_who_comes_too_early_as_well(tmp_path: Path) -> None:
+def test_a_429_and_early_requests_are_in_the_journal(tmp_path: Path) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         codes = []
         while 418 not in codes:
@@ -205,7 +205,7 @@ def test_the_silent_the_old_and_the_slow_are_dropped(tmp_path: Path) -> None:
     with_venue(tmp_path, scenario, Rules(ping_s=0.3, pong_s=0.5, life_s=2.0))
 
 
-def test_a_farewell_before_the_venue_goes(tmp_path: Path) -> None:
+def test_the_venue_announces_its_shutdown(tmp_path: Path) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         market, api = await client.ws_connect("/ws"), await client.ws_connect("/ws-api/v3")
         saying = asyncio.create_task(it.hub.farewell())
@@ -332,7 +332,7 @@ def test_the_control_port_knows_older_books_and_moves_money(tmp_path: Path) -> N
     asyncio.run(run())
 
 
-def test_who_sends_no_request_is_dropped_and_no_http_is_counted(tmp_path: Path) -> None:
+def test_idle_connections_are_dropped_and_other_protocols_are_counted(tmp_path: Path) -> None:
     async def run() -> None:
         account = Account("desk", "key", "secret", {"USDT": "100000"})
         it = Desk(Config("", "", str(tmp_path), "", 7, ["BTCUSDT"], [account], limits=Rules(request_s=5.0)))

@@ -59,7 +59,7 @@ def test_a_missing_line_is_not_accepted(tmp_path: Path) -> None:
         Journal(path)
 
 
-def test_without_room_the_venue_ends_and_no_half_line_stays(tmp_path: Path) -> None:
+def test_without_room_the_venue_ends_and_leaves_no_half_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.append([request(1)])

@@ -28,7 +28,7 @@ def test_too_much_weight_is_429_until_the_minute_ends() -> None:
     limits.charge("10.0.0.1", 1, 660.0)
 
 
-def test_who_does_not_wait_is_banned_and_each_time_for_longer() -> None:
+def test_clients_that_do_not_wait_are_banned_for_longer_each_time() -> None:
     limits = Limits(RULES)
     until, bans = 0.0, []
     for _ in range(3):

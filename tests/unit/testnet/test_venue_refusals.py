@@ -184,7 +184,7 @@ NOT_THERE = (
 
 
 @pytest.mark.parametrize("name", NOT_THERE)
-def test_case_C61_a_stream_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+def test_case_C61_an_unknown_stream_is_refused(tmp_path: Path, name: str) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         socket = await client.ws_connect("/ws")
         await socket.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@trade", name], "id": 5})
@@ -238,7 +238,7 @@ TRADE = '["btcusdt@trade"]'
     ('{"method":"SET_PROPERTY","params":["combined","true"],"id":1}', 1, "Invalid value type: expected Boolean", 1),
     ('{"method":"SET_PROPERTY","params":["combined",true,true],"id":1}', 2, TOO_MANY, 1),
 ])  # fmt: skip
-def test_case_C61_a_market_request_that_is_none(tmp_path: Path, text: str, code: int, msg: str, id_: object) -> None:
+def test_case_C61_a_malformed_market_request(tmp_path: Path, text: str, code: int, msg: str, id_: object) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         socket = await client.ws_connect("/ws")
         await socket.send_str(text)
@@ -266,7 +266,7 @@ def test_case_C61_no_more_streams_than_allowed_in_either_form(tmp_path: Path) ->
 # -- user streams ------------------------------------------------------------------------------------------------------
 
 
-def test_case_C61_an_ended_listen_key_is_no_stream(tmp_path: Path) -> None:
+def test_case_C61_an_expired_listen_key_is_not_a_stream(tmp_path: Path) -> None:
     async def scenario(client: Client, it: Desk) -> None:
         headers = {"X-MBX-APIKEY": "key"}
         key = (await (await client.post("/api/v3/userDataStream", headers=headers)).json())["listenKey"]
