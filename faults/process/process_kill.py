@@ -37,7 +37,7 @@ class ProcessKill:
     )
     signal: Signal = field(default=Signal("KILL"), metadata={"help": "KILL, TERM, INT, HUP, QUIT, STOP, USR1, USR2"})
     repeat: Duration | None = field(
-        default=None, metadata={"help": "again that often while it holds, e.g. 5s", "kind": Duration}
+        default=None, metadata={"help": "repeat at this interval during the hold, e.g. 5s", "kind": Duration}
     )
     rto: Duration = field(
         default=Duration(DEFAULT_RTO_S),

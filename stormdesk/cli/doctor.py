@@ -206,7 +206,7 @@ def _host(name: str, options: Options) -> Finding:
         return Finding("ssh", False, f"{host.target}: {error}", "invoke env.status")
     if not marker.ok:
         text = f"{host.target} answers in {took_ms:.0f} ms, but has no /etc/stormdesk.target: it is no target"
-        return Finding("ssh", False, text, "write the marker there, if faults are really meant for this host")
+        return Finding("ssh", False, text, "write the marker there, if this host is meant to be a target")
     return Finding("ssh", True, f"{host.target} answers in {took_ms:.0f} ms, marker {marker.stdout.strip()}")
 
 

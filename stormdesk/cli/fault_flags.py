@@ -26,20 +26,20 @@ COMMON: Mapping[str, tuple[object, str]] = {
     "for_": (Hold("30s"), "how long it stays in"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
     "plan": (False, "show the commands, hosts and undo; change nothing"),
-    "plan_hash": (None, "refuse when the plan is not the one with this hash (from --plan)"),
+    "plan_hash": (None, "refuse unless the plan has this hash (from --plan)"),
     "json": (False, "one JSON object on stdout, all else on stderr"),
     **TARGETS,
-    "seed": (None, "of the choice that one:role: makes; default: random, in the record"),
-    "allow_irreversible": (False, "allow what nothing can undo"),
-    "allow_role_share": (None, "allow this part of a role at once; default 33"),
+    "seed": (None, "seed of the choice by one:role:; default: random, in the record"),
+    "allow_irreversible": (False, "allow a fault that cannot be undone"),
+    "allow_role_share": (None, "allow this percentage of a role at once; default 33"),
     "allow_hosts": (None, "allow this many hosts at once; default 10"),
     "allow_faults": (None, "allow this many faults at once on a host; default 3"),
     "allow_unsteady": (False, "inject although the steady state does not hold"),
-    "allow_no_boot_hook": (False, "allow what survives a reboot on a host that would not revert it then"),
+    "allow_no_boot_hook": (False, "allow a persistent fault on a host that would not revert it after a reboot"),
 }
 VENUE: Mapping[str, tuple[object, str]] = {
-    "seed": (Seed(0), "of its choices; the same seed gives the same decisions"),
-    "rto": (Duration("150s"), "how long the stack may take to trade again; a breaker that opened takes 120s of it"),
+    "seed": (Seed(0), "seed of its choices; the same seed gives the same decisions"),
+    "rto": (Duration("150s"), "how long the stack may take to trade again; an open breaker takes 120s of it"),
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
 KINDS: Mapping[str, type[Value]] = {

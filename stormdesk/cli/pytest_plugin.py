@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in {
         "env": "the environment to break; default: STORMDESK_ENV, else the only one",
         "inventory": "hosts instead of an environment: FILE, ansible:FILE, ssh-config:FILE, pulumi:STACK",
-        "seed": "of all random choices; default: random; a test that fails shows it",
+        "seed": "seed of all random choices; default: random; a failed test shows it",
     }.items():
         group.addoption(f"--chaos-{name}", default="", metavar=name.upper(), help=text)
         parser.addini(f"chaos_{name}", text, default="")

@@ -47,9 +47,9 @@ def revert(options: Options, host: list[str], run: str = "", all_: bool = False)
 
 @command(
     {**WHERE, **JSON},
-    effect="finish what dead controllers and reboots left",
+    effect="revert and clear what dead controllers and reboots left",
     hint="[--all]",
-    help={"all_": "also what is armed, guarded and before its deadline: somebody else's run"},
+    help={"all_": "also runs of others: armed, guarded and before their deadline"},
 )
 def recover(options: Options, all_: bool = False) -> int:
     """Finish what a dead controller left."""

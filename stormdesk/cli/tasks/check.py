@@ -13,7 +13,7 @@ CUT = "hold new orders for a moment, so that all sources can be read at one inst
 
 @command({**WHERE, **JSON}, hint="[--env N]")
 def steady(options: Options) -> int:
-    """Is the steady state as it should be?"""
+    """Does the steady state hold?"""
     return check(["steady"], options)
 
 

@@ -22,7 +22,7 @@ def check(options: Options) -> int:
 @command(
     effect="kill the controller of real runs {kills} times, in a lab of its own",
     hint="--kills N",
-    help={"kills": "how often; each of the steps gets its share", "seed": "of the choice of moments"},
+    help={"kills": "how many kills, spread over all steps", "seed": "seed of the moments"},
 )
 def crashtest(_: Options, kills: Count = KILLS, seed: Seed = SEED) -> int:
     """Kill the controller; every host must heal."""
@@ -58,9 +58,9 @@ def bench(_: Options, suite: str = "stack") -> int:
 
 
 @command(
-    effect="install ccxt, python-binance and Binance's own clients in environments of their own, let them trade on the venue",
+    effect="install ccxt, python-binance and Binance's own clients in environments of their own, and run them against the venue",
     hint="[--full-timers]",
-    help={"full_timers": "then the stack's scenarios, too, with every timer as resilience.yaml has it: an hour"},
+    help={"full_timers": "then also the stack's scenarios with the full timers of resilience.yaml: an hour"},
 )
 def contract(_: Options, full_timers: bool = False) -> int:
     """Third-party clients trade on the venue."""
@@ -72,7 +72,7 @@ def contract(_: Options, full_timers: bool = False) -> int:
 @command(
     effect="run every repeated test at {percent} % of its full count, in labs of its own",
     hint="[--percent 100]",
-    help={"percent": "how much of the full counts"},
+    help={"percent": "percentage of the full counts"},
 )
 def soak(_: Options, percent: Percent = ALL) -> int:
     """Run every repeated test in full."""
@@ -92,7 +92,7 @@ def schemas(_: Options) -> int:
 @command(
     effect="write what the cases of {fault} in tests/cases/ expect, as the faults give it now",
     hint="[--fault NAME]",
-    help={"fault": "the cases of this one only"},
+    help={"fault": "only the cases of this fault"},
 )
 def bless(_: Options, fault: str = "") -> int:
     """Rewrite what the cases of faults expect."""

@@ -18,12 +18,12 @@ TWO_HOURS = Lifetime("2h")
     effect="create environment {name}: {topology}, backend {backend}, for {ttl}",
     hint="[--name N --ttl 2h]",
     help={
-        "name": "of the environment: lower-case letters, digits and -",
+        "name": "name of the environment: lower-case letters, digits and -",
         "topology": "core, full (with Kafka), or scale:<hosts>",
         "backend": "lab: Linux namespaces on this machine; docker: containers; swarm: services over several machines",
         "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
-        "ttl": "it goes away by itself after this",
-        "resilience": "a file in YAML: numbers of testnet/resilience.yaml to be others here",
+        "ttl": "it is removed by itself after this",
+        "resilience": "a YAML file with overrides of testnet/resilience.yaml",
     },
     waits=True,
 )
@@ -92,7 +92,7 @@ def exec_(options: Options, host: str = "", command: str = "") -> int:
     {**ENV, **JSON},
     hint="[--mend]",
     effect="read the hosts, networks, volumes and services of the environment",
-    help={"mend": "bring back what is not as declared"},
+    help={"mend": "repair the drift"},
 )
 def drift(options: Options, mend: bool = False) -> int:
     """Compare the environment with its declaration.
@@ -114,13 +114,13 @@ def unlock(options: Options) -> None:
 def down(options: Options) -> None:
     """Take an environment down.
 
-    Works in whatever state it is, and twice."""
+    Works in any state, and repeatedly."""
     from stormdesk.infra import environment
 
     environment.down(commands.one_environment(options.env), options.show.say)
 
 
-@command(effect="remove what environments that ended have left")
+@command(effect="remove what ended environments left")
 def reap(options: Options) -> None:
     """Remove what ended environments left."""
     from stormdesk.infra import environment

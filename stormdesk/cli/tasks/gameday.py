@@ -26,7 +26,7 @@ def list_(options: Options) -> None:
     hint="--runbook R [--env N] [--abort-on-fail]",
     help={
         "runbook": "a file, or its name in runbooks/",
-        "seed": "of its random choices; default: random",
+        "seed": "seed of its random choices; default: random",
         "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
     kinds={"seed": Seed},

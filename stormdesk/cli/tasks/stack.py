@@ -9,14 +9,14 @@ from stormdesk.cli.commands import at_the_desk
 from stormdesk.cli.options import JSON, WHERE, Options
 
 HOSTS = {**WHERE, **JSON}
-BY = {"by": "the name of the person who answers for it"}
+BY = {"by": "the name of the responsible person"}
 
 
 @command(HOSTS, hint="[--env N]")
 def health(options: Options) -> int:
-    """What the guards and the orchestrator say.
+    """Show the health documents of guards and orchestrator.
 
-    Exit code 1 when something is not well, or the desk is paused; 3 when one of them does not answer."""
+    Exit code 1 when a component fails or the desk is paused; 3 when one of them does not answer."""
     from stormdesk.desk import operators
 
     return at_the_desk(operators.health, options)
@@ -25,7 +25,7 @@ def health(options: Options) -> int:
 @command(
     HOSTS,
     hint="[--service S --name trader_]",
-    help={"service": "only this service", "name": "only samples whose name starts so"},
+    help={"service": "only this service", "name": "only samples whose name starts with this"},
 )
 def metrics(options: Options, service: str = "", name: str = "") -> int:
     """Print the services' metrics."""
@@ -36,7 +36,7 @@ def metrics(options: Options, service: str = "", name: str = "") -> int:
 
 @command(
     HOSTS,
-    effect="restart {service} by its supervisor, host after host",
+    effect="restart {service} by its supervisor, one host at a time",
     hint="--service S [--host H]",
     help={"service": "which, e.g. trader", "host": "only on these hosts"},
     iterable=["host"],
@@ -44,7 +44,7 @@ def metrics(options: Options, service: str = "", name: str = "") -> int:
 def restart(options: Options, host: list[str], service: str = "") -> int:
     """Restart a service.
 
-    Each host when the one before answers again."""
+    Each host waits until the previous one answers again."""
     from stormdesk.desk import operators
 
     return at_the_desk(lambda pool: operators.restart(pool, service, host), options)
@@ -107,14 +107,14 @@ def reset_repeats(options: Options, by: str = "", strategy: str = "") -> int:
 
 @command(
     HOSTS,
-    effect="compare the leader's books with the venue's; with --accept take the venue's word into them",
+    effect="compare the leader's books with the venue's; with --accept, adopt the venue's",
     hint="[--accept rollback|balance --by NAME]",
-    help={**BY, "accept": "rollback: trades that the venue took back; balance: a balance that is not ours"},
+    help={**BY, "accept": "rollback: trades that the venue voided; balance: a balance that differs from ours"},
 )
 def reconcile(options: Options, accept: str = "", by: str = "") -> int:
     """Compare the books with the venue's.
 
-    What no rule of ours explains stops trading until a person accepts it."""
+    An unexplained difference stops trading until a person accepts it."""
     from stormdesk.desk import operators
 
     return at_the_desk(lambda pool: operators.reconcile(pool, accept, by), options)

@@ -28,7 +28,7 @@ def doctor(options: Options, host: str = "", install: str = "", plan: bool = Fal
     JSON,
     effect="create environment {name}, fill the disk of trader-a for 20s, check, and take it down",
     hint="[--name N]",
-    help={"name": "of the environment; it is taken down again"},
+    help={"name": "name of the environment; it is taken down again"},
     waits=True,
 )
 def demo(options: Options, name: str = "demo") -> int:

@@ -24,7 +24,7 @@ def catalog(options: Options) -> int:
 def guest(options: Options) -> int:
     """Print what a bot of yours needs to trade here.
 
-    The account is no part of the desk: no invariant asks for its orders."""
+    The account is not part of the desk: no invariant covers its orders."""
     from stormdesk.desk import operators
 
     return commands.at_the_desk(operators.guest, options)
