@@ -1,4 +1,4 @@
-"""State files that survive a crash: a reader sees the old document or the whole new one, and never a torn one.
+"""State files that survive a crash: a reader sees the old document or the whole new one, never a torn one.
 
 Blocking; call it in a thread from an event loop. One writer for each file.
 """

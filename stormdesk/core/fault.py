@@ -1,4 +1,4 @@
-"""What a fault is. Pure.
+"""The interface of a fault. Pure.
 
 A fault is a frozen dataclass whose fields are its parameters (units in their names). It answers two questions: `probes()`,
 what it must know of the host, and `plan()`, what it would do. It never acts. faults/CONTRIBUTING.md shows how one is added.

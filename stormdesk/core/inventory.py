@@ -1,4 +1,4 @@
-"""Inventory: which hosts there are and how they are reached. Pure; docs/formats/inventory.md has the document.
+"""The inventory: the hosts and how they are reached. Pure; docs/formats/inventory.md has the document.
 
 The same document comes from a lab, from Pulumi outputs, from Ansible or from an ssh_config; nothing downstream knows which.
 """

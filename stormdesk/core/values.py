@@ -1,4 +1,4 @@
-"""Values as people type them: `95%`, `30s`, `200MiB`, `KILL`. Pure.
+"""Values as typed on the command line: `95%`, `30s`, `200MiB`, `KILL`. Pure.
 
 Each class accepts its own notation or a plain number, and raises UsageError with the value, the allowed range and an example.
 The message starts with the value, so that the caller can prefix the flag or the position in a file. All are floats, ints or

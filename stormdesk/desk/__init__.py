@@ -1,1 +1,2 @@
-"""What is only about our trading stack: operator actions, venue faults, pulse. A run on any other hosts imports nothing of it."""
+"""Everything that is only about our trading stack: operator actions, venue faults, pulse. A run on other hosts imports nothing of
+it."""

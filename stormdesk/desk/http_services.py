@@ -1,4 +1,4 @@
-"""A stack's services, asked over HTTP on their own hosts: by curl over SSH, so that nothing has to listen for us."""
+"""HTTP requests to a stack's services on their own hosts, by curl over SSH, so that we need no listener."""
 
 from __future__ import annotations
 

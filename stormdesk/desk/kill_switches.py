@@ -1,4 +1,4 @@
-"""The kill switches of the traders: pull all of them, reset all of them."""
+"""The kill switches of the traders: pull all, reset all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the pulse of the trading stack from the traders, and what guards and orchestrator say, over the pooled connections."""
+"""Samples the pulse of the trading stack and the documents of guards and orchestrator, over the pooled connections."""
 
 from __future__ import annotations
 

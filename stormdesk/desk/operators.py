@@ -1,4 +1,4 @@
-"""What operators do with a trading stack: look at its health, restart, stop it, let it go on. Each does and then looks.
+"""Operators' actions on a trading stack: health, restart, stop, resume. Each acts, then verifies.
 
 Exit codes: 0 it is so now; 1 it is not; 3 a host or service did not answer, and nothing was changed there.
 """

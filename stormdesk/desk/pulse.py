@@ -1,4 +1,4 @@
-"""The pulse of the trading stack: what a trader's /metrics say each second, and when trading has recovered. Pure.
+"""The pulse of the trading stack, from the traders' /metrics once a second, and the instant of recovery. Pure.
 
 Names and meanings of the metrics: docs/formats/trader.md.
 """

@@ -1,4 +1,4 @@
-"""Waiting until a service shows what it was told."""
+"""Waiting until a service shows the effect of a command."""
 
 from __future__ import annotations
 

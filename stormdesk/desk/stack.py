@@ -1,4 +1,4 @@
-"""Our trading stack as a run watches it: the traders' pulse, and when trading has recovered."""
+"""Our trading stack for the observer of a run: the traders' pulse, and the instant of recovery."""
 
 from __future__ import annotations
 

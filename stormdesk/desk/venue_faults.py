@@ -1,4 +1,4 @@
-"""The venue's own faults as runs know them: `venue.<name>`, planned like any fault of the catalogue. Pure.
+"""The venue's own faults as faults of a run: `venue.<name>`, planned like those of the catalogue. Pure.
 
 The host of the venue asks its control port; undoing is asking to end it. The venue ends a fault by itself as well, at the
 deadline of the host's watchdog, so it is over even when nobody can ask any more.

@@ -1,4 +1,4 @@
-"""What the timeline of a run shows: fault band, phases, order rates, readiness, as numbers. Pure: a Story in, a Chart out.
+"""The data of the timeline of a run: fault band, phases, order rates, readiness. Pure: a Story in, a Chart out.
 
 Rules:
 1. The rates of accepted orders come from the venue's journal, those of refused orders from the trader's rows; without a

@@ -1,4 +1,4 @@
-"""Where the checks get their evidence from: hosts, asked now, or a recorded cut. Each source is read once, when it is first needed."""
+"""The sources of evidence for checks: live hosts or a recorded cut. Each source is read once, on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks, called one after the other: evidence in, a CheckResult for each out.
+"""Calls the checks one after the other: evidence in, a CheckResult for each out.
 
 The files in checks/ call the same functions from pytest.
 """

@@ -1,4 +1,4 @@
-"""What the checks said as JUnit XML, in the form that pytest writes for the files in checks/."""
+"""The results of the checks as JUnit XML, in the form that pytest writes for the files in checks/."""
 
 from __future__ import annotations
 

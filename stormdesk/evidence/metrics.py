@@ -1,4 +1,4 @@
-"""Prometheus text, read. Pure."""
+"""Parses Prometheus' text format. Pure."""
 
 from __future__ import annotations
 

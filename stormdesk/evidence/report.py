@@ -1,4 +1,4 @@
-"""What people and programs read after a run: report.html, summary.md, scorecard.json. Pure: events and a cut in, text out."""
+"""The reports of a run: report.html, summary.md, scorecard.json. Pure: events and a cut in, text out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which process each service of a stack is, asked on its host: by its pid file and /proc, never by its own word."""
+"""The process of each service of a stack, read on its host from its pid file and /proc, never from the service's own report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the trading stack's services on their own hosts: what a cut is made of. Raises StormdeskError for no answer."""
+"""Reads the parts of a cut from the trading stack's services on their own hosts. Raises StormdeskError without an answer."""
 
 from __future__ import annotations
 

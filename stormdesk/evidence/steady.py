@@ -1,4 +1,4 @@
-"""Is the stack in its steady state? Pure: what the hosts said in, a CheckResult for each question out."""
+"""The judges of the steady state. Pure: the hosts' answers in, a CheckResult for each question out."""
 
 from __future__ import annotations
 

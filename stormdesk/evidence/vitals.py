@@ -1,4 +1,4 @@
-"""Asks all hosts at once, one round trip each, for what the steady-state checks judge (stormdesk/evidence/steady.py)."""
+"""Reads the vitals of all hosts at once, one round trip each, for the judges of the steady state (stormdesk/evidence/steady.py)."""
 
 from __future__ import annotations
 

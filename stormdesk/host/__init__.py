@@ -1,1 +1,1 @@
-"""What runs on a target host: the shell scripts, how they are put together, how their answers are read. No connection is made here."""
+"""The code for a target host: shell scripts, their assembly, and the parsing of their answers. No connections are made here."""

@@ -1,4 +1,5 @@
-"""What `ip` prints of an interface, read as what brings it back. Pure: text in, values out; HostError for what cannot be read."""
+"""The output of `ip` for an interface, as the arguments that restore it. Pure: text in, values out; HostError for unreadable
+output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blast radius of a run, counted with every other run of the environment: asked of the hosts, and free of races.
+"""The blast radius of a run, over all runs of the environment: asked of the hosts, and free of races.
 
 A record that a host has acknowledged is the claim on it. A run first arms its hosts, then asks the others who holds them, and
 only then injects. Of two runs that arm at once at least the later one sees the other, whoever started them and from where.

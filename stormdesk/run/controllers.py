@@ -1,4 +1,4 @@
-"""Which process started a run, and whether it is still alive."""
+"""The process that started a run, and whether it is still alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checks of a run: ours are called, a project's own run in a pytest session."""
+"""The checks of a run: ours are called, a project's own are run by pytest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of events on the disk, to which several processes may add. Whatever a call raises, it is an OSError."""
+"""An events file that several processes may append to. Every error of a call is an OSError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host's record of a run means to an operator: is it stuck, when does it heal, and the line that says so. Pure."""
+"""A host's record of a run for operators: whether it is stuck, when it heals, and the line about it. Pure."""
 
 from __future__ import annotations
 

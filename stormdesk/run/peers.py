@@ -1,4 +1,5 @@
-"""Peers as witnesses: what the other side of a network sees of a fault. Each peer is asked once for all that it witnesses."""
+"""Peers as witnesses: the fault as seen from the other side of a network. Each peer is queried once for everything that it
+witnesses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run directory: events.jsonl and what lies beside it. Append-only; what must survive us is on the disk before we act.
+"""The run directory: events.jsonl and its other files. Append-only; whatever must survive a crash is on the disk before we act.
 
 Healing comes before book-keeping: nothing here raises but `require` and `intent`, which come before a host is touched.
 What cannot be written is kept in memory, tried again with each event, and in the end written elsewhere (`settle`).

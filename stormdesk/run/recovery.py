@@ -1,4 +1,4 @@
-"""What a run sees of the stack: samples, when it has recovered, and whether what was expected came true."""
+"""The stack during a run: samples, the instant of recovery, and the expectations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a run, and its plan in words before anything is touched."""
+"""The request for a run, and its plan in words before anything is touched."""
 
 from __future__ import annotations
 

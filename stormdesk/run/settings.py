@@ -1,4 +1,4 @@
-"""What a project says of itself: the `stormdesk:` block of its invoke.yaml (docs/own-tests.md).
+"""A project's settings: the `stormdesk:` block of its invoke.yaml (docs/own-tests.md).
 
 stormdesk:
   checks: [checks]            # folders of pytest files that run with ours

@@ -1,4 +1,4 @@
-"""What a run says while it is at it: the protocol of whatever shows it (stormdesk/cli/show.py has the one for terminals and programs)."""
+"""The protocol by which a run reports its progress (implemented for terminals and programs by stormdesk/cli/show.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Disk work in a thread of its own, in order: a disk that hangs must not keep anybody from healing a host."""
+"""Disk work in a thread of its own, in order: a hanging disk must not delay a revert."""
 
 from __future__ import annotations
 

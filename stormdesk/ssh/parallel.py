@@ -1,4 +1,4 @@
-"""How checks query hosts: with any callable that runs a command on a host, by name, within a deadline."""
+"""Parallel queries of hosts by checks: with any callable that runs a command on a host, by name, within a deadline."""
 
 from __future__ import annotations
 

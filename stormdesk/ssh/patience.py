@@ -1,4 +1,4 @@
-"""How long the controller waits for others: `--patience N` multiplies each of its own limits by N.
+"""The controller's patience: `--patience N` multiplies each of its own limits by N.
 
 Set once per command. It never changes what keeps a host safe: time-to-live, hold, watchdogs, the time limit of a script on the
 host, and the one second by which a sample may delay a revert.

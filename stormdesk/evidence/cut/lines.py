@@ -1,4 +1,4 @@
-"""The lines and documents of a cut, one struct for each kind; docs/formats/cut.md and the pages it names say what they mean. Pure.
+"""The lines and documents of a cut, one struct for each kind; docs/formats/cut.md and the pages it names describe them. Pure.
 
 Amounts stay decimal strings until a judge adds them up. Keys that are not named here are left alone.
 """

@@ -1,4 +1,4 @@
-"""The lines of the venue's journal, venue.jsonl, one struct for each kind; docs/formats.md section 4 says what they mean. Pure.
+"""The lines of the venue's journal, venue.jsonl, one struct for each kind; docs/formats/venue.md describes them. Pure.
 
 Amounts stay decimal strings until a judge adds them up. Keys that are not named here are left alone.
 """

@@ -1,4 +1,4 @@
-"""The judges: a cut in, held, violated or unknown out. Pure; a file for each family.
+"""The judges: a cut in; held, violated or unknown out. Pure; one file per family.
 
 Rules:
 1. One source of every order judge is the venue's own journal: a trader is never asked about itself.

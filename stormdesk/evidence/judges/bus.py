@@ -1,4 +1,4 @@
-"""I-11: the bus keeps each key's order, and a message that comes again has no second effect. Pure."""
+"""I-11: the bus keeps each key's order, and a repeated message has no second effect. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-07: while a trader must not order, it does not. Pure."""
+"""I-07: a trader sends no order while a gate is closed. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Client order ids as they are made by the rule of docs/formats/ledger.md, read anew: who checks the rule must not share its code. Pure."""
+"""Client order ids by the rule of docs/formats/ledger.md, implemented a second time: a check must not share the code that it
+checks. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all judges share: how a verdict comes about, and the questions that several of them ask of a cut. Pure."""
+"""Common to all judges: how a verdict is reached, and queries of a cut that several of them need. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-01 to I-03: no order without audit, none twice, none lost. Pure."""
+"""I-01 to I-03: every order is audited, none is sent twice, none is lost. Pure."""
 
 from __future__ import annotations
 

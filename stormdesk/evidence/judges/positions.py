@@ -1,4 +1,4 @@
-"""I-04 and I-14: positions to the last digit, and nothing made or lost at the venue. Pure."""
+"""I-04 and I-14: positions agree to the last digit, and the sum of the venue's balances is unchanged. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-12: nobody of the desk asks the venue more than it may, and who is told to wait waits. Pure."""
+"""I-12: the desk respects the venue's limits, and a client that is told to wait does. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-09 and I-10: back within the budget, and by the processes that were there before. Pure."""
+"""I-09 and I-10: recovered within the budget, with the expected processes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I-13: no host has anything of ours left. Pure."""
+"""I-13: nothing of ours is left on any host. Pure."""
 
 from __future__ import annotations
 
