@@ -12,7 +12,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Step, Timing, ttl
 from stormdesk.host import network
-from stormdesk.mechanism.interface import chosen, peer_on
+from stormdesk.mechanism.interface import carries_us, chosen, link_of, peer_on, probes
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class AdapterDown:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         name = self._interface(site)
         return {
-            "link": ("ip", "-o", "link", "show", "dev", name),
-            "addr": ("ip", "-o", "addr", "show", "dev", name),
+            **probes(name),
             # All of them: with `dev` added, ip leaves out routes that go over several links.
             "route4": ("ip", "-o", "-4", "route", "show", "table", "all"),
             "route6": ("ip", "-o", "-6", "route", "show", "table", "all"),
@@ -58,9 +57,7 @@ class AdapterDown:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         name = self._interface(site)
-        if not facts.answers["link"].ok:
-            raise RefusedError(f"--interface {name}: no such interface on {site.host.name}. Nothing was changed")
-        link = facts.answers["link"].stdout.strip()
+        link = link_of(name, facts, site)
         said = {key: answer.stdout for key, answer in facts.answers.items()}
         try:
             now = network.interface(
@@ -76,7 +73,7 @@ class AdapterDown:
             return Unsupported(why)
         peer, address, no_peer = peer_on(site, name)
         witness = PeerWitness(peer, ("ping", "-c", "1", "-W", "1", address), "unreachable") if peer else None
-        cuts = bool(now.own & {site.host.address, facts.control})
+        cuts = carries_us(name, facts, site)
         undo = _undo(now)
         return Plan(
             id=site.id(self.name),

@@ -12,7 +12,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Timing, ttl
 from stormdesk.core.values import BitRate
-from stormdesk.mechanism.interface import chosen, peer_on
+from stormdesk.mechanism import interface
 from stormdesk.mechanism.ladder import choose, probes, tools
 from stormdesk.mechanism.shaping import HANDLE, LADDER, Limit
 from stormdesk.witness.rate import flood
@@ -46,22 +46,20 @@ class NetBandwidth:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         name = self._interface(site)
         return {
-            "link": ("ip", "-o", "link", "show", "dev", name),
-            "addr": ("ip", "-o", "addr", "show", "dev", name),
+            **interface.probes(name),
             "root": ("tc", "qdisc", "show", "dev", name),
             **probes(LADDER),
         }
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         name = self._interface(site)
-        if not facts.answers["link"].ok:
-            raise RefusedError(f"--interface {name}: no such interface on {site.host.name}. Nothing was changed")
+        interface.link_of(name, facts, site)
         self._check(name, facts, site)
         limit = Limit(name, int(self.rate))
         way = choose(LADDER, limit, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
-        peer, address, no_peer = peer_on(site, name)
+        peer, address, no_peer = interface.peer_on(site, name)
         rate = float(self.rate)
         return Plan(
             id=site.id(self.name),
@@ -85,9 +83,7 @@ class NetBandwidth:
 
     def _check(self, name: str, facts: HostFacts, site: Site) -> None:
         """Raise RefusedError when it would slow our own connection, or replace another's qdisc."""
-        if any(
-            f" {address}/" in facts.answers["addr"].stdout for address in (site.host.address, facts.control) if address
-        ):
+        if interface.carries_us(name, facts, site):
             raise RefusedError(f"{name} on {site.host.name} carries our own connection. Nothing was changed")
         roots = [line for line in facts.answers["root"].stdout.splitlines() if " root" in line and " 0: " not in line]
         if roots:
@@ -96,4 +92,4 @@ class NetBandwidth:
             )
 
     def _interface(self, site: Site) -> str:
-        return chosen(self.name, self.network, self.interface, site)
+        return interface.chosen(self.name, self.network, self.interface, site)

@@ -67,7 +67,6 @@ class HostFacts:
     tools: frozenset[str]
     active: int  # runs that are in on this host right now
     answers: Mapping[str, Completed] = field(default_factory=dict)
-    control: str = ""  # the host's own address that our connection came in at, "" where it is not known
     ahead: Ahead = UNMEASURED  # the host's time since boot, compared with the controller's monotonic clock
 
 

@@ -37,12 +37,11 @@ class Route:
 class Interface:
     """An interface as `ip` prints it: what going down takes away for good. IPv4 addresses stay, and so do not count.
 
-    `own` are all its addresses. `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line.
+    `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line.
     """
 
     name: str
     up: bool
-    own: frozenset[str]
     addresses6: tuple[str, ...]
     routes: tuple[Route, ...]
     routes6: tuple[Route, ...]
@@ -63,7 +62,6 @@ def interface(name: str, link: str, addresses: str, routes: str, routes6: str, n
     return Interface(
         name,
         "UP" in flags,
-        frozenset(words[3].split("/")[0] for words in lines),
         tuple(_address(words[3:]) for words in lines if words[2] == "inet6" and not _of_the_kernel(words)),
         _in_place(name, routes),
         _appended(name, routes6),

@@ -169,7 +169,6 @@ def facts(host: str, text: str, probes: Mapping[str, Argv]) -> HostFacts:
         halted="halted" in values,
         boot_hook="boot_hook" in values,
         active=sum(kind == "active" for kind, _ in lines),
-        control=values.get("control", ""),
         tools=frozenset(rest for kind, rest in lines if kind == "tool"),
         answers=answers,
     )

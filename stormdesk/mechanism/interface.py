@@ -1,9 +1,12 @@
-"""The interface that a fault targets, and a peer that can observe it from the other side. Pure."""
+"""Interfaces of a host: the one that a fault targets, whether it carries our own connection, and a peer that can observe it. Pure."""
 
 from __future__ import annotations
 
-from stormdesk.core.errors import UsageError
+from collections.abc import Mapping
+
+from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.fault import Site
+from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.safety import check_interface
 
 
@@ -19,6 +22,38 @@ def chosen(fault: str, network: str, interface: str, site: Site) -> str:
     if network not in links:
         raise UsageError(f"--network {network}: {site.host.name} is on {', '.join(sorted(links))}")
     return links[network].interface
+
+
+def probes(name: str) -> Mapping[str, Argv]:
+    """What `link_of` and `carries_us` must know."""
+    return {
+        "link": ("ip", "-o", "link", "show", "dev", name),
+        "addr": ("ip", "-o", "addr", "show", "dev", name),
+        "carriers": ("sd_carriers",),
+    }
+
+
+def link_of(name: str, facts: HostFacts, site: Site) -> str:
+    """The line of `ip -o link` for the interface. Raises RefusedError where there is no such interface, or by another name."""
+    said = facts.answers["link"]
+    if not said.ok:
+        raise RefusedError(f"--interface {name}: no such interface on {site.host.name}. Nothing was changed")
+    link = said.stdout.strip()
+    real = link.partition(": ")[2].partition(": ")[0].partition("@")[0]
+    if real != name:
+        raise RefusedError(
+            f"--interface {name}: on {site.host.name} that is another name of {real}. Nothing was changed"
+        )
+    return link
+
+
+def carries_us(name: str, facts: HostFacts, site: Site) -> bool:
+    """Does our own connection to the host go over the interface? Where the host cannot tell, the address in the inventory does."""
+    came, *carriers = facts.answers["carriers"].stdout.splitlines() or [""]
+    if came:
+        return name in carriers
+    own = (words[3] for words in map(str.split, facts.answers["addr"].stdout.splitlines()) if len(words) > 3)
+    return site.host.address in {address.partition("/")[0] for address in own}
 
 
 def peer_on(site: Site, interface: str) -> tuple[str, str, str]:

@@ -32,9 +32,9 @@ SCRIPT_MARGIN_S = 10.0
 SPARE_S = 20.0  # from the arming of a host to its inject, where others are armed or asked meanwhile
 RECONNECT_S = 20.0  # past the deadline, how long to wait for a host that its fault cut off
 MAX_LATENESS_MS = 3000  # of a planned watchdog revert
+FIRES_S = 1.5  # so long past its deadline a watchdog that is alive has begun to revert
 
-REFUSED = 10  # exit codes of the host scripts
-INJECT_REFUSED = 11
+REFUSED, INJECT_REFUSED = 10, 11  # exit codes of the host scripts
 
 
 @dataclass
@@ -220,8 +220,7 @@ class HostRun:
         not_after_s = self._not_after_s or self._uptime_s() + patience.scaled(self.plan.timing.inject_budget_s)
         script = render.revert(host_scripts(), self.plan.id.run_id, who, patience_s, not_after_s)
         if self.plan.control.cuts:
-            self.pool.drop(self.host)
-            self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
+            self._after_the_cut()
         sent = time.monotonic()
         done = self._twice(script, patience_s + SCRIPT_MARGIN_S)
         if done.stdout.strip() == "unfenced":
@@ -253,14 +252,24 @@ class HostRun:
                 f"Run: invoke chaos.revert --run {self.plan.id.run_id}"
             )
 
+    def _after_the_cut(self) -> None:
+        """It is the watchdog that is to revert, also where the connection lived: another port carried it."""
+        at = self.host_record.value("deadline") if self.host_record and not self.left_s() else ""
+        self._again()
+        if at:
+            time.sleep(max(0.0, int(at) / 100 - self.ahead.s + FIRES_S - time.monotonic()))
+
+    def _again(self) -> None:
+        # The host may be out of reach until its watchdog has reverted.
+        self.pool.drop(self.host)
+        self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
+
     def _twice(self, script: str, deadline_s: float) -> Completed:
         """Unlike an inject, a revert or a clear whose answer was lost may be asked for again, on a new connection."""
         try:
             return self.pool.script(self.host, script, deadline_s)
         except TransportError:
-            # The host may be out of reach until its watchdog has reverted.
-            self.pool.drop(self.host)
-            self.pool.reconnect(self.host, self.left_s() + patience.scaled(RECONNECT_S))
+            self._again()
             return self.pool.script(self.host, script, deadline_s)
 
     def _gone(self) -> None:

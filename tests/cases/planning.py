@@ -92,8 +92,7 @@ def planned(case: Mapping[str, Any], fault_name: str) -> Plan:
         said = facts[name]
         code, text = (0, said) if isinstance(said, str) else (said["code"], said.get("stdout", ""))
         answers[name] = Completed(argv, code, text)
-    tools, control = frozenset(facts.get("tools", FACTS.tools)), facts.get("control", "")
-    host = dataclasses.replace(FACTS, tools=tools, control=control, answers=answers)
+    host = dataclasses.replace(FACTS, tools=frozenset(facts.get("tools", FACTS.tools)), answers=answers)
     plan = fault.plan(host, site, case.get("ttl_s"))
     if isinstance(plan, Unsupported):
         raise errors.RefusedError(plan.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ import pytest
 
 from stormdesk.core.errors import ConnectionLost, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.core.fault import Fault, Site
-from stormdesk.core.inventory import Link, ServiceEntry
+from stormdesk.core.inventory import InventoryHost, Link, ServiceEntry
 from stormdesk.core.model import Completed
 from stormdesk.core.plan import Plan, Step
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.net.net_bandwidth import NetBandwidth
 from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.run import hostrun, prepare
 from stormdesk.run.hostrun import HostRun
@@ -226,8 +228,38 @@ def test_an_environment_that_is_not_this_one_is_refused(desk: Desk) -> None:
         desk.prepare(DiskFull())
 
 
-def test_the_host_says_at_which_address_we_came_in(desk: Desk) -> None:
-    assert desk.prepare(DiskFull()).facts.control == "127.0.0.1"
+@pytest.mark.parametrize("user", ["root", "trading"])
+def test_case_C13_the_host_says_at_which_address_we_came_in(desk: Desk, user: str) -> None:
+    """Known to us by a name and by the port of a NAT, and through sudo, which drops the environment."""
+    desk.server.box.sh(
+        "ip link add mv0 link eth1 type macvlan mode bridge; ip link set mv0 up; ip addr add 192.0.2.1/32 dev mv0"
+    )
+
+    def dial(host: InventoryHost, timeout_s: float) -> socket.socket:
+        assert (host.address, host.port) == ("bastion.example", 2222)
+        return desk.server.inside(lambda: socket.create_connection(("192.0.2.1", 22), timeout_s, ("10.9.1.2", 0)))
+
+    inventory = desk.server.inventory(address="bastion.example", port=2222, user=user)
+    fault = AdapterDown(interface="eth1")
+    with Pool(inventory, dial) as pool:
+        (prepared,) = prepare.prepare(pool, fault, [inventory.host("sandbox")], RUN, 5.0, None, Allow())
+        said = prepared.facts.answers["carriers"].stdout.splitlines()
+        assert said[0] == "at 192.0.2.1 from 10.9.1.2"
+        assert {"mv0", "eth1"} <= set(said[1:])
+        assert prepared.plan.control.cuts
+        with pytest.raises(RefusedError, match="eth1 on sandbox carries our own connection"):
+            prepare.prepare(pool, NetBandwidth(interface="eth1"), [inventory.host("sandbox")], RUN, 5.0, None, Allow())
+
+
+def test_case_C13_a_connection_that_lives_through_its_cut_leaves_the_revert_to_the_watchdog(desk: Desk) -> None:
+    run = desk.run(AdapterDown(network="market"), lambda plan: changed(plan, cuts=True, ttl_s=3.0))
+    run.arm(inject=True)
+    eventually("[ $(cat /sys/class/net/eth1/operstate) = down ]", desk.server.box, 2)
+    run.due_mono -= 1.0  # as if the script had been under way for a second: the host's deadline is later than ours
+    time.sleep(run.left_s())
+    assert desk.server.box.sh("cat /sys/class/net/eth1/operstate") == "down\n"
+    run.revert()
+    assert (run.clean, run.reverted_by, run.as_planned) == (True, "watchdog", True)
 
 
 def test_facts_are_read_in_one_round_trip_and_change_nothing(desk: Desk) -> None:

@@ -35,7 +35,6 @@ boot_id 94cbab08-b6ca
 pid_namespace pid:[4026532]
 marker {{"environment": "demo", "ephemeral": true}}
 boot_hook yes
-control 10.77.0.13
 active /run/stormdesk/r-1
 active /run/stormdesk/r-2
 tool ip
@@ -84,7 +83,6 @@ def test_facts() -> None:
     assert facts.marker_text == '{"environment": "demo", "ephemeral": true}'
     assert (facts.production, facts.halted, facts.boot_hook, facts.active) == (False, False, True, 2)
     assert facts.tools == {"ip", "dd"}
-    assert facts.control == "10.77.0.13"
     assert facts.answers == {"df": Completed(PROBES["df"], 0, "a\nb é"), "none": Completed(PROBES["none"], 1, "")}
 
 

@@ -4,11 +4,6 @@ echo "uid $(id -u)"
 read -r sd_up _ </proc/uptime
 echo "uptime $sd_up"
 sd_identity
-# The address that this very connection came in at: the inventory may name the host in another way.
-IFS=' ' read -r _ _ sd_at _ <<END
-$SSH_CONNECTION
-END
-echo "control ${sd_at%%%*}"
 echo "marker $(tr -d '\n' 2>/dev/null </etc/stormdesk.target)"
 [ ! -e /etc/stormdesk.production ] || echo "production yes"
 sd_find_base && [ -e "$sd_base/halt" ] && echo "halted yes"
