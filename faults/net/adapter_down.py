@@ -52,6 +52,9 @@ class AdapterDown:
             "route6": ("ip", "-o", "-6", "route", "show", "table", "all"),
             "neigh": ("ip", "-o", "neigh", "show", "nud", "permanent"),
             "proxy": ("ip", "-o", "neigh", "show", "proxy"),
+            "links": ("ip", "-o", "link", "show"),
+            "nexthop": ("ip", "-o", "nexthop", "show"),
+            "gateways": ("sd_lost_gateways", name),
             "version": ("ip", "-V"),
         }
 
@@ -60,16 +63,14 @@ class AdapterDown:
         link = link_of(name, facts, site)
         said = {key: answer.stdout for key, answer in facts.answers.items()}
         try:
-            now = network.interface(
-                name, link, said["addr"], said["route4"], said["route6"], said["neigh"] + said["proxy"]
-            )
+            now = network.interface(name, _read(link, said))
         except network.MiddleError as error:
             return Unsupported(
                 f"route `{error}` is between equal routes of other interfaces: it could not be put back there"
             )
         if not now.up:
             raise RefusedError(f"{name} on {site.host.name} is down already. Nothing was changed")
-        if why := _no_way_back(now, said["version"]):
+        if why := _no_way_back(now, said):
             return Unsupported(why)
         peer, address, no_peer = peer_on(site, name)
         witness = PeerWitness(peer, ("ping", "-c", "1", "-W", "1", address), "unreachable") if peer else None
@@ -96,11 +97,18 @@ class AdapterDown:
         return chosen(self.name, self.network, self.interface, site)
 
 
+def _read(link: str, said: Mapping[str, str]) -> network.Said:
+    neighbours = said["neigh"] + said["proxy"]
+    return network.Said(link, said["addr"], said["route4"], said["route6"], neighbours, said["links"], said["nexthop"])
+
+
 def _undo(now: network.Interface) -> tuple[Argv, ...]:
     """Link up, then what going down took away; nothing that is still present."""
     undo: list[Argv] = [("ip", "link", "set", "dev", now.name, "up")]
     if now.addresses6:
         undo.append(("sd_addresses_back", now.name, *now.addresses6))
+    if now.nexthops:
+        undo.append(("sd_nexthops_back", *now.nexthops))
     for family, routes in (("4", now.routes), ("6", now.routes6)):
         if routes:
             words = (word for route in routes for word in (route.how, route.line, route.beside, route.expires))
@@ -110,19 +118,22 @@ def _undo(now: network.Interface) -> tuple[Argv, ...]:
     return tuple(undo)
 
 
-def _no_way_back(now: network.Interface, version: str) -> str:
-    """Why the interface could not be restored in full, or "". `version` is the answer of `ip -V`."""
-    if any("nhid" in route.line.split() for route in (*now.routes, *now.routes6)):
-        return f"{now.name} has routes by nexthop objects (ip nexthop), which going down takes away for good"
-    if "iproute2" not in version and (lost := _beyond_busybox(now)):
+def _no_way_back(now: network.Interface, said: Mapping[str, str]) -> str:
+    """Why the interface could not be restored in full, or ""."""
+    if "iproute2" not in said["version"] and (lost := _beyond_busybox(now)):
         return f"{now.name} has {lost}, which busybox's ip cannot put back: install iproute2"
+    if gateway := said["gateways"].partition("\n")[0]:
+        return (
+            f"gateway {gateway} is not reached by {now.name} any more (ip route get {gateway} oif {now.name}): "
+            "its routes could not be put back"
+        )
     return ""
 
 
 def _beyond_busybox(now: network.Interface) -> str:
     """The first thing on the interface that busybox's ip cannot show in full or add, or ""."""
     if now.addresses6:
-        return f"address {now.addresses6[0].split()[0]}"
+        return f"address {now.addresses6[-1].split()[0]}"
     if now.neighbours:
         return f"neighbour {now.neighbours[0]}"
     known = {"via", "dev", "src", "mtu", "scope", "proto", "table", "metric", "onlink"}

@@ -36,6 +36,11 @@ def crashtest(kills: int, seed: int) -> int:
     return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed))
 
 
+def networks(count: int, seed: int) -> int:
+    """Take an interface of random networks, from `seed` on, down and up as the fault does. 0 when each came back fact by fact, else 1."""
+    return _through("tests.shell.test_link_generated", "--count", str(count), "--seed", str(seed))
+
+
 def bench(suite: str) -> int:
     """Measure a suite; nothing is asserted. Raises UsageError for a suite that does not exist."""
     if suite not in BENCHES:

@@ -37,7 +37,8 @@ class Route:
 class Interface:
     """An interface as `ip` prints it: what going down takes away for good. IPv4 addresses stay, and so do not count.
 
-    `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line.
+    `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line. `nexthops` are pairs, one after
+    the other: arguments for `ip nexthop add`, and which members of that group may be gone meanwhile, "" for none.
     """
 
     name: str
@@ -46,26 +47,44 @@ class Interface:
     routes: tuple[Route, ...]
     routes6: tuple[Route, ...]
     neighbours: tuple[str, ...]
+    nexthops: tuple[str, ...]
 
     @property
     def count(self) -> int:
-        return sum(map(len, (self.addresses6, self.routes, self.routes6, self.neighbours)))
+        return sum(map(len, (self.addresses6, self.routes, self.routes6, self.neighbours, self.nexthops[::2])))
 
 
-def interface(name: str, link: str, addresses: str, routes: str, routes6: str, neighbours: str = "") -> Interface:
-    """From `ip -o link show dev X`, `ip -o addr show dev X`, all routes (`ip -o -4|-6 route show table all`), and
-    `ip -o neigh show` of all interfaces, of `nud permanent` and of `proxy`. Raises MiddleError."""
+@dataclass(frozen=True)
+class Said:
+    """What `ip -o` prints: `link show dev X`, `addr show dev X`, `-4|-6 route show table all`; and of all interfaces
+    `neigh show` of `nud permanent` and of `proxy`, `link show` and `nexthop show`."""
+
+    link: str
+    addresses: str
+    routes: str
+    routes6: str
+    neighbours: str = ""
+    links: str = ""
+    nexthops: str = ""
+
+
+def interface(name: str, said: Said) -> Interface:
+    """What goes down with interface `name`. Raises MiddleError."""
+    link, addresses = said.link, said.addresses
     flags = link.partition("<")[2].partition(">")[0].split(",")
     lines = [words for words in map(_words, addresses.splitlines()) if {"inet", "inet6"} & set(words)]
     if bad := next((words for words in lines if len(words) < 4), None):
         raise HostError(f"unreadable address: {' '.join(bad)!r}")
+    lost, nexthops = _nexthops(said.nexthops, _along(name, said.links))
     return Interface(
         name,
         "UP" in flags,
-        tuple(_address(words[3:]) for words in lines if words[2] == "inet6" and not _of_the_kernel(words)),
-        _in_place(name, routes),
-        _appended(name, routes6),
-        tuple(_neighbours(name, neighbours)),
+        # The kernel shows, and prefers, the one that was added last.
+        tuple(_address(words[3:]) for words in reversed(lines) if words[2] == "inet6" and not _of_the_kernel(words)),
+        _in_place(_lines(name, lost, said.routes)),
+        _appended(_lines(name, lost, said.routes6)),
+        tuple(_neighbours(name, said.neighbours)),
+        nexthops,
     )
 
 
@@ -90,10 +109,55 @@ def _neighbours(name: str, text: str) -> Iterator[str]:
     for words in map(_words, text.splitlines()):
         if ("dev", name) not in pairwise(words):
             continue
-        if words[-1] == "proxy":
-            yield " ".join(["proxy", *words[:-1]])
-        elif words[-1] == "PERMANENT":
-            yield " ".join([*words[:-1], "nud", "permanent"])
+        if "proxy" in words:
+            yield " ".join(["proxy", *(word for word in words if word != "proxy")])
+        elif "PERMANENT" in words:
+            yield " ".join([*(word for word in words if word != "PERMANENT"), "nud", "permanent"])
+
+
+def _along(name: str, links: str) -> set[str]:
+    """The interface, and those that have no carrier without it: what was made on it, what it is a port of, the other end of a veth."""
+    above: dict[str, set[str]] = {}
+    for words in map(_words, links.splitlines()):
+        if len(words) > 1:
+            own, _, lower = words[1].removesuffix(":").partition("@")
+            above.setdefault(lower, set()).add(own)
+            above.setdefault(own, set()).update(after for word, after in pairwise(words) if word == "master")
+    found: set[str] = set()
+    new = {name}
+    while new:
+        found |= new
+        new = set().union(*(above.get(each, set()) for each in new)) - found
+    return found
+
+
+def _nexthops(text: str, along: set[str]) -> tuple[set[str], tuple[str, ...]]:
+    """The numbers of nexthop objects that go with these interfaces, and `Interface.nexthops`; groups come last."""
+    lost: set[str] = set()
+    singles: list[str] = []
+    groups: list[str] = []
+    for words in map(_words, text.splitlines()):
+        values = dict(pairwise(words))
+        number = values.get("id", "")
+        if members := values.get("group"):
+            each = members.split("/")
+            gone = [member for member in each if member.partition(",")[0] in lost]
+            if gone:
+                groups += [" ".join(_without("unbalanced_time", words)), "/".join(gone)]
+            if len(gone) == len(each):
+                lost.add(number)
+        elif values.get("dev") in along:
+            lost.add(number)
+            singles += [" ".join(word for word in _without("scope", words) if word not in _STATES), ""]
+    return lost, (*singles, *groups)
+
+
+def _without(key: str, words: list[str]) -> list[str]:
+    """The words less `key` and the one that follows it."""
+    if key not in words:
+        return words
+    at = words.index(key)
+    return words[:at] + words[at + 2 :]
 
 
 @dataclass(frozen=True)
@@ -115,22 +179,21 @@ class _Line:
         return " ".join(self.words)
 
 
-def _lines(name: str, text: str) -> list[_Line]:
-    return [_line(name, words) for words in map(_words, text.splitlines()) if words]
+def _lines(name: str, nexthops: set[str], text: str) -> list[_Line]:
+    return [_line(name, nexthops, words) for words in map(_words, text.splitlines()) if words]
 
 
-def _line(name: str, words: list[str]) -> _Line:
+def _line(name: str, nexthops: set[str], words: list[str]) -> _Line:
     over = {after for word, after in pairwise(words) if word == "dev"}
-    expires = ""
-    if "expires" in words[:-1]:
-        at = words.index("expires")
-        expires = words[at + 1].removesuffix("sec")
-        del words[at : at + 2]
-    kept = tuple(word for word in words if word not in _STATES)
+    lost, shared = over == {name}, {name} < over
+    if "nhid" in words:  # it goes with its nexthop object, and a group that comes back whole brings it back whole
+        lost, shared = dict(pairwise(words))["nhid"] in nexthops, False
+    expires = dict(pairwise(words)).get("expires", "").removesuffix("sec")
+    kept = tuple(word for word in _without("expires", words) if word not in _STATES)
     to = kept[1] if kept[0] in _TYPES and len(kept) > 1 else kept[0]
     values = dict(pairwise(kept))
     group = (to, *(values.get(key, "") for key in ("table", "tos", "metric")))
-    return _Line(kept, over == {name}, {name} < over, values.get("proto") == "kernel", expires, group)
+    return _Line(kept, lost, shared, values.get("proto") == "kernel", expires, group)
 
 
 def _ordered(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
@@ -143,22 +206,22 @@ def _ordered(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
     )
 
 
-def _appended(name: str, text: str) -> tuple[Route, ...]:
+def _appended(lines: Sequence[_Line]) -> tuple[Route, ...]:
     """IPv6: the kernel chooses among equal routes without regard to their order."""
     lost = (
         line
-        for group in _ordered(_lines(name, text))
+        for group in _ordered(lines)
         for line in group
         if (line.lost or line.shared) and not line.kernel
     )
     return tuple(Route("append", line.text, expires=line.expires) for line in lost)
 
 
-def _in_place(name: str, text: str) -> tuple[Route, ...]:
+def _in_place(lines: Sequence[_Line]) -> tuple[Route, ...]:
     """IPv4: the first of equal routes is taken. The kernel appends its own when the link comes up; where there are others of
     the same prefix, they have to be moved too."""
     found: list[Route] = []
-    for group in _ordered(_lines(name, text)):
+    for group in _ordered(lines):
         found += [Route("append", line.text) for line in group if line.shared]
         lost = [number for number, line in enumerate(group) if line.lost]
         if not lost or (all(line.kernel for line in group if line.lost) and len(group) == 1):

@@ -128,7 +128,7 @@ def test_no_answer_causes_a_traceback(text: str) -> None:
         probe.processes,
         lambda said: probe.facts("h", said, PROBES),
         lambda said: probe.space(said, said),
-        lambda said: network.interface("eth1", said, said, said, said, said),
+        lambda said: network.interface("eth1", network.Said(said, said, said, said, said, said, said)),
     ):
         with contextlib.suppress(HostError):
             read(text)

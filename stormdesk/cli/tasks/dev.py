@@ -8,7 +8,7 @@ from stormdesk.cli.command import command
 from stormdesk.cli.options import Options
 from stormdesk.core.values import Count, Lifetime, Percent, Seed
 
-MINUTE, KILLS, SEED, ALL = Lifetime("60s"), Count(200), Seed(0), Percent(100)
+MINUTE, KILLS, NETWORKS, SEED, ALL = Lifetime("60s"), Count(200), Count(1000), Seed(0), Percent(100)
 
 
 @command(effect="run linter, type checker and the tests that need no lab")
@@ -29,6 +29,18 @@ def crashtest(_: Options, kills: Count = KILLS, seed: Seed = SEED) -> int:
     from stormdesk.cli import develop
 
     return develop.crashtest(kills, seed)
+
+
+@command(
+    effect="take an interface of {count} random networks down and up, as the fault and its undo do",
+    hint="--count N",
+    help={"count": "how many", "seed": "of the first of them; each has its own"},
+)
+def networks(_: Options, count: Count = NETWORKS, seed: Seed = SEED) -> int:
+    """Random networks must come back."""
+    from stormdesk.cli import develop
+
+    return develop.networks(count, seed)
 
 
 @command(
@@ -103,4 +115,4 @@ def bless(_: Options, fault: str = "") -> int:
 
 def group() -> Collection:
     """dev.* in the order of the menu."""
-    return Collection("dev", check, crashtest, contract, bench, fuzz, soak, schemas, bless)
+    return Collection("dev", check, crashtest, networks, contract, bench, fuzz, soak, schemas, bless)

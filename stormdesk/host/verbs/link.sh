@@ -14,7 +14,7 @@ sd_not_down() {
 
 # Read what `ip -o` prints, print it with single spaces and without what the kernel alone decides.
 sd_plain() {
-  sed 's/[\\[:space:]][\\[:space:]]*/ /g; s/ expires [0-9]*sec//; s/ dead\>//g; s/ linkdown\>//g; s/ $//'
+  sed 's/[\\[:space:]][\\[:space:]]*/ /g; s/ expires [0-9]*sec//; s/ unbalanced_time [0-9]*//; s/ dead\>//g; s/ linkdown\>//g; s/ $//'
 }
 
 # Put IPv6 addresses back on interface $1, each `$2..` in the words of `ip addr add`, unless it is there.
@@ -27,6 +27,36 @@ sd_addresses_back() {
     # shellcheck disable=SC2086  # the words of a command
     (set -f; ip -6 addr add $sd_words dev "$sd_dev")
   done
+}
+
+# Put nexthop objects back; each is two words: what `ip nexthop add` takes, and which members of a group may be gone ("" for none).
+# A group gets its members back if it is as it was but for these.
+sd_nexthops_back() {
+  sd_seen="
+$(ip -o nexthop show | sd_plain)
+"
+  while [ $# -ge 2 ]; do
+    sd_words=${1#id }
+    sd_now=${sd_seen#*"
+id ${sd_words%% *} "}
+    # shellcheck disable=SC2086  # the words of a command
+    if [ "$sd_now" = "$sd_seen" ]; then
+      (set -f; ip nexthop add $1)
+    elif [ -n "$2" ]; then
+      sd_now=${sd_now#group }
+      sd_now=${sd_now%%[ 
+]*}
+      sd_words=${sd_words#* group }
+      sd_words=${sd_words%% *}
+      [ "$sd_now" = "$sd_words" ] || [ "$(sd_without "$2" "$sd_now")" != "$(sd_without "$2" "$sd_words")" ] || (set -f; ip nexthop replace $1)
+    fi
+    shift 2
+  done
+}
+
+# Print the members of group $2 that are not in group $1.
+sd_without() {
+  (IFS=/; set -f; for sd_member in $2; do case /$1/ in */$sd_member/*) ;; *) echo "$sd_member" ;; esac; done)
 }
 
 # Put routes of family $1 back; each is four words: append or prepend, the route as `ip -o route show` prints it, the one that
@@ -60,6 +90,8 @@ sd_route_back() (
   # ip prints "rto_min lock", and does not read it.
   sd_words=$2
   case $sd_words in *' rto_min lock '*) sd_words="${sd_words%% rto_min lock *} rto_min ${sd_words#* rto_min lock }" ;; esac
+  # By a nexthop object: its gateway and interface are printed, but are not the route's.
+  case $sd_words in *' nhid '*) sd_words=$(echo "$sd_words" | sed 's/ nexthop .*//; s/ via inet6 [^ ]*//; s/ via [^ ]*//; s/ dev [^ ]*//; s/ onlink//') ;; esac
   sd_expires=$3
   case $sd_seen in *"
 $2
