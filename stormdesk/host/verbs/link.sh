@@ -92,7 +92,11 @@ sd_route_back() (
   case $sd_words in *' rto_min lock '*) sd_words="${sd_words%% rto_min lock *} rto_min ${sd_words#* rto_min lock }" ;; esac
   # By a nexthop object: its gateway and interface are printed, but are not the route's.
   case $sd_words in *' nhid '*) sd_words=$(echo "$sd_words" | sed 's/ nexthop .*//; s/ via inet6 [^ ]*//; s/ via [^ ]*//; s/ dev [^ ]*//; s/ onlink//') ;; esac
-  sd_expires=$3
+  sd_expires=${3:+ expires $3}
+  case $sd_words in
+    *' nexthop '*) sd_new="${sd_words%% nexthop *}$sd_expires nexthop ${sd_words#* nexthop }" ;;
+    *) sd_new=$sd_words$sd_expires ;;
+  esac
   case $sd_seen in *"
 $2
 "*)
@@ -100,7 +104,7 @@ $2
     ip "-$sd_family" route del $sd_words ;;
   esac
   # shellcheck disable=SC2086  # the words of a command
-  ip "-$sd_family" route "$sd_how" $sd_words ${sd_expires:+expires "$sd_expires"}
+  ip "-$sd_family" route "$sd_how" $sd_new
 )
 
 # Put permanent and proxy neighbours of interface $1 back, each $2.. in the words of `ip neigh`, unless its address has one. What may be
