@@ -41,6 +41,12 @@ def networks(count: int, seed: int) -> int:
     return _through("tests.shell.test_link_generated", "--count", str(count), "--seed", str(seed))
 
 
+def operators(holds: int, seed: int) -> int:
+    """Let an operator work on a lab host around `holds` short holds, then plant leftovers. 0 when all that the operator did was
+    kept, no run was called dirty for it, and every leftover was seen, else 1."""
+    return _through("tests.soak.run", "--holds", str(holds), "--seed", str(seed))
+
+
 def bench(suite: str) -> int:
     """Measure a suite; nothing is asserted. Raises UsageError for a suite that does not exist."""
     if suite not in BENCHES:

@@ -74,7 +74,8 @@ SETTINGS = {
     "C03_neighbours": "ip neigh add 10.9.1.77 lladdr 02:00:00:00:00:77 dev eth1 nud permanent; ip neigh add proxy 10.9.1.88 dev eth1; "
     "ip -6 neigh add fd99::77 lladdr 02:00:00:00:00:78 dev eth1 router nud permanent; ip -6 neigh add proxy fd99::88 dev eth1",
     "C23_routes_that_expire": "ip -6 route add default via fd99::1 dev eth1 proto ra metric 1024 expires 600; "
-    "ip -6 route add fd52::/64 dev eth1 proto ra metric 100 expires 900 pref high; ip -6 route add fd58::/64 via fd99::1 dev eth1 expires 700; ip -6 route append fd58::/64 via fd99::7 dev eth1",
+    "ip -6 route add fd52::/64 dev eth1 proto ra metric 100 expires 900 pref high; "
+    "ip -6 route add fd58::/64 via fd99::1 dev eth1 expires 700; ip -6 route append fd58::/64 via fd99::7 dev eth1",
     "C24_two_gateways_of_one_prefix": "ip route add 10.60.0.0/16 via 10.9.1.9; ip route append 10.60.0.0/16 via 10.9.1.8; "
     "ip route append 10.60.0.0/16 via 10.9.1.7",
     "C24_device_route_after_a_gateway_of_one_prefix": "ip route add 10.61.0.0/16 via 10.9.1.9; ip route append 10.61.0.0/16 dev eth1",

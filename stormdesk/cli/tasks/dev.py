@@ -8,7 +8,8 @@ from stormdesk.cli.command import command
 from stormdesk.cli.options import Options
 from stormdesk.core.values import Count, Lifetime, Percent, Seed
 
-MINUTE, KILLS, NETWORKS, SEED, ALL = Lifetime("60s"), Count(200), Count(1000), Seed(0), Percent(100)
+MINUTE, SEED, ALL = Lifetime("60s"), Seed(0), Percent(100)
+KILLS, NETWORKS, HOLDS = Count(200), Count(1000), Count(100)
 
 
 @command(effect="run linter, type checker and the tests that need no lab")
@@ -41,6 +42,18 @@ def networks(_: Options, count: Count = NETWORKS, seed: Seed = SEED) -> int:
     from stormdesk.cli import develop
 
     return develop.networks(count, seed)
+
+
+@command(
+    effect="let an operator work on a host of a lab of its own around {holds} short holds; then plant forty leftovers",
+    hint="--holds N",
+    help={"holds": "how many", "seed": "of what the operator does, and when"},
+)
+def operators(_: Options, holds: Count = HOLDS, seed: Seed = SEED) -> int:
+    """What an operator does in a hold must stay."""
+    from stormdesk.cli import develop
+
+    return develop.operators(holds, seed)
 
 
 @command(
@@ -115,4 +128,4 @@ def bless(_: Options, fault: str = "") -> int:
 
 def group() -> Collection:
     """dev.* in the order of the menu."""
-    return Collection("dev", check, crashtest, networks, contract, bench, fuzz, soak, schemas, bless)
+    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, schemas, bless)
