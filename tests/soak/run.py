@@ -198,9 +198,16 @@ def go(holds: range, leftovers: range, seed: int, say: Say) -> Found:
         )
         for number in holds:
             hold(chaos, host, number, seed, found)
+            say(f"hold {number}: {found}")
         for number in leftovers:
             leftover(chaos, host, number, Path(folder), found)
+            say(f"leftover {number}: {found}")
     return found
+
+
+def say(line: str) -> None:
+    """Print a line at once: a long run is watched."""
+    print(line, flush=True)
 
 
 def main() -> int:
@@ -212,7 +219,7 @@ def main() -> int:
     parser.add_argument("--only", type=int, default=-1, help="this hold alone")
     asked = parser.parse_args()
     holds = range(asked.only, asked.only + 1) if asked.only >= 0 else range(asked.holds)
-    found = go(holds, range(0 if asked.only >= 0 else asked.leftovers), asked.seed, print)
+    found = go(holds, range(0 if asked.only >= 0 else asked.leftovers), asked.seed, say)
     for line in [*found.problems, str(found)]:
         print(line)
     return int(bool(found.problems))
