@@ -4,15 +4,27 @@
 # kernel takes no route anew.
 sd_lost_gateways() {
   for sd_family in 4 6; do
-    { ip -o "-$sd_family" route show table all; ip -o nexthop show; } | sd_plain | sed 's/ nexthop /;/g' | tr ';' '\n' |
-      grep "via [^ ]* dev $1\( \|\$\)" | grep -v -e onlink -e 'via fe80' |
-      sed 's/.*via \([^ ]*\) .*/\1/' | sort -u | while read -r sd_gateway; do
-        case $sd_family$sd_gateway in 4*:* | 6*.*.*) continue ;; esac
-        case $(ip "-$sd_family" route get fibmatch "$sd_gateway" oif "$1" 2>&1) in
-          *' via '*) echo "$sd_gateway" ;;
-          *" dev $1 "*) ;;
-          *) echo "$sd_gateway" ;;
-        esac
-      done
+    sd_hops "$sd_family" "$1" | grep -v onlink | sd_gateway_of | while read -r sd_gateway; do
+      case $sd_family$sd_gateway in 4*:* | 6*.*.*) continue ;; esac
+      case $(ip "-$sd_family" route get fibmatch "$sd_gateway" oif "$1" 2>&1) in
+        *' via '*) echo "$sd_gateway" ;;
+        *" dev $1 "*) ;;
+        *) echo "$sd_gateway" ;;
+      esac
+    done
   done
+  # IPv6 takes an on-link gateway only where no other interface's prefix comes before it, and ours comes back as the last.
+  sd_hops 6 "$1" | grep onlink | sd_gateway_of | while read -r sd_gateway; do
+    ! ip -6 route show match "$sd_gateway" | grep -v '^default' | grep -qv " dev $1 " || echo "$sd_gateway"
+  done
+}
+
+# Print each hop of routes and nexthop objects of family $1 that has a gateway by interface $2.
+sd_hops() {
+  { ip -o "-$1" route show table all; ip -o nexthop show; } | sd_plain | sed 's/ nexthop /;/g' | tr ';' '\n' |
+    grep "via [^ ]* dev $2\( \|\$\)" | grep -v 'via fe80'
+}
+
+sd_gateway_of() {
+  sed 's/.*via \([^ ]*\) .*/\1/' | sort -u
 }
