@@ -31,7 +31,7 @@ def entry(
             p.network: Link(interface=p.interface, address=p.address, address6=p.address6) for p in host.placements
         },
         services={
-            s.name: ServiceEntry(user=s.user, manager="supervisor", ports=s.ports, pidfile=s.pidfile)
+            s.name: ServiceEntry(user=s.user, manager=host.manager, ports=s.ports, pidfile=s.pidfile)
             for s in topology.services_on(host.name)
         },
         paths={"data": volume.path} if volume else {},

@@ -24,7 +24,7 @@ from stormdesk.infra.backends.lab import backend as lab
 from stormdesk.infra.backends.lab import cgroup, control, deploy, processes, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import Environment
-from stormdesk.infra.topology import NAME, Topology
+from stormdesk.infra.topology import NAME, Init, Topology
 from stormdesk.testnet import resilience
 from stormdesk.testnet.resilience import Overrides
 
@@ -41,12 +41,13 @@ def up(
     ttl_s: float,
     say: Say,
     numbers: Overrides | None = None,
+    init: str = Init.BUSYBOX,
 ) -> Inventory:
     """Create an environment and wait until its hosts and services answer.
 
-    `topology` is the name of a stack, or, for the direct engine, a Topology; `numbers` override testnet/resilience.yaml. Raises
-    UsageError for a bad value, RefusedError when the name is taken, this machine lacks something (the message says what to
-    type), or the environment did not start; then nothing is left.
+    `topology` is the name of a stack, or, for the direct engine, a Topology; `numbers` override testnet/resilience.yaml; `init` is
+    process 1 of the hosts of a stack that has a name. Raises UsageError for a bad value, RefusedError when the name is taken, this
+    machine lacks something (the message says what to type), or the environment did not start; then nothing is left.
     """
     _check(name, with_engine, ttl_s)
     if numbers:
@@ -64,6 +65,7 @@ def up(
         ttl_s=ttl_s,
         expires_at=home.expiry(ttl_s),
         resilience=numbers or {},
+        init=_init(init, backend),
     )
     if backend == "lab":
         control.require()
@@ -260,6 +262,14 @@ def _engine(backend: str, wanted: str) -> str:
         pulumi_cli.require()
         return "pulumi"
     return wanted
+
+
+def _init(wanted: str, backend: str) -> Init:
+    if wanted not in [*Init]:
+        raise UsageError(f"no init '{wanted}'. There is: {', '.join(Init)}.")
+    if wanted != Init.BUSYBOX and backends.named(backend) is not lab:
+        raise UsageError(f"--init {wanted}: only the hosts of a lab have an init of their own choice")
+    return Init(wanted)
 
 
 def _refuse_running(name: str) -> None:

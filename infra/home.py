@@ -29,7 +29,7 @@ from stormdesk.infra import backends, ca, exports, keys
 from stormdesk.infra.ca import Certificate
 from stormdesk.infra.keys import KeyPair
 from stormdesk.infra.stacks import Credentials
-from stormdesk.infra.topology import NAME
+from stormdesk.infra.topology import NAME, Init
 
 CLI = "pulumi-cli"  # the engine of an environment created by `pulumi up`: its state is in the user's own Pulumi backend
 KNOWN_ENGINES = ("direct", "pulumi", CLI)
@@ -38,7 +38,7 @@ KEPT_INVENTORIES = 50  # of hosts that are not an environment; the least recentl
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """An environment's record, environment.json. `owner` is user@machine, `expires_at` ISO 8601 in UTC, `resilience` the overrides
-    of testnet/resilience.yaml, by section.
+    of testnet/resilience.yaml, by section, `init` process 1 of all hosts.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float
     expires_at: str
     resilience: Mapping[str, Mapping[str, Any]] = {}
+    init: Init = Init.BUSYBOX
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import pulumi
 
 from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import Inventory, InventoryHost
-from stormdesk.infra import backends, home, stacks
+from stormdesk.infra import backends, home, inits, stacks
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.topology import Topology
 from stormdesk.own import OUTPUT
@@ -41,4 +41,4 @@ def of(record: Record, keys: Callable[[str, Sequence[str]], Material] = home.dra
     bare = stacks.named(record.topology, stacks.Credentials(api_key="", api_secret=""))
     material = keys(record.name, [host.name for host in bare.hosts])
     stack = stacks.named(record.topology, material.credentials)
-    return stacks.with_resilience(stack, record.resilience), material
+    return inits.with_init(stacks.with_resilience(stack, record.resilience), record.init), material

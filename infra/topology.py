@@ -29,6 +29,13 @@ class Kind(StrEnum):
     KAFKA = "kafka"
 
 
+class Init(StrEnum):
+    """What is process 1 of a host. Beside busybox, supervisord runs the services; systemd runs them itself."""
+
+    BUSYBOX = "busybox"
+    SYSTEMD = "systemd"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """One layer-2 segment. `controlled` gives the controller the network's first address (for SSH)."""
@@ -47,13 +54,15 @@ class Network:
 @dataclass(frozen=True, kw_only=True)
 class Placement:
     """A host's place on one network. Addresses carry their prefix length, e.g. `10.77.1.11/24`. `aliases` are
-    further names of it in /etc/hosts of all hosts."""
+    further names of it in /etc/hosts of all hosts. With `networkd`,
+    systemd-networkd configures the interface, by a file of the host."""
 
     network: str
     interface: str
     address: str
     address6: str
     aliases: Sequence[str] = ()
+    networkd: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +83,12 @@ class Host:
     routes: Sequence[Route] = ()
     memory_mib: int = 1024
     max_processes: int = 512
+    init: Init = Init.BUSYBOX
+
+    @property
+    def manager(self) -> str:
+        """What runs its services, as the inventory names it."""
+        return "systemd" if self.init is Init.SYSTEMD else "supervisor"
 
     def on(self, network: str) -> bool:
         """Whether the host is on that network."""
@@ -205,6 +220,8 @@ def _check_placement(host: Host, place: Placement, networks: Mapping[str, Networ
         raise _fail(f"host {host.name}: no network '{place.network}'")
     if not INTERFACE.fullmatch(place.interface) or place.interface == "lo":
         raise _fail(f"host {host.name}: interface '{place.interface}'")
+    if place.networkd and host.init is not Init.SYSTEMD:
+        raise _fail(f"host {host.name}: {place.interface} is networkd's, and its init is {host.init}")
     network = networks[place.network]
     for address, subnet in (place.address, network.subnet), (place.address6, network.subnet6):
         if _interface(address).network != ipaddress.ip_network(subnet):

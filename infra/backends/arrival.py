@@ -45,6 +45,9 @@ def _write(file: FileSpec) -> None:
     os.makedirs(os.path.dirname(file.path), exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(file.path)
+    if file.to:
+        os.symlink(file.to, file.path)
+        return
     fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
     with os.fdopen(fd, "w") as out:
         out.write(file.text)

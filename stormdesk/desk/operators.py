@@ -18,7 +18,7 @@ from stormdesk.evidence.metrics import series
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
 
-RESTART_S = 60.0  # supervisord kills what has not stopped after five seconds; ours then needs some to answer
+RESTART_S = 60.0  # its manager kills what has not stopped after five seconds; ours then needs some to answer
 RECONCILE_S = 30.0  # orders, trades and balances of the account
 VENUE_CONFIG = "/etc/trading/venue.json"
 ACCEPTABLE = ("rollback", "balance")
@@ -249,7 +249,8 @@ def _killed(page: Mapping[str, Any]) -> bool:
 
 def _restart(pool: Pool, host: str, service: str) -> str:
     """Why it does not run after all; "" when it does."""
-    done = pool.run(host, ("supervisorctl", "restart", service), RESTART_S)
+    by_systemd = pool.inventory.host(host).services[service].manager == "systemd"
+    done = pool.run(host, ("systemctl" if by_systemd else "supervisorctl", "restart", service), RESTART_S)
     if not done.ok:
         return " ".join((done.stdout + done.stderr).split())[:200]
     if service not in HTTP:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stormdesk.core import shell
 from stormdesk.core.errors import HostError, StormdeskError
 from stormdesk.core.inventory import Inventory
 from stormdesk.evidence import take_cut
@@ -56,25 +57,22 @@ class Evidence:
 
     @cached_property
     def services(self) -> Mapping[str, Mapping[str, bool] | StormdeskError]:
-        """By host: which of its supervised services run."""
-        return each(self.hosts or {}, lambda name: _answered(name, "supervisord's services", self._supervised))
+        """By host: which of its services run, asked of the manager that the inventory names."""
+        return each(self.hosts or {}, lambda name: _answered(name, "its managed services", self._managed))
 
     @cached_property
     def sockets(self) -> Mapping[str, Sequence[str] | StormdeskError]:
         """By host: what is listened on, as testinfra names it: `tcp://0.0.0.0:8000`."""
         return each(self.hosts or {}, lambda name: _answered(name, "what is listened on", self._listening))
 
-    def _supervised(self, name: str) -> dict[str, bool]:
+    def _managed(self, name: str) -> dict[str, bool]:
         assert self.inventory is not None
         assert self.hosts is not None
         entries = self.inventory.hosts[name].services.items()
-        names = [n for n, entry in entries if entry.manager == "supervisor"]
-        supervisor: Any = self.hosts[name].supervisor  # testinfra does not say what its modules can do
-        try:
-            states = {service.name: service.is_running for service in supervisor.get_services()} if names else {}
-        except AssertionError:  # supervisorctl status fails when only one of them is not running
-            return {n: supervisor(n).is_running for n in names}
-        return {n: states.get(n, False) for n in names}
+        names = {manager: [n for n, entry in entries if entry.manager == manager] for manager in ("supervisor", "systemd")}
+        host: Any = self.hosts[name]  # testinfra does not say what its modules can do
+        return _by_supervisor(host, names["supervisor"]) | _by_systemd(host, names["systemd"])
+
 
     def _listening(self, name: str) -> list[str]:
         assert self.inventory is not None
@@ -83,6 +81,24 @@ class Evidence:
             return []
         host: Any = self.hosts[name]  # testinfra does not say what its modules can do
         return list(host.socket.get_listening_sockets())
+
+
+def _by_supervisor(host: Any, names: Sequence[str]) -> dict[str, bool]:
+    try:
+        states = {service.name: service.is_running for service in host.supervisor.get_services()} if names else {}
+    except AssertionError:  # supervisorctl status fails when only one of them is not running
+        return {n: host.supervisor(n).is_running for n in names}
+    return {n: states.get(n, False) for n in names}
+
+
+def _by_systemd(host: Any, names: Sequence[str]) -> dict[str, bool]:
+    """One question for all units: testinfra's own asks for each, and first looks what the init is."""
+    if not names:
+        return {}
+    said = host.run(f"systemctl is-active -- {shell.words(tuple(names))}").stdout.split()
+    if len(said) != len(names):
+        raise ValueError(f"systemctl names the states of {len(said)} units, asked were {len(names)}")
+    return {name: state == "active" for name, state in zip(names, said, strict=True)}
 
 
 def _answered(name: str, what: str, ask: Callable[[str], T]) -> T:

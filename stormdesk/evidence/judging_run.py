@@ -40,9 +40,9 @@ Check = Callable[[Evidence], CheckResult]  # raises LeftOut
 
 
 def services(evidence: Evidence, where: str) -> CheckResult:
-    """supervisord runs every service that it is to run on the host."""
-    if not any(entry.manager == "supervisor" for entry in _live(evidence).hosts[where].services.values()):
-        raise LeftOut(f"no service on {where} that supervisord runs")
+    """Its manager, supervisord or systemd, runs every service that it is to run on the host."""
+    if not any(entry.manager in ("supervisor", "systemd") for entry in _live(evidence).hosts[where].services.values()):
+        raise LeftOut(f"no service on {where} that supervisord or systemd runs")
     return steady.services(where, evidence.services.get(where, {}))
 
 

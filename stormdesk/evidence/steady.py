@@ -60,7 +60,7 @@ def _status(number: str) -> int:
 
 
 def services(host: str, states: Mapping[str, bool] | StormdeskError) -> CheckResult:
-    """supervisord runs every service that it is to run; `states` says which do."""
+    """The managers run every service that they are to run; `states` says which do."""
     if isinstance(states, StormdeskError):
         return CheckResult(f"services {host}", Verdict.UNKNOWN, str(states))
     stopped = sorted(name for name, runs in states.items() if not runs)

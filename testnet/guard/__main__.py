@@ -15,12 +15,14 @@ from stormdesk.testnet.guard.http import guard_app
 from stormdesk.testnet.guard.kill import KillSwitch
 from stormdesk.testnet.guard.probes import Probes
 from stormdesk.testnet.guard.supervisor import Supervisor
+from stormdesk.testnet.guard.systemd import Systemd
 from stormdesk.testnet.service import log, serve, start, until, write_pidfile
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
     numbers = resilience.load(config.resilience)
-    async with aiohttp.ClientSession() as session, Supervisor(config.supervisor) as boss:
+    manager = Systemd() if config.supervisor == "systemd" else Supervisor(config.supervisor)
+    async with aiohttp.ClientSession() as session, manager as boss:
         probes = Probes(config, numbers, session, boss)
         kill = None
         if config.api_key:

@@ -6,7 +6,8 @@ from stormdesk.testnet.resilience import Configured
 
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
-    """`service` is the program's name at the supervisor, `component` its name in documents, `heartbeat` a file that it writes.
+    """`service` is the program's name at the supervisor, `component` its name in documents, `heartbeat` a file that it writes,
+    `supervisor` the socket of supervisord, or `systemd`.
     `postgres` "" is not checked; a `bus` on Redis is checked with Redis, one at kafka://host:port separately. With an `api_key`
     the guard can cancel the account's orders at the venue."""
 

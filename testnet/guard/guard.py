@@ -17,7 +17,7 @@ from stormdesk.testnet.guard.kill import KillSwitch, Pulled
 from stormdesk.testnet.guard.metrics import Metrics
 from stormdesk.testnet.guard.probes import Probes
 from stormdesk.testnet.guard.stages import Stage, Stages, Todo
-from stormdesk.testnet.guard.supervisor import Supervisor, SupervisorError
+from stormdesk.testnet.guard.supervisor import Manager, SupervisorError
 from stormdesk.testnet.resilience import Resilience
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Guard:
         numbers: Resilience,
         files: Files,
         probes: Probes,
-        boss: Supervisor,
+        boss: Manager,
         kill: KillSwitch | None,
     ) -> None:
         self.config = config

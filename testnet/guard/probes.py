@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from stormdesk.testnet import silence
 from stormdesk.testnet.guard.config import Config
 from stormdesk.testnet.guard.health import Document, Findings, Latencies
-from stormdesk.testnet.guard.supervisor import Process, Supervisor, SupervisorError
+from stormdesk.testnet.guard.supervisor import Manager, Process, SupervisorError
 from stormdesk.testnet.redis_link import connect
 from stormdesk.testnet.resilience import Resilience
 from stormdesk.testnet.watch import name_of
@@ -32,7 +32,7 @@ REST_S = 1.0  # between two probes of the venue
 class Probes:
     """Probes the service, its supervisor, the venue, Redis and PostgreSQL."""
 
-    def __init__(self, config: Config, numbers: Resilience, session: aiohttp.ClientSession, boss: Supervisor) -> None:
+    def __init__(self, config: Config, numbers: Resilience, session: aiohttp.ClientSession, boss: Manager) -> None:
         self._config = config
         self._deadline_s = numbers.guard.probe_s
         self._slow_ms = numbers.degraded.rest_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xmlrpc.client
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from xml.parsers.expat import ExpatError
 
 import aiohttp
@@ -27,6 +27,13 @@ class Process:
 
 class SupervisorError(Exception):
     """It refused, or did not answer."""
+
+
+class Manager(Protocol):
+    """What a guard asks of whatever runs the service; both raise SupervisorError."""
+
+    async def process(self, name: str) -> Process: ...
+    async def restart(self, name: str) -> None: ...
 
 
 class Supervisor:

@@ -151,7 +151,7 @@ def test_case_C55_up_makes_the_layer_again_and_says_why(copy: Copy, tmp_path: Pa
     if "Is there a network?" in lines[-1]:
         pytest.skip(lines[-1])
     said = [line for line in lines if line.startswith("package layer")]
-    why = f"package layer must be made again: netbase {old} -> 99: {len(layer.PACKAGES)} packages by apt into {cache}/"
+    why = f"package layer must be made again: netbase {old} -> 99: {len((*layer.PACKAGES, *layer.SYSTEMD))} packages by apt into {cache}/"
     assert [said[0].startswith(why), said[1].startswith("package layer: ready, ")] == [True, True], (
         done.stdout + done.stderr
     )

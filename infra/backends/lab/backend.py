@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from stormdesk.core.errors import RefusedError
 from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import home, ready
-from stormdesk.infra.backends.lab import control, deploy, layer, records
+from stormdesk.infra.backends.lab import cgroup, control, deploy, layer, records
 from stormdesk.infra.home import Material, Record
 from stormdesk.infra.status import HostStatus
-from stormdesk.infra.topology import Kind, Topology
+from stormdesk.infra.topology import Init, Kind, Topology
 
 READY_S = 60.0
 
@@ -21,6 +22,10 @@ def prepare(
 ) -> Sequence[str]:
     """Make the package layer if none fits; what this machine cannot give to a lab, a line each. Refuse where none can run."""
     control.require()
+    if any(host.init is Init.SYSTEMD for host in topology.hosts) and cgroup.tree() is None:
+        raise RefusedError(
+            "hosts with systemd need control groups of version 2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified"
+        )
     layer.ensure(say, with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
 

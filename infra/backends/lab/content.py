@@ -1,4 +1,4 @@
-"""A host's files, directories and services, written by a process inside the host."""
+"""A host's files, directories and services, written by a process inside the host; its manager is asked there, too."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import kernel
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
 
-SUPERVISORD_S = 20.0
+# sys_module sys_rawio sys_time sys_tty_config mknod audit_control mac_override mac_admin syslog wake_alarm
+# block_suspend audit_read perfmon bpf: with these a mistake on a host would reach the machine.
+DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
+
+MANAGER_S = 20.0
+SUPERVISORD, SYSTEMD = "/run/supervisor.sock", "/run/systemd/private"
 _NAMESPACES = {
     "mnt": kernel.CLONE_NEWNS,
     "uts": kernel.CLONE_NEWUTS,
     "ipc": kernel.CLONE_NEWIPC,
     "net": kernel.CLONE_NEWNET,
+    "pid": kernel.CLONE_NEWPID,
+    "cgroup": kernel.CLONE_NEWCGROUP,
 }
 
 
@@ -28,6 +35,9 @@ def enter(pid: int) -> None:
     for fd, kind in held.items():
         kernel.setns(fd, kind)
         os.close(fd)
+    # Whatever works in a host has no more rights there than the host: root's on this machine would set its clock.
+    for number in DROPPED:
+        kernel.drop_capability(number)
 
 
 def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequence[FileSpec]]:
@@ -39,7 +49,11 @@ def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequenc
 def put_service(service: ServiceSpec) -> None:
     """Write a service's files, and start it, or start it again when there is one of that name."""
     arrival.lay_out(service.directories, service.files)
-    _wait_for_supervisord()
+    if _by_systemd():
+        _systemctl("daemon-reload")
+        _systemctl("restart", service.name)
+        return
+    _wait_for(SUPERVISORD)
     # What is there must end before it is read anew: `update` sees only a changed command, not a changed configuration.
     _supervisor("stop", service.name, check=False)
     _supervisor("update", service.name)
@@ -53,20 +67,35 @@ def put_files(files: Sequence[FileSpec]) -> None:
 
 def drop_service(service: ServiceSpec) -> None:
     """Stop a service and remove its files."""
-    _wait_for_supervisord()
-    _supervisor("stop", service.name, check=False)
+    by_systemd = _by_systemd()
+    if by_systemd:
+        _systemctl("stop", service.name)
+    else:
+        _wait_for(SUPERVISORD)
+        _supervisor("stop", service.name, check=False)
     for file in service.files:
         Path(file.path).unlink(missing_ok=True)
-    _supervisor("update", service.name)
+    if by_systemd:
+        _systemctl("daemon-reload")
+    else:
+        _supervisor("update", service.name)
 
 
-def _wait_for_supervisord() -> None:
-    """A host is up a moment before its supervisord is."""
-    deadline = time.monotonic() + SUPERVISORD_S
+def _by_systemd() -> bool:
+    """Whether systemd runs the services of this host; it is waited for, as supervisord is."""
+    if not os.path.exists("/etc/systemd/system/default.target"):
+        return False
+    _wait_for(SYSTEMD)
+    return True
+
+
+def _wait_for(manager: str) -> None:
+    """A host is up a moment before its manager listens on its socket."""
+    deadline = time.monotonic() + MANAGER_S
     while True:
         with socket.socket(socket.AF_UNIX) as client:
             try:
-                client.connect("/run/supervisor.sock")
+                client.connect(manager)
                 return
             except OSError:
                 if time.monotonic() > deadline:
@@ -75,6 +104,14 @@ def _wait_for_supervisord() -> None:
 
 
 def _supervisor(*words: str, check: bool = True) -> None:
-    done = subprocess.run(["supervisorctl", *words], capture_output=True, text=True, check=False, timeout=20)
+    _ask("supervisorctl", *words, check=check)
+
+
+def _systemctl(*words: str) -> None:
+    _ask("systemctl", *words, check=True)
+
+
+def _ask(*words: str, check: bool) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
     if check and done.returncode != 0:
-        raise OSError(f"supervisorctl {' '.join(words)}: {(done.stdout + done.stderr).strip()}")
+        raise OSError(f"{' '.join(words)}: {(done.stdout + done.stderr).strip()}")

@@ -185,11 +185,11 @@ def host_pids(name: str, init: int) -> Mapping[str, int]:
 
 def proxy_command(name: str) -> str:
     """The ProxyCommand that gets ssh into a lab (with ProxyUseFdpass)."""
-    words = (_quick_python(), "-I", "-S", str(Path(enter.__file__).resolve()), str(records.run_dir(name)))
+    words = (quick_python(), "-I", "-S", str(Path(enter.__file__).resolve()), str(records.run_dir(name)))
     return f"{shlex.join(words)} %h %p"
 
 
-def _quick_python() -> str:
+def quick_python() -> str:
     """A Python for the ProxyCommand: the machine's own starts fastest, and is found by every user."""
     return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 

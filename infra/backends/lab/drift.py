@@ -27,6 +27,11 @@ show mount cut -d ' ' -f 5 /proc/self/mountinfo
 """
 _SERVICES = """\
 [ ! -S /run/supervisor.sock ] || show service timeout 10 supervisorctl status
+units() {
+  timeout 10 systemctl list-units --type=service --all --plain --no-legend |
+    sed 's/\\.service  *[^ ]* *[^ ]* */ /; s/ running / RUNNING /'
+}
+[ ! -d /run/systemd/system ] || show service units
 :
 """
 OBSERVE_HOST, OBSERVE_SERVICES, OBSERVE = _SHOW + _HOST, _SHOW + _SERVICES, _SHOW + _HOST + _SERVICES

@@ -1,4 +1,4 @@
-"""The files of one host: sshd, init, supervisord, names, and the configuration of its services. Pure."""
+"""The files of one host: sshd, names, init with supervisord (systemd.py has those of systemd), and its services. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stormdesk.infra.backends.lab import kafka
+from stormdesk.infra.backends.lab import kafka, systemd
 from stormdesk.infra.backends.lab.spec import MARKER, Content, DirectorySpec, FileSpec, ServiceSpec
-from stormdesk.infra.topology import Host, Kind, Service, Topology
+from stormdesk.infra.topology import Host, Init, Kind, Service, Topology
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POSTGRES_TEMPLATE = "/usr/share/stormdesk/postgres"
@@ -21,13 +21,13 @@ INITTAB = """\
 SUPERVISORD_CONF = "/etc/supervisor/supervisord.conf"
 SUPERVISED = f"::respawn:/usr/bin/supervisord -n -c {SUPERVISORD_CONF}\n"
 
-SSHD = f"""\
+SSHD = """\
 HostKey /etc/ssh/ssh_host_ed25519_key
 AuthorizedKeysFile /etc/ssh/authorized_keys
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-UsePAM no
+UsePAM {pam}
 UseDNS no
 MaxStartups 200:30:400
 MaxSessions 200
@@ -37,7 +37,7 @@ PrintLastLog no
 X11Forwarding no
 LogLevel ERROR
 PidFile /run/sshd.pid
-SetEnv PATH={PATH} LANG=C.UTF-8
+SetEnv PATH={path} LANG=C.UTF-8
 Subsystem sftp internal-sftp
 """
 
@@ -120,14 +120,14 @@ class Site:
 
 def content(topology: Topology, host: Host, site: Site) -> Content:
     """All files and directories of one host, and of its services."""
-    services = [_service(s, site.python) for s in topology.services_on(host.name)]
+    by_systemd = host.init is Init.SYSTEMD
+    services = [_service(s, site.python, by_systemd=by_systemd) for s in topology.services_on(host.name)]
     marker = {"environment": site.environment, "ephemeral": True, "expires_at": site.expires_at}
     files = [
         FileSpec(path="/etc/hostname", text=host.name + "\n"),
         FileSpec(path="/etc/hosts", text=_hosts(topology)),
         FileSpec(path="/etc/resolv.conf", text=""),
-        FileSpec(path="/etc/inittab", text=INITTAB + (SUPERVISED if services else "")),
-        FileSpec(path="/etc/ssh/sshd_config", text=SSHD),
+        FileSpec(path="/etc/ssh/sshd_config", text=SSHD.format(path=PATH, pam="yes" if by_systemd else "no")),
         FileSpec(path="/etc/ssh/authorized_keys", text=site.authorized_key + "\n"),
         FileSpec(path="/etc/ssh/ssh_host_ed25519_key", text=site.host_keys[host.name], mode=0o600),
         FileSpec(path=MARKER, text=json.dumps(marker) + "\n"),
@@ -138,16 +138,27 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
         DirectorySpec(path="/run/lock", mode=0o1777),
         DirectorySpec(path="/run/trading", owner="trading"),
         DirectorySpec(path="/var/lib/stormdesk", mode=0o700),
-        DirectorySpec(path="/etc/supervisor/conf.d"),
-        DirectorySpec(path="/var/log/supervisor"),
         DirectorySpec(path="/var/log/trading", owner="trading"),
         DirectorySpec(path="/var/lib/trading", owner="trading"),
     ]
+    if by_systemd:
+        files += systemd.of_host(host, site.environment, topology.services_on(host.name))
+        directories += systemd.directories()
+    else:
+        files += _of_busybox(topology.services_on(host.name))
+        directories += [DirectorySpec(path="/etc/supervisor/conf.d"), DirectorySpec(path="/var/log/supervisor")]
+    return Content(files=files, directories=directories, services=services)
+
+
+def _of_busybox(services: Sequence[Service]) -> Sequence[FileSpec]:
+    """init's table, with supervisord where there is a service. The machine's own reboot asks systemd, which is not there."""
+    files = [FileSpec(path="/etc/inittab", text=INITTAB + (SUPERVISED if services else ""))]
+    files += [FileSpec(path=f"/usr/sbin/{name}", to="/bin/busybox") for name in ("reboot", "poweroff", "halt")]
     if services:
-        restarts = any(service.restarted_by for service in topology.services_on(host.name))
+        restarts = any(service.restarted_by for service in services)
         socket = SOCKET_OF_TRADING if restarts else SOCKET_OF_ROOT
         files.append(FileSpec(path=SUPERVISORD_CONF, text=SUPERVISORD.format(socket=socket)))
-    return Content(files=files, directories=directories, services=services)
+    return files
 
 
 def command(service: Service, python: str) -> Sequence[str]:
@@ -176,20 +187,26 @@ def _hosts(topology: Topology) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _service(service: Service, python: str) -> ServiceSpec:
-    program = PROGRAM.format(
+def _service(service: Service, python: str, *, by_systemd: bool) -> ServiceSpec:
+    argv = command(service, python)
+    managed = systemd.unit(service, argv, PATH) if by_systemd else [_program(service, argv)]
+    return ServiceSpec(
+        name=service.name, files=[*managed, *_configuration(service)], directories=_directories(service)
+    )
+
+
+def _program(service: Service, argv: Sequence[str]) -> FileSpec:
+    """A service as a program of supervisord."""
+    text = PROGRAM.format(
         name=service.name,
-        command=" ".join(command(service, python)),
+        command=" ".join(argv),
         user=service.user,
         path=PATH,
         data_dir=service.config["data_dir"],
         autorestart="false" if service.restarted_by else "true",
         stop="INT" if service.kind is Kind.POSTGRES else "TERM",
     )
-    supervisor = FileSpec(path=f"/etc/supervisor/conf.d/{service.name}.conf", text=program)
-    return ServiceSpec(
-        name=service.name, files=[supervisor, *_configuration(service)], directories=_directories(service)
-    )
+    return FileSpec(path=f"/etc/supervisor/conf.d/{service.name}.conf", text=text)
 
 
 def _directories(service: Service) -> Sequence[DirectorySpec]:

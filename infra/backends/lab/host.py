@@ -21,15 +21,15 @@ from stormdesk.infra.backends import arrival
 from stormdesk.infra.backends.lab import cgroup, content, kernel, network, volume
 from stormdesk.infra.backends.lab.files import PATH, SUPERVISORD_CONF
 from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
+from stormdesk.infra.topology import Init
 
 NOTHING = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 MASKED_FILES = ("sysrq-trigger", "kcore", "kmsg", "kallsyms", "timer_list")
 MASKED_DIRECTORIES = ("bus", "fs", "irq", "acpi", "scsi")
-# sys_module sys_rawio sys_time sys_tty_config mknod audit_control mac_override mac_admin syslog wake_alarm
-# block_suspend audit_read perfmon bpf: with these a mistake on a host would reach the machine.
-DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
+SYSTEMD_ENVIRONMENT = {"container": "lxc", "TERM": "linux", "PATH": PATH}  # it follows its rules for containers
+SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container its own words are its kernel command line
 
 
 def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, fresh: bool) -> NoReturn:
@@ -53,6 +53,8 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         _root(lab, host, number, root)
         _dev(root)
         _proc(root, f"{lab.mounts}/hosts/{host.name}/boot_id")
+        if host.init is Init.SYSTEMD:
+            _for_systemd(root)
         _volume(lab, host, root)
         for path in lab.binds:
             os.makedirs(root + path, exist_ok=True)
@@ -65,7 +67,7 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         kernel.pivot_root(root)
         arrival.lay_out(*content.of(host, files=fresh))
         channel.sendall(b"up\n")
-        _become_init()
+        _become_init(host.init)
     except BaseException as error:  # noqa: BLE001  a forked child must never return into the lab init's code
         what = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
         with contextlib.suppress(OSError):
@@ -120,6 +122,12 @@ def _dev(root: str) -> None:
     kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={SHM_MIB}m,mode=1777")
 
 
+def _for_systemd(root: str) -> None:
+    """Its own part of the control groups, and a console (that nobody reads: the journal has it all)."""
+    kernel.mount("cgroup2", f"{root}/sys/fs/cgroup", "cgroup2", NOTHING)
+    os.symlink("null", f"{root}/dev/console")
+
+
 def _volume(lab: LabSpec, host: HostSpec, root: str) -> None:
     if host.volume is None:
         return
@@ -141,18 +149,21 @@ def _ip(lines: Sequence[str]) -> None:
     subprocess.run(["ip", "-batch", "-"], input=text.encode(), check=True, capture_output=True, timeout=10)
 
 
-def _become_init() -> NoReturn:
+def _become_init(init: Init) -> NoReturn:
     """Drop what a host must not have, then exec its init. Root has no more afterwards than the bounding set."""
-    if os.path.exists(SUPERVISORD_CONF) and os.fork() == 0:
+    if init is Init.BUSYBOX and os.path.exists(SUPERVISORD_CONF) and os.fork() == 0:
         arrival.poke_supervisord()
-    for number in DROPPED:
+    for number in content.DROPPED:
         kernel.drop_capability(number)
     null = os.open("/dev/null", os.O_RDONLY)
     log = os.open("/var/log/init.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.closerange(3, 1024)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     os.setsid()
+    if init is Init.SYSTEMD:
+        os.execve("/lib/systemd/systemd", SYSTEMD, SYSTEMD_ENVIRONMENT)  # noqa: S606  this is the host's init
     environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux"}
     os.execve("/bin/busybox", ["init"], environment)  # noqa: S606  this is the host's init

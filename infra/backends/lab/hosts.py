@@ -21,6 +21,7 @@ import msgspec
 
 from stormdesk.infra.backends.lab import cgroup, content, host, kernel, network, volume
 from stormdesk.infra.backends.lab.spec import MARKER, HostSpec, LabSpec, ServiceSpec
+from stormdesk.infra.topology import Init
 
 Done = Callable[[str], None]
 
@@ -165,6 +166,9 @@ class Hosts:
         ours, theirs = socket.socketpair()
         it.boots += 1
         fresh, it.fresh = it.fresh, False
+        if it.spec.init is Init.SYSTEMD:  # the groups of its last start go
+            cgroup.remove_host(self.lab.name, it.spec.name)
+            cgroup.create(self.lab.name, it.spec)
         kernel.unshare(kernel.CLONE_NEWPID)
         it.pid = os.fork()
         if it.pid == 0:

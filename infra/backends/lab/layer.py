@@ -44,6 +44,7 @@ PACKAGES = (
     ),
     *("procps", "python3", "redis-server", "strace", "stress-ng", "sudo", "supervisor"),
 )
+SYSTEMD = ("dbus", "libpam-systemd", "systemd-sysv")  # a container needs none of them
 RECIPE = "2"  # to be raised when the steps below change what ends up in the image
 IMAGE_MIB, BUILD_S = 4096, 1800.0
 MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings may lie, mirrors among them
@@ -66,6 +67,14 @@ printf 'create role trading login;\\n\\ncreate database trading owner trading;\\
 rm -f /usr/sbin/policy-rc.d
 """
 
+# Before that: a person's account, which only hosts with systemd let do anything.
+PEOPLE = """
+set -eu
+userdel ops 2>/dev/null || true
+groupadd --force --non-unique --gid 1800 ops
+useradd --non-unique --uid 1800 --gid 1800 --no-create-home --shell /bin/sh ops
+"""
+
 
 MAKE = f"{sys.executable} -m stormdesk.infra.backends.lab.layer"
 MAKE_KAFKA = f"{MAKE} kafka"
@@ -78,7 +87,7 @@ def cache() -> Path:
 
 def path(*, with_kafka: bool = False) -> Path:
     """The image of what we ask for, whether it exists and fits or not."""
-    asked = hashlib.sha256(f"{RECIPE} {' '.join(PACKAGES)} {FINISH}".encode())
+    asked = hashlib.sha256(f"{RECIPE} {' '.join((*PACKAGES, *SYSTEMD))} {PEOPLE}{FINISH}".encode())
     if with_kafka:
         asked.update(f"{' '.join((*kafka.PACKAGES, *kafka.TOOLS))} {kafka.pins()}".encode())
     name = f"layer-{'kafka-' if with_kafka else ''}{asked.hexdigest()[:16]}"
@@ -152,7 +161,7 @@ _TAR = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
 
 def _make(image: Path, why: str, say: Say) -> None:
     log = cache() / "build.log"
-    what = f"{len(PACKAGES)} packages by apt" + (", Kafka by Maven" if _is_with_kafka(image) else "")
+    what = f"{len((*PACKAGES, *SYSTEMD))} packages by apt" + (", Kafka by Maven" if _is_with_kafka(image) else "")
     say(f"package layer {why}: {what} into {image} (log: {log})")
     command = [sys.executable, "-P", "-m", __spec__.name, "--build", str(image)]
     inside = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--propagation", "private"]
@@ -192,7 +201,7 @@ def _build(image: Path) -> None:
     machine = _status()  # what changes on it from now on is looked at the next time
     root, with_kafka = str(spot / "root"), _is_with_kafka(image)
     _install(root, str(spot / "layer"), with_kafka=with_kafka)
-    made = packages.made(machine, _status(root), (*PACKAGES, *(kafka.PACKAGES if with_kafka else ())))
+    made = packages.made(machine, _status(root), (*PACKAGES, *SYSTEMD, *(kafka.PACKAGES if with_kafka else ())))
     kernel.unmount(root)
     # Of the machine's libraries hosts see its own list; the layer's own are found without one, being in the usual folders.
     (spot / "layer/upper/etc/ld.so.cache").unlink(missing_ok=True)
@@ -236,7 +245,8 @@ def _install(root: str, layer: str, *, with_kafka: bool) -> None:
         "-o",
         "APT::Sandbox::User=root",
     )
-    run("apt-get", *options, "install", *PACKAGES, *((*kafka.PACKAGES, *kafka.TOOLS) if with_kafka else ()))
+    run("apt-get", *options, "install", *PACKAGES, *SYSTEMD, *((*kafka.PACKAGES, *kafka.TOOLS) if with_kafka else ()))
+    run("sh", "-c", PEOPLE)
     run("sh", "-c", FINISH)
     if with_kafka:
         Path(f"{root}/run/pom.xml").write_text(kafka.pom(kafka.FOLDER))

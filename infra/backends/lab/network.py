@@ -6,6 +6,7 @@ Duplicate address detection is off: every address is known to be unique, and it 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
@@ -48,12 +49,19 @@ def ports(host: HostSpec, number: int, boot: int, pid: int) -> Sequence[str]:
 
 
 def inside(host: HostSpec) -> Sequence[str]:
-    """Addresses and routes, run in the host's own namespace."""
+    """Addresses and routes, run in the host's own namespace; those of networkd's interfaces are left to it."""
     lines = ["link set lo up"]
-    for link in host.links:
+    left = [link for link in host.links if link.networkd]
+    for link in (link for link in host.links if not link.networkd):
         lines += [f"link set {link.interface} up", f"addr add {link.address} brd + dev {link.interface}"]
         lines += [f"addr add {link.address6} dev {link.interface} nodad"]
-    return [*lines, *(f"route add {route.to} via {route.via}" for route in host.routes)]
+    ours = [route for route in host.routes if not any(reaches(link.address, link.address6, route.via) for link in left)]
+    return [*lines, *(f"route add {route.to} via {route.via}" for route in ours)]
+
+
+def reaches(address: str, address6: str, gateway: str) -> bool:
+    """Whether a gateway is on the network of an interface with these addresses."""
+    return any(ipaddress.ip_address(gateway) in ipaddress.ip_interface(one).network for one in (address, address6))
 
 
 def _nodad(address: str) -> str:

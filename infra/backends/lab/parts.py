@@ -10,16 +10,17 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from stormdesk.core import shell
 from stormdesk.core.errors import HostError
-from stormdesk.infra.backends.lab import control, drift, records, volume
+from stormdesk.infra.backends.lab import content, control, drift, inside, records, volume
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec, VolumeSpec
 
 GONE = ["not there"]
-INSIDE = "--mount --net --pid --uts --ipc"
+INSIDE = ("mnt", "net", "pid", "uts", "ipc")
 
 
 def put_network(lab: str, bridge: BridgeSpec) -> None:
@@ -167,7 +168,7 @@ def _known(lab: str) -> LabSpec:
 def _fabric(lab: str) -> drift.Seen | None:
     """What the networks of a lab look like; None when it does not run."""
     pid = records.running(lab)
-    return drift.parse(_script(pid, "--net", drift.OBSERVE_HOST)) if pid else None
+    return drift.parse(_script(pid, ("net",), drift.OBSERVE_HOST)) if pid else None
 
 
 def _up(lab: str) -> Mapping[str, int]:
@@ -182,9 +183,10 @@ def _look(up: Mapping[str, int], host: str, script: str) -> drift.Seen | None:
     return drift.parse(_script(up[host], INSIDE, script)) if host in up else None
 
 
-def _script(pid: int, namespaces: str, script: str) -> str:
-    command = ["nsenter", "--target", str(pid), *namespaces.split(), "/bin/sh", "-s"]
+def _script(pid: int, namespaces: Sequence[str], script: str) -> str:
+    dropped = "drop=" + ",".join(map(str, content.DROPPED))
+    command = [control.quick_python(), "-I", "-S", str(Path(inside.__file__)), str(pid), dropped, *namespaces]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, timeout=30)
     if done.returncode != 0:
-        raise HostError(f"nsenter into process {pid}: {done.stderr.strip()}")
+        raise HostError(f"entering process {pid}: {done.stderr.strip()}")
     return done.stdout

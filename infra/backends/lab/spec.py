@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stormdesk.infra.topology import Host, Topology
+from stormdesk.infra.topology import Host, Init, Topology
 
 MARKER = "/etc/stormdesk.target"  # whose target a host is, and until when
 
 
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a host has from its first start on. `owner` is a user of the host (and its group)."""
+    """A file that a host has from its first start on, or with `to` a symbolic link. `owner` is a user of the host (and its group)."""
 
     path: str
-    text: str
+    text: str = ""
+    to: str = ""
     mode: int = 0o644
     owner: str = "root"
 
@@ -37,6 +38,7 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     mac: str
     address: str
     address6: str
+    networkd: bool = False  # configured by the host's systemd-networkd
 
 
 class RouteSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +57,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervised program of a host; one of its files is the supervisor's."""
+    """A supervised program of a host; one of its files is its manager's."""
 
     name: str
     files: Sequence[FileSpec]
@@ -74,6 +76,7 @@ class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[FileSpec]
     directories: Sequence[DirectorySpec]
     services: Sequence[ServiceSpec] = ()
+    init: Init = Init.BUSYBOX
 
 
 class BridgeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,7 @@ def host(topology: Topology, it: Host, content: Content, images: Mapping[str, st
         files=content.files,
         directories=content.directories,
         services=content.services,
+        init=it.init,
     )
 
 
@@ -142,6 +146,7 @@ def _links(it: Host) -> Sequence[LinkSpec]:
             mac=_mac(p.address),
             address=p.address,
             address6=p.address6,
+            networkd=p.networkd,
         )
         for p in it.placements
     ]

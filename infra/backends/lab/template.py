@@ -17,6 +17,8 @@ EMPTY = (
     *("root", "home", "tmp", "run", "srv", "mnt", "media", "opt", "boot", "proc", "sys", "dev"),
     *("var/log", "var/tmp", "var/cache", "var/spool", "var/lib/trading", "var/lib/stormdesk"),
     *("etc/ssh", "etc/supervisor", "etc/stormdesk", "etc/trading"),
+    # What this machine, or a package in the layer, has enabled is not the host's.
+    *("etc/systemd", "etc/init.d", "etc/default", "etc/tmpfiles.d", "var/lib/systemd"),
 )
 ETC = """
     adduser.conf alternatives bash.bashrc ca-certificates debian_version deluser.conf ethertypes gai.conf group
@@ -25,15 +27,20 @@ ETC = """
     profile protocols python3* rpc securetty security services shadow shells skel ssl sudo.conf sudo_logsrvd.conf
     sudoers sysctl.conf terminfo timezone xattr.conf
 """.split()  # noqa: SIM905  a list of forty quoted words is no easier to read
-KEEP = {"": TOP, "etc": ETC, "etc/ssl": ("certs", "openssl.cnf"), "var": ("lib",), "var/lib": ("dpkg",)}
+UNITS = "usr/lib/systemd/system"
+OF_SYSTEMD = ("systemd-*", "dbus*", "getty.target")  # what systemd itself starts, and nothing that this machine has besides
+TARGETS = ("sysinit", "sockets", "multi-user", "timers", "local-fs")
+KEEP = {f"{UNITS}/{target}.target.wants": OF_SYSTEMD for target in TARGETS} | {
+    "": TOP,
+    "etc": ETC,
+    "etc/ssl": ("certs", "openssl.cnf"),
+    "var": ("lib",),
+    "var/lib": ("dpkg",),
+}
 LINKS = {
     "etc/mtab": "/proc/self/mounts",
     "var/run": "/run",
     "var/lock": "/run/lock",
-    # The machine's own reboot asks systemd, which is not there.
-    "usr/sbin/reboot": "/bin/busybox",
-    "usr/sbin/poweroff": "/bin/busybox",
-    "usr/sbin/halt": "/bin/busybox",
 }
 
 

@@ -24,6 +24,7 @@ TWO_HOURS = Lifetime("2h")
         "engine": "auto (pulumi when it is there, else direct), pulumi, direct",
         "ttl": "it is removed by itself after this",
         "resilience": "a YAML file with overrides of testnet/resilience.yaml",
+        "init": "process 1 of a lab's hosts: busybox (with supervisord), or systemd",
     },
     waits=True,
 )
@@ -35,12 +36,13 @@ def up(
     engine: str = "auto",
     ttl: Lifetime = TWO_HOURS,
     resilience: str = "",
+    init: str = "busybox",
 ) -> None:
     """Create an environment that trades."""
     from stormdesk.infra import environment
 
     numbers = environment.read_numbers(resilience) if resilience else None
-    environment.up(name, topology, backend, engine, float(ttl), options.show.say, numbers)
+    environment.up(name, topology, backend, engine, float(ttl), options.show.say, numbers, init)
 
 
 @command({**WHERE, **JSON}, hint="[--env N]")
