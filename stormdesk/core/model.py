@@ -67,6 +67,7 @@ class HostFacts:
     tools: frozenset[str]
     active: int  # runs that are in on this host right now
     answers: Mapping[str, Completed] = field(default_factory=dict)
+    no_boot_hook: str = ""  # why the host has none
     ahead: Ahead = UNMEASURED  # the host's time since boot, compared with the controller's monotonic clock
 
 

@@ -214,9 +214,8 @@ def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:
     if plan.change.irreversible and not allow.irreversible:
         raise RefusedError(f"{plan.change.says}: nothing on {plan.id.host} would start it again.   --allow-irreversible")
     if plan.change.persistent and not facts.boot_hook and not allow.no_boot_hook:
-        raise RefusedError(
-            f"{plan.id.fault} survives a reboot and nothing on {plan.id.host} runs /etc/stormdesk/boot at start.   --allow-no-boot-hook"
-        )
+        why = facts.no_boot_hook.replace("this host", plan.id.host) or f"{plan.id.host} would not undo it then"
+        raise RefusedError(f"{plan.id.fault} survives a reboot and {why}.   --allow-no-boot-hook")
     if active >= allow.most_faults:  # the host counts again, under its own lock, when it is armed
         raise RefusedError(
             f"{active} faults are in already on {plan.id.host}: at most {allow.most_faults} at once. "

@@ -21,7 +21,8 @@ HostScripts = Mapping[str, str]  # path below stormdesk/host -> text, e.g. "core
 _DEFINED = re.compile(r"^(sd_\w+)\(\)", re.MULTILINE)
 _WORD = re.compile(r"\bsd_\w+")
 CORE = ("core/", "picture/")
-_ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core
+BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
+_ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault BOOT_HOOK too
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
 
@@ -73,6 +74,7 @@ def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
     """(lib.sh, verbs.sh) of a run: what its watchdog needs to undo it, and what only its inject and witness need besides."""
     undo = verbs(scripts, [argv for each in plan.change.steps for argv in each.undo])
     do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness, plan.proof.still]
+    do += [BOOT_HOOK] if plan.change.persistent else []
     do += [argv for argv, _ in plan.change.rechecks]
     more = [name for name in verbs(scripts, do) if name not in undo]
     return core(scripts) + _texts(scripts, undo), _texts(scripts, more)

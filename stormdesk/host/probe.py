@@ -168,6 +168,7 @@ def facts(host: str, text: str, probes: Mapping[str, Argv]) -> HostFacts:
         production="production" in values,
         halted="halted" in values,
         boot_hook="boot_hook" in values,
+        no_boot_hook=values.get("no_boot_hook", ""),
         active=sum(kind == "active" for kind, _ in lines),
         tools=frozenset(rest for kind, rest in lines if kind == "tool"),
         answers=answers,

@@ -125,7 +125,7 @@ def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
     """Identity, marker, tools, and the answers to the fault's probes: `probe <name> <code> <base64 of stdout>`."""
     body = [
         assignments({"SD_TOOLS": " ".join(tools)}),
-        library.for_commands(scripts, probes.values()),
+        library.for_commands(scripts, [library.BOOT_HOOK, *probes.values()]),
         step(scripts, "facts"),
     ]
     for name, argv in probes.items():

@@ -91,7 +91,9 @@ class HostRun:
 
     @property
     def as_planned(self) -> bool:
-        """Did the one revert that was planned to, and in time?"""
+        """Did the one revert that was planned to, and in time? After a restart of the host, nobody did."""
+        if self.host_record and self.host_record.value("restarted"):
+            return False
         if self.plan.control.cuts:
             return self.reverted_by == "watchdog" and self.lateness_ms <= MAX_LATENESS_MS
         return self.reverted_by == "controller"

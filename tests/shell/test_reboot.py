@@ -114,3 +114,89 @@ def test_two_runs_share_the_boot_hook_and_the_last_one_takes_it_away_rule_R4(hos
     assert other.clear().ok
     host.sandbox.sh("umount /proc/sys/kernel/random/boot_id /tmp/other; rmdir /tmp/other")
     same(before, host.sandbox)
+
+
+# ---- hosts whose start reads something else than an inittab ------------------------------------------------------------
+
+UNIT = "/etc/systemd/system/stormdesk-boot.service"
+WANTED = "/etc/systemd/system/sysinit.target.wants/stormdesk-boot.service"
+SYSTEMD = (
+    "mkdir -p /run/systemd/system /etc/systemd/system; rm -rf /etc/inittab /etc/systemd/system/sysinit.target.wants; "
+    "printf '#!/bin/sh\\n' >/usr/local/sbin/systemctl; chmod 755 /usr/local/sbin/systemctl"
+)
+OPENRC = "mkdir -p /run/openrc /etc/runlevels/boot /etc/init.d; rm -f /etc/inittab"
+RC_LOCAL = "echo '::sysinit:/etc/rc.local' >/etc/inittab; rm -f /etc/rc.local"
+WITHOUT_INITTAB = START.replace("[ ! -x /etc/stormdesk/boot ] || /etc/stormdesk/boot\n", "")
+
+
+def started_by(host: Rig, prepare: str, reads: str, runs: str) -> None:
+    """`prepare` tells the host who starts it, which `reads` a file then and runs what it says, `runs`."""
+    host.sandbox.sh(prepare)
+    before = persistent(host)
+    host.sandbox.sh(f"test -e {reads} && test -x /etc/stormdesk/boot")
+    host.sandbox.script(RESTART)
+    host.sandbox.sh(WITHOUT_INITTAB + runs)
+    assert not host.sandbox.script(f"test -e {FILL}").ok
+    assert (host.record().state, host.record().value("reverted_by")) == ("REVERTED", "boot")
+    assert not host.sandbox.script(f"test -e {DURABLE} || test -e /etc/stormdesk").ok
+    after(host, before)
+
+
+@beside
+def test_case_C2A_systemd_undoes_what_persists(host: Rig) -> None:
+    started_by(host, SYSTEMD, WANTED, f"$(sed -n 's/^ExecStart=//p' {WANTED})")
+
+
+@beside
+def test_case_C2A_openrc_undoes_what_persists(host: Rig) -> None:
+    hook = "/etc/runlevels/boot/stormdesk-boot"
+    started_by(host, OPENRC, hook, f"sh -c '. {hook}; start'")
+
+
+@beside
+def test_case_C2A_rc_local_undoes_what_persists(host: Rig) -> None:
+    started_by(host, RC_LOCAL, "/etc/rc.local", "/etc/rc.local")
+
+
+@beside
+def test_case_C2A_a_run_without_a_restart_takes_the_boot_hook_away(host: Rig) -> None:
+    host.sandbox.sh(f"{SYSTEMD}; mkdir -p {WANTED.rpartition('/')[0]}")
+    before = persistent(host)
+    host.sandbox.sh(f"test -e {WANTED} && test -e {UNIT}")
+    assert host.revert().ok
+    assert host.clear().ok
+    same(before, host.sandbox)  # with the folder for links, which was there
+
+
+@beside
+def test_case_C2A_who_finds_it_after_the_restart_is_who_reverted(host: Rig) -> None:
+    host.sandbox.sh(": >/etc/inittab")
+    before = persistent(host, no_boot_hook=True)
+    restart(host)
+    assert host.revert("controller").ok
+    record = host.record()
+    assert (record.value("reverted_by"), record.value("restarted")) == ("controller", "1")
+    after(host, before)
+
+
+@beside
+def test_case_C2A_a_hook_that_cannot_be_or_is_not_ours_is_refused_with_the_reason(host: Rig) -> None:
+    host.sandbox.sh(SYSTEMD)
+    plan = changed(host.plan(DiskFull()), persistent=True)
+    cases = (
+        ("mount --bind -o ro /etc /etc", "/etc is read-only", "umount /etc"),
+        (f"echo theirs >{UNIT}", f"{UNIT} is there, and is not Stormdesk's", f"grep -qx theirs {UNIT} && rm {UNIT}"),
+        (f"mkdir {WANTED.rpartition('/')[0]}; ln -s /dev/null {WANTED}", f"{WANTED} is there", f"rm -r {WANTED.rpartition('/')[0]}"),
+        ("rmdir /run/systemd/system", "nothing on this host runs /etc/stormdesk/boot", "mkdir /run/systemd/system"),
+        (f"rmdir /run/systemd/system; {RC_LOCAL}; touch /etc/rc.local", "/etc/rc.local does not run", SYSTEMD + "; rm /etc/rc.local"),
+    )
+    for spoil, why, mend in cases:
+        before = picture(host.sandbox)
+        host.sandbox.sh(spoil)
+        done = host.arm(plan)
+        assert (done.code, why in done.stdout) == (10, True), (why, done)
+        facts = host.facts(DiskFull())
+        assert not facts.boot_hook
+        assert why in facts.no_boot_hook
+        host.sandbox.sh(mend)
+        same(before, host.sandbox)

@@ -25,6 +25,8 @@ MASKED = """
 CONFIGURATION = {
     "/etc/systemd/logind.conf.d/lab.conf": "[Login]\nKillUserProcesses=yes\n",
     "/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=32M\nRuntimeMaxUse=16M\n",
+    # Watchdogs of a run do not end by SIGTERM: at a shutdown the scope of their session waits for as long as this.
+    "/etc/systemd/system.conf.d/lab.conf": "[Manager]\nDefaultTimeoutStopSec=3s\n",
     f"/etc/sudoers.d/{OPS}": f"{OPS} ALL=(ALL) NOPASSWD: ALL\n",
 }
 # Newer than /usr: nothing is to be brought up to date at the first start.

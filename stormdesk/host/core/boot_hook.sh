@@ -1,21 +1,15 @@
-# The boot hook: persistent faults are undone at the next start of the host.
+# The boot hook: persistent faults are undone at the next start of the host. verbs/boot_hook.sh makes it; here it goes.
 
-# Does this host run /etc/stormdesk/boot when it starts?
-sd_boot_hook_possible() {
-  grep -qs /etc/stormdesk/boot /etc/inittab
-}
-
-sd_boot_hook_install() {
-  # shellcheck disable=SC2016  # the hook's own shell expands it
-  mkdir -p /etc/stormdesk &&
-    printf '#!/bin/sh\nfor d in %s/*/; do [ ! -f "$d/complete" ] || sh "$d/boot.sh" "$d" </dev/null >/dev/null 2>&1; done\n' "$sd_durable" \
-      >/etc/stormdesk/boot && chmod 755 /etc/stormdesk/boot
-}
-
-# Remove the hook when no run needs it any more; the folder goes too, unless somebody else put something there.
+# Remove it when no run needs it any more: the files that say they are Stormdesk's, the links to them, and the folders that were
+# made for either, unless somebody else put something there.
 sd_boot_hook_remove() {
   rmdir "$sd_durable" 2>/dev/null || return 0
-  rm -f /etc/stormdesk/boot
+  for sd_link in /etc/systemd/system/sysinit.target.wants/stormdesk-boot.service /etc/runlevels/boot/stormdesk-boot /etc/rc.local; do
+    sd_file=$(readlink "$sd_link") || sd_file=$sd_link
+    ! grep -qs '^# The boot hook of Stormdesk' "$sd_file" || rm -f "$sd_link" "$sd_file"
+  done
+  ! read -r sd_file 2>/dev/null </etc/stormdesk/made || rmdir "$sd_file" 2>/dev/null
+  rm -f /etc/stormdesk/boot /etc/stormdesk/made
   rmdir /etc/stormdesk 2>/dev/null
   return 0
 }

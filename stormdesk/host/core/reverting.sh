@@ -55,9 +55,9 @@ sd_revert() {
   sd_start $$
   sd_event revert "by=$1 at_it=$$.$sd_start"
   sd_read
-  case $1$sd_history in
-    boot* | *' INJECTING '*) ;;
-    *) sd_lateness; sd_end "$1"; return ;;  # nothing was done yet
+  case $sd_history in
+    *' INJECTING '*) ;;
+    *) [ -e "$rec/restarted" ] || { sd_lateness; sd_end "$1"; return; } ;;  # nothing was done yet
   esac
   [ "$sd_was_in" != CONFIRMED ] || sd_last_look
   sd_last=$(sd_picture)
@@ -74,7 +74,7 @@ sd_revert() {
       [ -z "$sd_judged" ] || sd_put_back >/dev/null 2>&1
       sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
     fi
-    sd_is_back "$1" && { sd_end "$1"; return; }
+    sd_is_back && { sd_end "$1"; return; }
     sd_now
     [ "$sd_now" -lt "$sd_until" ] || break
     sd_note not_verified=1
@@ -87,7 +87,7 @@ sd_revert() {
     # Where what is left changes though we did nothing, somebody repairs by hand: from then on only look.
     if [ "$sd_tries" -gt 10 ] && [ -z "$sd_hands_off" ]; then
       sd_left_then=$(sd_left_over)
-      sd_is_back "$1" && { sd_end "$1"; return; }
+      sd_is_back && { sd_end "$1"; return; }
       [ "$(sd_left_over)" = "$sd_left_then" ] || { sd_hands_off=yes; sd_note somebody_repairs=1; }
     fi
   done
@@ -120,7 +120,7 @@ sd_last_look() {
 
 # Is the host as it should be? After a start only the plan's files are compared: the start made all else anew.
 sd_is_back() {
-  if [ "$1" = boot ]; then [ "$(sd_files "$SD_FILES")" = "$(cat "$rec/files")" ]; return; fi
+  if [ -e "$rec/restarted" ]; then [ "$(sd_files "$SD_FILES")" = "$(cat "$rec/files")" ]; return; fi
   sd_verify "$sd_last" && sd_space_note
 }
 

@@ -69,7 +69,7 @@ for tool in ip sleep readlink ln stat sha256sum grep sed tr df tail head awk dd 
   command -v "$tool" >/dev/null 2>&1 || refuse "this host has no $tool"
 done
 [ -z "$SD_PERSISTENT" ] || sd_boot_hook_possible || [ "$SD_NO_BOOT_HOOK" = allowed ] ||
-  refuse "nothing on this host runs /etc/stormdesk/boot at start, and $SD_FAULT survives a reboot   (--allow-no-boot-hook)"
+  refuse "$sd_why_no_hook, and $SD_FAULT survives a reboot   (--allow-no-boot-hook)"
 said=$(plan_recheck 2>&1) || refuse "$said"
 sd_start $$
 printf '%s\n' "$$.$sd_start" >"$rec/armer"
@@ -92,7 +92,7 @@ sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/
 if [ -n "$SD_PERSISTENT" ]; then
   mkdir -p "$sd_durable/$SD_RUN" || refuse "cannot write $sd_durable/$SD_RUN"
   cp "$rec"/*.sh "$rec/files" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
-  if sd_boot_hook_possible; then sd_boot_hook_install || refuse "cannot write /etc/stormdesk/boot"; fi
+  if sd_boot_hook_possible; then sd_boot_hook_install || refuse "cannot write its boot hook ${sd_hook:-/etc/stormdesk/boot}"; fi
   # The files, then their folder; not every file system of the host. What is not complete was never injected.
   sync "$sd_durable/$SD_RUN"/* "$sd_durable/$SD_RUN" "$sd_durable" 2>/dev/null || sync
   : >"$sd_durable/$SD_RUN/complete"

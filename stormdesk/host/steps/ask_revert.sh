@@ -4,7 +4,7 @@ sd_find_base
 rec=$sd_base/$SD_RUN
 # After a restart without a boot hook only the durable record is left.
 durable=$sd_durable/$SD_RUN
-[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable"
+[ -d "$rec" ] || [ ! -f "$durable/complete" ] || sh "$durable/boot.sh" "$durable" "$SD_WHO"
 if ! sd_read || [ -z "$sd_state" ]; then
   if sd_keep_out "$SD_FENCE_UNTIL"; then echo gone; else echo unfenced; fi
   exit 0

@@ -7,7 +7,7 @@ sd_identity
 echo "marker $(tr -d '\n' 2>/dev/null </etc/stormdesk.target)"
 [ ! -e /etc/stormdesk.production ] || echo "production yes"
 sd_find_base && [ -e "$sd_base/halt" ] && echo "halted yes"
-sd_boot_hook_possible && echo "boot_hook yes"
+if sd_boot_hook_possible; then echo "boot_hook yes"; else echo "no_boot_hook $sd_why_no_hook"; fi
 for rec in "$sd_base"/r-*/; do
   sd_read && [ "$sd_state" != REVERTED ] && echo "active ${rec%/}"
 done
