@@ -126,9 +126,9 @@ def lab_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
-def trading(name: str, topology: str, numbers: Overrides) -> Iterator[str]:
+def trading(name: str, topology: str, numbers: Overrides, init: str = "busybox") -> Iterator[str]:
     """An environment of the lab that has traded for long enough to be judged: down at the end, whatever happens."""
-    environment.up(name, topology, "lab", "direct", 7200.0, print, numbers)
+    environment.up(name, topology, "lab", "direct", 7200.0, print, numbers, init)
     try:
         inventory = existing.load(name)
         with Pool(inventory, dialer(inventory)) as pool:

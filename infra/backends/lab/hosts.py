@@ -56,7 +56,8 @@ class Hosts:
     def put(self, spec: HostSpec, done: Done) -> None:
         """Make a host, or make the one of that name as `spec` says.
 
-        Its services stay as they are. Its marker is written anew while it runs; all else needs a restart.
+        Its services stay as they are. Its marker is written anew while it runs; all else needs a restart. One that is off, and
+        else as `spec` says, is only switched on.
         """
         it = self.all.get(spec.name)
         if it is None:
@@ -76,8 +77,10 @@ class Hosts:
             self._enter(it, lambda: content.put_files([file for file in spec.files if file.path == MARKER]), done)
             return
 
+        changed = it.state != "off" or known != spec
+
         def again() -> None:
-            it.fresh = True
+            it.fresh = it.fresh or changed
             it.waiting.append(done)
             self._start(it)
 
