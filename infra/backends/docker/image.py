@@ -91,7 +91,7 @@ def bootstrap(engine: Engine, debootstrap: Sequence[str], say: Say) -> str:
         return BUILT_BASE
     if shutil.which(debootstrap[0]) is None:
         raise RefusedError(f"no {debootstrap[0]} here. Type: apt-get install debootstrap")
-    site = _mirror()
+    site = mirror()
     say(f"base image {BUILT_BASE}: {SUITE} by debootstrap")
     with tempfile.TemporaryDirectory(prefix="stormdesk-base-") as folder:
         log = Path(folder, "log")
@@ -144,7 +144,7 @@ def _pip(*words: str) -> None:
         raise RefusedError(f"pip {words[0]}: {said[-1]}. Is there a network?")
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Where this machine's Debian packages come from."""
     words = (
         "apt-get",
