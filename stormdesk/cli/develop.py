@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from stormdesk.cli.show import Show
 from stormdesk.core.errors import ExitCode, RefusedError, UsageError
@@ -23,6 +24,8 @@ BENCHES: Mapping[str, tuple[str, ...]] = {
     "stack": ("tests.bench.venue", "tests.bench.feeder", "tests.bench.trader", "tests.bench.resident"),
 }
 DEADLINE_S = 300.0
+ACCELERATORS = ("auto", "tcg", "kvm")
+VM_CODES: Mapping[int, ExitCode] = {2: ExitCode.USAGE, 77: ExitCode.REFUSED}  # 77: skipped
 
 
 def check(show: Show) -> int:
@@ -71,6 +74,16 @@ def soak(percent: float) -> int:
     return _through("pytest", "-p", "stormdesk.cli.repeated", "--counts", f"{percent:.0f}", "tests")
 
 
+def vm(only: str, accel: str, *, keep: bool) -> int:
+    """Run the list of tests/vm on a Debian machine in QEMU. 0: all held, or failed as expected; 1: not so; REFUSED: skipped,
+    there can be no QEMU here, and it has said why. Raises UsageError for an accelerator that does not exist.
+    """
+    if accel not in ACCELERATORS:
+        raise UsageError(f"--accel {printable(accel)}: it must be one of {', '.join(ACCELERATORS)}")
+    words = (*(("--only", only) if only else ()), "--accel", accel, *(("--keep",) if keep else ()))
+    return _through("tests.vm", *words, codes=VM_CODES)
+
+
 def schemas() -> int:
     """Write docs/formats/schemas from the structs that write and read the documents."""
     return _through("tests.unit.schemas")
@@ -84,11 +97,13 @@ def bless(fault: str) -> int:
     return _through("tests.cases.bless", *([fault] if fault else []))
 
 
-def _through(*words: str) -> int:
-    """Run a module in the checkout on this process's terminal. Python's exit codes are mapped to ours."""
+def _through(*words: str, codes: Mapping[int, ExitCode] = MappingProxyType({})) -> int:
+    """Run a module in the checkout on this process's terminal. `codes` says what its exit codes mean besides 0; any other
+    is VIOLATED.
+    """
     _need_checkout()
     code = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False).returncode
-    return int(ExitCode.HELD if code == 0 else ExitCode.VIOLATED)
+    return int(ExitCode.HELD if code == 0 else codes.get(code, ExitCode.VIOLATED))
 
 
 def _need_checkout() -> None:

@@ -29,7 +29,8 @@ class Machine:
     disks: Path
     vm: Path
     accel: str
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108  it is defined below
+    boot_id: str = ""
 
     def start(self) -> None:
         """Start QEMU at the lowest priority, and return as soon as it runs; see `wait`. Raises HostError."""
@@ -106,6 +107,29 @@ class Machine:
         self.wait()
         self.sh(f"date -s @{time.time():.0f} >/dev/null")
 
+    def settle(self) -> None:
+        """Until systemd has nothing left to start, both users have logged in once, and no address is tentative."""
+        self.sh("systemctl is-system-running --wait", within_s=BOOT_S, check=False)
+        for user in ("ops", "root"):
+            self.sh("sudo -n true", user=user)
+        self.sh("until ! ip addr | grep -q tentative; do sleep 1; done")
+        self.boot_id = self._boot_id()
+        self.hang_up()
+
+    def restarted(self) -> None:
+        """Until it answers with another boot id than that of `settle`, and systemd is done. Raises HostError."""
+        end = time.monotonic() + BOOT_S
+        self.hang_up()
+        while self._boot_id() in ("", self.boot_id):
+            self.hang_up()
+            if time.monotonic() > end:
+                raise HostError(f"it did not restart: {_last_line(self.vm / 'console.log')}")
+            time.sleep(1.0)
+        self.sh("systemctl is-system-running --wait", within_s=BOOT_S, check=False)
+
+    def _boot_id(self) -> str:
+        return self.sh("cat /proc/sys/kernel/random/boot_id", within_s=30, check=False).stdout.strip()
+
     def reset(self) -> None:
         """Press the reset button: nothing is written first."""
         self._monitor("system_reset")
@@ -114,14 +138,10 @@ class Machine:
     def stop(self) -> None:
         """Kill QEMU, which is our own child, and remove the machine's folder."""
         self.hang_up()
-        self.end()
-        shutil.rmtree(self.vm)
-
-    def end(self) -> None:
-        """Kill QEMU; what it wrote stays."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
         self._process.wait(30)
+        shutil.rmtree(self.vm)
 
     def _human(self, line: str) -> None:
         said = self._monitor("human-monitor-command", {"command-line": line})

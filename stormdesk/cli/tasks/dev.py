@@ -106,6 +106,22 @@ def soak(_: Options, percent: Percent = ALL) -> int:
     return develop.soak(percent)
 
 
+@command(
+    effect="boot a stock Debian 12 in QEMU ({accel}) and break it as a user would, one case after the other",
+    hint="[--only NAME] [--keep]",
+    help={
+        "only": "this case of tests/vm/cases.py",
+        "keep": "leave the machine running until Ctrl-C",
+        "accel": "tcg, kvm, or auto: kvm where the processor has it",
+    },
+)
+def vm(_: Options, only: str = "", keep: bool = False, accel: str = "auto") -> int:
+    """Run the list on a real Debian machine."""
+    from stormdesk.cli import develop
+
+    return develop.vm(only, accel, keep=keep)
+
+
 @command(effect="write docs/formats/schemas/*.json from the structs")
 def schemas(_: Options) -> int:
     """Write the JSON Schemas of all documents."""
@@ -128,4 +144,4 @@ def bless(_: Options, fault: str = "") -> int:
 
 def group() -> Collection:
     """dev.* in the order of the menu."""
-    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, schemas, bless)
+    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, vm, schemas, bless)
