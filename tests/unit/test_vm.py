@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stormdesk.faults import FAULTS
-from tests.vm import cases, picture, qemu, table, vmlinux
+from tests.vm import cases, image, picture, qemu, stage, table, vmlinux
 from tests.vm.table import Result
 from tests.vm.tools import Tools
 
@@ -154,3 +154,36 @@ def test_a_kernel_is_unpacked() -> None:
     assert vmlinux.unpack(vmlinux.MAGIC + b"junk" + lz4(CHUNK, b"\x50again")) == content + b"again"
     with pytest.raises(ValueError, match="no kernel compressed by LZ4"):
         vmlinux.unpack(b"boot code" + vmlinux.MAGIC + b"\x01\x00\x00\x00\xff")
+
+
+HELD = (
+    'info recover ok=true text="steady again"',
+    'info verdict exit_code=0 verdict=held residue=clean why="hypothesis held"',
+)
+LATE = (
+    'info recover ok=false text="not within 30 s"',
+    'info verdict exit_code=1 verdict=violated residue=clean why="I-09"',
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "late"),
+    [
+        (LATE, True),
+        (HELD, False),
+        ((LATE[0], "info check ok=false", LATE[1]), False),
+        ((LATE[0], LATE[1].replace("clean", "dirty")), False),
+        ((), False),
+    ],
+)
+def test_only_a_late_recovery_is_forgiven_a_slow_machine(said: tuple[str, ...], late: bool) -> None:
+    stamped = [f"2026-11-28T07:26:01Z {line}" for line in said]
+    assert stage.only_late(stamped) is late
+
+
+def test_what_goes_on_from_a_boot_has_the_command_line_of_that_boot(tools: Tools, tmp_path: Path) -> None:
+    def named(accel: str, disks: str) -> str:
+        return image.booted(tmp_path / disks, tools, accel).name
+
+    assert named("tcg", "disks-1") == named("tcg", "disks-1")
+    assert len({named("tcg", "disks-1"), named("kvm", "disks-1"), named("tcg", "disks-2")}) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 import time
@@ -12,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stormdesk.core.errors import HostError, RefusedError
+from stormdesk.infra import making
 from tests.vm import cases, image, machine, qemu, table, tools
 from tests.vm.machine import Machine
-from tests.vm.stage import BOOTED, Stage
+from tests.vm.stage import Stage
 
 SKIPPED = 77  # what test harnesses take for "skipped"
 
@@ -34,14 +34,14 @@ def main(only: Sequence[str], asked: str, *, keep: bool) -> int:
     folder = Path(tempfile.mkdtemp(prefix="stormdesk-vm-"))
     results = []
     try:
-        with _booted(Machine(programs, disks, folder / "vm", accel), keep=keep) as (host, boot_s):
+        with _booted(Machine(programs, disks, folder / "vm", accel), keep=keep) as host:
             for case in chosen:
                 results.append(Stage(host, folder).run(case))
                 _say(next(table.rows(results[-1:])))
     except HostError as error:
         _say(f"FAILED: {error}")
         return 1
-    how = f"Debian 12 in QEMU ({accel}), one processor, {qemu.MEMORY_MIB} MiB; SSH {boot_s:.0f} s after the start."
+    how = f"Debian 12 in QEMU ({accel}), one processor, {qemu.MEMORY_MIB} MiB."
     (folder / "measured.md").write_text("\n".join([*table.markdown(results, how), ""]))
     _say("\n".join(["", *table.rows(results)]))
     _say(f"What each command said, and the section for docs/measured.md: {folder}")
@@ -49,22 +49,24 @@ def main(only: Sequence[str], asked: str, *, keep: bool) -> int:
 
 
 @contextmanager
-def _booted(host: Machine, *, keep: bool) -> Iterator[tuple[Machine, float]]:
-    """A machine with its snapshot, and its boot's seconds; gone at the end. `keep`: not before Ctrl-C."""
-    host.vm.mkdir()
+def _booted(host: Machine, *, keep: bool) -> Iterator[Machine]:
+    """The machine as it was after its boot, which is done once and kept; gone at the end. `keep`: not before Ctrl-C."""
+    state = image.booted(host.disks, host.tools, host.accel)
     try:
-        host.start()
-        boot_s = host.wait()
-        host.settle()
-        host.save(BOOTED)
-        _say(f"the machine is up by {host.accel}: SSH after {boot_s:.0f} s")
-        yield host, boot_s
+        if not state.exists():
+            host.start()
+            _say(f"booted by {host.accel}: SSH after {host.wait():.0f} s")
+            host.settle()
+            host.keep_booted(state)
+        making.in_use(state)
+        host.start(state)
+        _say(f"the machine goes on from {state}: SSH after {host.wait():.0f} s")
+        yield host
         if keep:
             _say(f"kept until Ctrl-C: {' '.join(host.ssh(shared=False))}")
             _until_interrupted()
     finally:
         host.stop()
-        shutil.rmtree(host.vm, ignore_errors=True)
 
 
 def _until_interrupted() -> None:

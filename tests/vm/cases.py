@@ -24,6 +24,7 @@ class Case:
     """`words`: the task and its options, without host and inventory. `sees`: a condition of sh, true on the machine while the
     fault is in. `before` runs there as root ahead of the first picture, `after` when all is over and must succeed.
 
+    `cuts`: it cuts SSH, so its time-to-live is the hold. `ttl_s`: 0 for one that fits the machine's speed.
     `adds`: what a changed line of the picture must have in it to be an operator's, of which each must be there at the end.
     `expected` names what the product does not have yet, "" for a case that must hold.
     """
@@ -37,6 +38,7 @@ class Case:
     user: str = "ops"
     hold_s: float = HOLD_S
     ttl_s: float = 0.0
+    cuts: bool = False
     codes: Sequence[int] = (0,)
     adds: Sequence[str] = ()
     expected: str = ""
@@ -100,9 +102,9 @@ systemctl restart systemd-logind
 ACTIVE = "systemctl is-active --quiet quote"
 
 CASES: Sequence[Case] = (
-    Case("noop", ("chaos.noop",), "ls -d /run/stormdesk/*/", after="[ $(stat -fc %T /sys/fs/cgroup) = cgroup2fs ]"),
+    Case("noop", ("chaos.noop",), "ls /run/.stormdesk-noop-*", after="[ $(stat -fc %T /sys/fs/cgroup) = cgroup2fs ]"),
     Case("adapter-down-market", (*ADAPTER, MARKET), down(MARKET), after="ping -c 1 -W 10 10.77.1.20"),
-    Case("adapter-down-ssh-networkd", ("chaos.adapter-down", "--network", "mgmt"), down(MGMT)),
+    Case("adapter-down-ssh-networkd", ("chaos.adapter-down", "--network", "mgmt"), down(MGMT), cuts=True),
     Case(
         "adapter-down-networkmanager",
         (*ADAPTER, OFFICE),

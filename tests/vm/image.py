@@ -19,9 +19,11 @@ from stormdesk.infra import making
 from stormdesk.infra.backends.docker.image import SUITE, mirror
 from stormdesk.infra.backends.lab import kernel
 from stormdesk.infra.making import Say
-from tests.vm import tools, vmlinux
+from tests.vm import qemu, tools, vmlinux
+from tests.vm.tools import Tools
 
 HERE = Path(__file__).parent
+RECIPE = "1"  # to be raised when the steps below change what ends up on the disks
 PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "libpam-systemd", "systemd-timesyncd", "libnss-myhostname", "network-manager"),
     *("openssh-server", "sudo", "cron", "procps", "kmod", "iproute2", "iptables", "nftables", "iputils-ping"),
@@ -37,7 +39,7 @@ def ensure(say: Say) -> Path:
 
     RefusedError, in one line: why it could not be built.
     """
-    disks = tools.folder() / f"disks-{_digest(_packages_key(), *_files())}"
+    disks = tools.folder() / f"disks-{_digest(RECIPE, _packages_key(), *_files())}"
     if disks.exists():
         making.in_use(disks)
         return disks
@@ -48,7 +50,14 @@ def ensure(say: Say) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not disks.exists():
             _make(disks, say)
+            tools.forget_unused()
     return disks
+
+
+def booted(disks: Path, programs: Tools, accel: str) -> Path:
+    """Where the state of the machine after its boot is kept, by all that QEMU must find the same when it goes on from it."""
+    words = qemu.command(programs, disks, Path("vm"), accel, 0)
+    return tools.folder() / f"booted-{_digest(*words)}"
 
 
 def _packages_key() -> str:

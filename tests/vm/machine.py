@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -18,6 +17,7 @@ from stormdesk.core.errors import HostError
 from tests.vm import qemu
 from tests.vm.tools import Tools
 
+BOOTED = "booted"  # the snapshot that every case starts from
 BOOT_S, MONITOR_S, COMMAND_S = 400.0, 120.0, 120.0
 
 
@@ -32,17 +32,38 @@ class Machine:
     port: int = field(default_factory=lambda: _free_port())  # noqa: PLW0108  it is defined below
     boot_id: str = ""
 
-    def start(self) -> None:
-        """Start QEMU at the lowest priority, and return as soon as it runs; see `wait`. Raises HostError."""
+    def start(self, booted: Path | None = None) -> None:
+        """Start QEMU at the lowest priority, and return as soon as it runs; see `wait`. `booted`: a folder of `keep_booted`, to
+        go on from there. Raises HostError.
+        """
+        self.vm.mkdir()
         for name in qemu.DISK:
-            subprocess.run(qemu.overlay(self.tools, self.disks, self.vm, name), check=True, env=self.tools.environ)
+            make = qemu.overlay(self.tools, self.disks, self.vm, name)
+            copy = ("cp", "--sparse=always", f"{booted}/{name}.qcow2", str(self.vm))
+            subprocess.run(copy if booted else make, check=True, env=self.tools.environ)
         known = (self.disks / "hostkey.pub").read_text().split()[:2]
         (self.vm / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {' '.join(known)}\n")
+        words = qemu.command(self.tools, self.disks, self.vm, self.accel, self.port)
+        words = ("nice", "-n", "19", *words, *(("-loadvm", BOOTED) if booted else ()))
         with (self.vm / "qemu.log").open("wb") as log:
-            words = ("nice", "-n", "19", *qemu.command(self.tools, self.disks, self.vm, self.accel, self.port))
             self._process = subprocess.Popen(
                 words, env=self.tools.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def keep_booted(self, booted: Path) -> None:
+        """Save the snapshot that cases start from, end QEMU and move the disks to a folder, for later starts. Raises HostError."""
+        self._human(f"savevm {BOOTED}")
+        self.hang_up()
+        self._monitor("quit")
+        self._process.wait(MONITOR_S)
+        new = booted.with_suffix(f".{os.getpid()}.new")
+        new.mkdir()
+        for name in qemu.DISK:
+            shutil.move(self.vm / f"{name}.qcow2", new)
+        with contextlib.suppress(FileExistsError, OSError):  # somebody else was faster: theirs is as good
+            new.rename(booted)
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(self.vm)
 
     def wait(self, within_s: float = BOOT_S) -> float:
         """Until SSH answers; returns how many seconds it took. Raises HostError with the console's last lines."""
@@ -96,16 +117,13 @@ class Machine:
                 subprocess.run(words, capture_output=True, check=False, timeout=10)
             path.unlink(missing_ok=True)
 
-    def save(self, name: str) -> None:
-        """Keep memory and disks as they are now. Raises HostError."""
-        self._human(f"savevm {name}")
-
-    def restore(self, name: str) -> None:
-        """Go back to a snapshot; the clock is set to now. Raises HostError."""
+    def restore(self) -> None:
+        """Go back to the snapshot; the clock is set to now. Raises HostError."""
         self.hang_up()
-        self._human(f"loadvm {name}")
+        self._human(f"loadvm {BOOTED}")
         self.wait()
         self.sh(f"date -s @{time.time():.0f} >/dev/null")
+        self.boot_id = self._boot_id()
 
     def settle(self) -> None:
         """Until systemd has nothing left to start, both users have logged in once, and no address is tentative."""
@@ -113,11 +131,10 @@ class Machine:
         for user in ("ops", "root"):
             self.sh("sudo -n true", user=user)
         self.sh("until ! ip addr | grep -q tentative; do sleep 1; done")
-        self.boot_id = self._boot_id()
         self.hang_up()
 
     def restarted(self) -> None:
-        """Until it answers with another boot id than that of `settle`, and systemd is done. Raises HostError."""
+        """Until it answers with another boot id than that of `restore`, and systemd is done. Raises HostError."""
         end = time.monotonic() + BOOT_S
         self.hang_up()
         while self._boot_id() in ("", self.boot_id):
@@ -138,10 +155,9 @@ class Machine:
     def stop(self) -> None:
         """Kill QEMU, which is our own child, and remove the machine's folder."""
         self.hang_up()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         self._process.wait(30)
-        shutil.rmtree(self.vm)
+        shutil.rmtree(self.vm, ignore_errors=True)
 
     def _human(self, line: str) -> None:
         said = self._monitor("human-monitor-command", {"command-line": line})

@@ -6,11 +6,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stormdesk.core.errors import RefusedError
+from stormdesk.infra import making
 from stormdesk.infra.backends.lab import layer
 from stormdesk.infra.making import Say
 
@@ -52,6 +54,13 @@ def folder() -> Path:
     return layer.cache() / "vm"
 
 
+def forget_unused() -> None:
+    """Remove what was not used for a month: it belongs to other versions of the project."""
+    for path in list(folder().glob("*-*")):
+        if path.stat().st_mtime < time.time() - making.UNUSED_S:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def ensure(say: Say) -> Tools:
     """The tools; fetched first when there are none that run. RefusedError: why there can be none here."""
     digest = hashlib.sha256(f"{RECIPE} {' '.join(PACKAGES)}".encode()).hexdigest()[:16]
@@ -61,6 +70,7 @@ def ensure(say: Say) -> Tools:
         _fetch(tools.root)
         if not _run(tools):
             raise RefusedError(f"QEMU from Debian's packages does not run here ({tools.root})")
+    making.in_use(tools.root)
     return tools
 
 
