@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from stormdesk.cli import develop
+from stormdesk.core.errors import UsageError
 from stormdesk.faults import FAULTS
 from tests.vm import cases, image, picture, qemu, stage, table, vmlinux
 from tests.vm.table import Result
@@ -187,3 +190,21 @@ def test_what_goes_on_from_a_boot_has_the_command_line_of_that_boot(tools: Tools
 
     assert named("tcg", "disks-1") == named("tcg", "disks-1")
     assert len({named("tcg", "disks-1"), named("kvm", "disks-1"), named("tcg", "disks-2")}) == 3
+
+
+@pytest.mark.parametrize(("said", "code"), [(0, 0), (1, 1), (2, 2), (77, 3), (-9, 1)])
+def test_skipped_is_not_passed(monkeypatch: pytest.MonkeyPatch, said: int, code: int) -> None:
+    typed: list[tuple[str, ...]] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        typed.append(tuple(words[1:]))
+        return subprocess.CompletedProcess(words, said)
+
+    monkeypatch.setattr(develop.subprocess, "run", run)
+    assert develop.vm("noop", "tcg", keep=True) == code
+    assert typed == [("-m", "tests.vm", "--only", "noop", "--accel", "tcg", "--keep")]
+
+
+def test_an_accelerator_that_does_not_exist_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--accel hvf: it must be one of auto, tcg, kvm"):
+        develop.vm("", "hvf", keep=False)

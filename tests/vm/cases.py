@@ -143,6 +143,7 @@ CASES: Sequence[Case] = (
         "operator-in-the-hold",
         (*ADAPTER, MARKET),
         down(MARKET),
+        before="iptables -A INPUT -s 192.0.2.1 -j DROP",  # so that the chain is there already
         meanwhile=acts.typed(acts.OPERATOR),
         hold_s=25,
         adds=("192.0.2.66", "203.0.113."),
