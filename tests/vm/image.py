@@ -23,7 +23,7 @@ from tests.vm import qemu, tools, vmlinux
 from tests.vm.tools import Tools
 
 HERE = Path(__file__).parent
-RECIPE = "1"  # to be raised when the steps below change what ends up on the disks
+RECIPE, BOOT = "1", "2"  # to be raised when the steps below, or those after the boot, change what ends up on the disks
 PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "libpam-systemd", "systemd-timesyncd", "libnss-myhostname", "network-manager"),
     *("openssh-server", "sudo", "cron", "procps", "kmod", "iproute2", "iptables", "nftables", "iputils-ping"),
@@ -57,7 +57,7 @@ def ensure(say: Say) -> Path:
 def booted(disks: Path, programs: Tools, accel: str) -> Path:
     """Where the state of the machine after its boot is kept, by all that QEMU must find the same when it goes on from it."""
     words = qemu.command(programs, disks, Path("vm"), accel, 0)
-    return tools.folder() / f"booted-{_digest(*words)}"
+    return tools.folder() / f"booted-{_digest(BOOT, *words)}"
 
 
 def _packages_key() -> str:
@@ -68,7 +68,6 @@ def _files() -> list[str]:
     """What else the disks are made of: our files, by name and content."""
     own = [
         HERE / "guest.sh",
-        HERE / "image.py",
         *sorted(path for path in (HERE / "guest").rglob("*") if path.is_file()),
     ]
     return [f"{path.relative_to(HERE)} {path.read_text()}" for path in own]

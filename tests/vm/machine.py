@@ -18,6 +18,8 @@ from tests.vm import qemu
 from tests.vm.tools import Tools
 
 BOOTED = "booted"  # the snapshot that every case starts from
+# Both network managers have heard their router, and no address is tentative.
+SETTLED = "until [ $(ip -6 addr show | grep -c ' fec0:') -ge 2 ] && ! ip addr | grep -q tentative; do sleep 2; done"
 BOOT_S, MONITOR_S, COMMAND_S = 400.0, 120.0, 120.0
 
 
@@ -130,7 +132,7 @@ class Machine:
         self.sh("systemctl is-system-running --wait", within_s=BOOT_S, check=False)
         for user in ("ops", "root"):
             self.sh("sudo -n true", user=user)
-        self.sh("until ! ip addr | grep -q tentative; do sleep 1; done")
+        self.sh(SETTLED)
         self.hang_up()
 
     def restarted(self) -> None:
