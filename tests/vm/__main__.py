@@ -41,6 +41,9 @@ def main(only: Sequence[str], asked: str, *, keep: bool) -> int:
     except HostError as error:
         _say(f"FAILED: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("stopped; the machine is gone")
+        return 1
     how = f"Debian 12 in QEMU ({accel}), one processor, {qemu.MEMORY_MIB} MiB."
     (folder / "measured.md").write_text("\n".join([*table.markdown(results, how), ""]))
     _say("\n".join(["", *table.rows(results)]))
