@@ -5,10 +5,12 @@ It is run by `python -m stormdesk.infra.automation` for `invoke env.*`, and by `
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
+from pulumi.runtime.settings import SETTINGS
 
 from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import Inventory, InventoryHost
@@ -22,11 +24,18 @@ def run(record: Record, topology: Topology, material: Material) -> None:
     """Declare everything, and export the inventory document."""
     hosts = backends.named(record.backend).declare(record, topology, material)
     export(inventory(record, hosts))
+    sleep_while_made()
 
 
 def export(document: Inventory) -> None:
     """Make the inventory document the stack's output."""
     pulumi.export(OUTPUT, json.loads(documents.render(document)))
+
+
+def sleep_while_made() -> None:
+    """Called last in a program. Pulumi waits for its calls to the engine first, then polls all outputs without a pause. The calls
+    of a program start after it returned, so Pulumi sees none, and polls on a whole core until everything is made: it sees this one."""
+    SETTINGS.rpc_manager.rpcs.append(asyncio.ensure_future(asyncio.sleep(0)))
 
 
 def inventory(record: Record, hosts: Mapping[str, InventoryHost]) -> Inventory:

@@ -82,6 +82,7 @@ def _declare(name: str, found: Mapping[str, str]) -> None:
     program.export(inventory)
     if not pulumi.runtime.is_dry_run():
         pulumi.Output.all(*[part.drift for part in made]).apply(lambda _: _complete(record, topology, inventory))
+    program.sleep_while_made()
 
 
 def _refuse_taken(name: str) -> None:

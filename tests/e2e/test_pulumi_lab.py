@@ -45,7 +45,7 @@ print(json.dumps(touched))
 """
 # What `pulumi up` in the checkout runs, driven by the Automation API: the full CLI's language host is not needed.
 PROJECT = """
-import json, runpy, sys
+import json, runpy, sys, time
 from stormdesk.infra import automation, home
 from stormdesk.infra.home import Record
 name = sys.argv[1]
@@ -53,10 +53,12 @@ home.make(name)
 record = Record(name=name, owner="me", backend="lab", engine="pulumi", topology="core", ttl_s=600, expires_at="")
 stack = automation.open_stack(record, lambda: runpy.run_module("stormdesk.infra", run_name="__main__"))
 stack.set_config("stormdesk:ttl", automation.automation.ConfigValue("10m"))
+began, used = time.monotonic(), time.process_time()
 outputs = stack.up(color="never").outputs
+busy = (time.process_time() - used) / (time.monotonic() - began)
 again = stack.preview(color="never").change_summary
 stack.destroy(color="never")
-print(json.dumps([outputs["stormdesk_inventory"].value, again]))
+print(json.dumps([outputs["stormdesk_inventory"].value, again, busy]))
 """
 
 
@@ -283,8 +285,10 @@ def test_the_lock_of_a_dead_engine_is_shown_before_it_is_broken(name: str) -> No
 
 
 def test_the_project_of_the_checkout_is_the_same_program(name: str, lab_home: str) -> None:
-    inventory, again = script(PROJECT, name)
+    inventory, again, busy = script(PROJECT, name)
     assert isinstance(inventory, dict)
+    assert isinstance(busy, float)
+    assert busy < 0.2  # of a processor: it sleeps while the engine works
     assert sorted(inventory["hosts"]) == ["feed", "ops", "store", "trader-a", "trader-b", "venue"]
     assert again == {"same": 28}
     assert name not in processes.labs()
