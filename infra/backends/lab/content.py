@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from stormdesk.infra.backends import arrival
-from stormdesk.infra.backends.lab import kernel
+from stormdesk.infra.backends.lab import kernel, supervised
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
 
 # sys_module sys_rawio sys_time sys_tty_config mknod audit_control mac_override mac_admin syslog wake_alarm
@@ -18,7 +15,7 @@ from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec,
 DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
 
 MANAGER_S = 20.0
-SUPERVISORD, SYSTEMD = "/run/supervisor.sock", "/run/systemd/private"
+SYSTEMD = "/run/systemd/private"
 _NAMESPACES = {
     "mnt": kernel.CLONE_NEWNS,
     "uts": kernel.CLONE_NEWUTS,
@@ -53,11 +50,7 @@ def put_service(service: ServiceSpec) -> None:
         _systemctl("daemon-reload")
         _systemctl("restart", service.name)
         return
-    _wait_for(SUPERVISORD)
-    # What is there must end before it is read anew: `update` sees only a changed command, not a changed configuration.
-    _supervisor("stop", service.name, check=False)
-    _supervisor("update", service.name)
-    _supervisor("start", service.name, check=False)  # one that was new is running already
+    supervised.again(service.name)
 
 
 def put_files(files: Sequence[FileSpec]) -> None:
@@ -67,35 +60,33 @@ def put_files(files: Sequence[FileSpec]) -> None:
 
 def drop_service(service: ServiceSpec) -> None:
     """Stop a service and remove its files."""
-    by_systemd = _by_systemd()
-    if by_systemd:
+    if by_systemd := _by_systemd():
         _systemctl("stop", service.name)
     else:
-        _wait_for(SUPERVISORD)
-        _supervisor("stop", service.name, check=False)
+        supervised.stop(service.name)
     for file in service.files:
         Path(file.path).unlink(missing_ok=True)
     if by_systemd:
         _systemctl("daemon-reload")
     else:
-        _supervisor("update", service.name)
+        supervised.forget(service.name)
 
 
 def _by_systemd() -> bool:
     """Whether systemd runs the services of this host; it is waited for, as supervisord is."""
     if not os.path.exists("/etc/systemd/system/default.target"):
         return False
-    _wait_for(SYSTEMD)
+    _wait_for_systemd()
     return True
 
 
-def _wait_for(manager: str) -> None:
-    """A host is up a moment before its manager listens on its socket."""
+def _wait_for_systemd() -> None:
+    """A host is up a moment before systemd listens on its socket."""
     deadline = time.monotonic() + MANAGER_S
     while True:
         with socket.socket(socket.AF_UNIX) as client:
             try:
-                client.connect(manager)
+                client.connect(SYSTEMD)
                 return
             except OSError:
                 if time.monotonic() > deadline:
@@ -103,15 +94,7 @@ def _wait_for(manager: str) -> None:
         time.sleep(0.02)
 
 
-def _supervisor(*words: str, check: bool = True) -> None:
-    _ask("supervisorctl", *words, check=check)
-
-
 def _systemctl(*words: str) -> None:
-    _ask("systemctl", *words, check=True)
-
-
-def _ask(*words: str, check: bool) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
-    if check and done.returncode != 0:
-        raise OSError(f"{' '.join(words)}: {(done.stdout + done.stderr).strip()}")
+    done = subprocess.run(("systemctl", *words), capture_output=True, text=True, check=False, timeout=MANAGER_S)
+    if done.returncode != 0:
+        raise OSError(f"systemctl {' '.join(words)}: {(done.stdout + done.stderr).strip()}")
