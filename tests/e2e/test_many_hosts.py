@@ -54,7 +54,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def people(lab_home: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
-    name = "many"
+    name = f"many-{os.getpid()}"
     environment.up(name, "scale:48", "lab", "direct", 3600.0, print)
     try:
         yield People(name, tmp_path_factory.mktemp("runs"))

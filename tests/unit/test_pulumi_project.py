@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from stormdesk.core.errors import UsageError
 from stormdesk.infra import environment, existing, home, project
 from stormdesk.infra.home import Record
 
+NAME, OTHER = (f"{what}-{os.getpid()}" for what in ("demo", "qa"))  # which no lab on this machine has
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = Record(
-    name="demo",
+    name=NAME,
     owner="me@here",
     backend="lab",
     engine=home.CLI,
@@ -65,24 +67,24 @@ def test_settings_are_those_of_the_project_alone() -> None:
 
 
 def test_case_C73_what_runs_keeps_its_time_until_its_ttl_is_another() -> None:
-    same = project.wanted("demo", project.SETTINGS, RUNS, running=True)
+    same = project.wanted(NAME, project.SETTINGS, RUNS, running=True)
     assert same == RUNS
-    shorter = project.wanted("demo", {**project.SETTINGS, "ttl": "5m"}, RUNS, running=True)
+    shorter = project.wanted(NAME, {**project.SETTINGS, "ttl": "5m"}, RUNS, running=True)
     assert 290 < home.seconds_left(shorter.expires_at) <= 300
-    over = project.wanted("demo", project.SETTINGS, RUNS, running=False)
+    over = project.wanted(NAME, project.SETTINGS, RUNS, running=False)
     assert 7190 < home.seconds_left(over.expires_at) <= 7200
-    assert home.seconds_left(project.wanted("demo", project.SETTINGS, None, running=False).expires_at) > 7190
+    assert home.seconds_left(project.wanted(NAME, project.SETTINGS, None, running=False).expires_at) > 7190
 
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of all environments, with a good one, `demo`."""
+    """The folder of all environments, with a good one, NAME."""
     monkeypatch.setenv("STORMDESK_HOME", str(tmp_path))
-    home.keep(home.directory("demo"), home.Kept(record=RUNS, material=home.draft("demo", ["ops"])))
+    home.keep(home.directory(NAME), home.Kept(record=RUNS, material=home.draft(NAME, ["ops"])))
     return home.envs()
 
 
-GOOD = json.loads(msgspec.json.encode(RUNS)) | {"name": "qa"}
+GOOD = json.loads(msgspec.json.encode(RUNS)) | {"name": OTHER}
 BROKEN = {
     "a backend of another version": (json.dumps(GOOD | {"backend": "nope"}), "no backend 'nope'"),
     "an engine of another version": (json.dumps(GOOD | {"engine": "magic"}), "no engine 'magic'"),
@@ -103,15 +105,15 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_case_C72_a_broken_record_is_named_and_stops_nobody(kept: Path, what: str) -> None:
     text, why = BROKEN[what]
-    (kept / "qa").mkdir()
-    (kept / "qa/environment.json").write_bytes(text.encode(errors="surrogateescape"))
+    (kept / OTHER).mkdir()
+    (kept / OTHER / "environment.json").write_bytes(text.encode(errors="surrogateescape"))
     said: list[str] = []
     found = {e.name: e.state for e in environment.listing(said.append) if e.state != "elsewhere"}
-    assert found == {"demo": "gone", "qa": "gone"}
+    assert found == {NAME: "gone", OTHER: "gone"}
     (line,) = said
     assert "\n" not in line
-    assert re.search(f"^environment qa: its environment.json cannot be used: .*({why})", line), line
-    assert line.endswith("Type: invoke env.down --env qa")
+    assert re.search(f"^environment {OTHER}: its environment.json cannot be used: .*({why})", line), line
+    assert line.endswith(f"Type: invoke env.down --env {OTHER}")
 
 
 @pytest.mark.parametrize(
@@ -122,25 +124,25 @@ def test_case_C72_a_broken_record_is_named_and_stops_nobody(kept: Path, what: st
     ],
 )
 def test_case_C72_so_is_a_broken_inventory(kept: Path, name: str, text: str, why: str) -> None:
-    (kept / "qa").mkdir()
-    (kept / "qa/environment.json").write_text(json.dumps(GOOD))
-    (kept / "qa" / name).write_text(text)
-    assert [line for line in existing.flaws() if why in line and line.startswith("environment qa: ")]
-    assert {"demo", "qa"} <= {e.name for e in existing.environments()}
+    (kept / OTHER).mkdir()
+    (kept / OTHER / "environment.json").write_text(json.dumps(GOOD))
+    (kept / OTHER / name).write_text(text)
+    assert [line for line in existing.flaws() if why in line and line.startswith(f"environment {OTHER}: ")]
+    assert {NAME, OTHER} <= {e.name for e in existing.environments()}
 
 
 def test_case_C72_and_what_is_no_environment_at_all(kept: Path) -> None:
     (kept / "notes").write_text("a file")
     (kept / "Not One").mkdir()
-    (kept / "qa/environment.json").mkdir(parents=True)
+    (kept / OTHER / "environment.json").mkdir(parents=True)
     assert {"notes", "Not One"}.isdisjoint(e.name for e in existing.environments())
     lines = existing.flaws()
     assert len(lines) == 3
     assert all("\n" not in line for line in lines)
-    assert [name for name in ("notes", "Not One", "qa") if sum(name in line for line in lines) == 1] == [
+    assert [name for name in ("notes", "Not One", OTHER) if sum(name in line for line in lines) == 1] == [
         "notes",
         "Not One",
-        "qa",
+        OTHER,
     ]
 
 
@@ -152,29 +154,29 @@ def test_a_folder_without_environment_files_is_not_an_environment(kept: Path) ->
 def test_case_C71_a_draft_of_keys_writes_nothing(kept: Path) -> None:
     home.draft("other", ["ops"])
     assert not (kept / "other").exists()
-    before = (kept / "demo/material.json").read_bytes()
-    home.draft("demo", ["ops", "venue"])
-    assert (kept / "demo/material.json").read_bytes() == before
+    before = (kept / NAME / "material.json").read_bytes()
+    home.draft(NAME, ["ops", "venue"])
+    assert (kept / NAME / "material.json").read_bytes() == before
 
 
 def test_keys_that_cannot_be_read_are_one_line(kept: Path) -> None:
-    (kept / "demo/material.json").write_text("{")
-    with pytest.raises(UsageError, match=r"material.json: .*Type: invoke env.down --env demo"):
-        home.draft("demo", ["ops"])
+    (kept / NAME / "material.json").write_text("{")
+    with pytest.raises(UsageError, match=rf"material.json: .*Type: invoke env.down --env {NAME}"):
+        home.draft(NAME, ["ops"])
 
 
 def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "home/envs/demo"
-    home.keep(folder, home.Kept(record=RUNS, material=home.draft("demo", ["ops"])))
+    folder = tmp_path / "home/envs" / NAME
+    home.keep(folder, home.Kept(record=RUNS, material=home.draft(NAME, ["ops"])))
     made = [folder.parent.parent, folder.parent, *folder.parent.rglob("*")]
     assert {path.stat().st_mode & 0o077 for path in made} == {0}
 
 
 def test_case_C76_a_folder_is_cleared_but_for_pulumis_own_state(kept: Path) -> None:
-    (kept / "demo/pulumi").mkdir()
-    home.clear(kept / "demo")
-    assert [path.name for path in (kept / "demo").iterdir()] == ["pulumi"]
-    (kept / "demo/pulumi").rmdir()
-    home.clear(kept / "demo")
+    (kept / NAME / "pulumi").mkdir()
+    home.clear(kept / NAME)
+    assert [path.name for path in (kept / NAME).iterdir()] == ["pulumi"]
+    (kept / NAME / "pulumi").rmdir()
+    home.clear(kept / NAME)
     assert not kept.exists()
-    home.clear(kept / "demo")
+    home.clear(kept / NAME)
