@@ -14,6 +14,7 @@ from typing import Any
 
 from stormdesk.infra.pulumi_cli import Engine
 from tests.e2e import language_host
+from tests.support import zygote
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_A_CLONE = {".git", ".venv", ".stormdesk", "runs"}
@@ -90,10 +91,7 @@ class Desk:
 
     def invoke(self, *words: str) -> Done:
         """`invoke WORDS`."""
-        command = [sys.executable, "-m", "invoke", *words]
-        ended = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False, stdin=subprocess.DEVNULL
-        )
+        ended = zygote.run(*words, within_s=DEADLINE_S)
         return Done(ended.returncode, ended.stdout + ended.stderr)
 
 

@@ -20,6 +20,7 @@ from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import ServiceEntry
 from stormdesk.infra import dialing, existing, home
 from stormdesk.ssh.pool import Pool
+from tests.support import zygote
 from tests.support.desk import eventually
 from tests.support.invoking import ROOT
 
@@ -29,8 +30,7 @@ pytestmark = pytest.mark.lab
 def invoke(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A task that knows of no environment, its state and its runs in a folder."""
     environ = {**os.environ, "STORMDESK_HOME": str(folder / "state"), "STORMDESK_RUNS": str(folder)}
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=150, check=False)
+    return zygote.run(*words, env=environ)
 
 
 @pytest.mark.parametrize("format_", ["ansible", "ssh-config", "json"])

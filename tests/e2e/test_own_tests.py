@@ -16,8 +16,8 @@ from stormdesk.core.errors import StormdeskError
 from stormdesk.infra import dialing, existing
 from stormdesk.run.operate import ask
 from stormdesk.ssh.pool import Pool
+from tests.support import zygote
 from tests.support.desk import eventually
-from tests.support.invoking import ROOT
 
 pytestmark = pytest.mark.lab
 
@@ -137,8 +137,7 @@ class Project:
             process.kill()
 
     def invoke(self, *words: str) -> None:
-        argv = [sys.executable, "-m", "invoke", *words]
-        subprocess.run(argv, cwd=ROOT, env=self.environ, check=True, timeout=60)
+        zygote.run(*words, env=self.environ, within_s=60).check_returncode()
 
     def left(self) -> list[str]:
         """What of ours is on the hosts."""

@@ -22,6 +22,7 @@ from stormdesk.infra import engine as pulumi
 from stormdesk.infra.backends.lab import control, processes
 from stormdesk.infra.pulumi_cli import Engine
 from tests.e2e.lab_traces import assert_gone
+from tests.support import zygote
 
 pytestmark = pytest.mark.lab
 
@@ -66,11 +67,6 @@ def say(_: str) -> None:
     """These tests look at what is there, not at what is said."""
 
 
-def invoke(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-
-
 def script(text: str, *words: str) -> list[object]:
     done = subprocess.run(
         [sys.executable, "-c", text, *words], capture_output=True, text=True, timeout=180, check=False
@@ -101,7 +97,7 @@ def made(engine: Engine, lab_home: str) -> Iterator[str]:
 
 
 def sh(name: str, host: str, command: str) -> str:
-    done = invoke("env.exec", "--env", name, "--host", host, "--command", command)
+    done = zygote.run("env.exec", "--env", name, "--host", host, "--command", command)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -123,7 +119,7 @@ print(json.dumps([stack.outputs()["stormdesk_inventory"].value]))
 
 
 def test_a_full_disk_heals_on_it(made: str) -> None:
-    done = invoke("chaos.disk-full", "--env", made, "--host", "trader-a", "--for", "10s")
+    done = zygote.run("chaos.disk-full", "--env", made, "--host", "trader-a", "--for", "10s")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -140,10 +136,10 @@ def test_a_change_of_one_host_touches_that_host_alone(made: str) -> None:
 
 
 def test_drift_is_found_named_and_repaired(made: str) -> None:
-    assert invoke("env.drift", "--env", made).returncode == 0
+    assert zygote.run("env.drift", "--env", made).returncode == 0
     sh(made, "trader-b", "ip link set eth1 down; iptables -A INPUT -s 10.6.6.6 -j DROP")
     sh(made, "ops", "tc qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms; supervisorctl stop prober")
-    found = invoke("env.drift", "--env", made, "--json")
+    found = zygote.run("env.drift", "--env", made, "--json")
     assert found.returncode == 1, found.stderr
     rows = {row["part"]: row["differs"] for row in json.loads(found.stdout)["drift"]}
     assert rows.keys() == {"host-trader-b", "host-ops", "prober-on-ops"}
@@ -151,8 +147,8 @@ def test_drift_is_found_named_and_repaired(made: str) -> None:
     assert "iptables -A INPUT -s 10.6.6.6/32 -j DROP" in rows["host-trader-b"]
     assert rows["host-ops"] == "qdisc tbf on eth1"
     assert rows["prober-on-ops"] == "not running: STOPPED"
-    assert invoke("env.drift", "--env", made, "--mend").returncode == 0
-    assert invoke("env.drift", "--env", made).returncode == 0
+    assert zygote.run("env.drift", "--env", made, "--mend").returncode == 0
+    assert zygote.run("env.drift", "--env", made).returncode == 0
     assert "state UP" in sh(made, "trader-b", "ip -o link show eth1")
 
 
@@ -190,7 +186,7 @@ def test_no_secret_is_in_the_state_or_in_a_log(made: str) -> None:
 
 
 def test_a_second_up_of_the_name_is_refused(made: str) -> None:
-    done = invoke("env.up", "--name", made, "--engine", "pulumi")
+    done = zygote.run("env.up", "--name", made, "--engine", "pulumi")
     assert done.returncode == 3
     assert f"environment {made} is already up" in done.stderr
 
@@ -269,7 +265,7 @@ def test_the_lock_of_a_dead_engine_is_shown_before_it_is_broken(name: str) -> No
     while not (held := stopped_holders(name)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    refused = invoke("env.unlock", "--env", name)
+    refused = zygote.run("env.unlock", "--env", name)
     assert (refused.returncode, f"pid {held[0]['pid']}" in refused.stdout) == (3, True)
     assert "still at work" in refused.stderr
     up.kill()
@@ -277,7 +273,7 @@ def test_the_lock_of_a_dead_engine_is_shown_before_it_is_broken(name: str) -> No
     while any(pulumi.alive(lock) for lock in held):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    done = invoke("env.unlock", "--env", name)
+    done = zygote.run("env.unlock", "--env", name)
     assert done.returncode == 0, done.stderr
     assert f"{home.owner()}, pid {held[0]['pid']}" in done.stdout
     assert f"environment {name}: unlocked" in done.stdout
