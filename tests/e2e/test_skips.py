@@ -37,16 +37,26 @@ def test_of_a_feature_of_the_kernel(): cannot("no swarm")
 def test_that_is_expected_to_fail(): assert False
 def test_that_runs(): pass
 """
+# A network in which nothing can be had, by a proxy that says so at once: without any network apt tries four times in seven seconds.
+NOTHING = """
+ip link set lo up
+"$0" -m http.server --bind 127.0.0.1 --directory "$1" 8080 >/dev/null 2>&1 & server=$!
+shift
+"$@"; code=$?
+kill $server
+exit $code
+"""
 WHOLE_FILE = "import pytest\npytest.skip('no Java', allow_module_level=True)\n"
 
 
-def run(*words: str, **variables: str) -> tuple[dict[str, int], str]:
-    """How many tests had which end, and all that was said. Without a network, as root."""
-    alone = ["unshare", "--net"] if os.geteuid() == 0 else []
+def run(empty: Path, *words: str, **variables: str) -> tuple[dict[str, int], str]:
+    """How many tests had which end, and all that was said. As root: in a network that has nothing (`empty` is an empty folder)."""
+    alone = ["unshare", "--net", "sh", "-c", NOTHING, sys.executable, empty] if os.geteuid() == 0 else []
     command = [*alone, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *words]
     environ = {key: value for key, value in os.environ.items() if key not in ("CI", "STORMDESK_CACHE")}
+    proxy = {f"{scheme}_proxy": "http://127.0.0.1:8080" for scheme in ("http", "https")}
     done = subprocess.run(
-        command, cwd=ROOT, env=environ | variables, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, env=environ | proxy | variables, capture_output=True, text=True, check=False, timeout=120
     )
     last = done.stdout.splitlines()[-1] if done.stdout else done.stderr
     return {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", last.partition(" in ")[0])}, done.stdout
@@ -55,6 +65,7 @@ def run(*words: str, **variables: str) -> tuple[dict[str, int], str]:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """A folder of tests that the hooks of this project's conftest judge."""
+    (tmp_path / "empty").mkdir()
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
     (tmp_path / "test_every_kind.py").write_text(EVERY_KIND)
     (tmp_path / "test_whole_file.py").write_text(WHOLE_FILE)
@@ -62,7 +73,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_on_ci_whatever_is_missing_fails(written: Path) -> None:
-    ends, said = run(f"--rootdir={written}", "--continue-on-collection-errors", str(written), CI="true")
+    ends, said = run(written / "empty", f"--rootdir={written}", "--continue-on-collection-errors", str(written), CI="true")
     assert ends == {"failed": 2, "errors": 4, "passed": 1, "skipped": 1, "xfailed": 1}, said
     for why in ("the engine is missing. Type: that", "no strace", "needs root", "not now", "no Java"):
         assert f"skipped, and on CI nothing may be missing: {why}\n" in said
@@ -70,7 +81,7 @@ def test_on_ci_whatever_is_missing_fails(written: Path) -> None:
 
 
 def test_elsewhere_it_skips_and_is_counted(written: Path) -> None:
-    ends, said = run(f"--rootdir={written}", str(written))
+    ends, said = run(written / "empty", f"--rootdir={written}", str(written))
     assert ends == {"passed": 1, "skipped": 7, "xfailed": 1}, said
     for why in ("the engine is missing. Type: that", "no strace", "needs root", f"{CANNOT}no swarm", "no Java"):
         assert f"skipped 1: {why}\n" in said
@@ -110,6 +121,7 @@ def bare_path(folder: Path) -> str:
 @pytest.mark.lab
 @pytest.mark.parametrize("ci", ["", "true"], ids=["elsewhere", "on CI"])
 def test_without_layers_engines_and_images_the_real_tests_skip_or_on_ci_fail(tmp_path: Path, ci: str) -> None:
+    (tmp_path / "empty").mkdir()
     bare = {"STORMDESK_CACHE": str(tmp_path), "HOME": str(tmp_path), "PATH": bare_path(tmp_path), "CI": ci}
-    ends, said = run(*NEED, **bare)
+    ends, said = run(tmp_path / "empty", *NEED, **bare)
     assert ends == {"errors" if ci else "skipped": len(NEED)}, said
