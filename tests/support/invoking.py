@@ -6,6 +6,7 @@ imported invoke already: process start is most of what a refused command line co
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -108,9 +109,11 @@ def run_all(lines: Sequence[Sequence[str]], env: Mapping[str, str]) -> list[Ende
 
 
 def _main() -> None:
-    import invoke.main  # noqa: F401 -- before the forks, for all of them
+    sys.path[0] = str(ROOT)
+    from tests.support.zygote import IMPORTED
 
-    import stormdesk.cli.front  # noqa: F401
+    for name in IMPORTED:  # before the forks, for all of them
+        importlib.import_module(name)
 
     print(json.dumps([vars(_in_a_fork(["invoke", *words])) for words in json.load(sys.stdin)]))
 
