@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stormdesk.infra import home
+from stormdesk.infra.home import Record
 from stormdesk.infra.pulumi_cli import Engine
 from tests.e2e import language_host
 from tests.support import zygote
@@ -19,6 +21,7 @@ from tests.support import zygote
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OF_A_CLONE = {".git", ".venv", ".stormdesk", "runs"}
 DEADLINE_S = 300
+ALL = 2 + 3 + 6 + 6 + 11  # resources: stack, lab, networks, volumes, hosts, services
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Desk:
     """`pulumi` and `invoke` as somebody types them in a clone with a .venv. Environments are where STORMDESK_HOME says."""
 
     def __init__(self, folder: Path, engine: Engine) -> None:
-        self.clone, tools, home = (folder / name for name in ("clone", "bin", "home"))
-        for path in (self.clone, tools, home, folder / "state"):
+        self.clone, tools, own = (folder / name for name in ("clone", "bin", "home"))
+        for path in (self.clone, tools, own, folder / "state"):
             path.mkdir()
         for path in ROOT.iterdir():
             if path.name not in NOT_OF_A_CLONE and not path.match("Pulumi.*.yaml"):
@@ -44,8 +47,8 @@ class Desk:
         language_host.install(tools)
         self.environ = {
             **os.environ,
-            "HOME": str(home),
-            "PULUMI_HOME": str(home / ".pulumi"),
+            "HOME": str(own),
+            "PULUMI_HOME": str(own / ".pulumi"),
             "PATH": f"{tools}:{os.environ['PATH']}",
             "PULUMI_CONFIG_PASSPHRASE": "of the tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -99,3 +102,21 @@ def photo(folder: str | Path) -> Mapping[str, tuple[int, bytes]]:
     """Every file below a folder but volumes and logs: when it was written, and what is in it."""
     files = [path for path in Path(folder).rglob("*") if path.is_file() and path.suffix not in (".ext4", ".log")]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def say(_: str) -> None:
+    """These tests look at what is there, not at what is said."""
+
+
+def record_of(name: str) -> Record:
+    found = home.read_record(name)
+    assert found is not None
+    return found
+
+
+def listed(desk: Desk) -> dict[str, dict[str, str]]:
+    """The environments by `env.list --json`."""
+    ended = desk.invoke("env.list", "--json")
+    assert ended.code == 0, ended.text
+    document = next(line for line in ended.text.splitlines() if line.startswith('{"environments"'))
+    return {row["name"]: row for row in json.loads(document)["environments"]}
