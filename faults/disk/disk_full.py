@@ -91,13 +91,7 @@ class DiskFull:
                 spaces=(path,),
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
-            proof=Proof(
-                baseline=("sd_not_full", path, user),
-                witness=("sd_witness_full", path, user),
-                still=("test", "-s", target),
-            )
-            if top
-            else Proof(baseline=("test", "!", "-e", target), witness=("sd_witness_taken", path, target, str(size))),
+            proof=_proof(path, user, target, size, full=bool(top)),
             effects=Effects(refuses_orders=bool(top)),
         )
 
@@ -134,3 +128,12 @@ class DiskFull:
                 f"--size {wanted // MIB}MiB: {self._path(site)} on {site.host.name} has {free // MIB} MiB free"
             )
         return wanted, int(wanted == free)
+
+
+def _proof(path: str, user: str, target: str, size: int, *, full: bool) -> Proof:
+    """A full file system is seen by the user who may write no more; any other by what our file takes of it."""
+    if full:
+        return Proof(
+            baseline=("sd_not_full", path, user), witness=("sd_witness_full", path, user), still=("test", "-s", target)
+        )
+    return Proof(baseline=("test", "!", "-e", target), witness=("sd_witness_taken", path, target, str(size)))

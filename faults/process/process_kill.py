@@ -58,8 +58,7 @@ class ProcessKill:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        answer = facts.answers["processes"].stdout
-        process = self._target(answer, site)
+        process = self._target(answer := facts.answers["processes"].stdout, site)
         target = process.identity
         managed = how == "service" and bool(site.host.services[what].manager)
         manager = probe.manager(answer) or self._manager(site)
@@ -114,9 +113,7 @@ class ProcessKill:
         """The manager or guard has the whole RTO; only then do we start it, and neither controller nor watchdog may be done before."""
         heal_s = max(0.0, float(self.rto) - hold_s) if managed else 0.0
         default = hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
-        return Timing(
-            hold_s, ttl(hold_s, default if ttl_s is None else ttl_s, cuts_control=False), undo_wait_s=heal_s
-        )
+        return Timing(hold_s, ttl(hold_s, default if ttl_s is None else ttl_s, cuts_control=False), undo_wait_s=heal_s)
 
     def _undo(self, service: str, target: str, manager: str) -> tuple[Argv, ...]:
         undo: list[Argv] = [("sd_continue", target)] if str(self.signal) == "STOP" else []

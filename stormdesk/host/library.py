@@ -24,7 +24,7 @@ CORE = ("core/", "picture/")
 BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
 _ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault BOOT_HOOK too
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
-_COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*#.*\n|  # .*$", re.MULTILINE)
 
 
 def core(scripts: HostScripts) -> str:

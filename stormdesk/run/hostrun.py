@@ -23,6 +23,7 @@ from stormdesk.core.states import State
 from stormdesk.host import probe, render
 from stormdesk.host.probe import NO_DELTA, Delta, HostRecord
 from stormdesk.host.scripts import host_scripts
+from stormdesk.run import host_events
 from stormdesk.run.record import Record
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
@@ -148,10 +149,10 @@ class HostRun:
         known = self.host_record
         self._take(done.stdout, sent)
         if known is None:
-            self._armed_events()
+            host_events.armed(self)
         if not inject or self.plan.control.cuts:
             return
-        self._injected_events()
+        self._injected()
         if done.code == INJECT_REFUSED:
             raise RefusedError(f"{self.host}: {probe.refusal(done.stdout)}")
         if done.code != 0:
@@ -168,40 +169,18 @@ class HostRun:
         received = time.monotonic()
         self.ahead = self.facts.ahead.narrowed(Ahead.seen(probe.uptime_cs(text) / 100, sent, received))
         self._offset_t = time.time() - received - self.ahead.s
-        self.injected_t = self._at(State.INJECTING) or self.injected_t
-        self.lifted_t = self._at(State.REVERTING) or self.lifted_t
+        self.injected_t = self.at(State.INJECTING) or self.injected_t
+        self.lifted_t = self.at(State.REVERTING) or self.lifted_t
 
-    def _at(self, state: str) -> float:
+    def _injected(self) -> None:
+        if self.host_record and (confirmed := self.host_record.at(State.CONFIRMED)):
+            self.evidence = confirmed.text
+        host_events.injected(self)
+
+    def at(self, state: str) -> float:
         """When the host entered that state, by our wall clock; 0 if it never did."""
         line = self.host_record.at(state) if self.host_record else None
         return round(self._offset_t + line.uptime_cs / 100, 3) if line else 0.0
-
-    def _armed_events(self) -> None:
-        assert self.host_record is not None
-        values = {key: self.host_record.value(key) for key in ("deadline", "a", "b", "oom")}
-        if self.host_record.at(State.ARMED):
-            self.record.event(
-                "S2.armed",
-                host=self.host, host_t=self._at(State.ARMED),
-                deadline_uptime=int(values["deadline"]) / 100, oom=values["oom"],
-            )  # fmt: skip
-        if self.host_record.at(State.ACKED):
-            watchdogs = [values["a"], values["b"]]
-            self.record.event("S3.acknowledged", host=self.host, host_t=self._at(State.ACKED), watchdogs=watchdogs)
-
-    def _injected_events(self) -> None:
-        assert self.host_record is not None
-        if self.host_record.at(State.INJECTED):
-            self.record.event(
-                "S4.injected",
-                host=self.host,
-                host_t=self._at(State.INJECTED),
-                mechanism=self.plan.change.mechanism,
-                injected_t=self.injected_t,
-            )
-        if confirmed := self.host_record.at(State.CONFIRMED):
-            self.evidence = confirmed.text
-            self.record.event("S5.confirmed", host=self.host, host_t=self._at(State.CONFIRMED), witness=confirmed.text)
 
     @property
     def injected_mono(self) -> float:
@@ -235,7 +214,7 @@ class HostRun:
             return
         self._take(done.stdout, sent)
         if self.plan.control.cuts and not self.evidence:
-            self._injected_events()
+            self._injected()
         self.delta = probe.delta(done.stdout)
         self.clean = done.code == 0
         self.record.event(

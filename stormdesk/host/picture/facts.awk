@@ -85,8 +85,11 @@ kind ~ /tables$/ {
 }
 kind == "nft" {
   sub(/counter packets [0-9]+ bytes [0-9]+/, "counter"); gsub(/ expires [0-9a-z]+/, "")
+  # A chain of one's own is there even without a rule; one that has a hook and lets everything pass does nothing.
+  if (chain != "") { if (!/^type .* hook /) fact(table " " chain); chain = "" }
   if (/^table /) table = $2 " " $3
-  else if (/^(chain|set|map|flowtable) /) { inside = $1 " " $2; if (!/^chain/) fact(table " " inside) }
+  else if (/^chain /) chain = inside = $1 " " $2
+  else if (/^(set|map|flowtable) /) { inside = $1 " " $2; fact(table " " inside) }
   else if (/^type .* hook / && !/policy drop/) next
   else if (!/^}/) fact(table " " inside ": " $0)
   next
@@ -97,6 +100,7 @@ kind == "mount" {
   fact($5 " " $4 " " $6 " " rest(i + 1))
   next
 }
+kind == "sysctl" && had[$0]++ { next }  # asked for twice
 kind == "sysctl" && /stat_refresh|compact_memory|\/nf_conntrack_/ { next }
 kind == "file" && length($1) == 64 && $1 !~ /[^0-9a-f]/ { fact(rest(2) " sha256 " $1); next }
 { fact($0) }

@@ -75,16 +75,19 @@ $sd_text
 END
 }
 
-# Of each interface the settings that people make, of a hundred; a host may have many interfaces.
+# Of each interface the settings that people make, of a hundred, as a host may have many; of those that the run holds, all.
 sd_sysctls() {
   echo '=sysctl'
-  set -- accept_local accept_redirects accept_source_route arp_announce arp_filter arp_ignore forwarding log_martians proxy_arp \
-    rp_filter send_redirects accept_dad accept_ra accept_ra_defrtr addr_gen_mode autoconf disable_ipv6 keep_addr_on_down \
-    proxy_ndp use_tempaddr
-  sd_text=$*
-  set --
-  for sd_what in $sd_text; do set -- "$@" /proc/sys/net/ipv[46]/conf/*/"$sd_what"; done
-  grep -s . "$@" /proc/sys/net/ipv[46]/* /proc/sys/net/ipv[46]/neigh/default/* /proc/sys/net/core/* /proc/sys/vm/*
+  set -- /proc/sys/net/ipv[46]/* /proc/sys/net/ipv[46]/neigh/default/* /proc/sys/net/core/* /proc/sys/vm/*
+  for sd_what in accept_local accept_redirects accept_source_route arp_announce arp_filter arp_ignore forwarding log_martians \
+    proxy_arp rp_filter send_redirects accept_dad accept_ra accept_ra_defrtr addr_gen_mode autoconf disable_ipv6 keep_addr_on_down \
+    proxy_ndp use_tempaddr; do
+    set -- "$@" /proc/sys/net/ipv[46]/conf/*/"$sd_what"
+  done
+  grep -s . "$@"
+  for sd_what in $SD_RESOURCES; do
+    case $sd_what in link:*) grep -s . /proc/sys/net/ipv[46]/conf/"${sd_what#link:}"/* /proc/sys/net/ipv[46]/neigh/"${sd_what#link:}"/* ;; esac
+  done
 }
 
 # Rules of netfilter. nft sees those that its iptables makes too; tables of the old kind are there once the kernel names some.
