@@ -161,13 +161,6 @@ def test_adapter_down_puts_every_address_route_and_rule_back(host: Rig) -> None:
     heal(host, before)
 
 
-def test_adapter_down_refuses_routes_it_could_not_put_back(host: Rig) -> None:
-    host.sandbox.sh("ip nexthop add id 9 via 10.9.1.1 dev eth1; ip route add 10.94.0.0/16 nhid 9")
-    fault = AdapterDown(network="market")
-    unsupported = fault.plan(host.facts(fault), host.site(), None)
-    assert "nexthop objects" in getattr(unsupported, "reason", "")
-
-
 # ---- process-kill ---------------------------------------------------------------------------------------------------
 
 SUPERVISOR = """

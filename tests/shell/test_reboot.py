@@ -87,7 +87,7 @@ def test_a_volatile_fault_leaves_nothing_after_a_restart_rule_R4(host: Rig) -> N
 @beside
 def test_a_restart_in_the_middle_of_arming_leaves_something_that_recover_finishes_rule_R4(host: Rig) -> None:
     """The durable record is half written when the power goes: its scripts or its plan are missing."""
-    for missing in ("boot.sh", "plan.sh", "before"):
+    for missing in ("boot.sh", "plan.sh", "files"):
         before = persistent(host)
         host.sandbox.sh(f"rm {DURABLE}/complete {DURABLE}/{missing} {FILL}")
         restart(host)

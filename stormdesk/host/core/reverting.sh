@@ -51,6 +51,7 @@ sd_revert() {
   # It has been tried for as long as is sensible. An operator who repairs by hand is not to be disturbed.
   [ "$sd_state" != REVERT_FAILED ] || [ "$1" != watchdog ] || return 1
   sd_was_in=$sd_state
+  sd_judged=
   sd_fence
   sd_start $$
   sd_event revert "by=$1 at_it=$$.$sd_start"
@@ -61,7 +62,6 @@ sd_revert() {
   esac
   [ "$sd_was_in" != CONFIRMED ] || sd_last_look
   sd_last=$(sd_picture)
-  sd_judged=
   sd_hands_off=
   sd_tries=0 sd_pause=0.2
   sd_now; sd_until=$((sd_now + $2 * 10))
@@ -136,7 +136,7 @@ sd_end() {
 
 # For the report: whose the changes were.
 sd_keep_judged() {
-  [ -z "$sd_judged" ] || { printf '%s\n' "$sd_judged" >"$rec/judged.new" && mv "$rec/judged.new" "$rec/judged"; } 2>/dev/null
+  { printf '%s\n' "$sd_judged" >"$rec/judged.new" && mv "$rec/judged.new" "$rec/judged"; } 2>/dev/null
   return 0
 }
 

@@ -90,15 +90,20 @@ sd_sysctls() {
   done
 }
 
-# Rules of netfilter. nft sees those that its iptables makes too; tables of the old kind are there once the kernel names some.
+# Rules of netfilter. nft sees those that iptables makes with it, too; tables of the old kind are there once the kernel names some.
 sd_netfilter() {
   sd_old=
   read -r sd_old 2>/dev/null </proc/net/ip_tables_names || read -r sd_old 2>/dev/null </proc/net/ip6_tables_names
-  if command -v nft >/dev/null 2>&1; then sd_ask nft nft -s -t list ruleset; else sd_old=yes; fi
-  [ -n "$sd_old" ] || return 0
-  for sd_tool in iptables ip6tables; do
-    if command -v "$sd_tool-legacy-save" >/dev/null 2>&1; then sd_ask "$sd_tool" "$sd_tool-legacy-save"; else sd_ask "$sd_tool" "$sd_tool-save"; fi
-  done
+  sd_tools='iptables-save ip6tables-save'
+  if command -v nft >/dev/null 2>&1; then sd_ask nft nft -s -t list ruleset; sd_tools=; fi
+  if [ -n "$sd_old" ]; then
+    if command -v iptables-legacy-save >/dev/null 2>&1; then
+      sd_tools="$sd_tools iptables-legacy-save ip6tables-legacy-save"
+    else
+      sd_tools='iptables-save ip6tables-save'
+    fi
+  fi
+  for sd_tool in $sd_tools; do sd_ask "${sd_tool%%-*}" "$sd_tool"; done
 }
 
 # Which of the services $SD_SERVICES (`<manager> <name>`, one a line) run. supervisord need not be asked, which takes long: each
