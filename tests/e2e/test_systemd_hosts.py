@@ -30,8 +30,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("tidy")]
 NETWORKD = "ip -o addr show dev eth1 | sort -k 4; ip route show dev eth1; ip -6 route show dev eth1 | sed 's/ expires.*//'; ip rule show"
 THEIRS = "ip addr add 10.77.1.213/32 dev eth1; ip route add 10.99.0.0/16 via 10.77.1.11 dev eth1 metric 77"
 NOT_THEIRS = "ip route del 10.99.0.0/16 dev eth1; ip addr del 10.77.1.213/32 dev eth1"
-UNTIL_TRANSIENT = "watchdogs end with the log-in that started them, until they are a transient unit of systemd"
-UNTIL_DELTA = "what a log-in adds to a host counts as the run's, until the picture leaves it out"
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +130,6 @@ def test_case_C18_C2B_the_named_manager_is_asked_and_a_unit_out_of_starts_is_res
         desk.sh("ops", "systemctl stop other; rm -r /run/systemd/system/prober.service.d /etc/supervisord.conf; systemctl daemon-reload")
 
 
-@pytest.mark.xfail(strict=True, reason=UNTIL_DELTA)
 def test_case_C19_a_colleague_logs_in_and_out_in_the_hold(desk: Desk) -> None:
     """Before the next test, which logs in as the same person on every host: systemd ends what that begins ten seconds later."""
     process, run = held(desk, "chaos.adapter-down", "--host", "trader-b", "--interface", "eth1", "--for", "6s", "--allow-unsteady")
@@ -148,7 +145,6 @@ def test_case_C19_a_colleague_logs_in_and_out_in_the_hold(desk: Desk) -> None:
             desk.invoke("chaos.revert", "--run", run) if desk.records() else None
 
 
-@pytest.mark.xfail(strict=True, reason=UNTIL_TRANSIENT)
 def test_case_C20_watchdogs_outlive_the_log_in_that_started_them(desk: Desk, tmp_path: Path) -> None:
     inventory = existing.load(desk.name)
     hosts = {name: msgspec.structs.replace(host, user=OPS) for name, host in inventory.hosts.items()}

@@ -5,8 +5,8 @@
 sd_start_watchdog() {
   if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null 2>&1; then
     sd_now
-    # It ignores SIGTERM: a shutdown must not wait for it.
-    timeout 5 systemd-run --quiet --collect --unit="stormdesk-$SD_RUN-$1-$sd_now" --property=TimeoutStopSec=1 \
+    # It ignores SIGTERM, and a shutdown must not wait for it.
+    timeout 5 systemd-run --quiet --collect --unit="stormdesk-$SD_RUN-$1-$sd_now" --property=KillSignal=SIGKILL \
       sh "$rec/watchdog.sh" "$rec" "$1" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- && return 0
   fi
   setsid sh "$rec/watchdog.sh" "$rec" "$1" "$2" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
