@@ -272,7 +272,7 @@ def test_case_C35_recover_finishes_what_nobody_guards(desk: Desk, tmp_path: Path
 # ---- C36 --------------------------------------------------------------------------------------------------------------
 
 
-HANGS = "/usr/local/sbin/iptables-save"  # comes first in the PATH of the host's scripts
+HANGS = "/usr/local/sbin/tc"  # comes first in the PATH of the host's scripts
 
 
 @pytest.fixture
