@@ -20,7 +20,7 @@ def look(
     own_run: str = "",
     before: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Residue]:
-    """What is left on each host; one that does not answer is left out. `diffs` is what a fingerprint found changed,
+    """What is left on each host; one that does not answer is left out. `diffs` is what a revert left,
     `own_run` the id of the run that asks: what it left is residue even while its watchdog still lives.
 
     `before` are the marks that hosts had before the run: a link that is down since then is not ours. A mark that has come

@@ -158,7 +158,7 @@ def _undone(host: HostStory) -> str:
     """The host's end in words."""
     if host.clean is None:
         return "nobody could ask the host" if host.injected_t else "nothing was in"
-    state = "as it was before; the difference of its fingerprints is empty" if host.clean else "not as it was before"
+    state = "as it was before, but for what others changed; verified" if host.clean else "not as it was before"
     by = f"; reverted by {host.reverted_by}" if host.reverted_by else ""
     return state + by + (f", {host.lateness_ms} ms past the deadline" if host.lateness_ms else "")
 

@@ -33,7 +33,7 @@ ASKED = ("epochs", "state-files", "throttling")  # besides what every cut has: s
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What only the run can say: its fault and recovery, the differences of fingerprints by host, the processes before.
+    """What only the run can say: its fault and recovery, what was left on each host, the processes before.
 
     What `run_id` left on a host is residue, whatever state its record is in. `marks` are what hosts had before that looks like a
     fault's and is not (`find_residue.marks`).

@@ -94,7 +94,7 @@ def witnesses(commands: Sequence[Argv]) -> str:
 
 
 def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_after_s: float = 0.0) -> str:
-    """S7 and S8: revert and verify, trying for `patience_s`; prints the record and, if not verified, both fingerprints.
+    """S7 and S8: revert and verify, trying for `patience_s`; prints the record, and whose each change was.
 
     A host that knows nothing of the run prints `gone`. Up to `not_after_s` seconds after its boot an arming may be on its
     way to it: from then on it refuses that, or prints `unfenced` when it could not see to it.

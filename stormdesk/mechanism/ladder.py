@@ -27,7 +27,7 @@ class Mechanism(Protocol[Intent_contra]):
 
     @property
     def touches(self) -> Argv:
-        """The kinds of fingerprint lines that it changes."""
+        """The kinds of facts that it changes."""
 
     @property
     def probes(self) -> Mapping[str, Argv]:

@@ -19,12 +19,12 @@ def test_the_network_cut_runbook_holds(desk: Desk) -> None:
     desk.invoke("gameday.run", "--runbook", "runbooks/network-cut-60s.md")
 
 
-def test_idle_fingerprints_do_not_differ(desk: Desk, repeats: Callable[[int], int]) -> None:
+def test_idle_pictures_do_not_differ(desk: Desk, repeats: Callable[[int], int]) -> None:
     """The stack trades between two looks; nothing that is compared may move by itself."""
     from stormdesk.host import library
     from stormdesk.host.scripts import host_scripts
 
-    look = library.core(host_scripts()) + "SD_FILES=\nsd_fingerprint | sort\n"
+    look = library.core(host_scripts()) + "rec=/none\nSD_FILES=\nSD_RESOURCES=\nSD_SERVICES=\nsd_picture | sort\n"
     for host in desk.pool.inventory.hosts:
         first = desk.pool.script(host, f"( {look} ) </dev/null", 20).stdout
         assert len(first.splitlines()) > 100

@@ -1,6 +1,6 @@
 """Random states of a network: `ip` commands from a seed, and a picture of what they made, read with `ip -j -d`.
 
-The picture is written without the product's fingerprint: facts of four words, compared one by one; lifetimes may run on.
+The picture is written without the product's picture: facts of four words, compared one by one; lifetimes may run on.
 """
 
 from __future__ import annotations

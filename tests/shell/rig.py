@@ -1,4 +1,4 @@
-"""The engine's scripts on a sandbox, as the controller would send them; and an independent fingerprint."""
+"""The engine's scripts on a sandbox, as the controller would send them; and an independent picture."""
 
 from __future__ import annotations
 

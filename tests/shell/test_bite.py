@@ -1,6 +1,6 @@
 """Each fault takes effect and is undone without a trace, on a real kernel, in dash and in busybox ash.
 
-The picture before and after is taken by the test's own means (rig.picture), the engine's fingerprint judges beside it.
+The picture before and after is taken by the test's own means (rig.picture), the engine's pictures judge beside it.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_the_page_says_what_happened(events: Events, cut: Cut, plans: list[dict[
     assert "The hypothesis held" in text
     assert "invoke chaos.disk-full --host trader-a --percent 100 --for 20s" in text
     assert of(events, "S5.confirmed")["witness"] in text
-    assert "the difference of its fingerprints is empty" in text
+    assert "as it was before, but for what others changed; verified" in text
     for check in of(events, "checks")["checks"]:
         assert f'<td class="id">{check["id"]}' in text
     assert "sd_unlink /var/lib/trading/.stormdesk-" in text
