@@ -53,6 +53,7 @@ class HostStory:
     lifted_t: float | None
     clean: bool | None
     diff: tuple[str, ...]
+    ours: tuple[str, ...]
     back: tuple[str, ...]
     side_effects: tuple[str, ...]
     others: tuple[str, ...]
@@ -176,6 +177,7 @@ def _host(host: str, events: Sequence[Event]) -> HostStory:
         lifted_t=lifted.get("lifted_t") or lifted.get("t") or revert.get("t"),
         clean=lifted.get("clean"),
         diff=tuple(map(str, lifted.get("diff", ()))),
+        ours=tuple(map(str, lifted.get("ours", ()))),
         back=tuple(map(str, lifted.get("back", ()))),
         side_effects=tuple(map(str, lifted.get("side_effects", ()))),
         others=tuple(map(str, lifted.get("others", ()))),

@@ -49,6 +49,7 @@ def test_case_C10_and_C26_what_an_operator_does_in_the_hold_is_kept_and_named(de
     assert all("/.stormdesk-" in line for line in verified["ours"])
     assert len(verified["back"]) == len(verified["ours"]) == 2
     page = (desk.runs / run / "report.html").read_text()
+    assert "Changed by the fault" in page
     assert "Changed by others meanwhile, and kept" in page
     assert "192.0.2.0/24 dev lo" in page
 
