@@ -69,10 +69,11 @@ class Evidence:
         assert self.inventory is not None
         assert self.hosts is not None
         entries = self.inventory.hosts[name].services.items()
-        names = {manager: [n for n, entry in entries if entry.manager == manager] for manager in ("supervisor", "systemd")}
+        names = {
+            manager: [n for n, entry in entries if entry.manager == manager] for manager in ("supervisor", "systemd")
+        }
         host: Any = self.hosts[name]  # testinfra does not say what its modules can do
         return _by_supervisor(host, names["supervisor"]) | _by_systemd(host, names["systemd"])
-
 
     def _listening(self, name: str) -> list[str]:
         assert self.inventory is not None

@@ -196,8 +196,8 @@ _BODY = """</style>
 {% for host in story.hosts %}
 <div class="evidence {{ "held" if host.clean else "unknown" if host.clean is none else "violated" }}">
 <b>{{ host.host }}</b>: {{ undone(host) }}</div>
-{% for title, lines in (("Left", host.diff), ("Changed by the fault", host.ours), ("Put back", host.back), ("Side effects of the fault", host.side_effects),
-("Changed by others meanwhile, and kept", host.others)) if lines %}
+{% for title, lines in (("Left", host.diff), ("Changed by the fault", host.ours), ("Put back", host.back),
+("Side effects of the fault", host.side_effects), ("Changed by others meanwhile, and kept", host.others)) if lines %}
 <details{{ " open" if title == "Left" }}><summary>{{ title }}: {{ lines | length }}</summary><pre>{{ lines | join("\n") }}</pre></details>
 {% endfor %}
 <h3>The nine steps on {{ host.host }}</h3>
