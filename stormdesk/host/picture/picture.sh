@@ -94,16 +94,16 @@ sd_sysctls() {
 sd_netfilter() {
   sd_old=
   read -r sd_old 2>/dev/null </proc/net/ip_tables_names || read -r sd_old 2>/dev/null </proc/net/ip6_tables_names
-  sd_tools='iptables-save ip6tables-save'
-  if command -v nft >/dev/null 2>&1; then sd_ask nft nft -s -t list ruleset; sd_tools=; fi
+  sd_savers='iptables-save ip6tables-save'
+  if command -v nft >/dev/null 2>&1; then sd_ask nft nft -s -t list ruleset; sd_savers=; fi
   if [ -n "$sd_old" ]; then
     if command -v iptables-legacy-save >/dev/null 2>&1; then
-      sd_tools="$sd_tools iptables-legacy-save ip6tables-legacy-save"
+      sd_savers="$sd_savers iptables-legacy-save ip6tables-legacy-save"
     else
-      sd_tools='iptables-save ip6tables-save'
+      sd_savers='iptables-save ip6tables-save'
     fi
   fi
-  for sd_tool in $sd_tools; do sd_ask "${sd_tool%%-*}" "$sd_tool"; done
+  for sd_saver in $sd_savers; do sd_ask "${sd_saver%%-*}" "$sd_saver"; done
 }
 
 # Which of the services $SD_SERVICES (`<manager> <name>`, one a line) run. supervisord need not be asked, which takes long: each
