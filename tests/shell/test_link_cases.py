@@ -64,11 +64,13 @@ SETTINGS = {
     + "ip addr add 10.9.2.2/24 dev eth2; ip route add default via 10.9.1.1 dev eth1; ip route append default via 10.9.2.1 dev eth2",
     "C01_default_routes_the_other_first": SECOND
     + "ip addr add 10.9.2.2/24 dev eth2; ip route add default via 10.9.2.1 dev eth2; ip route append default via 10.9.1.1 dev eth1",
-    "C01_two_interfaces_with_one_prefix": SECOND + "ip addr add 10.9.1.3/24 dev eth2; ip -6 addr add fd99::3/64 dev eth2 nodad",
+    "C01_two_interfaces_with_one_prefix": SECOND
+    + "ip addr add 10.9.1.3/24 dev eth2; ip -6 addr add fd99::3/64 dev eth2 nodad",
     "C01_two_interfaces_with_one_prefix_and_a_route_of_both": SECOND
     + "ip addr add 10.9.1.3/24 dev eth2; ip route append 10.9.1.0/24 dev eth1 scope link; ip route add 10.50.0.0/16 dev eth1; "
     "ip route append 10.50.0.0/16 dev eth2; ip route append 10.50.0.0/16 via 10.9.1.1 dev eth1",
-    "C01_device_routes_v6": SECOND + "ip -6 route add fd50::/64 dev eth1 metric 7; ip -6 route append fd50::/64 dev eth2 metric 7",
+    "C01_device_routes_v6": SECOND
+    + "ip -6 route add fd50::/64 dev eth1 metric 7; ip -6 route append fd50::/64 dev eth2 metric 7",
     "C02_metrics": "ip addr del 10.9.1.2/24 dev eth1; ip addr add 10.9.1.2/24 metric 100 dev eth1; "
     "ip -6 addr add fd51::2/64 metric 99 dev eth1 nodad; ip route add 10.99.0.0/16 via 10.9.1.1 dev eth1",
     "C03_neighbours": "ip neigh add 10.9.1.77 lladdr 02:00:00:00:00:77 dev eth1 nud permanent; ip neigh add proxy 10.9.1.88 dev eth1; "

@@ -186,9 +186,17 @@ def test_case_C2A_a_hook_that_cannot_be_or_is_not_ours_is_refused_with_the_reaso
     cases = (
         ("mount --bind -o ro /etc /etc", "/etc is read-only", "umount /etc"),
         (f"echo theirs >{UNIT}", f"{UNIT} is there, and is not Stormdesk's", f"grep -qx theirs {UNIT} && rm {UNIT}"),
-        (f"mkdir {WANTED.rpartition('/')[0]}; ln -s /dev/null {WANTED}", f"{WANTED} is there", f"rm -r {WANTED.rpartition('/')[0]}"),
+        (
+            f"mkdir {WANTED.rpartition('/')[0]}; ln -s /dev/null {WANTED}",
+            f"{WANTED} is there",
+            f"rm -r {WANTED.rpartition('/')[0]}",
+        ),
         ("rmdir /run/systemd/system", "nothing on this host runs /etc/stormdesk/boot", "mkdir /run/systemd/system"),
-        (f"rmdir /run/systemd/system; {RC_LOCAL}; touch /etc/rc.local", "/etc/rc.local does not run", SYSTEMD + "; rm /etc/rc.local"),
+        (
+            f"rmdir /run/systemd/system; {RC_LOCAL}; touch /etc/rc.local",
+            "/etc/rc.local does not run",
+            SYSTEMD + "; rm /etc/rc.local",
+        ),
     )
     for spoil, why, mend in cases:
         before = picture(host.sandbox)

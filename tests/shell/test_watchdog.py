@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +50,16 @@ def no_free_pids(host: Rig) -> Iterator[None]:
         inside = host.sandbox.sh("pgrep -f '[w]atchdog.sh|life[.]'").split()
         (group / "pids.max").write_text("1")
         for pid in outside(host, inside):
-            (group / "cgroup.procs").write_text(pid)
+            with contextlib.suppress(ProcessLookupError):  # one that they waited with has just ended
+                (group / "cgroup.procs").write_text(pid)
         yield
     finally:
         (group / "pids.max").write_text("max")
         until = time.monotonic() + 10
         while (left := (group / "cgroup.procs").read_text().split()) and time.monotonic() < until:
             for pid in left:
-                (PIDS / "cgroup.procs").write_text(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    (PIDS / "cgroup.procs").write_text(pid)
         group.rmdir()
 
 
@@ -173,3 +176,17 @@ def test_runs_on_one_host_end_in_any_order(host: Rig) -> None:
         for one in runs:
             assert one.clear().ok
         same(before, host.sandbox)
+
+
+@beside
+def test_a_controller_that_gives_up_leaves_the_deadline_to_the_watchdog(host: Rig) -> None:
+    before = picture(host.sandbox)
+    assert states(host.arm(host.plan(DiskFull(), ttl_s=4))) == CONFIRMED
+    host.sandbox.sh("mount -o remount,ro /var/lib/trading")
+    done = host.revert(patience_s=0.5)
+    assert (done.code, states(done)[-1]) == (14, "REVERT_FAILED")
+    host.sandbox.sh("mount -o remount,rw /var/lib/trading")
+    eventually(f"grep -q REVERTED {REC}/record", host.sandbox, 8)
+    assert host.record().value("reverted_by") == "watchdog"
+    assert host.clear().ok
+    same(before, host.sandbox)

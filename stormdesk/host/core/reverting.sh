@@ -48,8 +48,8 @@ sd_revert() {
   [ "$sd_state" != REVERTING ] || sd_wait_for_the_first "$1"
   # Whoever wrote that may have died before it let go; our answer means that the host is free for the next run.
   [ "$sd_state" != REVERTED ] || { sd_release; return 0; }
-  # It has been tried for as long as is sensible. An operator who repairs by hand is not to be disturbed.
-  [ "$sd_state" != REVERT_FAILED ] || [ "$1" != watchdog ] || return 1
+  # The watchdogs have tried for as long as is sensible: an operator who repairs by hand is not to be disturbed.
+  case $1$sd_history in watchdog*' watchdog_gave_up=1'*) return 1 ;; esac
   sd_was_in=$sd_state
   sd_judged=
   sd_fence
@@ -92,6 +92,7 @@ sd_revert() {
     fi
   done
   sd_event give_up "by=$1"
+  [ "$1" != watchdog ] || sd_note watchdog_gave_up=1
   sd_keep_judged
   logger -p user.crit -t stormdesk "run $SD_RUN: the host is not as it was before; the record is $rec" 2>/dev/null
   return 1

@@ -14,7 +14,8 @@ function cut(word, more,  text, kept, i) {  # take a word, and with `more` the n
   $0 = kept
   return text
 }
-function note(what, text,  now) { now = kind; kind = what; fact(text); kind = now }
+# A service may have many processes that lead a group, as PostgreSQL's backends do: how many is no state of the host.
+function has_service(service) { if (!("service " service in seen)) { kind = "service"; fact(service " runs"); seen["service " service] = 1 } }
 function leads(pid,  text, field) {  # does the process lead a process group?
   text = ""
   getline text < ("/proc/" pid "/stat"); close("/proc/" pid "/stat")
@@ -26,7 +27,7 @@ section == "supervised" {  # environments, which may hold anything: the last sec
   if (/^==> \/proc\//) { split($2, part, "/"); pid = part[3]; name = group = "" }
   if (/^SUPERVISOR_PROCESS_NAME=/) name = substr($0, 25)
   if (/^SUPERVISOR_GROUP_NAME=/) group = substr($0, 23)
-  if (name != "" && group != "") { if (leads(pid)) note("service", (group == name ? "" : group ":") name " runs"); name = "" }
+  if (name != "" && group != "") { if (leads(pid)) has_service((group == name ? "" : group ":") name); name = "" }
   next
 }
 /^=/ { section = substr($0, 2); next }
@@ -54,7 +55,7 @@ kind == "link" {
 }
 kind == "systemd" {
   if (sub(/^Id=/, "")) { sub(/\.service$/, ""); name = $0 }
-  if (/^ActiveState=(active|reloading)$/) note("service", name " runs")
+  if (/^ActiveState=(active|reloading)$/) has_service(name)
   next
 }
 { gsub(/[\\ \t]+/, " "); sub(/^ /, ""); sub(/ $/, "") }

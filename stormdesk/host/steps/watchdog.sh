@@ -61,10 +61,9 @@ sd_read
 [ "$me" != a ] || sd_event arm "oom=$oom"
 while :; do
   sd_read
-  case $sd_state in
-    REVERTED) sd_release; leave 0 ;;  # whoever reverted may have died before it let go
-    REVERT_FAILED) leave 1 ;;
-  esac
+  [ "$sd_state" != REVERTED ] || { sd_release; leave 0; }  # whoever reverted may have died before it let go
+  # A controller that gives up does so within seconds, and the deadline is still to come.
+  case $sd_history in *' watchdog_gave_up=1'*) leave 1 ;; esac
   # The second one waits, so that the two do not fire together; it still fires when the first hangs.
   sd_value deadline
   [ -z "$sd_value" ] || deadline=$sd_value
