@@ -33,16 +33,19 @@ $SD_FILES"
 
 # Links, addresses, neighbours, rules, nexthops and routes of family $1: by one process, where ip can do that.
 sd_network() {
-  sd_asked="link show
+  echo "=network$1"
+  [ "$1" = 6 ] && sd_links= || sd_links='link show'
+  sd_text=$(
+    ip "-$1" -o -b - 2>/dev/null <<END
+$sd_links
 addr show
 neigh show nud permanent
 neigh show proxy
 rule show
 nexthop show
-route show table all"
-  [ "$1" = 4 ] || sd_asked=${sd_asked#*"$sd_newline"}
-  echo "=network$1"
-  sd_text=$(printf '%s\n' "$sd_asked" | ip "-$1" -o -b - 2>/dev/null) && { printf '%s\n' "$sd_text"; return; }
+route show table all
+END
+  ) && { printf '%s\n' "$sd_text"; return; }
   [ "$1" = 6 ] || sd_ask network4 ip -o link show
   for sd_what in 'addr show' 'rule show' 'route show table all'; do
     # shellcheck disable=SC2086  # the words of a command
