@@ -42,7 +42,9 @@ TOPICS = (  # user properties that are printed at the end of a run
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--counts 100` is the long run; the default does a tenth."""
-    parser.addoption("--counts", type=int, default=SHARE, metavar="PERCENT", help="how much of the repeated tests to run")
+    parser.addoption(
+        "--counts", type=int, default=SHARE, metavar="PERCENT", help="how much of the repeated tests to run"
+    )
     parser.addoption(
         "--full-timers", action="store_true", help="run the scenarios that shorten timers with those of resilience.yaml"
     )

@@ -313,9 +313,7 @@ def test_case_C36_a_second_signal_leaves_two_hosts_at_once(
     assert done["next"] == f"invoke chaos.revert --run {run_id}"
 
 
-def test_case_C36_a_revert_of_two_hosts_is_left_at_once_too(
-    desk: Desk, held: tuple[Process, str]
-) -> None:
+def test_case_C36_a_revert_of_two_hosts_is_left_at_once_too(desk: Desk, held: tuple[Process, str]) -> None:
     """The first signal waits for both, the second for neither."""
     _, run_id = held
     revert = desk.start("chaos.revert", "--all")

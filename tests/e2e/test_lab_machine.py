@@ -98,7 +98,10 @@ def test_up_makes_the_layer_and_where_it_cannot_says_why(lab_home: str, tmp_path
     environment = os.environ | {"STORMDESK_CACHE": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert "RefusedError: package layer is missing: E: " in done.stderr
-    assert f"package layer is missing: {len((*layer.PACKAGES, *layer.SYSTEMD))} packages by apt into {tmp_path}/" in done.stdout
+    assert (
+        f"package layer is missing: {len((*layer.PACKAGES, *layer.SYSTEMD))} packages by apt into {tmp_path}/"
+        in done.stdout
+    )
     assert list(tmp_path.glob("layer-*")) == []
     assert_gone("nolayer", lab_home, 0)
 

@@ -73,7 +73,9 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_on_ci_whatever_is_missing_fails(written: Path) -> None:
-    ends, said = run(written / "empty", f"--rootdir={written}", "--continue-on-collection-errors", str(written), CI="true")
+    ends, said = run(
+        written / "empty", f"--rootdir={written}", "--continue-on-collection-errors", str(written), CI="true"
+    )
     assert ends == {"failed": 2, "errors": 4, "passed": 1, "skipped": 1, "xfailed": 1}, said
     for why in ("the engine is missing. Type: that", "no strace", "needs root", "not now", "no Java"):
         assert f"skipped, and on CI nothing may be missing: {why}\n" in said

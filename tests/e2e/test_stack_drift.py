@@ -289,7 +289,9 @@ def test_scenario_E_12_a_frozen_venue_stops_orders_and_nothing_is_sent_twice(sta
 @pytest.mark.parametrize(
     ("name", "params"), [("rate-limit", {"share": "10%", "retry_after": "2s"}), ("ban", {"retry_after": "3s"})]
 )
-def test_scenario_SB_03_nothing_is_sent_before_the_wait_is_over(stack: Stack, name: str, params: dict[str, str]) -> None:
+def test_scenario_SB_03_nothing_is_sent_before_the_wait_is_over(
+    stack: Stack, name: str, params: dict[str, str]
+) -> None:
     since = time.time()
     fault = stack.fault(name, 10, **params)
     eventually("struck", lambda: stack.hits(fault) >= 1, 10)

@@ -80,7 +80,9 @@ def test_the_stack_trades_and_nothing_has_drifted(desk: Desk) -> None:
     desk.invoke("env.drift")
     desk.sh("ops", "systemctl stop prober")
     assert "prober" in str(desk.invoke("env.drift", code=1))
-    assert "services ops" in [c["id"] for c in desk.invoke("check.steady", code=1)["checks"] if c["verdict"] == "violated"]
+    assert "services ops" in [
+        c["id"] for c in desk.invoke("check.steady", code=1)["checks"] if c["verdict"] == "violated"
+    ]
     desk.invoke("env.drift", "--mend")
     assert desk.sh("ops", "systemctl is-active prober") == "active"
 
@@ -98,7 +100,9 @@ def test_an_interface_of_networkd_comes_back_with_what_networkd_does_not_bring(d
 
 def test_a_unit_is_killed_and_started_again_by_systemd_and_a_stopped_one_goes_on(desk: Desk) -> None:
     restarts = int(desk.sh("trader-a", "systemctl show -p NRestarts --value trader"))
-    stopped = desk.start("chaos.process-kill", "--host", "trader-b", "--service", "trader", "--signal", "STOP", "--for", "3s")
+    stopped = desk.start(
+        "chaos.process-kill", "--host", "trader-b", "--service", "trader", "--signal", "STOP", "--for", "3s"
+    )
     desk.end(stopped, 0)
     assert desk.sh("trader-b", "ps -o stat= -p $(systemctl show -p MainPID --value trader) | cut -c1") != "T"
     desk.invoke("chaos.process-kill", "--host", "trader-a", "--service", "trader", "--rto", "6s")
@@ -127,12 +131,17 @@ def test_case_C18_C2B_the_named_manager_is_asked_and_a_unit_out_of_starts_is_res
         assert desk.sh("ops", "systemctl is-active prober") == "active"
         assert desk.sh("ops", "supervisorctl pid prober") == other
     finally:
-        desk.sh("ops", "systemctl stop other; rm -r /run/systemd/system/prober.service.d /etc/supervisord.conf; systemctl daemon-reload")
+        desk.sh(
+            "ops",
+            "systemctl stop other; rm -r /run/systemd/system/prober.service.d /etc/supervisord.conf; systemctl daemon-reload",
+        )
 
 
 def test_case_C19_a_colleague_logs_in_and_out_in_the_hold(desk: Desk) -> None:
     """Before the next test, which logs in as the same person on every host: systemd ends what that begins ten seconds later."""
-    process, run = held(desk, "chaos.adapter-down", "--host", "trader-b", "--interface", "eth1", "--for", "6s", "--allow-unsteady")
+    process, run = held(
+        desk, "chaos.adapter-down", "--host", "trader-b", "--interface", "eth1", "--for", "6s", "--allow-unsteady"
+    )
     with as_ops(desk, "trader-b", "sleep 60") as colleague:
         eventually(lambda: desk.sh("trader-b", f"loginctl list-sessions --no-legend | grep {OPS}"), 5)
         try:
@@ -149,7 +158,9 @@ def test_case_C20_watchdogs_outlive_the_log_in_that_started_them(desk: Desk, tmp
     inventory = existing.load(desk.name)
     hosts = {name: msgspec.structs.replace(host, user=OPS) for name, host in inventory.hosts.items()}
     (tmp_path / "ops.json").write_bytes(documents.render(msgspec.structs.replace(inventory, hosts=hosts)))
-    with as_ops(desk, "trader-a", "sleep 60") as other:  # so that the end of the run's log-in is not the last of its user
+    with as_ops(
+        desk, "trader-a", "sleep 60"
+    ) as other:  # so that the end of the run's log-in is not the last of its user
         words = ("--inventory", str(tmp_path / "ops.json"), "--host", "trader-a", "--interface", "eth1", "--for", "30s")
         process, _ = held(desk, "chaos.adapter-down", *words, "--allow-unsteady")
         process.kill()
@@ -180,7 +191,9 @@ RESTARTS: dict[str, Callable[[Desk], object]] = {  # of hosts, by name, in the h
 
 
 def test_case_C2A_a_reboot_undoes_a_full_disk_before_the_services_start(desk: Desk) -> None:
-    started = {host: desk.start("chaos.disk-full", "--host", host, "--for", "15s", "--allow-unsteady") for host in RESTARTS}
+    started = {
+        host: desk.start("chaos.disk-full", "--host", host, "--for", "15s", "--allow-unsteady") for host in RESTARTS
+    }
     runs = {host: desk.run_started_by(process) for host, process in started.items()}
     for run in runs.values():
         desk.reached(run, "S6.hold")
@@ -190,10 +203,15 @@ def test_case_C2A_a_reboot_undoes_a_full_disk_before_the_services_start(desk: De
         desk.pool.drop(host)
     for host in RESTARTS:
         desk.pool.reconnect(host, 20)
-        first = desk.sh(host, "journalctl -b -o cat | grep -m 1 -e '^Finished stormdesk-boot' -e '^Started .* of the trading stack'")
+        first = desk.sh(
+            host, "journalctl -b -o cat | grep -m 1 -e '^Finished stormdesk-boot' -e '^Started .* of the trading stack'"
+        )
         assert first.startswith("Finished stormdesk-boot.service"), first
         assert desk.sh(host, "ls -A /var/lib/trading | grep stormdesk") == ""
-        assert desk.sh(host, "ls -d /etc/systemd/system/stormdesk* /etc/systemd/system/sysinit.target.wants 2>/dev/null") == ""
+        assert (
+            desk.sh(host, "ls -d /etc/systemd/system/stormdesk* /etc/systemd/system/sysinit.target.wants 2>/dev/null")
+            == ""
+        )
     for host, process in started.items():
         assert "was reverted by boot" in desk.end(process, 4)["why"]
         assert [e["reverted_by"] for e in events(desk, runs[host]) if e["event"] == "S8.verified"] == ["boot"], host

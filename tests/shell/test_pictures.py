@@ -252,7 +252,7 @@ def test_traffic_and_time_are_no_change(armed: Rig) -> None:
     assert told(armed, f"{BEFORE}{DURING}{words}{VERDICT}{undo}") == [["CLEAN"]]
 
 
-MOST_MS = 25  # of processor time, a picture of a host with a firewall and supervised services; 22 on a quiet machine, 14 of them its readings
+MOST_MS = 25  # of processor time, on a host with a firewall and supervised services; 22 on a quiet machine
 QUIET_MS = 1.3  # what one `ip link` takes then; beside other work everything takes more
 
 

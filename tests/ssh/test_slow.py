@@ -94,9 +94,7 @@ def test_case_C3A_a_slow_host_whose_fault_cut_the_way_to_it_heals(server: Server
     before = picture(server.box)
     with Pool(server.inventory(**FACTS), way.dial) as pool:
         found = prepared(pool, AdapterDown(network="market"), 2)
-        run = HostRun(
-            changed(found.plan, cuts=True, ttl_s=3.0), found.facts, pool, Record(tmp_path / "cut", RUN)
-        )
+        run = HostRun(changed(found.plan, cuts=True, ttl_s=3.0), found.facts, pool, Record(tmp_path / "cut", RUN))
         run.arm(inject=True)
         way.open = False
         threading.Timer(3.0, lambda: setattr(way, "open", True)).start()

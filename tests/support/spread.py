@@ -29,7 +29,9 @@ def scope(nodeid: str) -> str:
 def expected_s(scope: str) -> float:
     """About how long a scope takes on a quiet machine."""
     file = scope.partition("::")[0]
-    return SECONDS[scope] if scope in SECONDS else SECONDS.get(file, 1.0 if file.startswith("tests/unit/") else UNKNOWN_S)
+    return (
+        SECONDS[scope] if scope in SECONDS else SECONDS.get(file, 1.0 if file.startswith("tests/unit/") else UNKNOWN_S)
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -99,9 +99,7 @@ def start(*words: str, env: Mapping[str, str] | None = None) -> Process:
     return Process(words, os.environ if env is None else env)
 
 
-def run(
-    *words: str, env: Mapping[str, str] | None = None, within_s: float = 150
-) -> subprocess.CompletedProcess[str]:
+def run(*words: str, env: Mapping[str, str] | None = None, within_s: float = 150) -> subprocess.CompletedProcess[str]:
     """`invoke WORDS` to its end. Raises subprocess.TimeoutExpired, and ends it, after `within_s`."""
     process = start(*words, env=env)
     try:
@@ -133,7 +131,9 @@ def _ask(request: Mapping[str, Any], fds: list[int]) -> str:
 def _begin() -> socket.socket:
     ours, theirs = socket.socketpair()
     command = [sys.executable, __file__, str(theirs.fileno())]
-    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+    )
     theirs.close()
 
     def end() -> None:

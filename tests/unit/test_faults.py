@@ -52,6 +52,7 @@ def test_every_fault_has_cases_of_each_sort(fault: str) -> None:
 
 # ---- the contract: what every plan of every fault keeps ------------------------------------------------------------
 
+
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_plan_keeps_the_contract(path: Path) -> None:
     fault, case = load(path)

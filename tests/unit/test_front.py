@@ -275,7 +275,9 @@ def test_the_script_needs_no_tasks_py_and_says_what_to_type(project: Path) -> No
     assert (menu.code, menu.err) == (0, "")
     assert "Try first:   stormdesk doctor && stormdesk demo" in menu.out
     assert "invoke" not in menu.out
-    assert typed(project, "chaos.disk-ful") == Ended(2, "", "no task 'chaos.disk-ful'. Did you mean: chaos.disk-full?\n")
+    assert typed(project, "chaos.disk-ful") == Ended(
+        2, "", "no task 'chaos.disk-ful'. Did you mean: chaos.disk-full?\n"
+    )
     assert typed(project, "chaos.status") == Ended(2, "", "no environment is up. Type: stormdesk env.up\n")
     wrong = typed(project, "env.up", "--ttl", "soon")
     assert wrong.code == 2

@@ -47,7 +47,9 @@ def test_one_file_one_line_and_one_folder_of_cases_are_enough(checkout: Path) ->
     catalogue = checkout / "faults/__init__.py"
     line = "from stormdesk.faults.process.zebra import Zebra\n"
     head, marker, tail = catalogue.read_text().partition("\nFAULTS")
-    catalogue.write_text(head + line + marker + tail.replace('    "process-kill"', '    "zebra": Zebra,\n    "process-kill"'))
+    catalogue.write_text(
+        head + line + marker + tail.replace('    "process-kill"', '    "zebra": Zebra,\n    "process-kill"')
+    )
     shutil.copytree(checkout / "tests/cases/noop", checkout / "tests/cases/zebra")
 
     assert python(checkout, "-m", "tests.cases.bless", "zebra").splitlines() == ["zebra/ok.json"]

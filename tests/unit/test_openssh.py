@@ -224,9 +224,7 @@ def _with(folder: Path, name: str) -> Path:
     "body",
     ["", "echo hostname", "echo hostname x; echo port y; echo user z", "printf '\\377\\n'", "exit 3", "kill -9 $$"],
 )
-def test_case_C52_invalid_output_of_ssh_is_one_line(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, body: str
-) -> None:
+def test_case_C52_invalid_output_of_ssh_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     (folder / "bin").mkdir()
     (folder / "bin/ssh").write_text(f"#!/bin/sh\n{body}\n")
     (folder / "bin/ssh").chmod(0o755)

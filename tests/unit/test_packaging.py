@@ -74,7 +74,9 @@ def test_what_only_the_stack_runs_is_in_the_extra_lab_and_nothing_else_is() -> N
 
 def test_an_undeclared_import_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "infra").mkdir()
-    (tmp_path / "infra/planted.py").write_text("def f():\n    from rich.console import Console\n    import redis.asyncio\n")
+    (tmp_path / "infra/planted.py").write_text(
+        "def f():\n    from rich.console import Console\n    import redis.asyncio\n"
+    )
     monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
     assert foreign(["infra"]) == {"rich": {"infra/planted.py"}, "redis": {"infra/planted.py"}}
 

@@ -135,7 +135,9 @@ def test_a_cache_folder_that_cannot_be_made_is_refused(machine: Path, monkeypatc
         pulumi_cli.install(print)
 
 
-def test_without_access_to_the_common_cache_the_one_at_home_is_used(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_access_to_the_common_cache_the_one_at_home_is_used(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The user is root here, who may write everywhere; so the answer to the question is what is changed."""
     monkeypatch.delenv("STORMDESK_CACHE")
     monkeypatch.setattr(os, "access", lambda path, _: path.is_relative_to(machine))

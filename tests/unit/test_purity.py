@@ -114,7 +114,12 @@ def test_pure_files_do_no_io(path: Path) -> None:
 def test_the_pure_files_are_really_checked() -> None:
     names = {str(path.relative_to(ROOT)) for path in pure_files()}
     assert len(names) >= 15
-    assert {"stormdesk/core/model.py", "stormdesk/core/shell.py", "faults/disk/disk_full.py", "infra/topology.py"} <= names
+    assert {
+        "stormdesk/core/model.py",
+        "stormdesk/core/shell.py",
+        "faults/disk/disk_full.py",
+        "infra/topology.py",
+    } <= names
 
 
 @pytest.mark.parametrize(

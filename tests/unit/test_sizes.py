@@ -38,7 +38,12 @@ def too_long(source: str) -> Iterator[str]:
 def test_engine_faults_and_testnet_are_measured() -> None:
     files = {str(path.relative_to(ROOT)) for path in limited()}
     assert {"stormdesk/durable.py", "stormdesk/evidence/judges/ledger.py", "stormdesk/ssh/open_shell.py"} <= files
-    assert {"faults/noop.py", "faults/disk/disk_full.py", "testnet/watch.py", "testnet/venue/faults/control.py"} <= files
+    assert {
+        "faults/noop.py",
+        "faults/disk/disk_full.py",
+        "testnet/watch.py",
+        "testnet/venue/faults/control.py",
+    } <= files
     assert not any(name.startswith(("stormdesk/testnet", "stormdesk/infra", "stormdesk/faults")) for name in files)
 
 

@@ -66,7 +66,7 @@ def test_the_host_reads_the_same_table(shell: list[str]) -> None:
 
 def test_the_host_writes_states_by_events_alone() -> None:
     texts = {name: re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE) for name, text in host_scripts().items()}
-    written = {word for text in texts.values() for word in re.findall(r'sd_write (\S+)', text)}
+    written = {word for text in texts.values() for word in re.findall(r"sd_write (\S+)", text)}
     assert written == {"STEP", '"$sd_next"'}
     reported = {word for text in texts.values() for word in re.findall(r"sd_event (\w+)", text)}
     assert reported == set(Event)

@@ -44,7 +44,16 @@ def test_a_rate_is_evidence_only_where_the_link_was_faster_before(
 
 @pytest.mark.parametrize(
     ("before", "now", "agrees"),
-    [(0, 1, True), (0, 0, False), (1, 1, None), (1, 0, False), (2, 1, None), (None, 1, None), (0, 2, None), (0, None, None)],
+    [
+        (0, 1, True),
+        (0, 0, False),
+        (1, 1, None),
+        (1, 0, False),
+        (2, 1, None),
+        (None, 1, None),
+        (0, 2, None),
+        (0, None, None),
+    ],
 )
 def test_silence_is_evidence_only_from_a_host_that_answered_before(
     before: int | None, now: int | None, agrees: bool | None

@@ -53,7 +53,9 @@ def test_scenario_E_03_an_alert_that_nobody_answers_pauses_the_desk() -> None:
 
 def test_an_alert_that_is_raised_again_keeps_its_clock_and_one_that_is_cleared_is_gone() -> None:
     raised = decide.update_alerts(LED, "trader-a", {"failsafe": "no use"}, 100.0)
-    again = decide.update_alerts(decide.update_alerts(raised, "trader-a", {"failsafe": "no use"}, 200.0), "feed", {}, 200.0)
+    again = decide.update_alerts(
+        decide.update_alerts(raised, "trader-a", {"failsafe": "no use"}, 200.0), "feed", {}, 200.0
+    )
     assert again.alerts["trader-a:failsafe"].t == 100.0
     assert decide.update_alerts(again, "trader-a", {}, 300.0).alerts == {}
 
