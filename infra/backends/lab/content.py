@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,22 +77,8 @@ def _by_systemd() -> bool:
     """Whether systemd runs the services of this host; it is waited for, as supervisord is."""
     if not os.path.exists("/etc/systemd/system/default.target"):
         return False
-    _wait_for_systemd()
+    supervised.wait_for(SYSTEMD)
     return True
-
-
-def _wait_for_systemd() -> None:
-    """A host is up a moment before systemd listens on its socket."""
-    deadline = time.monotonic() + MANAGER_S
-    while True:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(SYSTEMD)
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-        time.sleep(0.02)
 
 
 def _systemctl(*words: str) -> None:

@@ -32,19 +32,24 @@ class _Transport(xmlrpc.client.Transport):
         return _Connection("localhost")
 
 
-@contextmanager
-def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
-    """The host's supervisord, once it listens: a host is up a moment before. Raises OSError for all that it refuses."""
+def wait_for(manager: str) -> None:
+    """Wait until a manager listens on its socket: a host is up a moment before. Raises OSError after UP_S seconds."""
     deadline = time.monotonic() + UP_S
     while True:
         with socket.socket(socket.AF_UNIX) as client:
             try:
-                client.connect(SOCKET)
-                break
+                client.connect(manager)
+                return
             except OSError:
                 if time.monotonic() > deadline:
                     raise
         time.sleep(0.02)
+
+
+@contextmanager
+def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
+    """The host's supervisord, once it listens. Raises OSError for all that it refuses."""
+    wait_for(SOCKET)
     try:
         with xmlrpc.client.ServerProxy("http://localhost", _Transport(), allow_none=True) as proxy:
             yield proxy

@@ -59,7 +59,6 @@ END
 
 # Queueing disciplines, with classes and filters of those that can have some: tc shows none unless asked for one place at a time.
 sd_queueing() {
-  command -v tc >/dev/null 2>&1 || { echo '=qdisc'; echo '~'; return; }
   sd_text=$(tc qdisc show 2>/dev/null) || { sd_ask qdisc tc qdisc show; return; }
   printf '=qdisc\n%s\n' "$sd_text"
   while read -r _ sd_qdisc sd_handle _ sd_dev _; do
