@@ -70,7 +70,7 @@ class ProcessKill:
             every = str(max(1, round(float(self.repeat))))
             kills += int(site.hold_s / int(every))
             again = ("sd_kill_again", str(self.signal), what, every, manager)
-            steps.append(Step(again, (("sd_kill_again_stop",),)))
+            steps.append(Step(again, (("sd_background_end", "repeater"),)))
         return Plan(
             id=site.id(self.name),
             timing=self._timing(site.hold_s, ttl_s, managed=managed),

@@ -1,8 +1,7 @@
-"""Which files of the host library a script needs. Pure: names and texts in, text out.
+"""Which parts of the host library a script needs. Pure: names and texts in, text out.
 
 `core/` is all that a watchdog needs to revert, `picture/` to see whether that worked; both are in every script. `verbs/` are
-what plans, probes and witnesses name; a script has just those files that its words, and the words in these files, are
-defined in.
+what plans, probes and witnesses name; a script has just those functions that its words name, and the ones that these call.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from stormdesk.core.states import as_shell
 HostScripts = Mapping[str, str]  # path below stormdesk/host -> text, e.g. "core/clock.sh"
 
 _DEFINED = re.compile(r"^(sd_\w+)\(\)", re.MULTILINE)
+_FUNCTION = re.compile(r"^(sd_\w+)\(\) [{(]\n.*?^[)}]\n", re.MULTILINE | re.DOTALL)
 _WORD = re.compile(r"\bsd_\w+")
 CORE = ("core/", "picture/")
 BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
@@ -48,8 +48,8 @@ def bare(text: str) -> str:
 
 
 def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
-    """The files, below stormdesk/host, that these commands need. Raises UsageError for a word `sd_...` that no file defines."""
-    homes = defined(scripts)
+    """The words of `verbs/` that these commands need. Raises UsageError for a word `sd_...` that no file defines."""
+    homes, functions = defined(scripts), _functions(scripts)
     wanted = {argv[0] for argv in commands if argv and argv[0].startswith("sd_")}
     if unknown := sorted(wanted - set(homes)):
         raise UsageError(
@@ -57,10 +57,10 @@ def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
         )
     needed: set[str] = set()
     while wanted:
-        home = homes[wanted.pop()]
-        if home.startswith("verbs/") and home not in needed:
-            needed.add(home)
-            wanted |= set(_WORD.findall(_COMMENT.sub("", scripts[home]))) & set(homes)
+        word = wanted.pop()
+        if word in functions and word not in needed:
+            needed.add(word)
+            wanted |= set(_WORD.findall(_COMMENT.sub("", functions[word]))) & set(homes)
     return tuple(sorted(needed))
 
 
@@ -76,7 +76,7 @@ def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
     do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness, plan.proof.still]
     do += [BOOT_HOOK] if plan.change.persistent else []
     do += [argv for argv, _ in plan.change.rechecks]
-    more = [name for name in verbs(scripts, do) if name not in undo]
+    more = [word for word in verbs(scripts, do) if word not in undo]
     return core(scripts) + _texts(scripts, undo), _texts(scripts, more)
 
 
@@ -85,5 +85,12 @@ def for_commands(scripts: HostScripts, commands: Iterable[Argv]) -> str:
     return core(scripts) + _texts(scripts, verbs(scripts, commands))
 
 
-def _texts(scripts: HostScripts, names: Iterable[str]) -> str:
-    return "".join(bare(scripts[name]) for name in names)
+def _texts(scripts: HostScripts, words: Iterable[str]) -> str:
+    functions = _functions(scripts)
+    return "".join(bare(functions[word]) for word in words)
+
+
+def _functions(scripts: HostScripts) -> Mapping[str, str]:
+    """Each function of `verbs/` and its text."""
+    files = (text for name, text in scripts.items() if name.startswith("verbs/"))
+    return {found[1]: found[0] for text in files for found in _FUNCTION.finditer(text)}

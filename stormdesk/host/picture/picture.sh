@@ -27,6 +27,7 @@ sd_picture() {
 $SD_FILES"
     echo '=process'
     sd_stopped_by_us
+    sd_helpers
     sd_services
   } | awk "$sd_facts_awk" - /proc/self/mountinfo
 }
@@ -156,6 +157,14 @@ sd_stopped_by_us() {
     sd_alive "$sd_one" || continue
     case $sd_stat in T*) echo "$sd_one is stopped" ;; esac
   done <"$rec/stopped"
+}
+
+# Helpers of this run that still run.
+sd_helpers() {
+  for sd_file in "$rec"/helper.*; do
+    read -r sd_one 2>/dev/null <"$sd_file" && sd_alive "$sd_one" && echo "helper ${sd_file##*/helper.} runs"
+  done
+  return 0
 }
 
 # "<KiB used> <path>" for each path in $SD_SPACES; nothing where df cannot tell. No file is looked at, however many there are.

@@ -12,12 +12,6 @@ sd_kill() {
   return 0
 }
 
-sd_kill_again_stop() {
-  read -r sd_repeater 2>/dev/null <"$rec/repeater" || return 0
-  sd_alive "$sd_repeater" && kill -KILL "-${sd_repeater%.*}"
-  sd_gone "$sd_repeater" 20
-}
-
 # Continue every process that we stopped; where the record is gone, identity $1.
 sd_continue() {
   [ -f "$rec/record" ] || { sd_kill CONT "$1"; return; }

@@ -4,15 +4,14 @@
 sd_kill_again() {
   # It looks every second whether the run is still in, so that it ends by itself even if nobody knows of it.
   # shellcheck disable=SC2016  # the inner shell expands it
-  setsid sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1; sd_wait=$4
-    sd_start $$; printf "%s\n" "$$.$sd_start" >"$rec/repeater"
+  sd_background repeater sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1; sd_wait=$4
     while sleep 1; do
       sd_read; case $sd_state in INJECTING | INJECTED | CONFIRMED | UNWITNESSED) ;; *) exit ;; esac
       sd_wait=$((sd_wait - 1)); [ "$sd_wait" -le 0 ] || continue
       sd_wait=$4
       sd_service_pids "$3" "$5" >/dev/null
       for sd_pid in $sd_pids; do sd_send_again "$2" "$sd_pid"; done
-    done' sh "$rec" "$1" "$2" "$3" "$4" </dev/null >/dev/null 2>&1 &
+    done' sh "$rec" "$1" "$2" "$3" "$4"
 }
 
 # Send signal $1 to process $2, without a note: only one process at a time may write the record, and that is the injector or the

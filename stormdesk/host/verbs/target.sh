@@ -30,10 +30,10 @@ sd_session() {
   sd_parent=$2 sd_session=$4
 }
 
-# Pids of the runs on this host: their watchdogs, armers, repeaters.
+# Pids of the runs on this host: their watchdogs, armers, helpers.
 sd_own_pids() {
   sd_find_base || return 0
-  for sd_file in "$sd_base"/r-*/watch.? "$sd_base"/r-*/armer "$sd_base"/r-*/repeater; do
+  for sd_file in "$sd_base"/r-*/watch.? "$sd_base"/r-*/armer "$sd_base"/r-*/helper.*; do
     read -r sd_one 2>/dev/null <"$sd_file" || continue
     sd_one=${sd_one%% *}
     sd_alive "$sd_one" && echo "${sd_one%.*}"

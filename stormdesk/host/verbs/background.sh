@@ -1,0 +1,37 @@
+# Processes of our own that work for as long as the fault is in.
+
+# Run "$2.." in the background as helper $1 of this run, in a session of its own. Its environment names the run, so that it and
+# all that it starts are known even if it leaves that session, or if we are killed before its identity is written down.
+sd_background() {
+  sd_helper=$1
+  shift
+  # shellcheck disable=SC2016  # the inner shell expands it
+  STORMDESK_RUN=$SD_RUN setsid sh -c '. "$1/lib.sh"; rec=$1
+    sd_start $$; printf "%s\n" "$$.$sd_start" >"$rec/helper.$2"
+    # From here on a reverter knows us; one that began before has ended us already or will see this file.
+    sd_read; case $sd_state in INJECTING | INJECTED) ;; *) exit ;; esac
+    shift 2; exec "$@"' sh "$rec" "$sd_helper" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
+  # Not before it is known: what the next step or the witness looks at is there then.
+  sd_left=100
+  until [ -s "$rec/helper.$sd_helper" ]; do
+    [ "$sd_left" -gt 0 ] || { echo "$sd_helper did not start"; return 1; }
+    sd_left=$((sd_left - 1))
+    sleep 0.02
+  done
+}
+
+# End helper $1 of this run, and all that it started.
+sd_background_end() {
+  if read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one"; then kill -KILL "-${sd_one%.*}"; fi
+  for sd_file in $(grep -ls "STORMDESK_RUN=$SD_RUN" /proc/[0-9]*/environ); do
+    sd_pid=${sd_file#/proc/}
+    kill -KILL "${sd_pid%/*}" 2>/dev/null
+  done
+  sd_gone "$sd_one" 20
+}
+
+# Evidence that helper $1 runs.
+sd_background_runs() {
+  read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one" || { echo "$1 does not run"; return 1; }
+  echo "$1 runs, pid ${sd_one%.*}"
+}
