@@ -33,7 +33,9 @@ class DiskFull:
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
 
-    percent: Percent = field(default=Percent(100), metadata={"help": "how full, of what users can have: 1..100"})
+    percent: Percent = field(
+        default=Percent(100), metadata={"help": "how full, of what users can have: 1..100", "grid": ("50", "90", "100")}
+    )
     size: Size | None = field(default=None, metadata={"help": "write this much instead, e.g. 200MiB", "kind": Size})
     reserve: Size | None = field(
         default=None, metadata={"help": "leave this much free instead, e.g. 1MiB", "kind": Size}

@@ -32,7 +32,8 @@ class NetBandwidth:
     network: str = field(default="", metadata={"help": "the host's interface on this network, e.g. market"})
     interface: str = field(default="", metadata={"help": "the interface itself, e.g. eth1"})
     rate: BitRate = field(
-        default=BitRate(BitRate.EXAMPLE), metadata={"help": "the limit of what it sends, 64kbit..100Gbit"}
+        default=BitRate(BitRate.EXAMPLE),
+        metadata={"help": "the limit of what it sends, 64kbit..100Gbit", "grid": ("10Mbit", "1Mbit", "128kbit")},
     )
     mechanism: str = field(default="", metadata={"help": "tbf or htb; default: the first that the kernel has"})
 

@@ -35,7 +35,10 @@ class ProcessKill:
     pattern: str = field(
         default="", metadata={"help": "plain text in the command line; must select exactly one process"}
     )
-    signal: Signal = field(default=Signal("KILL"), metadata={"help": "KILL, TERM, INT, HUP, QUIT, STOP, USR1, USR2"})
+    signal: Signal = field(
+        default=Signal("KILL"),
+        metadata={"help": "KILL, TERM, INT, HUP, QUIT, STOP, USR1, USR2", "grid": ("TERM", "STOP", "KILL")},
+    )
     repeat: Duration | None = field(
         default=None, metadata={"help": "repeat at this interval during the hold, e.g. 5s", "kind": Duration}
     )
