@@ -7,15 +7,37 @@ from collections.abc import Mapping
 from stormdesk.core.fault import Fault
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.net.adapter_down import AdapterDown
+from stormdesk.faults.net.adapter_flap import AdapterFlap
+from stormdesk.faults.net.mtu_blackhole import MtuBlackhole
 from stormdesk.faults.net.net_bandwidth import NetBandwidth
+from stormdesk.faults.net.net_corrupt import NetCorrupt
+from stormdesk.faults.net.net_duplicate import NetDuplicate
+from stormdesk.faults.net.net_latency import NetLatency
+from stormdesk.faults.net.net_loss import NetLoss
+from stormdesk.faults.net.net_partition import NetPartition
+from stormdesk.faults.net.net_reorder import NetReorder
+from stormdesk.faults.net.net_reset import NetReset
+from stormdesk.faults.net.port_block import PortBlock
+from stormdesk.faults.net.port_exhaust import PortExhaust
 from stormdesk.faults.noop import Noop
 from stormdesk.faults.process.process_kill import ProcessKill
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
+    "adapter-flap": AdapterFlap,
     "disk-full": DiskFull,
+    "mtu-blackhole": MtuBlackhole,
     "net-bandwidth": NetBandwidth,
+    "net-corrupt": NetCorrupt,
+    "net-duplicate": NetDuplicate,
+    "net-latency": NetLatency,
+    "net-loss": NetLoss,
+    "net-partition": NetPartition,
+    "net-reorder": NetReorder,
+    "net-reset": NetReset,
     "noop": Noop,
+    "port-block": PortBlock,
+    "port-exhaust": PortExhaust,
     "process-kill": ProcessKill,
 }
 DEMO: Fault = DiskFull()  # what `invoke demo` shows

@@ -73,7 +73,7 @@ class NetBandwidth:
                 says=f"{name} sends at most {self.rate}/s",
                 reverts_what="our qdisc removed",
                 steps=way.mechanism.steps(limit, facts),
-                resources=(f"link:{name}",),
+                resources=(f"qdisc:{name}",),
                 touches=way.mechanism.touches,
             ),
             control=Control(no_peer=no_peer),

@@ -112,8 +112,13 @@ def _ssh(name: str, way: Way, origin: str) -> str:
     argv = ("ssh", "-G", "-o", tokens.ASK, *way.words, "--", way.target)
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=patience.scaled(SSH_S), check=False,
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=patience.scaled(SSH_S),
+            check=False,
         )
     except ValueError as error:
         raise UsageError(f"{origin}: host {printable(name[:60])}: {shown(words(way.words))}: {error}") from error

@@ -14,7 +14,9 @@ from stormdesk.core.values import shown
 
 MARK = "\x1f"  # between two values; never typed in an ssh_config
 ASKED = "CdhikLlnpru"  # all tokens of a key file except %j, which is missing in older versions of ssh
-ASK = "ControlPath=" + '"' + "".join(f"{MARK}%{letter}" for letter in ASKED) + MARK + '"'  # ControlPath accepts all of them
+ASK = (
+    "ControlPath=" + '"' + "".join(f"{MARK}%{letter}" for letter in ASKED) + MARK + '"'
+)  # ControlPath accepts all of them
 PROXY = "hknpr"  # of ProxyCommand and ProxyJump
 
 

@@ -124,6 +124,14 @@ class Hold(Duration):
     HIGH = 30 * 60.0 - 5.0
 
 
+class Interval(Duration):
+    """How long something lasts that comes again and again: 1 s to 5 min."""
+
+    EXAMPLE = "2s"
+    LOW = 1.0
+    HIGH = 300.0
+
+
 class Lifetime(Duration):
     """How long an environment lives: 5 s to 7 days."""
 

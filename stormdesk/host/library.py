@@ -6,7 +6,9 @@ what plans, probes and witnesses name; a script has just those functions that it
 
 from __future__ import annotations
 
+import base64
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 
 from stormdesk.core.errors import UsageError
@@ -65,9 +67,10 @@ def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
 
 
 def defined(scripts: HostScripts) -> Mapping[str, str]:
-    """Each function of the library, and the file that defines it."""
+    """Each word of the library, and the file that defines it."""
     files = [name for name in scripts if name.startswith((*CORE, "verbs/"))]
-    return {word: name for name in files for word in _DEFINED.findall(scripts[name])}
+    words = {word: name for name in files for word in _DEFINED.findall(scripts[name])}
+    return words | {_program(name): name for name in files if name.endswith(".py")}
 
 
 def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
@@ -91,6 +94,19 @@ def _texts(scripts: HostScripts, words: Iterable[str]) -> str:
 
 
 def _functions(scripts: HostScripts) -> Mapping[str, str]:
-    """Each function of `verbs/` and its text."""
-    files = (text for name, text in scripts.items() if name.startswith("verbs/"))
-    return {found[1]: found[0] for text in files for found in _FUNCTION.finditer(text)}
+    """Each word of `verbs/` and its text: a function, or a variable with a program."""
+    files = [(name, text) for name, text in scripts.items() if name.startswith("verbs/")]
+    words = {found[1]: found[0] for _, text in files for found in _FUNCTION.finditer(text)}
+    return words | {
+        _program(name): assignments({_program(name): _packed(text)}) for name, text in files if name.endswith(".py")
+    }
+
+
+def _program(name: str) -> str:
+    """The variable with the program `verbs/<name>.py`."""
+    return f"sd_{name.rpartition('/')[2].removesuffix('.py')}_py"
+
+
+def _packed(text: str) -> str:
+    """A program so that it takes little of the script: base64 of zlib."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()

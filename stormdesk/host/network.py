@@ -208,12 +208,7 @@ def _ordered(lines: Sequence[_Line]) -> Iterator[list[_Line]]:
 
 def _appended(lines: Sequence[_Line]) -> tuple[Route, ...]:
     """IPv6: the kernel chooses among equal routes without regard to their order."""
-    lost = (
-        line
-        for group in _ordered(lines)
-        for line in group
-        if (line.lost or line.shared) and not line.kernel
-    )
+    lost = (line for group in _ordered(lines) for line in group if (line.lost or line.shared) and not line.kernel)
     return tuple(Route("append", line.text, expires=line.expires) for line in lost)
 
 

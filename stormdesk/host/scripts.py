@@ -19,7 +19,7 @@ def host_scripts() -> HostScripts:
         f"{room}/{entry.name}": entry.read_text()
         for room in ROOMS
         for entry in (folder / room).iterdir()
-        if entry.name.endswith((".sh", ".awk"))
+        if entry.name.endswith((".sh", ".awk", ".py"))
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Unsupported
@@ -12,7 +12,6 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Step
 
 Intent_contra = TypeVar("Intent_contra", contravariant=True)
-Intent = TypeVar("Intent")
 
 
 class Mechanism(Protocol[Intent_contra]):
@@ -40,17 +39,18 @@ class Mechanism(Protocol[Intent_contra]):
         """Its steps, each with its undo."""
 
 
+Way = TypeVar("Way", bound=Mechanism[Any])
+
+
 @dataclass(frozen=True)
-class Chosen(Generic[Intent]):
+class Chosen(Generic[Way]):
     """The chosen mechanism, and (name, reason) of each one rejected before it."""
 
-    mechanism: Mechanism[Intent]
+    mechanism: Way
     rejected: tuple[tuple[str, str], ...]
 
 
-def choose(
-    ladder: Sequence[Mechanism[Intent]], intent: Intent, facts: HostFacts, wanted: str = ""
-) -> Chosen[Intent] | Unsupported:
+def choose(ladder: Sequence[Way], intent: object, facts: HostFacts, wanted: str = "") -> Chosen[Way] | Unsupported:
     """The first mechanism of the ladder that works on the host; `wanted` pins one by name. Raises UsageError for an unknown
     name."""
     names = [mechanism.name for mechanism in ladder]
@@ -65,16 +65,23 @@ def choose(
     return Unsupported("; ".join(f"{name}: {why}" for name, why in rejected if wanted in ("", name)))
 
 
-def _why_not(mechanism: Mechanism[Intent], intent: Intent, facts: HostFacts) -> str:
+def _why_not(mechanism: Mechanism[Any], intent: object, facts: HostFacts) -> str:
     missing = [tool for tool in mechanism.tools if tool not in facts.tools]
     return f"the host has no {', '.join(missing)}" if missing else mechanism.able(intent, facts)
 
 
-def probes(ladder: Sequence[Mechanism[Intent]]) -> dict[str, Argv]:
+def why_not(facts: HostFacts, name: str) -> str:
+    """The host's error when mechanism `name` was tried there (`sd_net_able`), or "". Where it could not be tried it may still
+    work: the inject will tell."""
+    said = facts.answers[name].stdout.strip()
+    return said.removeprefix("no: ") if said.startswith("no:") else ""
+
+
+def probes(ladder: Sequence[Mechanism[Any]]) -> dict[str, Argv]:
     """The probes of all mechanisms."""
     return {name: argv for mechanism in ladder for name, argv in mechanism.probes.items()}
 
 
-def tools(ladder: Sequence[Mechanism[Intent]]) -> Argv:
+def tools(ladder: Sequence[Mechanism[Any]]) -> Argv:
     """The tools on which the choice depends."""
     return tuple(sorted({tool for mechanism in ladder for tool in mechanism.tools}))

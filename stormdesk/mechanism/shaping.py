@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Step
+from stormdesk.mechanism.ladder import why_not
 
 HANDLE = "5d00"
 MIN_BURST = 3200  # bytes; two full frames
@@ -40,7 +41,7 @@ class Tbf:
     }
 
     def able(self, intent: Limit, facts: HostFacts) -> str:
-        return _why_not(facts, self.name)
+        return why_not(facts, self.name)
 
     def steps(self, intent: Limit, facts: HostFacts) -> tuple[Step, ...]:
         add = ("tc", "qdisc", "add", "dev", intent.interface, "root", "handle", f"{HANDLE}:", "tbf")
@@ -58,7 +59,7 @@ class Htb:
     probes: ClassVar[Mapping[str, Argv]] = {"htb": ("sd_qdisc_able", "htb", "default", "1")}
 
     def able(self, intent: Limit, facts: HostFacts) -> str:
-        return _why_not(facts, self.name)
+        return why_not(facts, self.name)
 
     def steps(self, intent: Limit, facts: HostFacts) -> tuple[Step, ...]:
         dev = ("dev", intent.interface)
@@ -74,12 +75,6 @@ class Htb:
 def _gone(intent: Limit) -> Argv:
     """The removal of our root qdisc. It fails, and changes nothing, when the root is not ours."""
     return ("tc", "qdisc", "del", "dev", intent.interface, "root", "handle", f"{HANDLE}:")
-
-
-def _why_not(facts: HostFacts, name: str) -> str:
-    """The host's error when it was tried, or "". Where it could not be tried it may still work: the inject will tell."""
-    said = facts.answers[name].stdout.strip()
-    return said.removeprefix("no: ") if said.startswith("no:") else ""
 
 
 LADDER = (Tbf(), Htb())

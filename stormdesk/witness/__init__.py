@@ -5,8 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stormdesk.witness.damaged import Damaged
 from stormdesk.witness.evidence import Witness
+from stormdesk.witness.lost import Lost
+from stormdesk.witness.out_of_order import OutOfOrder
 from stormdesk.witness.rate import Rate
+from stormdesk.witness.round_trip import RoundTrip
+from stormdesk.witness.seen_twice import SeenTwice
 from stormdesk.witness.unreachable import Unreachable
 
-KINDS: Mapping[str, Witness] = {"rate": Rate(), "unreachable": Unreachable()}
+KINDS: Mapping[str, Witness] = {
+    "damaged": Damaged(),
+    "lost": Lost(),
+    "out-of-order": OutOfOrder(),
+    "rate": Rate(),
+    "round-trip": RoundTrip(),
+    "seen-twice": SeenTwice(),
+    "unreachable": Unreachable(),
+}

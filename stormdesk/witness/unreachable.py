@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from stormdesk.core.model import Argv
 from stormdesk.witness.evidence import Evidence
 
 ANSWERS, SILENT = 1.0, 0.0
+
+
+def ping(wait_s: str) -> Argv:
+    """The command for a peer, without the address."""
+    return ("ping", "-c", "1", "-W", wait_s)
 
 
 class Unreachable:

@@ -111,4 +111,4 @@ def test_a_fault_file_stays_small(fault: str) -> None:
     lines = [
         line for line in path.read_text().splitlines() if line.strip() and not line.strip().startswith(("#", '"""'))
     ]
-    assert len(lines) <= 120, f"{fault}: {len(lines)} lines"
+    assert len(lines) <= 125, f"{fault}: {len(lines)} lines"

@@ -43,6 +43,8 @@ function tell(text) { if (!(about(text) in claimed)) print (touched(about(text))
 function say(word, text) { if (!((text) in said)) { said[text] = 1; print word " " text } }
 function verdict(  i) {
   if (!had["ours"]) guess()
+  # Of an attribute with one value: what somebody else has set it to since stays, and what it was before is not expected any more.
+  for (i = 1; i <= n_last; i++) if (kind(last[i]) ~ /^(link|sysctl|file)$/ && !(key(last[i]) in added) && !(key(last[i]) in in_before)) theirs[object(key(last[i]))] = 1
   for (i = 1; i <= n_ours; i++) stays(ours[i])
   for (i = 1; i <= n_side; i++) stays(side[i])
   for (i = 1; i <= n_after; i++) if (kind(after[i]) == "process") say("left", "+ " after[i])
@@ -58,6 +60,7 @@ function guess(  i) {
 }
 function stays(change) {
   if (change ~ /^~/) { if (!alike(kind(about(change)), before, n_before, in_before)) say("left", change) }
+  else if (!came(change) && (object(about(change)) in theirs)) return
   else if (came(change) == (about(change) in in_after) && !(about(change) in claimed)) say("left", change)
 }
 # The undo itself may do harm: evict a route of somebody's, or bring one back that is not as it was. What went or came while it

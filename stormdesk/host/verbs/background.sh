@@ -23,15 +23,16 @@ sd_background() {
 # End helper $1 of this run, and all that it started.
 sd_background_end() {
   if read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one"; then kill -KILL "-${sd_one%.*}"; fi
-  for sd_file in $(grep -ls "STORMDESK_RUN=$SD_RUN" /proc/[0-9]*/environ); do
-    sd_pid=${sd_file#/proc/}
-    kill -KILL "${sd_pid%/*}" 2>/dev/null
-  done
+  grep -ls "STORMDESK_RUN=$SD_RUN" /proc/[0-9]*/environ | while IFS=/ read -r _ _ sd_pid _; do kill -KILL "$sd_pid" 2>/dev/null; done
   sd_gone "$sd_one" 20
 }
 
 # Evidence that helper $1 runs.
 sd_background_runs() {
-  read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one" || { echo "$1 does not run"; return 1; }
-  echo "$1 runs, pid ${sd_one%.*}"
+  if read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one"; then
+    echo "$1 runs, pid ${sd_one%.*}"
+  else
+    echo "$1 does not run"
+    return 1
+  fi
 }

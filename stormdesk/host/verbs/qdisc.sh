@@ -1,13 +1,8 @@
 # Verbs on queueing disciplines. Ours has a handle of its own, so that only ours is ever taken away.
 
-# Does this kernel know qdisc "$@"? "yes", "no: <why>", or "unknown" where it cannot be tried. It is tried in a network namespace
-# of its own that goes with the command: nothing on the host changes.
+# Does this kernel know qdisc "$@"?
 sd_qdisc_able() {
-  sd_said=$(unshare -n tc qdisc add dev lo root "$@" 2>&1) && { echo yes; return; }
-  case $sd_said in
-    *unshare* | '') echo unknown ;;
-    *) echo "no: $(printf '%.160s' "$sd_said" | tr '\n' ' ')" ;;
-  esac
+  sd_net_able tc qdisc add dev lo root "$@"
 }
 
 # Evidence that the root of interface $1 is qdisc $2 with handle $3.
@@ -23,4 +18,18 @@ sd_witness_qdisc() {
 sd_default_root() {
   sd_said=$(tc qdisc show dev "$1" | grep ' root') || return 0
   case $sd_said in *' 0: root'*) ;; *) echo "$sd_said"; return 1 ;; esac
+}
+
+# Run the lines "$@" of tc, at the first that fails no more.
+sd_tc() {
+  printf '%s\n' "$@" | tc -batch -
+}
+
+# Evidence that interface $1 has netem with handle $2, and how it impairs packets.
+sd_witness_netem() {
+  sd_said=$(tc -s qdisc show dev "$1")
+  case $sd_said in
+    *"qdisc netem $2: "*) printf '%s\n' "$sd_said" | sed -n "/netem $2:/,/Sent/p" ;;
+    *) echo "$1 has no netem"; return 1 ;;
+  esac
 }

@@ -1,0 +1,81 @@
+"""The plan of a fault that impairs packets; net-latency, net-loss and their like are its faces. No fault itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.packets import Direction
+from stormdesk.core.plan import Change, Control, Plan, Proof, Timing, ttl
+from stormdesk.faults.net.traffic import Selecting, ping_witness
+from stormdesk.mechanism.impairment import Dropped, Impaired, Impairment, Netem, losing
+from stormdesk.mechanism.ladder import choose, probes, tools
+from stormdesk.mechanism.netfilter import rules_name
+from stormdesk.mechanism.shim import Shim
+
+LADDER: Sequence[Netem | Dropped | Shim] = (Netem(), *losing(), Shim())
+MECHANISM = {"help": f"{', '.join(way.name for way in LADDER)}; default: the first that the host can do"}
+IN = "sh", "-c", "tc qdisc; nft list ruleset; iptables-save"
+SHOWS = "netem|numgen|statistic|NFQUEUE"
+
+
+@dataclass(frozen=True)
+class Impairing(Selecting):
+    """A fault with an `Impairment` of the packets selected, by default of those that the host sends."""
+
+    undo: ClassVar[str] = "removal of our own qdisc, rules and helper"
+    needs: ClassVar[Argv] = ("ip",)
+    may_use: ClassVar[Argv] = (*tools(LADDER), "ip6tables", "unshare")
+    may_cut_control: ClassVar[bool] = False
+    name: ClassVar[str]
+
+    direction: Direction = field(
+        default=Direction("out"), metadata={"help": "in, out or both: as the host receives or sends it"}
+    )
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(host.name, {"network": network}, IN, SHOWS)
+            for host in inventory.hosts.values()
+            for network, link in sorted(host.networks.items())
+            if not link.address.startswith(f"{host.address}/")
+        ]
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        return {**self.traffic_probes(), **probes(LADDER)}
+
+    def impaired(
+        self, facts: HostFacts, site: Site, ttl_s: float | None, impairment: Impairment, says: str, mechanism: str,
+        witness: tuple[Argv, str, float] | None,
+    ) -> Plan | Unsupported:  # fmt: skip
+        """The plan; `says` for people, without the traffic. `witness`: what another host runs, its kind and what it should measure;
+        None where a few hundred packets tell nothing."""
+        intent = Impaired(rules_name(site.run_id), self.traffic(self.name, facts, site), impairment)
+        way = choose(LADDER, intent, facts, mechanism)
+        if isinstance(way, Unsupported):
+            return way
+        seen = way.mechanism.witness(intent)
+        both = len(intent.traffic.directions) == 2  # a ping and its answer are hit once each
+        peer, no_peer = None, ""
+        if witness:
+            peer, no_peer = ping_witness(site, intent.traffic, witness[0], witness[1], witness[2] * (1 + both))
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"{says} {intent.traffic.says()}",
+                reverts_what="our qdisc, rules and helper removed",
+                steps=way.mechanism.steps(intent, facts),
+                resources=way.mechanism.resources(intent),
+                touches=way.mechanism.touches,
+            ),
+            control=Control(no_peer=no_peer),
+            proof=Proof(baseline=("sd_not", *seen), witness=seen, peers=(peer,) if peer else ()),
+        )

@@ -1,0 +1,21 @@
+# Packets impaired by a program of ours, by way of an NFQUEUE.
+
+# Impair what comes to queue $1 as "$3.." say (verbs/shim.py); $2 is the mark of its own packets.
+sd_shim() {
+  sd_background shim python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_shim_py" "$@" || return 1
+  sd_left=100
+  until grep -qs "^ *$1 " /proc/net/netfilter/nfnetlink_queue; do
+    [ "$sd_left" -gt 0 ] || { echo "the shim does not listen on queue $1"; return 1; }
+    sd_left=$((sd_left - 1))
+    sleep 0.05
+  done
+}
+
+# End it; what it holds is let go first.
+sd_shim_end() {
+  if read -r sd_one 2>/dev/null <"$rec/helper.shim" && sd_alive "$sd_one"; then
+    kill -TERM "${sd_one%.*}"
+    sd_gone "$sd_one" 10
+  fi
+  sd_background_end shim
+}
