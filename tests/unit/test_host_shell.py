@@ -80,7 +80,7 @@ def test_dash_reads_every_file(name: str) -> None:
 @pytest.mark.parametrize("name", AWK)
 def test_awk_reads_every_program(name: str) -> None:
     command = ["awk", host_scripts()[name]]
-    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(command, input="=end\n", capture_output=True, text=True, timeout=10, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -31,7 +31,7 @@ sd_take_ours() {
 
 # Is the host as expected, given the last picture $1? Sets $sd_judged: a line for each fact that differs from the picture before.
 sd_verify() {
-  sd_after=$(sd_picture)
+  sd_after=$(sd_picture) || sd_after='host !error'
   case $sd_after in
     *'!error'*) sd_judged=$(printf '%s\n' "$sd_after" | sed -n '/ !error /s/^/left + /p'); return 1 ;;
   esac

@@ -22,6 +22,7 @@ function leads(pid,  text, field) {  # does the process lead a process group?
   sub(/^.*\) /, "", text); split(text, field, " ")
   return field[1] !~ /[ZX]/ && field[3] == pid
 }
+$0 == "=end" { whole = 1 }
 FILENAME ~ /mountinfo$/ { section = "mount" }
 section == "supervised" {  # environments, which may hold anything: the last section of all
   if (/^==> \/proc\//) { split($2, part, "/"); pid = part[3]; name = group = "" }
@@ -30,7 +31,7 @@ section == "supervised" {  # environments, which may hold anything: the last sec
   if (name != "" && group != "") { if (leads(pid)) has_service((group == name ? "" : group ":") name); name = "" }
   next
 }
-/^=/ { section = substr($0, 2); next }
+/^=[a-z]/ { section = substr($0, 2); next }
 /^!/ { print section " !error " substr($0, 2); next }
 /^~$/ { print section " absent"; next }
 { kind = section }
@@ -101,7 +102,10 @@ kind == "mount" {
   fact($5 " " $4 " " $6 " " rest(i + 1))
   next
 }
-kind == "sysctl" && had[$0]++ { next }  # asked for twice
-kind == "sysctl" && /stat_refresh|compact_memory|\/nf_conntrack_/ { next }
+kind == "sysctl" {
+  if (/^==> /) { name = "/proc/sys/" $2; next }
+  if (name ~ /\/nf_conntrack_/ || had[$0 = name ":" $0]++) next  # asked for twice
+}
 kind == "file" && length($1) == 64 && $1 !~ /[^0-9a-f]/ { fact(rest(2) " sha256 " $1); next }
 { fact($0) }
+END { if (!whole) print "host !error broke off" }
