@@ -34,9 +34,11 @@ def check(show: Show) -> int:
     return max(_run(name, words, show) for name, words in FAST.items())
 
 
-def crashtest(kills: int, seed: int) -> int:
-    """Kill the controller of real runs `kills` times, at every step. 0 when every host healed, else 1."""
-    return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed))
+def crashtest(kills: int, seed: int, *, watchdogs: bool) -> int:
+    """Kill the controller of real runs `kills` times, at every step, and with `watchdogs` one of the host's two each time. 0 when every
+    host healed, else 1."""
+    more = ("--watchdogs",) if watchdogs else ()
+    return _through("tests.crash.run", "--kills", str(kills), "--seed", str(seed), *more)
 
 
 def networks(count: int, seed: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from stormdesk.core.fault import Fault
@@ -110,11 +110,12 @@ CREWS = (("trader-a", "feed"), ("trader-b", "venue"), ("ops", "store"))
 
 @dataclass(frozen=True)
 class Aim:
-    """Where and how the next kill is to hit."""
+    """Where and how the next kill is to hit, and which of the host's two watchdogs (`a`, `b`) is killed with it, "" for none."""
 
     attack: Attack
     step: str
     kind: str
+    watchdog: str = ""
 
     @property
     def possible(self) -> bool:
@@ -125,8 +126,9 @@ class Aim:
 class Chooser:
     """Spreads the kills evenly over steps, faults, ways and their combinations, by what was really hit so far."""
 
-    def __init__(self, random: Random, attacks: Mapping[str, Sequence[Attack]]) -> None:
+    def __init__(self, random: Random, attacks: Mapping[str, Sequence[Attack]], *, watchdogs: bool = False) -> None:
         self._random = random
+        self._watchdogs = watchdogs
         self._attacks = attacks
         self._faults = len({attack.fault for some in attacks.values() for attack in some})
         self._counts: Counter[object] = Counter()
@@ -142,7 +144,7 @@ class Chooser:
         self._random.shuffle(aims)
         aim = min((aim for aim in aims if aim.possible), key=self._due)
         self.count(aim.attack.fault, aim.step, aim.kind)
-        return aim
+        return replace(aim, watchdog=self._random.choice("ab")) if self._watchdogs else aim
 
     def _due(self, aim: Aim) -> int:
         fault, step, kind = aim.attack.fault, aim.step, aim.kind

@@ -48,6 +48,7 @@ class Killed:
     hit: str = ""
     missed: str = ""
     at: float = 0.0  # seconds since boot
+    watchdog: int = 0  # the one that was killed as well, as the host counts; 0: none was there yet
     seen: bool = False
     clean_after_s: float = 0.0  # past the deadline; negative: before it
     present_after_s: float = 0.0  # past the deadline, the fault was last seen in
@@ -87,6 +88,8 @@ class Killer:
                 if task.poll() is None:
                     os.killpg(task.pid, signal.SIGKILL)
                 task.wait(10)
+        if self.result.missed:
+            self._let_heal()
         if "Traceback" in self._said():
             self.result.problems.append("a traceback")
         self.result.seen, self.result.record = self.patient.seen, self.patient.record
@@ -152,8 +155,19 @@ class Killer:
             assert kind == ALONE
             os.kill(task.pid, signal.SIGKILL)
         self.result.at = boottime()
+        self.result.watchdog = self._kill_watchdog()
         self.patient.look(now=True)
         self.patient.deadline = self.patient.deadline or self.result.at + self.attack.ttl_s
+
+    def _kill_watchdog(self) -> int:
+        """Kill the watchdog that the aim names, by the pid that it wrote down; 0 where there is none, not yet or not any more."""
+        if not self.result.aim.watchdog:
+            return 0
+        noted = f"/run/stormdesk/{self.result.run_id}/watch.{self.result.aim.watchdog}"
+        said = self.host.sh(
+            f"read -r one 2>/dev/null <{noted} && [ -n \"$one\" ] && kill -KILL ${{one%%.*}} 2>/dev/null && echo ${{one%%.*}}; :"
+        )
+        return int(said or 0)
 
     # ---- afterwards --------------------------------------------------------------------------------------------------
 
@@ -176,6 +190,17 @@ class Killer:
             result.problems += [f"not clean {AFTER_S:g} s after the deadline: {line}" for line in patient.wrong]
         if result.aim.kind == SESSION:
             self._survivor(task)
+
+    def _let_heal(self) -> None:
+        """A task that never came to its moment was ended all the same: before anybody asks the host, its watchdog has its time."""
+        self.patient.look(now=True)
+        while self.patient.deadline and not self._reverted() and boottime() < self.patient.deadline + AFTER_S:
+            time.sleep(0.1)
+            self.patient.look(now=True)
+
+    def _reverted(self) -> bool:
+        """Is there no record of this run on its host, or one that says so?"""
+        return not self.patient.read() or " REVERTED " in self.patient.record
 
     def _over(self, task: subprocess.Popen[bytes]) -> bool:
         """Can nothing more come of this run? Its record says reverted, or there is none and will be none."""

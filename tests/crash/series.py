@@ -29,6 +29,8 @@ TASK_S = 60.0
 STILL_S = 30.0
 CLOCK_S = 0.2  # between what we see and what a host writes down
 STEP_SHARE, SEEN_SHARE, FAULT_SHARE = 15 / 200, 60 / 200, 15 / 200
+WATCHDOG_SHARE = 100 / 200  # there is none before S2, nor after S9
+MANY, P99_S = 50, 2.0  # of that many kills, the host is clean this long after the deadline at the latest, but for one in a hundred
 
 # The same services are killed again and again: their guards must be quick, and never give up.
 PATIENT = {"guard": {"check_s": 0.5, "verify_s": 10, "backoff_s": [0.5], "attempts": 100_000}}
@@ -71,6 +73,7 @@ class Series:
     lab: Lab
     runs: Path
     say: Say
+    watchdogs: bool = False  # kill one of the host's watchdogs with each controller
     kills: list[Killed] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)  # tries of which no kill came
@@ -80,7 +83,7 @@ class Series:
 
     def go(self, count: int, seed: int) -> None:
         """Kill `count` times, or up to half as often again while a floor is missed: each crew in waves of one on each host."""
-        chooser = Chooser(Random(seed), attacks(self.lab.inventory))
+        chooser = Chooser(Random(seed), attacks(self.lab.inventory), watchdogs=self.watchdogs)
         target = count
         while True:
             with ThreadPoolExecutor(len(CREWS)) as threads:
@@ -187,7 +190,17 @@ class Series:
             seen = sum(killed.seen for killed in self.kills if killed.aim.attack.fault == fault)
             if seen < (floor := max(1, int(count * FAULT_SHARE))):
                 found.append(f"{fault} was seen {seen} times, at least {floor} are needed")
+        dead = sum(bool(killed.watchdog) for killed in self.kills)
+        if self.watchdogs and dead < (floor := max(1, int(count * WATCHDOG_SHARE))):
+            found.append(f"{dead} watchdogs were killed, at least {floor} are needed")
+        if count >= MANY and self.p99_s() > P99_S:
+            found.append(f"p99: clean {self.p99_s():+.1f} s from the deadline, {P99_S:+g} s are allowed")
         return found
+
+    def p99_s(self) -> float:
+        """From the deadline to a clean host, in seconds: but for one in a hundred, all were clean by then."""
+        late = sorted(killed.clean_after_s for killed in self.kills)
+        return late[-(len(late) // 100) - 1] if late else 0.0
 
 
 def _named(killed: Killed) -> str:
@@ -197,6 +210,7 @@ def _named(killed: Killed) -> str:
 
 def _line(number: int, killed: Killed) -> str:
     by = f", reverted by {killed.reverted_by} {killed.lateness_ms} ms late" if killed.reverted_by else ""
+    by += f", watchdog {killed.aim.watchdog} killed" if killed.watchdog else ""
     code = f", exit {killed.exit_code}" if killed.exit_code is not None else ""
     seen = "seen" if killed.seen else "not seen"
     end = "; ".join(killed.problems) or killed.missed or f"clean at deadline {killed.clean_after_s:+.1f} s{by}{code}"
@@ -228,6 +242,7 @@ def document(series: Series) -> dict[str, Any]:
         {
             "fault": killed.aim.attack.fault, "host": killed.aim.attack.host, "flags": list(killed.aim.attack.flags),
             "aimed": killed.aim.step, "kind": killed.aim.kind, "hit": killed.hit, "run": killed.run_id, "seen": killed.seen,
+            "watchdog": killed.aim.watchdog if killed.watchdog else "",
             "clean_after_s": round(killed.clean_after_s, 2), "reverted_by": killed.reverted_by,
             "lateness_ms": killed.lateness_ms, "exit_code": killed.exit_code, "problems": killed.problems,
             "record": [line for line in killed.record.splitlines() if line],

@@ -22,14 +22,18 @@ def check(options: Options) -> int:
 
 @command(
     effect="kill the controller of real runs {kills} times, in a lab of its own",
-    hint="--kills N",
-    help={"kills": "how many kills, spread over all steps", "seed": "seed of the moments"},
+    hint="--kills N [--watchdogs]",
+    help={
+        "kills": "how many kills, spread over all steps",
+        "seed": "seed of the moments",
+        "watchdogs": "each time kill one of the host's two watchdogs as well",
+    },
 )
-def crashtest(_: Options, kills: Count = KILLS, seed: Seed = SEED) -> int:
+def crashtest(_: Options, kills: Count = KILLS, seed: Seed = SEED, watchdogs: bool = False) -> int:
     """Kill the controller; every host must heal."""
     from stormdesk.cli import develop
 
-    return develop.crashtest(kills, seed)
+    return develop.crashtest(kills, seed, watchdogs=watchdogs)
 
 
 @command(
