@@ -94,13 +94,13 @@ class LabHost:
         return Path(f"/proc/{self.pid}/root", inside.lstrip("/"))
 
     def sh(self, text: str, **variables: str) -> str:
-        """Run shell text in the host's namespaces; a failure raises."""
+        """Run shell text in the host's namespaces; a failure raises, and says which text."""
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **variables}
         command = ["nsenter", "-t", str(self.pid), "-a", "sh"]
         done = subprocess.run(
             command, input=text, env=env, capture_output=True, text=True, timeout=COMMAND_S, check=False
         )
-        assert done.returncode == 0, f"{self.name}: {done.stderr}"
+        assert done.returncode == 0, f"{self.name}: {text.strip()[-300:]}: {done.returncode} {done.stderr}"
         return done.stdout
 
     def plant(self, address: str, links: Mapping[str, int]) -> None:

@@ -18,21 +18,24 @@ class Leftover:
 
 
 V4, V6, DATA = "198.18.99.1", "fd18:99::1", "/var/lib/trading/left"
+# A revert that puts back what is missing may have put the lost one beside the changed one: all of a kind go.
 CLEAN = f"""
-exec 2>/dev/null
-for word in {V4} "{V4} table 77" "blackhole {V4}"; do ip route del $word; done
-ip -6 route del {V6}
-for pref in 998 999; do ip rule del pref $pref; ip -6 rule del pref $pref; done
+{{
+none() {{ while "$@"; do :; done; }}
+none ip route del {V4}; none ip route del {V4} table 77; none ip route del blackhole {V4}; none ip -6 route del {V6}
+for pref in 998 999; do none ip rule del pref $pref; none ip -6 rule del pref $pref; done
 ip addr del {V4}/32 dev eth1; ip addr del {V6}/128 dev eth1
 ip link set eth1 mtu 1500 txqueuelen 1000 promisc off; ip link set eth1 alias ''
 ip link del spare0; ip link del spare2
 ip neigh del {V4} dev eth1; ip neigh del proxy {V4} dev eth1
 tc qdisc del dev eth1 root; tc qdisc del dev eth1 ingress
-iptables -w 5 -D INPUT -s {V4} -j DROP; iptables -w 5 -X LEFT; iptables -w 5 -P FORWARD ACCEPT; ip6tables -w 5 -D INPUT -s {V6} -j DROP
-umount /mnt
+none iptables -w 5 -D INPUT -s {V4} -j DROP; none ip6tables -w 5 -D INPUT -s {V6} -j DROP
+iptables -w 5 -X LEFT; iptables -w 5 -P FORWARD ACCEPT
+none umount /mnt
 echo 60 >/proc/sys/net/ipv4/neigh/eth1/gc_stale_time; echo 64 >/proc/sys/net/ipv6/conf/eth1/hop_limit
 rm -f {DATA}
 supervisorctl status orchestrator | grep -q RUNNING || supervisorctl start orchestrator >/dev/null
+}} 2>/dev/null
 :
 """
 SPARE = "ip link add spare0 type veth peer name spare1; ip link set spare1 up; ip link set spare0 up"

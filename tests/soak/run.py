@@ -15,13 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from stormdesk.cli.api import Chaos
-from stormdesk.core.errors import StormdeskError
+from stormdesk.cli.api import Chaos, Injection
+from stormdesk.core.errors import RefusedError, StormdeskError, TransportError
 from stormdesk.core.plan import Step
 from stormdesk.core.safety import Allow
 from stormdesk.faults.noop import Noop
@@ -42,11 +42,18 @@ FAULTS = (
     ("process-kill", {"service": "prober", "signal": "STOP", "rto": "3s"}),
     ("net-bandwidth", {"network": "core"}),
 )
-# Looking makes tables.
+# Tables without a rule.
 EMPTY = re.compile(r"text (ip6?tables-save: (\*|:\w+ ACCEPT|COMMIT)|nft list ruleset: (table|\tchain|\t\ttype|\t?\}))")
+# Looking makes tables of netfilter, and the first mount of all makes /run/mount: no operator's doing, nor a fault's.
+SEEN = """
+for tables in iptables ip6tables; do $tables -w 5 -S >/dev/null; $tables -w 5 -t nat -S >/dev/null; done
+mount -t tmpfs seen /mnt
+umount /mnt
+"""
 HOLD_S = 1.0
 REVERT_S = 3.0  # a revert that does not verify is tried for no longer
 STILL_S = 5.0
+TRIES = 4
 ALLOWED = Allow(role_share=100, unsteady=True)
 Say = Callable[[str], None]
 
@@ -113,16 +120,15 @@ def hold(chaos: Chaos, host: LabHost, number: int, seed: int, found: Found) -> N
     for act in (act for _, act in acts if act.first):
         host.sh(act.first)
     said = do(host, acts, BEFORE)
-    why = ""
     late = threading.Timer(rng.uniform(0, 0.6), lambda: said.extend(do(host, acts, AROUND)))
     try:
-        with chaos.inject(fault, host=HOST, hold_s=HOLD_S, allow=ALLOWED, **parameters) as injection:
+        with begun(chaos, fault, parameters) as injection:
             time.sleep(rng.uniform(0, HOLD_S / 2))
             said += do(host, acts, DURING)
             late.start()
         late.join()
-        if injection.outcome is None or injection.outcome.residue != "clean":
-            why = str(injection.outcome and injection.outcome.why)
+        clean = injection.outcome is not None and injection.outcome.residue == "clean"
+        why = "" if clean else str(injection.outcome and injection.outcome.why)
     except StormdeskError as error:
         why = str(error)
     with suppress(RuntimeError):
@@ -139,6 +145,25 @@ def hold(chaos: Chaos, host: LabHost, number: int, seed: int, found: Found) -> N
     found.problems += [f"{repro}: {line[:300]}" for line in [*lost, *left[:4]]]
     if why or left:
         heal(chaos, host)
+
+
+@contextmanager
+def begun(chaos: Chaos, fault: str, parameters: dict[str, str]) -> Iterator[Injection]:
+    """The fault, injected. What a busy host refuses, or does not answer in time, touches nothing: it is asked again."""
+    for left in reversed(range(TRIES)):
+        with ExitStack() as stack:
+            try:
+                injection = stack.enter_context(
+                    chaos.inject(fault, host=HOST, hold_s=HOLD_S, allow=ALLOWED, **parameters)
+                )
+            except (RefusedError, TransportError) as error:
+                say(f"not injected: {error}")
+                if not left:
+                    raise
+                time.sleep(STILL_S)
+                continue
+            yield injection
+            return
 
 
 def do(host: LabHost, acts: list[tuple[str, Act]], moment: str) -> list[str]:
@@ -198,15 +223,15 @@ def go(holds: range, leftovers: range, seed: int, say: Say) -> Found:
         Chaos(env=name) as chaos,
         mock.patch.object(hostrun, "REVERT_PATIENCE_S", REVERT_S),
     ):
-        host.sh(
-            "for tables in iptables ip6tables; do $tables -w 5 -S >/dev/null; $tables -w 5 -t nat -S >/dev/null; done"
-        )
+        host.sh(SEEN)
         for number in holds:
+            told = len(found.problems)
             hold(chaos, host, number, seed, found)
-            say(f"hold {number}: {found}")
+            say("\n".join([f"hold {number}: {found}", *found.problems[told:]]))
         for number in leftovers:
+            told = len(found.problems)
             leftover(chaos, host, number, Path(folder), found)
-            say(f"leftover {number}: {found}")
+            say("\n".join([f"leftover {number}: {found}", *found.problems[told:]]))
     return found
 
 
