@@ -20,7 +20,7 @@ RECORDS = ("run/stormdesk", "dev/shm/stormdesk", "var/lib/stormdesk", "etc/storm
 SPACE_MIB = 16  # the stack goes on writing
 HASHED = ("etc/hosts", "etc/resolv.conf", "etc/passwd", "etc/bystander", "var/lib/trading/bystander", "run/bystander")
 LISTED = ("etc", "run", "tmp", "var/lib", "var/lib/trading")
-COMMAND_S = 20.0
+COMMAND_S = 60.0
 
 _NETWORK = """
 for question in "link show" "addr show" "-4 route show table all" "-6 route show table all" "-4 rule show" "-6 rule show"; do

@@ -30,6 +30,7 @@ from stormdesk.infra.backends.lab import records
 from stormdesk.run import hostrun, prepare
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import Record
+from stormdesk.ssh import patience
 from tests.cases.planning import changed
 from tests.crash.labhost import LabHost, hosts_of
 from tests.soak.leftovers import CLEAN, STEPS, Leftover
@@ -51,7 +52,8 @@ mount -t tmpfs seen /mnt
 umount /mnt
 """
 HOLD_S = 1.0
-REVERT_S = 3.0  # a revert that does not verify is tried for no longer
+REVERT_S = 10.0  # a revert that does not verify is tried for no longer
+TTL_S, PATIENCE = 120.0, 4.0  # a busy machine is no finding
 STILL_S = 5.0
 TRIES = 4
 ALLOWED = Allow(role_share=100, unsteady=True)
@@ -154,7 +156,7 @@ def begun(chaos: Chaos, fault: str, parameters: dict[str, str]) -> Iterator[Inje
         with ExitStack() as stack:
             try:
                 injection = stack.enter_context(
-                    chaos.inject(fault, host=HOST, hold_s=HOLD_S, allow=ALLOWED, **parameters)
+                    chaos.inject(fault, host=HOST, hold_s=HOLD_S, ttl_s=TTL_S, allow=ALLOWED, **parameters)
                 )
             except (RefusedError, TransportError) as error:
                 say(f"not injected: {error}")
@@ -187,7 +189,7 @@ def leftover(chaos: Chaos, host: LabHost, number: int, folder: Path, found: Foun
     host.sh(each.first)
     before = facts(host)
     run_id = f"r-20261128-{number:04d}-left"
-    (known,) = prepare.prepare(chaos.pool, Noop(), [chaos.inventory.host(HOST)], run_id, 5.0, None, ALLOWED)
+    (known,) = prepare.prepare(chaos.pool, Noop(), [chaos.inventory.host(HOST)], run_id, 5.0, TTL_S, ALLOWED)
     plan = changed(
         known.plan, steps=(Step(("sh", "-c", each.do), (("true",),)),), touches=each.touches, files=each.files,
         baseline=(), witness=("echo", "it is in"), resources=(f"left:{number}",),
@@ -213,12 +215,23 @@ def leftover(chaos: Chaos, host: LabHost, number: int, folder: Path, found: Foun
     host.sh(CLEAN)
 
 
+@contextmanager
+def patient() -> Iterator[None]:
+    """The controller's limits, for a busy machine."""
+    patience.use(PATIENCE)
+    try:
+        yield
+    finally:
+        patience.use(1.0)
+
+
 def go(holds: range, leftovers: range, seed: int, say: Say) -> Found:
     """All of it in one lab."""
     found = Found()
     with (
         tempfile.TemporaryDirectory(prefix="stormdesk-soak-") as folder,
         mock.patch.dict(os.environ, {"STORMDESK_HOME": f"{folder}/home", "STORMDESK_RUNS": f"{folder}/runs"}),
+        patient(),
         place(say) as (name, host),
         Chaos(env=name) as chaos,
         mock.patch.object(hostrun, "REVERT_PATIENCE_S", REVERT_S),
