@@ -24,7 +24,8 @@ _FUNCTION = re.compile(r"^(sd_\w+)\(\) [{(]\n.*?^[)}]\n", re.MULTILINE | re.DOTA
 _WORD = re.compile(r"\bsd_\w+")
 CORE = ("core/", "picture/")
 BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
-_ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault BOOT_HOOK too
+_ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault these too
+_ARM_PERSISTENT = (BOOT_HOOK, ("sd_boot_hook_install",))
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*#.*\n|  # .*$", re.MULTILINE)
 
@@ -50,13 +51,16 @@ def bare(text: str) -> str:
 
 
 def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:
-    """The words of `verbs/` that these commands need. Raises UsageError for a word `sd_...` that no file defines."""
+    """The words of `verbs/` that these commands need, also those that they give to others. Raises UsageError for a command
+    `sd_...` that no file defines."""
     homes, functions = defined(scripts), _functions(scripts)
-    wanted = {argv[0] for argv in commands if argv and argv[0].startswith("sd_")}
+    commands = [argv for argv in commands if argv]
+    wanted = {argv[0] for argv in commands if argv[0].startswith("sd_")}
     if unknown := sorted(wanted - set(homes)):
         raise UsageError(
             f"the host library has no {unknown[0]}: stormdesk/host/verbs/ has the words that plans may use"
         )
+    wanted |= {word for argv in commands for word in argv} & set(homes)
     needed: set[str] = set()
     while wanted:
         word = wanted.pop()
@@ -77,7 +81,7 @@ def of_plan(scripts: HostScripts, plan: Plan) -> tuple[str, str]:
     """(lib.sh, verbs.sh) of a run: what its watchdog needs to undo it, and what only its inject and witness need besides."""
     undo = verbs(scripts, [argv for each in plan.change.steps for argv in each.undo])
     do = [_ARM, *(each.do for each in plan.change.steps), plan.proof.baseline, plan.proof.witness, plan.proof.still]
-    do += [BOOT_HOOK] if plan.change.persistent else []
+    do += _ARM_PERSISTENT if plan.change.persistent else ()
     do += [argv for argv, _ in plan.change.rechecks]
     more = [word for word in verbs(scripts, do) if word not in undo]
     return core(scripts) + _texts(scripts, undo), _texts(scripts, more)

@@ -43,6 +43,16 @@ def test_the_core_uses_no_verb() -> None:
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_script_has_every_function_that_it_uses(path: object) -> None:
+    fault, case = load(path)  # type: ignore[arg-type]
+    plan = planned(case, fault)
+    text = arm_script(plan)
+    used = set(re.findall(r"\bsd_\w+", text)) & set(library.defined(SCRIPTS))
+    missing = used - set(re.findall(r"^(sd_\w+)\(\)", text, re.MULTILINE))
+    assert missing == (set() if plan.change.persistent else {"sd_boot_hook_possible", "sd_boot_hook_install"})
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_plan_has_the_verbs_that_it_names_and_its_watchdog_those_of_its_undo(path: object) -> None:
     fault, case = load(path)  # type: ignore[arg-type]
     plan = planned(case, fault)
