@@ -55,7 +55,7 @@ class AdapterDown:
         cuts = carries_us(name, facts, site)
         return Plan(
             id=site.id(self.name),
-            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=cuts)),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=cuts), undo_wait_s=now.wait_s),
             change=Change(
                 mechanism="ip link",
                 says=f"ip link set dev {name} down"

@@ -68,7 +68,7 @@ class AdapterFlap:
         )
         return Plan(
             id=site.id(self.name),
-            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), undo_wait_s=now.wait_s),
             change=Change(
                 mechanism="ip link",
                 says=f"{name} down for {self.down} and up for {self.up}, again and again",

@@ -55,7 +55,7 @@ def _read(link: str, said: Mapping[str, str]) -> network.Said:
 
 def restore(now: network.Interface) -> tuple[Argv, ...]:
     """Link up, then what going down took away; nothing that is still present."""
-    undo: list[Argv] = [("ip", "link", "set", "dev", now.name, "up")]
+    undo: list[Argv] = [now.up_again]
     if now.addresses6:
         undo.append(("sd_addresses_back", now.name, *now.addresses6))
     if now.nexthops:

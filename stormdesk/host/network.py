@@ -10,6 +10,7 @@ from itertools import pairwise
 from stormdesk.core.errors import HostError
 from stormdesk.core.model import Argv
 
+LEASE_S = 30.0  # NetworkManager and systemd-networkd take three to five, a port with spanning tree adds its delay
 _TYPES = {"unicast", "local", "broadcast", "multicast", "anycast", "throw", "unreachable", "prohibit", "blackhole"}
 _STATES = {"linkdown", "dead", "offload", "offload_failed", "trap", "rt_trap"}  # the kernel's, no attributes
 _ADDRESS_FLAGS = ("nodad", "noprefixroute", "home", "mngtmpaddr", "autojoin")
@@ -37,17 +38,31 @@ class Route:
 class Interface:
     """An interface as `ip` prints it: what going down takes away for good. IPv4 addresses stay, and so do not count.
 
+    `leased`: it has an address with a lifetime, which whoever got it may let go of with the link, and gets anew.
+    `above` are the interfaces made on it that are down: with it, the kernel puts VLANs up, whether they were so or not.
     `addresses6` and `neighbours` are arguments for `ip addr add` and `ip neigh replace`, one a line. `nexthops` are pairs, one after
     the other: arguments for `ip nexthop add`, and which members of that group may be gone meanwhile, "" for none.
     """
 
     name: str
     up: bool
+    leased: bool
+    above: tuple[str, ...]
     addresses6: tuple[str, ...]
     routes: tuple[Route, ...]
     routes6: tuple[Route, ...]
     neighbours: tuple[str, ...]
     nexthops: tuple[str, ...]
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait for a network manager: it may take our addresses away again, and has its own later."""
+        return LEASE_S if self.leased else 0.0
+
+    @property
+    def up_again(self) -> Argv:
+        """The command that puts it up."""
+        return ("sd_up_alone", self.name, *self.above) if self.above else ("ip", "link", "set", "dev", self.name, "up")
 
     @property
     def count(self) -> int:
@@ -79,6 +94,8 @@ def interface(name: str, said: Said) -> Interface:
     return Interface(
         name,
         "UP" in flags,
+        any("dynamic" in words for words in lines),
+        _down_above(name, said.links),
         # The kernel shows, and prefers, the one that was added last.
         tuple(_address(words[3:]) for words in reversed(lines) if words[2] == "inet6" and not _of_the_kernel(words)),
         _in_place(_lines(name, lost, said.routes)),
@@ -113,6 +130,22 @@ def _neighbours(name: str, text: str) -> Iterator[str]:
             yield " ".join(["proxy", *(word for word in words if word != "proxy")])
         elif "PERMANENT" in words:
             yield " ".join([*(word for word in words if word != "PERMANENT"), "nud", "permanent"])
+
+
+def _down_above(name: str, links: str) -> tuple[str, ...]:
+    """The interfaces made on `name`, and on those, that are down; the upper ones last."""
+    lower: dict[str, str] = {}
+    down: list[str] = []
+    for words in map(_words, links.splitlines()):
+        if len(words) > 2 and "@" in words[1]:
+            own, _, lower[own] = words[1].removesuffix(":").partition("@")
+            if "UP" not in words[2].strip("<>").split(","):
+                down.append(own)
+    found, new = [name], [name]
+    while new:
+        new = [own for own, under in lower.items() if under in new and own not in found]
+        found += new
+    return tuple(own for own in found if own in down)
 
 
 def _along(name: str, links: str) -> set[str]:

@@ -96,6 +96,38 @@ def test_case(host: Rig, case: str) -> None:
     comes_back(host, SETTINGS[case])
 
 
+# An `ip` that does, with a link, what a kernel module or a network manager would do that is not there; `invoke dev.vm` has the real ones.
+WITH_THE_LINK = """
+mkdir /tmp/tools
+cp $(command -v ip) /tmp/tools/real
+cat >/tmp/tools/ip <<'END'
+#!/bin/sh
+/tmp/tools/real "$@" || exit
+case "$*" in 'link set dev eth1 '*) {acts} ;; esac
+END
+chmod 755 /tmp/tools/ip
+mount --bind /tmp/tools/ip $(readlink -f $(command -v ip))"""
+
+# The kernel takes VLANs down with what they are on, and puts all of them up with it, those that were down too.
+VLANS = """
+ip link add mv0 link eth1 type macvlan mode bridge
+ip link add mv1 link eth1 type macvlan mode bridge
+ip link set mv0 up
+ip link set mv0 down
+ip link set mv1 up
+ip addr add 10.100.0.10/24 dev mv1
+ip -6 addr add fd64::10/64 dev mv1 nodad
+ip route add 10.101.0.0/16 via 10.100.0.1 dev mv1 metric 50
+ip -6 route add fd65::/64 via fd64::1 dev mv1
+"""
+
+
+def test_case_C04_vlans_that_were_up_come_back_and_those_that_were_down_stay_down(host: Rig) -> None:
+    acts = "for vlan in mv0 mv1; do /tmp/tools/real link set dev $vlan $5; done"
+    comes_back(host, VLANS + WITH_THE_LINK.replace("{acts}", acts))
+    assert host.sandbox.sh("for one in 0 1; do echo $(($(cat /sys/class/net/mv$one/flags) & 1)); done").split() == ["0", "1"]
+
+
 ABSENT = """mkdir /tmp/tools
 cp $(command -v ip) /tmp/tools/real
 cat >/tmp/tools/ip <<'END'

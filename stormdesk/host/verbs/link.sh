@@ -12,6 +12,18 @@ sd_not_down() {
   ! sd_witness_down "$1"
 }
 
+# Interface $1 up. Of those made on it, "$2..", which are down right before stays down, though the kernel puts a VLAN up with it.
+sd_up_alone() {
+  sd_dev=$1 sd_still=
+  shift
+  read -r sd_flags <"/sys/class/net/$sd_dev/flags" && [ $((sd_flags & 1)) = 0 ] || return
+  for sd_one; do
+    read -r sd_flags 2>/dev/null <"/sys/class/net/$sd_one/flags" && [ $((sd_flags & 1)) = 0 ] && sd_still="$sd_still $sd_one"
+  done
+  ip link set dev "$sd_dev" up
+  for sd_one in $sd_still; do ip link set dev "$sd_one" down; done
+}
+
 # Read what `ip -o` prints, print it with single spaces and without what the kernel alone decides.
 sd_plain() {
   sed 's/[\\[:space:]][\\[:space:]]*/ /g; s/ expires [0-9]*sec//; s/ unbalanced_time [0-9]*//; s/ dead\>//g; s/ linkdown\>//g; s/ $//'
