@@ -128,6 +128,14 @@ def test_case_C04_vlans_that_were_up_come_back_and_those_that_were_down_stay_dow
     assert host.sandbox.sh("for one in 0 1; do echo $(($(cat /sys/class/net/mv$one/flags) & 1)); done").split() == ["0", "1"]
 
 
+def test_case_C04_what_somebody_puts_up_in_the_hold_stays_up(host: Rig) -> None:
+    host.sandbox.sh("ip link add mv0 link eth1 type macvlan mode bridge")
+    bite(host, DOWN)
+    host.sandbox.sh("ip link set mv0 up")
+    assert host.revert().ok
+    host.sandbox.sh("[ $(($(cat /sys/class/net/mv0/flags) & 1)) = 1 ]")
+
+
 ABSENT = """mkdir /tmp/tools
 cp $(command -v ip) /tmp/tools/real
 cat >/tmp/tools/ip <<'END'

@@ -12,11 +12,19 @@ function object(text,  word) {  # two facts of one object say different things o
   if (word[1] == "sysctl") { sub(/:.*/, "", text); return text }
   return word[1] " " word[2] (word[1] == "file" ? " " word[3] : "")
 }
+function device(text,  word, n, i) {
+  n = split(text, word, " ")
+  for (i = 2; i < n; i++) if (word[i] == "dev") return word[i + 1]
+  return word[2]
+}
+# The kernel makes a route when an interface comes up: where that is none of ours, somebody else put it up.
+function elsewhere(text) { return text ~ /^route.* proto kernel( |$)/ && !(device(text) in devices) }
 function touched(text,  word) { split(text, word, " "); return (word[1] in touches) || (word[1] == "file" && (word[2] in files)) }
 function put(change) {  # one change of ours
   ours[++n_ours] = change
   if (change ~ /^~/) { reordered[kind(about(change))] = 1; return }
   objects[object(about(change))] = 1
+  devices[device(about(change))] = 1
   if (came(change)) added[about(change)] = 1; else removed[about(change)] = 1
 }
 
@@ -72,7 +80,7 @@ function undone_too_much(  i, f) {
   }
   for (i = 1; i <= n_after; i++) {
     f = key(after[i])
-    if (!(f in in_last) && !(f in in_before) && !(f in removed) && !(f in claimed) && touched(f) && (object(f) in objects)) say("left", "+ " after[i])
+    if (!(f in in_last) && !(f in in_before) && !(f in removed) && !(f in claimed) && touched(f) && (object(f) in objects) && !elsewhere(f)) say("left", "+ " after[i])
   }
 }
 # Of rules the order counts too: of those that are in two pictures. What others put in another order before we undid stays so.
