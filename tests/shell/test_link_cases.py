@@ -136,6 +136,20 @@ def test_case_C04_what_somebody_puts_up_in_the_hold_stays_up(host: Rig) -> None:
     host.sandbox.sh("[ $(($(cat /sys/class/net/mv0/flags) & 1)) = 1 ]")
 
 
+# Whoever holds a lease lets go of it with the link, as systemd-networkd does.
+LEASE = """
+ip -4 addr flush dev eth1
+ip addr add 10.9.1.2/24 metric 100 brd + dev eth1 valid_lft 3000 preferred_lft 2000
+ip addr add 10.9.1.3/24 dev eth1 label eth1:1
+ip addr add 10.9.2.2 peer 10.9.2.1/32 dev eth1 label eth1:2 valid_lft 3000 preferred_lft 2000
+ip route add 10.99.0.0/16 via 10.9.1.1 dev eth1 proto dhcp src 10.9.1.2 metric 100
+"""
+
+
+def test_leases_that_their_holder_let_go_of_come_back(host: Rig) -> None:
+    comes_back(host, LEASE + WITH_THE_LINK.replace("{acts}", "[ $5 = up ] || /tmp/tools/real -4 addr flush dev eth1"))
+
+
 ABSENT = """mkdir /tmp/tools
 cp $(command -v ip) /tmp/tools/real
 cat >/tmp/tools/ip <<'END'

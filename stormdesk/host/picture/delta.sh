@@ -46,6 +46,7 @@ sd_verify() {
 # Put back what is left missing and only the kernel took: addresses, neighbours, nexthops and routes that came after the plan was
 # made, or on links above ours. By adding alone; what is there is never replaced.
 sd_put_back() {
+  sd_tab=$(printf '\t')
   printf '%s\n' "$sd_judged" | sed -n 's/^left - //; t found; d; :found; s/\([0-9]\)sec/\1/g; s/ rto_min lock / rto_min /; p' |
     while read -r sd_kind sd_words; do
       set -f
@@ -53,9 +54,11 @@ sd_put_back() {
       case $sd_kind in
         addr)
           sd_dev=${sd_words%% *}
-          sd_words=${sd_words#* inet}  # "6 " or " " comes before the address; where it has a label, that comes last
-          sd_words=${sd_words% "$sd_dev"}
-          ip addr add ${sd_words#* } dev "$sd_dev"
+          case $sd_words in *"$sd_tab"*) sd_lease=${sd_words#*"$sd_tab"} ;; *) sd_lease= ;; esac
+          sd_words=${sd_words%%"$sd_tab"*}
+          case $sd_words in *' inet '*) sd_words="${sd_words% *} label ${sd_words##* }" ;; esac
+          sd_words=${sd_words#* inet}  # "6 " or " " comes before the address
+          ip addr add ${sd_words#* } $sd_lease dev "$sd_dev"
           ;;
         nexthop) ip nexthop add $sd_words ;;
         neigh)
