@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -90,4 +91,6 @@ if __name__ == "__main__":
     options.add_argument("--accel", default="auto", choices=("auto", "tcg", "kvm"))
     options.add_argument("--keep", action="store_true", help="leave the machine running until Ctrl-C")
     given = options.parse_args()
+    for ends in (signal.SIGINT, signal.SIGTERM):  # a shell starts what is in the background with SIGINT ignored
+        signal.signal(ends, signal.default_int_handler)
     sys.exit(main(given.only, given.accel, keep=given.keep))

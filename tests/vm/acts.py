@@ -24,7 +24,7 @@ def typed(script: str) -> Act:
 
 def colleague(machine: Machine, _: subprocess.Popen[str]) -> None:
     """Somebody logs in, looks at something, and logs out."""
-    subprocess.run((*machine.ssh("colleague", shared=False), "uptime"), check=True, capture_output=True, timeout=60)
+    subprocess.run((*machine.ssh("colleague", shared=False), "uptime"), check=True, capture_output=True, timeout=300)
 
 
 def kill_controller(machine: Machine, controller: subprocess.Popen[str]) -> None:

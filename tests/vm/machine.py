@@ -20,7 +20,7 @@ from tests.vm.tools import Tools
 BOOTED = "booted"  # the snapshot that every case starts from
 # Both network managers have heard their router, and no address is tentative.
 SETTLED = "until [ $(ip -6 addr show | grep -c ' fec0:') -ge 2 ] && ! ip addr | grep -q tentative; do sleep 2; done"
-BOOT_S, MONITOR_S, COMMAND_S = 400.0, 120.0, 120.0
+BOOT_S, MONITOR_S, COMMAND_S = 900.0, 120.0, 300.0
 
 
 @dataclass
@@ -49,7 +49,12 @@ class Machine:
         words = ("nice", "-n", "19", *words, *(("-loadvm", BOOTED) if booted else ()))
         with (self.vm / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                words, env=self.tools.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                words,
+                env=self.tools.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us, who end it in order
             )
 
     def keep_booted(self, booted: Path) -> None:
@@ -73,7 +78,7 @@ class Machine:
         while time.monotonic() < began + within_s:
             if self._process.poll() is not None:
                 raise HostError(f"QEMU ended: {_last_line(self.vm / 'qemu.log')}")
-            if self.sh("true", within_s=30, check=False).returncode == 0:
+            if self.sh("true", within_s=90, check=False).returncode == 0:
                 return time.monotonic() - began
             time.sleep(0.5)
         raise HostError(f"no SSH after {within_s:.0f} s: {_last_line(self.vm / 'console.log')}")
@@ -81,7 +86,7 @@ class Machine:
     def ssh(self, user: str = "root", *, shared: bool = True) -> Sequence[str]:
         """The words before a command. `shared`: over one connection that stays, which saves the handshake."""
         options = [
-            *("BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=20", "LogLevel=ERROR"),
+            *("BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=60", "LogLevel=ERROR"),
             *(f"UserKnownHostsFile={self.vm}/known_hosts", f"IdentityFile={self.disks}/id", "IdentitiesOnly=yes"),
             *(("ControlMaster=auto", f"ControlPath={self.vm}/ssh-%r", "ControlPersist=yes") if shared else ()),
         ]
@@ -147,7 +152,7 @@ class Machine:
         self.sh("systemctl is-system-running --wait", within_s=BOOT_S, check=False)
 
     def _boot_id(self) -> str:
-        return self.sh("cat /proc/sys/kernel/random/boot_id", within_s=30, check=False).stdout.strip()
+        return self.sh("cat /proc/sys/kernel/random/boot_id", within_s=90, check=False).stdout.strip()
 
     def reset(self) -> None:
         """Press the reset button: nothing is written first."""
