@@ -12,19 +12,14 @@ function object(text,  word) {  # two facts of one object say different things o
   if (word[1] == "sysctl") { sub(/:.*/, "", text); return text }
   return word[1] " " word[2] (word[1] == "file" ? " " word[3] : "")
 }
-function device(text,  word, n, i) {
-  n = split(text, word, " ")
-  for (i = 2; i < n; i++) if (word[i] == "dev") return word[i + 1]
-  return word[2]
-}
-# The kernel makes a route when an interface comes up: where that is none of ours, somebody else put it up.
-function elsewhere(text) { return text ~ /^route.* proto kernel( |$)/ && !(device(text) in devices) }
+function link(text) { sub(/^.* dev /, "", text) || sub(/^[^ ]* /, "", text); sub(/ .*/, "", text); return text }
 function touched(text,  word) { split(text, word, " "); return (word[1] in touches) || (word[1] == "file" && (word[2] in files)) }
+function counts(text) { return touched(text) && !(text in claimed) }
 function put(change) {  # one change of ours
   ours[++n_ours] = change
   if (change ~ /^~/) { reordered[kind(about(change))] = 1; return }
   objects[object(about(change))] = 1
-  devices[device(about(change))] = 1
+  links[link(about(change))] = 1
   if (came(change)) added[about(change)] = 1; else removed[about(change)] = 1
 }
 
@@ -63,8 +58,8 @@ function verdict(  i) {
 }
 # The injector was killed before it could say what is ours: what has changed until now in the kinds that the plan touches.
 function guess(  i) {
-  for (i = 1; i <= n_before; i++) if (!(key(before[i]) in in_last) && touched(key(before[i])) && !(key(before[i]) in claimed)) put("- " before[i])
-  for (i = 1; i <= n_last; i++) if (!(key(last[i]) in in_before) && touched(key(last[i])) && !(key(last[i]) in claimed)) put("+ " last[i])
+  for (i = 1; i <= n_before; i++) if (!(key(before[i]) in in_last) && counts(key(before[i]))) put("- " before[i])
+  for (i = 1; i <= n_last; i++) if (!(key(last[i]) in in_before) && counts(key(last[i]))) put("+ " last[i])
 }
 function stays(change) {
   if (change ~ /^~/) { if (!alike(kind(about(change)), before, n_before, in_before)) say("left", change) }
@@ -73,14 +68,15 @@ function stays(change) {
 }
 # The undo itself may do harm: evict a route of somebody's, or bring one back that is not as it was. What went or came while it
 # was at work, in the kinds that it touches, is its doing if it is about what the fault was about, or had been there all the time.
+# The kernel makes a route when an interface comes up: where that is none of ours, somebody else put it up.
 function undone_too_much(  i, f) {
   for (i = 1; i <= n_last; i++) {
     f = key(last[i])
-    if (!(f in in_after) && !(f in added) && !(f in claimed) && touched(f) && ((f in in_before) || (object(f) in objects))) say("left", "- " last[i])
+    if (!(f in in_after) && !(f in added) && counts(f) && (f in in_before || object(f) in objects)) say("left", "- " last[i])
   }
   for (i = 1; i <= n_after; i++) {
     f = key(after[i])
-    if (!(f in in_last) && !(f in in_before) && !(f in removed) && !(f in claimed) && touched(f) && (object(f) in objects) && !elsewhere(f)) say("left", "+ " after[i])
+    if (!(f in in_last) && !(f in in_before) && !(f in removed) && counts(f) && (object(f) in objects) && (f !~ / proto kernel/ || link(f) in links)) say("left", "+ " after[i])
   }
 }
 # Of rules the order counts too: of those that are in two pictures. What others put in another order before we undid stays so.

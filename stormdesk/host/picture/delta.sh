@@ -46,7 +46,6 @@ sd_verify() {
 # Put back what is left missing and only the kernel took: addresses, neighbours, nexthops and routes that came after the plan was
 # made, or on links above ours. By adding alone; what is there is never replaced.
 sd_put_back() {
-  sd_tab=$(printf '\t')
   printf '%s\n' "$sd_judged" | sed -n 's/^left - //; t found; d; :found; s/\([0-9]\)sec/\1/g; s/ rto_min lock / rto_min /; p' |
     while read -r sd_kind sd_words; do
       set -f
@@ -54,8 +53,8 @@ sd_put_back() {
       case $sd_kind in
         addr)
           sd_dev=${sd_words%% *}
-          case $sd_words in *"$sd_tab"*) sd_lease=${sd_words#*"$sd_tab"} ;; *) sd_lease= ;; esac
-          sd_words=${sd_words%%"$sd_tab"*}
+          sd_lease=${sd_words#"${sd_words%%?valid_lft*}"}
+          sd_words=${sd_words%%?valid_lft*}
           case $sd_words in *' inet '*) sd_words="${sd_words% *} label ${sd_words##* }" ;; esac
           sd_words=${sd_words#* inet}  # "6 " or " " comes before the address
           ip addr add ${sd_words#* } $sd_lease dev "$sd_dev"
