@@ -45,7 +45,7 @@ class Case:
 DISK = ("chaos.disk-full", "--reserve", "1MiB")
 KILL = ("chaos.process-kill", "--service", "quote")
 ADAPTER = ("chaos.adapter-down", "--interface")
-FULL = "[ $(df -Pk --output=avail /var/lib/trading | tail -n 1) -lt 2048 ]"
+FULL = "[ $(df -k --output=avail /var/lib/trading | tail -n 1) -lt 2048 ]"
 RESTARTED = '[ "$(systemctl show -p NRestarts --value quote)" -gt 0 ]'
 STOPPED = 'grep -q "^State:.T" /proc/$(systemctl show -p MainPID --value quote)/status'
 FAILED = '[ "$(systemctl show -p ActiveState --value quote)" = failed ]'
