@@ -69,6 +69,14 @@ def test_every_fault_is_in_the_list() -> None:
     assert len(names) == len(set(names))
 
 
+def test_whether_the_disk_is_full_is_asked_in_words_that_df_takes(tmp_path: Path) -> None:
+    asked = cases.FULL.replace("/var/lib/trading", str(tmp_path))
+    done = subprocess.run(["sh", "-c", asked], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    done = subprocess.run(["sh", "-c", asked.replace("-lt", "-ge")], check=False)
+    assert done.returncode == 0
+
+
 def test_only_runs_what_it_names() -> None:
     assert [case.name for case in cases.chosen(["reboot", "noop"])] == ["reboot", "noop"]
     assert cases.chosen([]) == cases.CASES

@@ -31,7 +31,7 @@ LOOK = """
 mkdir -p /run/vm
 cat >/run/vm/look <<'LOOK'
 while :; do
-  if {{ {sees}; }} >/dev/null 2>&1; then now=1; else now=0; fi
+  if {{ {sees}; }} >/dev/null 2>/run/vm/said; then now=1; else now=0; fi
   read up _ </proc/uptime
   echo "$up $now" >>/run/vm/seen
   sleep 1
@@ -71,7 +71,9 @@ class Stage:
         self.machine.sh(LOOK.format(sees=case.sees))
         with self._controller(case) as controller:
             if not self._seen(controller):
-                return f"not seen on the machine; {self._ended(case, controller) or 'and the command says all is well'}"
+                said = self.machine.sh("cat /run/vm/said", check=False).stdout.strip()
+                ended = self._ended(case, controller) or "and the command says all is well"
+                return f"not seen on the machine{said and f' ({said})'}; {ended}"
             if case.meanwhile:
                 case.meanwhile(self.machine, controller)
             if said := self._ended(case, controller):
