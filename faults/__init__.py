@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stormdesk.core.fault import Fault
 from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.faults.net.adapter_flap import AdapterFlap
 from stormdesk.faults.net.mtu_blackhole import MtuBlackhole
@@ -38,6 +39,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "noop": Noop,
     "port-block": PortBlock,
     "port-exhaust": PortExhaust,
+    "power-cut": PowerCut,
     "process-kill": ProcessKill,
 }
 DEMO: Fault = DiskFull()  # what `invoke demo` shows

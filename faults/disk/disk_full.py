@@ -11,9 +11,9 @@ from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Proof, Timing, ttl
-from stormdesk.core.safety import check_path
 from stormdesk.core.values import Percent, Size
 from stormdesk.host import probe, volumes
+from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.filling import LADDER, Filling
 from stormdesk.mechanism.ladder import choose, tools
 
@@ -63,10 +63,7 @@ class DiskFull:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         path = self._path(site)
-        if not facts.answers["df"].ok or facts.answers["real"].stdout.strip() != path:
-            raise RefusedError(
-                f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
-            )
+        data_folder.check_there(path, facts, site)
         if why := volumes.unwritable(facts.answers, path):
             raise RefusedError(f"--path {path} on {site.host.name}: {why}. Nothing was changed")
         space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
@@ -100,10 +97,7 @@ class DiskFull:
     def _path(self, site: Site) -> str:
         if self.size is not None and self.reserve is not None:
             raise UsageError("disk-full takes --size or --reserve, not both: how much to write, or how much to leave")
-        path = self.path or next(iter(site.host.paths.values()), "")
-        if not path:
-            raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
-        return check_path("--path", path)
+        return data_folder.chosen(self.path, site)
 
     def _sizes(self, space: probe.Space, system: str, site: Site) -> tuple[int, int]:
         """Bytes to write, and 1 when the last block is to be taken too. `system` is a folder of the system on that file system, or ""."""

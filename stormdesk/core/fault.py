@@ -47,6 +47,7 @@ class Example:
     look: Argv
     shows: str
     cuts: bool = False  # does it cut our own connection there?
+    irreversible: bool = False  # does it need --allow-irreversible?
 
 
 class Fault(Protocol):

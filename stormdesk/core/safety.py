@@ -212,9 +212,8 @@ def _wait(held: Mapping[str, str]) -> str:
 def check_plan(plan: Plan, facts: HostFacts, active: int, allow: Allow) -> None:
     """Raises RefusedError unless this plan may run on this host, where `active` faults are active already."""
     if plan.change.irreversible and not allow.irreversible:
-        raise RefusedError(
-            f"{plan.change.says}: nothing on {plan.id.host} would start it again.   --allow-irreversible"
-        )
+        why = plan.change.reverts_what.removeprefix("none: ")
+        raise RefusedError(f"{plan.change.says} on {plan.id.host} cannot be undone: {why}.   --allow-irreversible")
     if plan.change.persistent and not facts.boot_hook and not allow.no_boot_hook:
         why = facts.no_boot_hook.replace("this host", plan.id.host) or f"{plan.id.host} would not undo it then"
         raise RefusedError(f"{plan.id.fault} survives a reboot and {why}.   --allow-no-boot-hook")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from stormdesk.core.model import Argv, Completed
 from stormdesk.host.probe import Space
@@ -11,7 +12,30 @@ from stormdesk.host.probe import space as read_space
 
 # Where the system and its log-ins need space. A file system that holds one of them is the system's, by whatever mount it is reached.
 SYSTEM_FOLDERS = ("/", "/etc", "/usr", "/var", "/var/lib", "/var/log", "/root", "/run", "/dev/shm", "/tmp")  # noqa: S108 -- only read
+DURABLE = "/var/lib/stormdesk"  # where runs of faults that survive a restart have their records
 POOLED = ("btrfs", "overlayfs")  # its subvolumes, or it and the one below, have devices of their own and one space
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A line of /proc/self/mountinfo (proc(5)): `device` is major:minor, `root` the folder of the file system that is shown at `point`,
+    `options` those of the mount, `own` those of the file system."""
+
+    device: str
+    root: str
+    point: str
+    options: str
+    kind: str
+    source: str
+    own: str
+
+    @property
+    def all_options(self) -> str:
+        """As mount(8) takes them, in order, each once."""
+        return ",".join(dict.fromkeys([*self.options.split(","), *self.own.split(",")]))
+
+
+NO_MOUNT = Mount("", "", "", "", "", "", "")
 
 
 def probes(path: str) -> Mapping[str, Argv]:
@@ -53,16 +77,52 @@ def lock(answers: Mapping[str, Completed], path: str, space: Space) -> str:
     return f"disk:{_mount(mounts, upper)[0] if upper else device}"
 
 
-def _mount(mountinfo: str, path: str) -> tuple[str, set[str]]:
-    """(major:minor, options) of the mount that holds a path: the longest mount point, and of several on it the last; see proc(5)."""
-    best, device, options = "", "", set[str]()
+def mounts(mountinfo: str) -> Sequence[Mount]:
+    """All mounts, in order."""
+    found = []
     for line in mountinfo.splitlines():
         head, _, tail = line.partition(" - ")
-        _, _, number, _, point, own = head.split(" ")[:6]
-        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), point)
-        if f"{path}/".startswith(point.rstrip("/") + "/") and len(point) >= len(best):
-            best, device, options = point, number, {*own.split(","), *tail.split(" ")[-1].split(",")}
-    return device, options
+        device, root, point, options, kind, source, *own = map(_plain, (*head.split(" ")[2:6], *tail.split(" ")))
+        found.append(Mount(device, root, point, options, kind, source, own[-1]))
+    return found
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word)
+
+
+def mount_of(mountinfo: str, path: str) -> Mount:
+    """The mount that holds a path: the longest mount point, and of several on it the last."""
+    best = NO_MOUNT
+    for mount in mounts(mountinfo):
+        if f"{path}/".startswith(mount.point.rstrip("/") + "/") and len(mount.point) >= len(best.point):
+            best = mount
+    return best
+
+
+def _mount(mountinfo: str, path: str) -> tuple[str, set[str]]:
+    """(major:minor, options) of the mount that holds a path."""
+    mount = mount_of(mountinfo, path)
+    return mount.device, {*mount.options.split(","), *mount.own.split(",")}
+
+
+def not_to_be_unmounted(mountinfo: str, mount: Mount, inside: str) -> str:
+    """Why `mount` cannot be unmounted, and mounted again alike, or "". `inside` lists what the kernel itself has open: swaps and
+    the files behind loop devices, a path a line or `<file>:<path> ...`."""
+    if mount.root != "/" or "\\" in mount.point:
+        return f"it is {mount.root} of {mount.source}, not the whole of it"
+    if "ro" in {*mount.options.split(","), *mount.own.split(",")}:
+        return "its file system is mounted read-only"
+    others = list(mounts(mountinfo))
+    others.remove(mount)
+    for other in others:
+        if other.device == mount.device or f"{other.point}/".startswith(f"{mount.point}/"):
+            return f"{other.point} is mounted {'from it, too' if other.device == mount.device else 'in it'}"
+    for line in inside.splitlines():
+        path = line.partition(":")[2].split(" ")[0]
+        if path.startswith(f"{mount.point}/"):
+            return f"{path} on it is in use as {'swap' if line.startswith('/proc/swaps') else 'a disk'}"
+    return ""
 
 
 def system_folder(answers: Mapping[str, Completed], space: Space) -> str:

@@ -99,6 +99,7 @@ def _example(name: str, kind: type[Fault], inventory: Inventory) -> dict[str, At
     found: dict[str, Attack] = {}
     for each in kind.example(inventory):
         flags = tuple(word for key, value in each.parameters.items() for word in (f"--{key.replace('_', '-')}", value))
+        flags += ("--allow-irreversible",) if each.irreversible else ()
         found.setdefault(each.host, Attack(name, each.host, flags, look=each.look, shows=each.shows, cuts=each.cuts))
     return found
 

@@ -10,6 +10,7 @@ import pytest
 
 from stormdesk.cli.api import Chaos
 from stormdesk.core.fault import Example
+from stormdesk.core.safety import Allow
 from stormdesk.faults import FAULTS
 from stormdesk.run.record import load
 
@@ -32,7 +33,8 @@ def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     assert examples, "nothing to try it on"
     example = next((each for each in examples if each.host == "trader-b"), examples[0])
     assert not shown(chaos, example)
-    with chaos.inject(name, host=example.host, hold_s=1, **example.parameters) as fault:
+    allow = Allow(irreversible=example.irreversible)
+    with chaos.inject(name, host=example.host, hold_s=1, allow=allow, **example.parameters) as fault:
         assert shown(chaos, example)
         assert fault.evidence[example.host]
     assert not shown(chaos, example)

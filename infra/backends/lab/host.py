@@ -35,7 +35,7 @@ SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container its own word
 def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, fresh: bool) -> NoReturn:
     """Become the host: its `number`-th start; `fresh`: its files are to be written.
 
-    Tells the lab init "mounted", waits for "go", execs init.
+    Tells the lab init "mounted <loop device>", waits for "go", execs init.
     """
     try:
         signal.set_wakeup_fd(-1)
@@ -55,11 +55,11 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         _proc(root, f"{lab.mounts}/hosts/{host.name}/boot_id")
         if host.init is Init.SYSTEMD:
             _for_systemd(root)
-        _volume(lab, host, root)
+        device = _volume(lab, host, root)
         for path in lab.binds:
             os.makedirs(root + path, exist_ok=True)
             kernel.bind(path, root + path, read_only=True)
-        channel.sendall(b"mounted\n")
+        channel.sendall(f"mounted {device}\n".encode())
         if channel.recv(16) != b"go\n":
             os._exit(1)
         _ip(network.inside(host))
@@ -128,9 +128,10 @@ def _for_systemd(root: str) -> None:
     os.symlink("null", f"{root}/dev/console")
 
 
-def _volume(lab: LabSpec, host: HostSpec, root: str) -> None:
+def _volume(lab: LabSpec, host: HostSpec, root: str) -> str:
+    """Mount the host's volume. Returns its loop device, which the host has a node of, as any machine has of its disks; "" for none."""
     if host.volume is None:
-        return
+        return ""
     target = root + host.volume.path
     os.makedirs(target, exist_ok=True)
     if host.volume.image:
@@ -140,8 +141,12 @@ def _volume(lab: LabSpec, host: HostSpec, root: str) -> None:
         if not volume.wait_released(host.volume.image, 5.0):
             raise TimeoutError(f"{host.volume.image} is still mounted by the start before this one")
         volume.mount(host.volume.image, target)
-    else:
-        kernel.bind(f"{lab.mounts}/hosts/{host.name}/volume", target)
+        device = os.stat(target).st_dev
+        node = f"/dev/loop{os.minor(device)}"
+        os.mknod(root + node, stat.S_IFBLK | 0o600, device)
+        return node
+    kernel.bind(f"{lab.mounts}/hosts/{host.name}/volume", target)
+    return ""
 
 
 def _ip(lines: Sequence[str]) -> None:

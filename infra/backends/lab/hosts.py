@@ -36,9 +36,16 @@ class Running:
     boots: int = 0
     pid: int = 0
     channel: socket.socket | None = None
+    loop: int = -1  # its volume's loop device, held open, so that the host can unmount its volume and mount it again
     fresh: bool = True  # its files are still to be written
     next: Callable[[], None] | None = None  # what follows when its pid 1 has ended
     waiting: list[Done] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """The loop device goes with its last user."""
+        if self.loop >= 0:
+            os.close(self.loop)
+            self.loop = -1
 
 
 class Hosts:
@@ -196,8 +203,11 @@ class Hosts:
         if it.channel is not channel:  # its end was seen first
             return
         said = channel.recv(4096).decode(errors="replace").strip()
-        if said == "mounted":
+        word, _, device = said.partition(" ")
+        if word == "mounted":
             it.state = "mounted"
+            if device:
+                it.loop = os.open(device, os.O_RDONLY)
             self._wire()
         elif said == "up":
             self._settle(it, "up", "")
@@ -242,6 +252,7 @@ class Hosts:
         it.pid = 0
         if it.channel is not None:  # what it said last may not have been read yet
             self._on_host(it, it.channel)
+        it.let_go()
         if it.next is not None:
             follow, it.next = it.next, None
             it.state = "off"

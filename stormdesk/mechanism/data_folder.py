@@ -1,0 +1,24 @@
+"""The file or folder that a fault is aimed at: what was typed, else the host's data folder. Pure."""
+
+from __future__ import annotations
+
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Site
+from stormdesk.core.model import HostFacts
+from stormdesk.core.safety import check_path
+
+
+def chosen(path: str, site: Site) -> str:
+    """The folder, checked. Raises UsageError where none was typed and the inventory names none, and for one that is never touched."""
+    path = path or next(iter(site.host.paths.values()), "")
+    if not path:
+        raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
+    return check_path("--path", path)
+
+
+def check_there(path: str, facts: HostFacts, site: Site, what: str = "folder") -> None:
+    """Raise RefusedError unless it is there and no link leads to it. From the answers `df` (`df -Pk`) and `real` (`readlink -f`)."""
+    if not facts.answers["df"].ok or facts.answers["real"].stdout.strip() != path:
+        raise RefusedError(
+            f"--path {path}: no such {what} on {site.host.name}, or a symbolic link. Nothing was changed"
+        )
