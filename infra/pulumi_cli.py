@@ -46,7 +46,7 @@ class Engine:
         """Additions to the environment of the engine and of programs that start it.
 
         PATH begins with the engine's folder. An engine without the launcher for Python's dynamic providers beside it
-        finds ours right behind that. The providers run on our own Python.
+        finds ours right behind that. The providers run on our own Python. GOGC: it starts many times and never lives long.
         """
         beside = {self.path.parent, self.path.resolve().parent}
         ours = [] if any((folder / LAUNCHER.name).exists() for folder in beside) else [str(LAUNCHER.parent)]
@@ -54,6 +54,7 @@ class Engine:
             "PATH": os.pathsep.join([str(self.path.parent), *ours, os.environ.get("PATH", os.defpath)]),
             "PULUMI_PYTHON_CMD": sys.executable,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "GOGC": os.environ.get("GOGC", "400"),
         }
 
     def has_plugin(self, name: str) -> bool:

@@ -53,6 +53,7 @@ class Desk:
             "PULUMI_CONFIG_PASSPHRASE": "of the tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "NO_COLOR": "1",
+            "GOGC": "400",  # a command is short: more memory, less of a processor
         }
         for name in [name for name in self.environ if name.startswith("PULUMI_RUNTIME")]:
             del self.environ[name]

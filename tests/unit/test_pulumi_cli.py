@@ -114,6 +114,7 @@ def test_an_engine_without_a_launcher_beside_it_finds_ours(machine: Path) -> Non
         "PATH": f"{machine}/bin:{pulumi_cli.LAUNCHER.parent}:{before}",
         "PULUMI_PYTHON_CMD": sys.executable,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "GOGC": os.environ.get("GOGC", "400"),
     }
     script(machine / "bin" / pulumi_cli.LAUNCHER.name, "true")
     assert engine.environ()["PATH"] == f"{machine}/bin:{before}"
