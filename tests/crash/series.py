@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +20,9 @@ from stormdesk.core import inventory as documents
 from stormdesk.infra import environment
 from stormdesk.infra.backends.lab import records
 from tests.crash.aims import CREWS, KINDS, SESSION, STEPS, Aim, Chooser, attacks
-from tests.crash.kill import INVOKE, ROOT, Killed, Killer, Lab
+from tests.crash.kill import Killed, Killer, Lab
 from tests.crash.labhost import LabHost, Picture, hosts_of
+from tests.support import zygote
 
 NETWORKS = ("mgmt", "market", "core")
 TASK_S = 60.0
@@ -165,11 +165,8 @@ class Series:
 
     def _task(self, name: str, inventory: Path, runs: Path) -> tuple[int, Any]:
         """Run a task; its exit code and its JSON."""
-        done = subprocess.run(
-            [str(INVOKE), name, "--inventory", str(inventory), "--json"],
-            cwd=ROOT, env={**os.environ, "STORMDESK_RUNS": str(runs)}, capture_output=True, text=True,
-            timeout=TASK_S, check=False,
-        )  # fmt: skip
+        env = {**os.environ, "STORMDESK_RUNS": str(runs)}
+        done = zygote.run(name, "--inventory", str(inventory), "--json", env=env, within_s=TASK_S)
         assert done.stdout.strip(), f"{name}: {done.stderr}"
         return done.returncode, json.loads(done.stdout)
 
