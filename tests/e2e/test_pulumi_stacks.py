@@ -15,11 +15,19 @@ import pytest
 from stormdesk.infra import environment, home
 from stormdesk.infra.backends.lab import control, processes
 from stormdesk.infra.pulumi_cli import Engine
+from stormdesk.infra.stacks import NETWORKS
+from stormdesk.infra.topology import Host, Placement, Topology
 from tests.e2e.lab_traces import assert_gone
 from tests.e2e.pulumi_desk import ALL, Desk, listed, photo, record_of, say
 
 pytestmark = pytest.mark.lab
 NAME = f"cli-{os.getpid()}-x"
+LINKS = [
+    Placement(network=net, interface=f"eth{i}", address=f"10.77.{i}.14/24", address6=f"fd77:0:0:{i}::14/64")
+    for i, net in enumerate(("mgmt", "market"))
+]
+# Of an environment that `pulumi up` leaves alone: it has no services to start.
+ONE = Topology(name="one", networks=NETWORKS[:2], hosts=[Host(name="trader-b", role="plain", placements=LINKS)])
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +54,11 @@ def test_case_C71_a_preview_of_a_new_name_leaves_nothing(desk: Desk, stack: str,
     assert_gone(stack, lab_home, 0)
 
 
-@pytest.mark.parametrize("engine_of_it", ["direct", "pulumi"])
+@pytest.mark.parametrize(("engine_of_it", "topology"), [("direct", ONE), ("pulumi", "core")], ids=["direct", "pulumi"])
 def test_case_C71_C75_an_environment_of_another_engine_is_left_alone(
-    desk: Desk, stack: str, lab_home: str, engine_of_it: str
+    desk: Desk, stack: str, lab_home: str, engine_of_it: str, topology: Topology | str
 ) -> None:
-    environment.up(stack, "core", "lab", engine_of_it, 600.0, say)
+    environment.up(stack, topology, "lab", engine_of_it, 600.0, say)
     before, init = photo(f"{lab_home}/envs/{stack}"), processes.labs()[stack]
     for words in (("preview",), ("up", "--yes"), ("up", "--yes", "--refresh", "--skip-preview")):
         ended = desk.pulumi(*words)
@@ -75,7 +83,7 @@ def test_case_C75_an_environment_of_another_home_is_left_alone(
 ) -> None:
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("STORMDESK_HOME", str(tmp_path))
-        environment.up(stack, "core", "lab", "direct", 600.0, say)
+        environment.up(stack, ONE, "lab", "direct", 600.0, say)
     try:
         init = processes.labs()[stack]
         for words in (("preview",), ("up", "--yes", "--skip-preview")):
