@@ -16,6 +16,7 @@ from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.steady import Vitals
 from stormdesk.evidence.take_cut import NO_RUN, RunFacts
 from stormdesk.evidence.vitals import gather
+from stormdesk.host.scripts import probe
 from stormdesk.ssh.parallel import Run, each
 
 if TYPE_CHECKING:
@@ -85,8 +86,14 @@ class Evidence:
 
 
 def _by_supervisor(host: Any, names: Sequence[str]) -> dict[str, bool]:
+    if not names:
+        return {}
+    done = host.run(shell.words(probe("supervised")))
+    if done.rc == 0:
+        running = {line.removesuffix(" RUNNING") for line in done.stdout.splitlines() if line.endswith(" RUNNING")}
+        return {n: n in running for n in names}
     try:
-        states = {service.name: service.is_running for service in host.supervisor.get_services()} if names else {}
+        states = {service.name: service.is_running for service in host.supervisor.get_services()}
     except AssertionError:  # supervisorctl status fails when only one of them is not running
         return {n: host.supervisor(n).is_running for n in names}
     return {n: states.get(n, False) for n in names}

@@ -12,6 +12,7 @@ from stormdesk.core.inventory import ServiceEntry
 from stormdesk.core.plan import Plan
 from stormdesk.core.values import Duration, Signal
 from stormdesk.faults.process.process_kill import ProcessKill
+from stormdesk.host.scripts import probe
 from tests.shell.rig import CONFIRMED, Rig, rig, states
 from tests.shell.sandbox import SHELLS, eventually, require
 from tests.shell.test_bite import SUPERVISOR
@@ -200,6 +201,19 @@ def managed(request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 def named(host: Rig, manager: str) -> None:
     host.host = msgspec.structs.replace(host.host, services={"trader": ServiceEntry(user="nobody", manager=manager)})
+
+
+def test_supervisord_is_asked_by_its_socket_what_supervisorctl_asks_it(managed: Rig) -> None:
+    """Both say the same of what runs and of what is stopped; where supervisorctl would ask elsewhere, it is left to that."""
+    conf, asking = "/etc/supervisord.conf", probe("supervised")[2]
+    for state in ("STOPPED", "RUNNING"):
+        managed.sandbox.sh(f"supervisorctl {'stop' if state == 'STOPPED' else 'start'} trader")
+        said = [line.split()[:2] for line in managed.sandbox.script("supervisorctl status").stdout.splitlines()]
+        assert [line.split() for line in managed.sandbox.sh(asking).splitlines()] == said
+        assert ["trader", state] in said
+    managed.sandbox.sh(f"sed -i.kept '/^serverurl/s|=.*|=http://127.0.0.1:9001|' {conf}")
+    assert managed.sandbox.script(asking).code == 1
+    managed.sandbox.sh(f"mv {conf}.kept {conf}")
 
 
 def test_case_C08_every_process_that_was_stopped_is_continued(managed: Rig) -> None:

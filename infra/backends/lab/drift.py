@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stormdesk.host.scripts import probe
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
 
 _SHOW = """\
@@ -25,22 +26,15 @@ show rule6 ip6tables-save
 show table nft list tables
 show mount cut -d ' ' -f 5 /proc/self/mountinfo
 """
-# `supervisorctl status` imports for ten times as long as this takes. Every process is its own group in a lab.
-_SERVICES = """\
-supervised() {
-  python3 -I -S -c '
-import re, socket
-call = b"<methodCall><methodName>supervisor.getAllProcessInfo</methodName><params></params></methodCall>"
-with socket.socket(socket.AF_UNIX) as link:
-    link.settimeout(10)
-    link.connect("/run/supervisor.sock")
-    link.sendall(b"POST /RPC2 HTTP/1.0\\r\\nContent-Type: text/xml\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(call), call))
-    answer = b"".join(iter(lambda: link.recv(65536), b"")).decode()
-for one in re.findall("<struct>(.*?)</struct>", answer, re.DOTALL):
-    said = dict(re.findall(r"<name>([a-z]+)</name>\\s*<value><string>(.*?)</string>", one))
-    print(said["name"], said["statename"])'
-}
+_SUPERVISED = f"""\
+supervised() (
+{probe("supervised")[2]}
+)
 [ ! -S /run/supervisor.sock ] || show service supervised
+"""
+_SERVICES = (
+    _SUPERVISED
+    + """\
 units() {
   timeout 10 systemctl list-units --type=service --all --plain --no-legend |
     sed 's/\\.service  *[^ ]* *[^ ]* */ /; s/ running / RUNNING /'
@@ -48,6 +42,7 @@ units() {
 [ ! -d /run/systemd/system ] || show service units
 :
 """
+)
 OBSERVE_HOST, OBSERVE_SERVICES, OBSERVE = _SHOW + _HOST, _SHOW + _SERVICES, _SHOW + _HOST + _SERVICES
 _COMPAT = ("filter", "nat", "mangle", "raw", "security")  # iptables keeps its rules in nft tables of these names
 _TABLES = ("iptables", "ip6tables")
