@@ -9,6 +9,7 @@ from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.faults.net.adapter_flap import AdapterFlap
+from stormdesk.faults.net.dns_failure import DnsFailure
 from stormdesk.faults.net.mtu_blackhole import MtuBlackhole
 from stormdesk.faults.net.net_bandwidth import NetBandwidth
 from stormdesk.faults.net.net_corrupt import NetCorrupt
@@ -27,6 +28,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
     "adapter-flap": AdapterFlap,
     "disk-full": DiskFull,
+    "dns-failure": DnsFailure,
     "mtu-blackhole": MtuBlackhole,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,

@@ -125,7 +125,10 @@ ip -6 route add fd65::/64 via fd64::1 dev mv1
 def test_case_C04_vlans_that_were_up_come_back_and_those_that_were_down_stay_down(host: Rig) -> None:
     acts = "for vlan in mv0 mv1; do /tmp/tools/real link set dev $vlan $5; done"
     comes_back(host, VLANS + WITH_THE_LINK.replace("{acts}", acts))
-    assert host.sandbox.sh("for one in 0 1; do echo $(($(cat /sys/class/net/mv$one/flags) & 1)); done").split() == ["0", "1"]
+    assert host.sandbox.sh("for one in 0 1; do echo $(($(cat /sys/class/net/mv$one/flags) & 1)); done").split() == [
+        "0",
+        "1",
+    ]
 
 
 def test_case_C04_what_somebody_puts_up_in_the_hold_stays_up(host: Rig) -> None:

@@ -296,5 +296,7 @@ def spent(host: Rig, command: str, times: int) -> float:
 
 def forks(host: Rig, command: str) -> int:
     """How many processes a command starts on the host: by their numbers, which nobody else takes there."""
-    said = host.sandbox.sh(f"{LIB}SD_SERVICES='supervisor idle'\n: & first=$!; {command} >/dev/null; : & echo $(($! - first - 1))")
+    said = host.sandbox.sh(
+        f"{LIB}SD_SERVICES='supervisor idle'\n: & first=$!; {command} >/dev/null; : & echo $(($! - first - 1))"
+    )
     return int(said)

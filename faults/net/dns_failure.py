@@ -1,0 +1,108 @@
+"""dns-failure: names do not resolve, or resolve to a wrong address, as with a broken resolver or a bad zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.packets import Word, network_of
+from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.mechanism.ladder import choose, probes, tools
+from stormdesk.mechanism.netfilter import rules_name
+from stormdesk.mechanism.resolving import LADDER, Answer
+
+NAME = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*"
+PROBE = "stormdesk-probe"  # the label that is asked for, below a name that must fail; no zone has it
+
+
+class Failure(Word):
+    """What a query gets."""
+
+    WORD = "ANSWER"
+    EXAMPLE = "nxdomain"
+    NAMES = ("nxdomain", "servfail", "timeout", "wrong")
+
+
+@dataclass(frozen=True)
+class DnsFailure:
+    """Queries over UDP are answered by a helper of ours, or by nobody. What an application or a cache on the host knows already it
+    goes on knowing."""
+
+    name: ClassVar[str] = "dns-failure"
+    title: ClassVar[str] = "Let names not resolve, or resolve wrongly"
+    undo: ClassVar[str] = "removal of our own rules and helper"
+    needs: ClassVar[Argv] = ("python3", "sed")
+    may_use: ClassVar[Argv] = (*tools(LADDER), "ip6tables", "unshare")
+    may_cut_control: ClassVar[bool] = False
+
+    answer: Failure = field(
+        default=Failure("nxdomain"),
+        metadata={
+            "help": "nxdomain, servfail, timeout, or wrong (--address)",
+            "grid": ("wrong", "nxdomain", "servfail", "timeout"),
+        },
+    )
+    names: str = field(
+        default="", metadata={"help": "only these names and all below them, e.g. venue.example,db; default: all"}
+    )
+    address: str = field(
+        default="192.0.2.1", metadata={"help": "the wrong address, e.g. 192.0.2.1, which leads nowhere"}
+    )
+    mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the host has"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return []  # the lab's hosts know each other by /etc/hosts, and have no name server
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        return {"servers": ("sd_name_servers",), **probes(LADDER)}
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        names = self._names()
+        servers = [line for line in facts.answers["servers"].stdout.split() if network_of(line)]
+        if not servers:
+            raise RefusedError(f"/etc/resolv.conf of {site.host.name} names no name server. Nothing was changed")
+        what = {"nxdomain": "NXDOMAIN", "servfail": "SERVFAIL", "timeout": "no answer"}.get(
+            str(self.answer), self.address
+        )
+        intent = Answer(rules_name(site.run_id), what, names, tuple(servers))
+        way = choose(LADDER, intent, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
+        asked, where = ".".join(filter(None, (PROBE, names[0] if names else "invalid"))), ",".join(servers)
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"{', '.join(names) or 'all names'}: {what}",
+                reverts_what="our rules and helper removed",
+                steps=way.mechanism.steps(intent, facts),
+                resources=("dns",),
+                touches=way.mechanism.touches,
+            ),
+            proof=Proof(
+                baseline=("sd_dns_works", *self._asked(what, asked, where)),
+                witness=("sd_dns_answers", what, asked, where),
+            ),
+        )
+
+    def _asked(self, what: str, asked: str, where: str) -> Argv:
+        # The name that is asked for does not exist: NXDOMAIN is what it gets anyway.
+        return (asked, where, "-" if what == "NXDOMAIN" else what)
+
+    def _names(self) -> tuple[str, ...]:
+        names = tuple(part.lower() for part in self.names.replace(" ", "").split(",") if part)
+        for each in names:
+            if len(each) > 200 or not re.fullmatch(NAME, each):
+                raise UsageError(f"--names {each[:60]}: must be names such as venue.example, with commas between them")
+        if self.answer == "wrong" and not re.fullmatch(r"[0-9.]+", network_of(self.address)):
+            raise UsageError(f"--address {self.address[:60]}: must be an IPv4 address, e.g. 192.0.2.1")
+        return names
