@@ -230,6 +230,15 @@ def test_case_C08_every_process_that_was_stopped_is_continued(managed: Rig) -> N
     assert managed.clear().ok
 
 
+def test_a_manager_that_does_not_answer_is_not_one_that_runs_nothing(managed: Rig) -> None:
+    named(managed, "supervisor")
+    managed.sandbox.sh("kill -STOP $(cat /run/supervisord.pid)")
+    try:
+        assert "supervisor did not answer within 10 s" in refused(managed, ProcessKill(service="trader"))
+    finally:
+        managed.sandbox.sh("kill -CONT $(cat /run/supervisord.pid)")
+
+
 def test_case_C18_and_C2B_the_manager_that_the_inventory_names_is_asked(managed: Rig) -> None:
     managed.sandbox.sh(SYSTEMCTL)
     other = managed.sandbox.sh("pgrep -f 'sleep 1000'").strip()

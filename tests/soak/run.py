@@ -124,7 +124,7 @@ def hold(chaos: Chaos, host: LabHost, number: int, seed: int, found: Found) -> N
     said = do(host, acts, BEFORE)
     late = threading.Timer(rng.uniform(0, 0.6), lambda: said.extend(do(host, acts, AROUND)))
     try:
-        with begun(chaos, fault, parameters) as injection:
+        with begun(chaos, host, fault, parameters) as injection:
             time.sleep(rng.uniform(0, HOLD_S / 2))
             said += do(host, acts, DURING)
             late.start()
@@ -150,8 +150,9 @@ def hold(chaos: Chaos, host: LabHost, number: int, seed: int, found: Found) -> N
 
 
 @contextmanager
-def begun(chaos: Chaos, fault: str, parameters: dict[str, str]) -> Iterator[Injection]:
-    """The fault, injected. What a busy host refuses, or does not answer in time, touches nothing: it is asked again."""
+def begun(chaos: Chaos, host: LabHost, fault: str, parameters: dict[str, str]) -> Iterator[Injection]:
+    """The fault, injected. What a busy host refuses, or does not answer in time, touches nothing: it is asked again, with the service
+    up that its manager may have given up."""
     for left in reversed(range(TRIES)):
         with ExitStack() as stack:
             try:
@@ -163,6 +164,7 @@ def begun(chaos: Chaos, fault: str, parameters: dict[str, str]) -> Iterator[Inje
                 if not left:
                     raise
                 time.sleep(STILL_S)
+                host.sh("supervisorctl status prober | grep -q RUNNING || supervisorctl start prober; :")
                 continue
             yield injection
             return
