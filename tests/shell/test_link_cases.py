@@ -153,6 +153,20 @@ def test_leases_that_their_holder_let_go_of_come_back(host: Rig) -> None:
     comes_back(host, LEASE + WITH_THE_LINK.replace("{acts}", "[ $5 = up ] || /tmp/tools/real -4 addr flush dev eth1"))
 
 
+# A manager that hears of the link starts from nothing, and has its lease some seconds later, however often we put it back before.
+MANAGER = """[ $5 = down ] || [ -e /tmp/started ] || { : >/tmp/started; (for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+/tmp/tools/real -4 addr flush dev eth1; sleep 0.2; done) </dev/null >/dev/null 2>&1 & }"""
+
+
+def test_a_manager_that_takes_its_time_does_not_make_the_watchdog_late(host: Rig) -> None:
+    host.sandbox.sh(LEASE + WITH_THE_LINK.replace("{acts}", MANAGER))
+    assert host.arm(host.plan(DOWN, ttl_s=4)).ok
+    eventually("grep -q REVERTED /run/stormdesk/r-*/record", host.sandbox, 60)
+    record = host.record()
+    assert record.value("not_verified") == "1"
+    assert record.lateness_ms <= 1500
+
+
 ABSENT = """mkdir /tmp/tools
 cp $(command -v ip) /tmp/tools/real
 cat >/tmp/tools/ip <<'END'

@@ -72,7 +72,7 @@ sd_revert() {
     if [ -z "$sd_hands_off" ]; then
       sd_undo >/dev/null 2>&1
       [ -z "$sd_judged" ] || sd_put_back >/dev/null 2>&1
-      sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
+      sd_only_networking_left || sd_lateness  # the fault ends here; looking whether it did may take a while on a busy host
     fi
     sd_is_back && { sd_end "$1"; return; }
     sd_now
@@ -96,6 +96,12 @@ sd_revert() {
   sd_keep_judged
   logger -p user.crit -t stormdesk "run $SD_RUN: the host is not as it was before; the record is $rec" 2>/dev/null
   return 1
+}
+
+# Did the last try leave nothing but addresses, routes and neighbours? A network manager takes them away and brings them back in its
+# own time: the fault itself has ended then.
+sd_only_networking_left() {
+  [ -n "$sd_judged" ] && ! sd_left_over | grep -qv '^left . \(addr\|route.\|neigh\|nexthop\) '
 }
 
 # Somebody is at it: wait for it, unless it dies or takes more than 8 s. A watchdog waits for as long as the other one tries again.
