@@ -176,11 +176,17 @@ LATE = (
     'info verdict exit_code=1 verdict=violated residue=clean why="I-09"',
 )
 
+LATE_WATCHDOG = (
+    'info verdict exit_code=4 verdict=held residue=clean why="a was reverted by watchdog, 4560 ms late, which was not planned"',
+)
+
 
 @pytest.mark.parametrize(
     ("said", "late"),
     [
         (LATE, True),
+        (LATE_WATCHDOG, True),
+        ((LATE_WATCHDOG[0].replace("clean", "dirty"),), False),
         (HELD, False),
         ((LATE[0], "info check ok=false", LATE[1]), False),
         ((LATE[0], LATE[1].replace("clean", "dirty")), False),
