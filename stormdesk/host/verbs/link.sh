@@ -16,12 +16,15 @@ sd_not_down() {
 sd_up_alone() {
   sd_dev=$1 sd_still=
   shift
-  read -r sd_flags <"/sys/class/net/$sd_dev/flags" && [ $((sd_flags & 1)) = 0 ] || return
-  for sd_one; do
-    read -r sd_flags 2>/dev/null <"/sys/class/net/$sd_one/flags" && [ $((sd_flags & 1)) = 0 ] && sd_still="$sd_still $sd_one"
-  done
+  sd_is_down "$sd_dev" || return
+  for sd_one; do ! sd_is_down "$sd_one" || sd_still="$sd_still $sd_one"; done
   ip link set dev "$sd_dev" up
   for sd_one in $sd_still; do ip link set dev "$sd_one" down; done
+}
+
+# Is interface $1 there, and not set up?
+sd_is_down() {
+  read -r sd_flags 2>/dev/null <"/sys/class/net/$1/flags" && [ $((sd_flags & 1)) = 0 ]
 }
 
 # Read what `ip -o` prints, print it with single spaces and without what the kernel alone decides.
