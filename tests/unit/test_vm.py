@@ -118,6 +118,13 @@ def test_a_picture_shows_what_somebody_changed_and_not_what_runs_on(was: str, no
     assert [" ".join(line.split()[:2]) for line in lines] == found
 
 
+def test_a_picture_does_not_see_the_processes_that_take_it() -> None:
+    lines = [line for line in picture.SCRIPT.splitlines() if line.startswith(("say()", "say process "))]
+    for _ in range(5):
+        said = subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, check=True).stdout
+        assert "[^" not in said
+
+
 def test_a_section_that_is_missing_is_a_difference() -> None:
     assert picture.differences(picture.parse(BEFORE), picture.parse("")) != []
 

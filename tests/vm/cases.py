@@ -13,6 +13,11 @@ MARKET, MGMT, OFFICE, SPARE = (card(name).interface for name in ("market", "mgmt
 HOLD_S = 15.0
 
 
+def netem(shows: str) -> str:
+    """True while packets out of the market's interface are impaired in a way that tc calls so."""
+    return f"tc qdisc show dev {MARKET} | grep -q ' netem .*{shows}'"
+
+
 def down(interface: str) -> str:
     """True while an interface is down. Without a process of its own: it is asked once a second, by TCG."""
     return f"read -r flags </sys/class/net/{interface}/flags && [ $((flags & 1)) = 0 ]"
@@ -45,6 +50,18 @@ class Case:
 DISK = ("chaos.disk-full", "--reserve", "1MiB")
 KILL = ("chaos.process-kill", "--service", "quote")
 ADAPTER = ("chaos.adapter-down", "--interface")
+NETEM = (
+    *(("latency", "delay"), ("loss", "loss"), ("corrupt", "corrupt")),
+    *(("duplicate", "duplicate"), ("reorder", "reorder")),
+)
+OURS_IN_NFT = "nft list tables | grep -q ' sd_'"
+RULES = (
+    ("net-partition", ("--interface", MARKET)),
+    ("net-reset", ("--network", "market")),
+    ("mtu-blackhole", ("--network", "market")),
+    ("port-block", ("--port", "8000")),
+    ("dns-failure", ("--answer", "timeout")),
+)
 FULL = "[ $(df -k --output=avail /var/lib/trading | tail -n 1) -lt 2048 ]"
 RESTARTED = '[ "$(systemctl show -p NRestarts --value quote)" -gt 0 ]'
 STOPPED = 'grep -q "^State:.T" /proc/$(systemctl show -p MainPID --value quote)/status'
@@ -125,6 +142,15 @@ CASES: Sequence[Case] = (
         ("chaos.net-bandwidth", "--network", "market"),
         f"tc qdisc show dev {MARKET} root | grep -q tbf",
     ),
+    *(Case(f"net-{word}", (f"chaos.net-{word}", "--network", "market"), netem(shows)) for word, shows in NETEM),
+    *(Case(name, (f"chaos.{name}", *words), OURS_IN_NFT) for name, words in RULES),
+    Case("adapter-flap", ("chaos.adapter-flap", "--interface", MARKET), down(MARKET), hold_s=30),
+    Case(
+        "port-exhaust",
+        ("chaos.port-exhaust",),
+        'read -r low high </proc/sys/net/ipv4/ip_local_port_range && [ "$low" = "$high" ]',
+    ),
+    Case("power-cut", ("chaos.power-cut", "--allow-irreversible"), f"! {ACTIVE}", after=ACTIVE),
     Case("process-kill", KILL, RESTARTED, after=ACTIVE),
     Case("process-stop", (*KILL, "--signal", "STOP"), STOPPED, after=ACTIVE),
     # The unit is dead at the end of the hold, so our undo starts it, which the run says: violated.

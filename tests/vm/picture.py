@@ -34,7 +34,7 @@ say hosts cat /etc/hosts /etc/resolv.conf /etc/passwd
 say cgroup find /sys/fs/cgroup -maxdepth 2 -iname '*stormdesk*'
 say leftover systemctl list-units --all --plain --no-legend '*stormdesk*'
 say stopped sh -c 'grep -sl "^State:.T" /proc/[0-9]*/status'
-say process sh -c 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" " " | grep -ao "/run/stormdesk[^ ]*"; true'
+say process sh -c 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" " " | grep -ao "[/]run/stormdesk[^ ]*"; true'
 """
 RUNNING_ON = frozenset(
     ("valid_life_time", "preferred_life_time", "expires", "used", "refcnt", "handle", "packets", "bytes", "metainfo",
