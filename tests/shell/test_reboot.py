@@ -122,7 +122,7 @@ UNIT = "/etc/systemd/system/stormdesk-boot.service"
 WANTED = "/etc/systemd/system/sysinit.target.wants/stormdesk-boot.service"
 SYSTEMD = (
     "mkdir -p /run/systemd/system /etc/systemd/system; rm -rf /etc/inittab /etc/systemd/system/sysinit.target.wants; "
-    "printf '#!/bin/sh\\n' >/usr/local/sbin/systemctl; chmod 755 /usr/local/sbin/systemctl"
+    "printf '#!/bin/sh\\necho \"$@\" >>/tmp/systemctl\\n' >/usr/local/sbin/systemctl; chmod 755 /usr/local/sbin/systemctl"
 )
 OPENRC = "mkdir -p /run/openrc /etc/runlevels/boot /etc/init.d; rm -f /etc/inittab"
 RC_LOCAL = "echo '::sysinit:/etc/rc.local' >/etc/inittab; rm -f /etc/rc.local"
@@ -144,7 +144,8 @@ def started_by(host: Rig, prepare: str, reads: str, runs: str) -> None:
 
 @beside
 def test_case_C2A_systemd_undoes_what_persists(host: Rig) -> None:
-    started_by(host, SYSTEMD, WANTED, f"$(sed -n 's/^ExecStart=//p' {WANTED})")
+    started_by(host, SYSTEMD, WANTED, f"mkdir -p /run/systemd/system; $(sed -n 's/^ExecStart=//p' {WANTED})")
+    host.sandbox.sh("grep -qx daemon-reload /tmp/systemctl")  # or it lists a unit whose file is gone
 
 
 @beside

@@ -44,6 +44,7 @@ UNORDERED = frozenset(("address", "route6", "neighbour", "proxy", "mount", "sysc
 NOT_LINES = re.compile(
     r"^#|^sysctl: |net\.netfilter\.nf_conntrack|random|vm\.(compact_memory|stat_refresh)| /var/lib/trading/lost\+found"
 )
+NUMBERED = re.compile(r"\b(net:\[|pipe_ino=|fd=)\d+")  # by the kernel or systemd, anew with each boot
 LOG_IN = re.compile(r"/run/user/\d+")
 
 
@@ -92,7 +93,7 @@ def _lines(body: str) -> Iterator[str]:
     for item in value:
         kept = _kept(item)
         if kept and not LOG_IN.match(str(item.get("target", ""))):
-            yield json.dumps(kept, sort_keys=True)
+            yield NUMBERED.sub(r"\1", json.dumps(kept, sort_keys=True))
 
 
 def _kept(value: Any) -> Any:
