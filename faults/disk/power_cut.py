@@ -125,4 +125,4 @@ class PowerCut:
 
 
 def _words(answer: str) -> list[tuple[str, str]]:
-    return [(kind, rest) for kind, _, rest in (line.partition(" ") for line in answer.splitlines())]
+    return [(kind, rest) for kind, _, rest in (line.partition(" ") for line in answer.splitlines() if line)]

@@ -59,14 +59,12 @@ sd_managed() {
 # Print "held <text>" for each mount of the file system of $1 that would stay when ours goes: in a mount namespace that does not follow ours.
 sd_held() {
   sd_device "$1" || return
-  awk -v dev="$sd_number" '
+  grep -Hs " $sd_number " /proc/self/mountinfo /proc/[0-9]*/mountinfo | awk -v dev="$sd_number" '
     $3 != dev { next }
-    { group = " "; for (i = 7; $i != "-" && i < NF; i++) group = group $i " " }
-    FILENAME == "/proc/self/mountinfo" { own[$1] = 1; if (match(group, /shared:[0-9]+/)) peers = substr(group, RSTART + 7, RLENGTH - 7); next }
-    ($1 in own) || seen[$1]++ || (peers != "" && group ~ (" (shared|master):" peers " ")) { next }
-    { split(FILENAME, part, "/"); print "held process " part[3] " has it mounted in a mount namespace of its own" }
-  ' /proc/self/mountinfo /proc/[0-9]*/mountinfo 2>/dev/null
-  return 0
+    { split($1, part, /[:\/]/); group = " "; for (i = 7; $i != "-" && i < NF; i++) group = group $i " " }
+    part[3] == "self" { own[part[5]] = 1; if (match(group, /shared:[0-9]+/)) peers = substr(group, RSTART + 7, RLENGTH - 7); next }
+    (part[5] in own) || seen[part[5]]++ || (peers != "" && group ~ (" (shared|master):" peers " ")) { next }
+    { print "held process " part[3] " has it mounted in a mount namespace of its own" }'
 }
 
 # Is the file system at $1 shut down? Then nothing can be made there any more.
