@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from stormdesk.core.fault import Fault
 from stormdesk.faults.disk.disk_full import DiskFull
+from stormdesk.faults.disk.disk_readonly import DiskReadonly
+from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.faults.net.adapter_flap import AdapterFlap
@@ -30,6 +32,8 @@ FAULTS: Mapping[str, type[Fault]] = {
     "disk-full": DiskFull,
     "dns-failure": DnsFailure,
     "mtu-blackhole": MtuBlackhole,
+    "disk-readonly": DiskReadonly,
+    "inode-full": InodeFull,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,
     "net-duplicate": NetDuplicate,

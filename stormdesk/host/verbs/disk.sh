@@ -76,3 +76,9 @@ sd_witness_taken() {
   sd_blocks=$(stat -c '%b %B' "$2") || return 1
   [ $((${sd_blocks% *} * ${sd_blocks#* })) -ge "$3" ]
 }
+
+# Before the fault: a file can be made in folder $1.
+sd_writable() {
+  sd_said=$( (: >"$1/.stormdesk-$SD_RUN.probe") 2>&1) || { echo "$sd_said"; return 1; }
+  rm -f -- "$1/.stormdesk-$SD_RUN.probe"
+}

@@ -1,0 +1,111 @@
+"""disk-readonly: a volume becomes read-only, as after an error of its disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import RefusedError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.host import probe, volumes
+from stormdesk.mechanism import data_folder
+from stormdesk.mechanism.ladder import choose, tools
+from stormdesk.mechanism.read_only import LADDER, Volume
+
+KINDS = (
+    "ext2",
+    "ext3",
+    "ext4",
+    "tmpfs",
+    "xfs",
+    "f2fs",
+)  # file systems whose options can be given back as they are listed
+
+
+@dataclass(frozen=True)
+class DiskReadonly:
+    """Read-only by a remount; where a file is open for writing the kernel refuses that, and a read-only mount goes over it."""
+
+    name: ClassVar[str] = "disk-readonly"
+    title: ClassVar[str] = "Make a volume read-only"
+    undo: ClassVar[str] = "a remount with the options that it had, or our mount taken away"
+    needs: ClassVar[Argv] = ("mount", "umount", "stat", "xargs", "awk")
+    may_use: ClassVar[Argv] = tools(LADDER)
+    may_cut_control: ClassVar[bool] = False
+
+    path: str = field(default="", metadata={"help": "a folder on the volume; default: the host's data folder"})
+    mechanism: str = field(
+        default="",
+        metadata={
+            "help": "remount (all of it) or bind (what is opened from then on); default: the first that can be done"
+        },
+    )
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(
+                host.name,
+                {"mechanism": "bind"},
+                ("grep", host.paths["data"], "/proc/mounts"),
+                rf" {host.paths['data']} \S+ ro,",
+            )
+            for host in inventory.hosts.values()
+            if "data" in host.paths
+        ]
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        path = data_folder.chosen(self.path, site)
+        return {
+            "df": ("df", "-Pk", path),
+            "real": ("readlink", "-f", path),
+            "type": ("stat", "-f", "-c", "%T", path),
+            **volumes.probes(path),
+            "writers": ("sd_writers", path),
+        }
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        path = data_folder.chosen(self.path, site)
+        data_folder.check_there(path, facts, site)
+        mount, there = self._mount(path, facts, site)
+        volume = Volume(mount.point, mount.source, mount.all_options, there)
+        way = choose(LADDER, volume, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"{mount.point} becomes read-only"
+                + ("" if way.mechanism.name == "remount" else " for all that is opened from then on"),
+                reverts_what="writable again",
+                steps=way.mechanism.steps(volume, facts),
+                resources=(f"disk:{mount.device}",),
+                touches=way.mechanism.touches,
+                files=(f"{mount.point}/.stormdesk-{site.run_id}.probe",),
+            ),
+            proof=Proof(baseline=("sd_writable", mount.point), witness=("sd_witness_read_only", mount.point)),
+        )
+
+    def _mount(self, path: str, facts: HostFacts, site: Site) -> tuple[volumes.Mount, int]:
+        """The mount, and how many are on its mount point. Raises RefusedError for one that is the system's, or read-only already."""
+        where = f"{path} on {site.host.name}"
+        answers = facts.answers
+        if system := volumes.system_folder(answers, probe.space(answers["df"].stdout, "")):
+            raise RefusedError(
+                f"{where} is not a separate mount: {system} would be read-only, too. Nothing was changed"
+            )
+        mount = volumes.mount_of(answers["mounts"].stdout, path)
+        if "ro" in {*mount.options.split(","), *mount.own.split(",")}:
+            raise RefusedError(f"{where} is read-only already. Nothing was changed")
+        if mount.kind not in KINDS:
+            raise RefusedError(
+                f"{where} is a file system of type {mount.kind}, not {', '.join(KINDS)}. Nothing was changed"
+            )
+        return mount, sum(each.point == mount.point for each in volumes.mounts(answers["mounts"].stdout))
