@@ -9,6 +9,8 @@ from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.disk.disk_readonly import DiskReadonly
 from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
+from stormdesk.faults.file.dir_vanish import DirVanish
+from stormdesk.faults.file.file_permission import FilePermission
 from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.faults.net.adapter_flap import AdapterFlap
 from stormdesk.faults.net.dns_failure import DnsFailure
@@ -29,10 +31,12 @@ from stormdesk.faults.process.process_kill import ProcessKill
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
     "adapter-flap": AdapterFlap,
+    "dir-vanish": DirVanish,
     "disk-full": DiskFull,
     "dns-failure": DnsFailure,
     "mtu-blackhole": MtuBlackhole,
     "disk-readonly": DiskReadonly,
+    "file-permission": FilePermission,
     "inode-full": InodeFull,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,
