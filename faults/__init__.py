@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stormdesk.core.fault import Fault
+from stormdesk.faults.disk.disk_error import DiskError
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.disk.disk_readonly import DiskReadonly
+from stormdesk.faults.disk.disk_slow import DiskSlow
+from stormdesk.faults.disk.fsync_lies import FsyncLies
 from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.file.dir_vanish import DirVanish
@@ -32,11 +35,14 @@ FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
     "adapter-flap": AdapterFlap,
     "dir-vanish": DirVanish,
+    "disk-error": DiskError,
     "disk-full": DiskFull,
     "dns-failure": DnsFailure,
     "mtu-blackhole": MtuBlackhole,
     "disk-readonly": DiskReadonly,
+    "disk-slow": DiskSlow,
     "file-permission": FilePermission,
+    "fsync-lies": FsyncLies,
     "inode-full": InodeFull,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Change, Effects, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.values import Duration, Signal
-from stormdesk.host import probe
+from stormdesk.host import probe, targets
 from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
@@ -61,7 +61,7 @@ class ProcessKill:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        process = self._target(answer := facts.answers["processes"].stdout, site)
+        process = targets.only(answer := facts.answers["processes"].stdout, how, what, site.host.name)
         target = process.identity
         managed = how == "service" and bool(site.host.services[what].manager)
         manager = probe.manager(answer) or self._manager(site)
@@ -98,18 +98,6 @@ class ProcessKill:
                 restarts=((what, int(str(self.signal) in ENDS), kills),) if managed else (),
                 rto_from="lift" if str(self.signal) == "STOP" else "inject",
             ),
-        )
-
-    def _target(self, answer: str, site: Site) -> probe.Process:
-        """The one process in the answer of `sd_processes`. Raises RefusedError when there are none or several."""
-        how, what = self._selector(site)
-        found = probe.processes(answer)
-        if len(found) == 1:
-            return found[0]
-        said = [f"{p.identity} {p.command[:40]}" for p in found[:4]] + list(probe.left_out(answer)[:4])
-        raise RefusedError(
-            f"{how} {what} selects {len(found)} processes on {site.host.name}, not one"
-            f"{': ' + '; '.join(said) if said else ''}. Nothing was changed"
         )
 
     def _timing(self, hold_s: float, ttl_s: float | None, *, managed: bool) -> Timing:

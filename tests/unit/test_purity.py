@@ -18,7 +18,7 @@ PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
 PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut")  # every file in them
 PURE_FILES = {  # in rooms that act
-    "host": ("library", "render", "probe", "volumes", "network"),
+    "host": ("library", "render", "probe", "volumes", "network", "targets"),
     "evidence": ("metrics", "steady", "report", "page", "scorecard", "story", "chart", "timeline"),
     "desk": ("pulse", "venue_faults"),
     "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),
