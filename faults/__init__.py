@@ -29,7 +29,10 @@ from stormdesk.faults.net.net_reset import NetReset
 from stormdesk.faults.net.port_block import PortBlock
 from stormdesk.faults.net.port_exhaust import PortExhaust
 from stormdesk.faults.noop import Noop
+from stormdesk.faults.process.fd_exhaust import FdExhaust
+from stormdesk.faults.process.pid_exhaust import PidExhaust
 from stormdesk.faults.process.process_kill import ProcessKill
+from stormdesk.faults.process.process_pause import ProcessPause
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
@@ -37,13 +40,14 @@ FAULTS: Mapping[str, type[Fault]] = {
     "dir-vanish": DirVanish,
     "disk-error": DiskError,
     "disk-full": DiskFull,
-    "dns-failure": DnsFailure,
-    "mtu-blackhole": MtuBlackhole,
     "disk-readonly": DiskReadonly,
     "disk-slow": DiskSlow,
+    "dns-failure": DnsFailure,
+    "fd-exhaust": FdExhaust,
     "file-permission": FilePermission,
     "fsync-lies": FsyncLies,
     "inode-full": InodeFull,
+    "mtu-blackhole": MtuBlackhole,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,
     "net-duplicate": NetDuplicate,
@@ -53,9 +57,11 @@ FAULTS: Mapping[str, type[Fault]] = {
     "net-reorder": NetReorder,
     "net-reset": NetReset,
     "noop": Noop,
+    "pid-exhaust": PidExhaust,
     "port-block": PortBlock,
     "port-exhaust": PortExhaust,
     "power-cut": PowerCut,
     "process-kill": ProcessKill,
+    "process-pause": ProcessPause,
 }
 DEMO: Fault = DiskFull()  # what `invoke demo` shows

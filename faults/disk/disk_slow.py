@@ -60,7 +60,7 @@ class DiskSlow:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        process = targets.only(answer := facts.answers["processes"].stdout, how, what, site.host.name)
+        process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         slow = tracing.Change(
             identity=process.identity,
             service=what if how == "service" else "",

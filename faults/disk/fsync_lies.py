@@ -49,7 +49,7 @@ class FsyncLies:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        process = targets.only(answer := facts.answers["processes"].stdout, how, what, site.host.name)
+        process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         service = what if how == "service" else ""
         manager = probe.manager(answer) or self._manager(site)
         lie = tracing.Change(process.identity, service, manager, ("sync",), "retval=0")

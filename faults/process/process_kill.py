@@ -10,7 +10,7 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.plan import MIN_TTL_MARGIN_S, TTL_MARGIN_S, Change, Effects, Plan, Proof, Step, Timing, ttl
+from stormdesk.core.plan import Change, Effects, Plan, Proof, Step
 from stormdesk.core.values import Duration, Signal
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.selecting import selector
@@ -57,14 +57,14 @@ class ProcessKill:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        return {"processes": ("sd_processes", *self._selector(site), self._manager(site))}
+        return {"processes": ("sd_processes", *self._selector(site), targets.named_manager(self.service, site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         how, what = self._selector(site)
-        process = targets.only(answer := facts.answers["processes"].stdout, how, what, site.host.name)
+        process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         target = process.identity
         managed = how == "service" and bool(site.host.services[what].manager)
-        manager = probe.manager(answer) or self._manager(site)
+        manager = probe.manager(answer) or targets.named_manager(self.service, site)
         if self.repeat is not None and not managed:
             raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
         kills = 1
@@ -76,7 +76,7 @@ class ProcessKill:
             steps.append(Step(again, (("sd_background_end", "repeater"),)))
         return Plan(
             id=site.id(self.name),
-            timing=self._timing(site.hold_s, ttl_s, managed=managed),
+            timing=targets.manager_timing(site.hold_s, ttl_s, float(self.rto), managed=managed),
             change=Change(
                 mechanism="kill",
                 says=f"kill -{self.signal} {target.split('.')[0]} ({process.command[:60].strip()})"
@@ -100,12 +100,6 @@ class ProcessKill:
             ),
         )
 
-    def _timing(self, hold_s: float, ttl_s: float | None, *, managed: bool) -> Timing:
-        """The manager or guard has the whole RTO; only then do we start it, and neither controller nor watchdog may be done before."""
-        heal_s = max(0.0, float(self.rto) - hold_s) if managed else 0.0
-        default = hold_s + max(TTL_MARGIN_S, heal_s + MIN_TTL_MARGIN_S)
-        return Timing(hold_s, ttl(hold_s, default if ttl_s is None else ttl_s, cuts_control=False), undo_wait_s=heal_s)
-
     def _undo(self, service: str, target: str, manager: str) -> tuple[Argv, ...]:
         undo: list[Argv] = [("sd_continue", target)] if str(self.signal) == "STOP" else []
         if manager:
@@ -116,10 +110,6 @@ class ProcessKill:
         if str(self.signal) == "STOP":
             return "SIGCONT"
         return "its manager or guard starts it again" if managed else "none: no manager starts it again"
-
-    def _manager(self, site: Site) -> str:
-        """The manager of the service that the inventory names, or ""."""
-        return site.host.services[self.service].manager if self.service else ""
 
     def _selector(self, site: Site) -> tuple[str, str]:
         return selector(self.name, self.service, self.pidfile, self.pattern, site)

@@ -289,6 +289,13 @@ class Count(Value, int):
         return str(int(self))
 
 
+class Spare(Count):
+    """How many are left free, 0..1000000."""
+
+    EXAMPLE = "0"
+    LOW = 0
+
+
 class Seed(Count):
     """The seed of all randomness; the same seed repeats a run."""
 

@@ -263,7 +263,7 @@ class Process:
     command: str
 
 
-_REMARKS = ("left-out ", "manager ")
+_REMARKS = ("left-out ", "manager ", "group ", "limit ", "was ", "clock ", "type ")
 
 
 def left_out(text: str) -> tuple[str, ...]:
@@ -274,6 +274,11 @@ def left_out(text: str) -> tuple[str, ...]:
 def manager(text: str) -> str:
     """The manager that runs the service that `sd_processes` was asked for, or ""."""
     return dict(_lines(text)).get("manager", "")
+
+
+def remark(text: str, kind: str) -> str:
+    """What a verb says of a process besides, e.g. `group <folder>` or `group no: <why>`, of its control group; "" where it does not."""
+    return dict(_lines(text)).get(kind, "")
 
 
 def processes(text: str) -> tuple[Process, ...]:

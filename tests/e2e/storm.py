@@ -122,9 +122,15 @@ def examples(inventory: Inventory) -> list[tuple[str, str, Parameters]]:
 
 
 def deck(random: Random, inventory: Inventory, hosts: int, venue: int) -> list[tuple[str, str, Parameters]]:
-    """That many faults of each sort in random order; none comes twice before each of its sort has come once."""
+    """That many faults of each sort in random order; none comes twice before each of its sort has come once, and of those of hosts no
+    kind comes twice before each kind has come once."""
     ours = [fault for fault in (*HOST_FAULTS, *examples(inventory)) if fault[1] in inventory.hosts]
-    drawn = _draws(random, ours, hosts)
+    drawn: list[tuple[str, str, Parameters]] = []
+    while len(drawn) < hosts:
+        order = random.sample(ours, len(ours))
+        first = {fault[0]: fault for fault in reversed(order)}
+        drawn += [*first.values(), *(fault for fault in order if first[fault[0]] is not fault)]
+    del drawn[hosts:]
     drawn += [(f"venue.{one.name}", "venue", one.params) for one in _draws(random, list(SURVIVED), venue)]
     random.shuffle(drawn)
     return drawn

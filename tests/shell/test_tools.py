@@ -82,6 +82,13 @@ WHERE_THERE = {
     "setpriv",
     "unshare",
     "lsattr",
+    "prlimit",
+    "python3",
+    "sv",
+    "docker",
+    "bash",
+    "iptables",
+    "ip6tables",
 }
 # What checks and cuts ask a stack's own hosts by; no watchdog and no revert has them.
 OF_A_PROBE = {"curl", "date", "find", "gzip", "redis-cli", "xargs"}

@@ -29,6 +29,7 @@ $SD_FILES"
     echo '=process'
     sd_stopped_by_us
     sd_helpers
+    sd_marks
     sd_services
     echo '=end'
   } | awk "$sd_facts_awk" - /proc/self/mountinfo || echo 'host !error awk'
@@ -168,6 +169,12 @@ sd_stopped_by_us() {
     sd_alive "$sd_one" || continue
     case $sd_stat in T*) echo "$sd_one is stopped" ;; esac
   done <"$rec/stopped"
+}
+
+# What verbs have noted of this run: "<pattern> <file>", for a file of the kernel that has a line like that while it is in.
+sd_marks() {
+  [ -f "$rec/marks" ] || return 0
+  while read -r sd_mark sd_file; do ! grep -qs "$sd_mark" "$sd_file" || echo "$sd_file $sd_mark"; done <"$rec/marks"
 }
 
 # Helpers of this run that still run.

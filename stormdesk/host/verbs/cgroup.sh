@@ -1,0 +1,54 @@
+# Control groups, of version 1 or 2.
+
+# Set $sd_group to the folder of the control group of process $1 for controller $2: that of version 1 where one has it, else that of
+# version 2. Fail where none is mounted, or where the process is in none that can be seen from here.
+sd_cgroup() {
+  sd_one='' sd_two=''
+  while IFS=: read -r _ sd_has sd_path; do
+    case ",$sd_has," in *",$2,"*) sd_one=$sd_path ;; ,,) sd_two=$sd_path ;; esac
+  done 2>/dev/null <"/proc/$1/cgroup"
+  if [ -n "$sd_one" ] && sd_mounted "$sd_one" cgroup "$2"; then return 0; fi
+  sd_mounted "$sd_two" cgroup2 ''
+}
+
+# Set $sd_group to where the group $1 of a hierarchy is: file system $2, with controller $3 among its options.
+sd_mounted() {
+  sd_group=
+  case $1 in '' | /../* | /..) return 1 ;; esac
+  while IFS=' ' read -r _ _ _ sd_top sd_at sd_rest; do
+    case "$sd_rest," in *" - $2 "*[\ ,]"$3,"* | *" - cgroup2 "*) ;; *) continue ;; esac
+    case $sd_rest in *" - $2 "*) ;; *) continue ;; esac
+    [ "$sd_top" != / ] || sd_top=
+    case $1/ in "$sd_top"/*) sd_group=$sd_at${1#"$sd_top"}; sd_group=${sd_group%/}; [ -d "$sd_group" ] && return ;; esac
+  done </proc/self/mountinfo
+  sd_group=
+  return 1
+}
+
+# Print `group <folder>` of the control group of process $1 for controller $2, if it has file $3 and holds nothing but that process
+# and its children; else `group no: <why>`, and fail.
+sd_own_group() {
+  sd_cgroup "$1" "$2" || { echo "group no: no control group with $2 is mounted here"; return 1; }
+  [ -w "$sd_group/$3" ] || { echo "group no: $sd_group has no $3"; return 1; }
+  sd_inside=$(cat "$sd_group/cgroup.procs")
+  sd_family=$(sd_tree "$1")  # after that: who was born since is none of the others
+  for sd_pid in $sd_inside; do
+    [ "$sd_pid" = 0 ] || [ -e "/proc/$sd_pid" ] || continue
+    case "$sd_newline$sd_family$sd_newline" in
+      *"$sd_newline$sd_pid$sd_newline"*) ;;
+      *) echo "group no: its control group holds other processes too, $sd_pid among them"; return 1 ;;
+    esac
+  done
+  for sd_below in "$sd_group"/*/cgroup.procs; do
+    ! read -r _ 2>/dev/null <"$sd_below" || { echo "group no: its control group has groups of its own"; return 1; }
+  done
+  echo "group $sd_group"
+}
+
+# As `sd_processes "$3" "$4" "$5"`, and what sd_own_group says of the process for controller $1 and file $2.
+sd_target_group() {
+  sd_said=$(sd_processes "$3" "$4" "$5")
+  printf '%s\n' "$sd_said"
+  sd_top=$(printf '%s\n' "$sd_said" | sed -n 's/^\([0-9]*\)\.[0-9]* .*/\1/p')
+  case $sd_top in '' | *[!0-9]*) ;; *) sd_own_group "$sd_top" "$1" "$2" ;; esac
+}
