@@ -31,8 +31,10 @@ from stormdesk.faults.net.port_exhaust import PortExhaust
 from stormdesk.faults.noop import Noop
 from stormdesk.faults.process.fd_exhaust import FdExhaust
 from stormdesk.faults.process.pid_exhaust import PidExhaust
+from stormdesk.faults.process.process_crashloop import ProcessCrashloop
 from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.faults.process.process_pause import ProcessPause
+from stormdesk.faults.process.service_stop import ServiceStop
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
@@ -61,7 +63,9 @@ FAULTS: Mapping[str, type[Fault]] = {
     "port-block": PortBlock,
     "port-exhaust": PortExhaust,
     "power-cut": PowerCut,
+    "process-crashloop": ProcessCrashloop,
     "process-kill": ProcessKill,
     "process-pause": ProcessPause,
+    "service-stop": ServiceStop,
 }
 DEMO: Fault = DiskFull()  # what `invoke demo` shows

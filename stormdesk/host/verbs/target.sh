@@ -3,7 +3,7 @@
 # Set $sd_manager to the manager of service $1: $2 where that names one we know, else the one that runs it, or "".
 sd_manager() {
   sd_manager=$2
-  case $2 in supervisor | systemd) return 0 ;; esac
+  case $2 in supervisor | systemd | runit | docker) return 0 ;; esac
   sd_manager=
   case $(timeout 10 supervisorctl pid "$1" 2>/dev/null) in [1-9]*) sd_manager=supervisor; return 0 ;; esac
   case $(systemctl show -p MainPID --value "$1" 2>/dev/null) in [1-9]*) sd_manager=systemd ;; esac
@@ -15,6 +15,8 @@ sd_service_pids() {
   case $sd_manager in
     supervisor) sd_pids=$(timeout 10 supervisorctl pid "$1" 2>/dev/null) ;;
     systemd) sd_pids=$(systemctl show -p MainPID --value "$1" 2>/dev/null) ;;
+    runit) sd_pids=$(sv status "$1" 2>/dev/null | sed -n 's/^run: [^(]*(pid \([0-9]*\)).*/\1/p') ;;
+    docker) sd_pids=$(timeout 10 docker inspect -f '{{.State.Pid}}' "$1" 2>/dev/null) ;;
     *) sd_pids= ;;
   esac
   case $?:$sd_pids in
