@@ -14,6 +14,9 @@ from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.file.dir_vanish import DirVanish
 from stormdesk.faults.file.file_permission import FilePermission
+from stormdesk.faults.load.cpu_stress import CpuStress
+from stormdesk.faults.load.io_stress import IoStress
+from stormdesk.faults.load.memory_stress import MemoryStress
 from stormdesk.faults.net.adapter_down import AdapterDown
 from stormdesk.faults.net.adapter_flap import AdapterFlap
 from stormdesk.faults.net.dns_failure import DnsFailure
@@ -41,6 +44,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "adapter-flap": AdapterFlap,
     "dir-vanish": DirVanish,
     "disk-error": DiskError,
+    "cpu-stress": CpuStress,
     "disk-full": DiskFull,
     "disk-readonly": DiskReadonly,
     "disk-slow": DiskSlow,
@@ -50,6 +54,8 @@ FAULTS: Mapping[str, type[Fault]] = {
     "fsync-lies": FsyncLies,
     "inode-full": InodeFull,
     "mtu-blackhole": MtuBlackhole,
+    "io-stress": IoStress,
+    "memory-stress": MemoryStress,
     "net-bandwidth": NetBandwidth,
     "net-corrupt": NetCorrupt,
     "net-duplicate": NetDuplicate,

@@ -1,0 +1,1 @@
+"""Faults of load: processors, memory, disks."""

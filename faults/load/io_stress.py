@@ -1,0 +1,99 @@
+"""io-stress: keep a disk busy with writes, as a backup or a rebuild of an array would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
+from stormdesk.core.safety import check_path
+from stormdesk.core.values import Count
+from stormdesk.host import probe, volumes
+
+EACH_MIB = 8  # what a process writes before it waits for the disk
+SPARE_MIB = 16
+INJECT_BUDGET_S = 25.0
+
+
+@dataclass(frozen=True)
+class IoStress:
+    """Each process writes one file again and again and has it written to the disk each time, as a journal does."""
+
+    name: ClassVar[str] = "io-stress"
+    title: ClassVar[str] = "Keep a disk busy with writes"
+    undo: ClassVar[str] = "end of our own processes, removal of the folder with their files"
+    needs: ClassVar[Argv] = ("df", "dd", "stat")
+    may_use: ClassVar[Argv] = ()
+    may_cut_control: ClassVar[bool] = False
+
+    path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
+    workers: Count = field(default=Count(2), metadata={"help": "how many write at once", "grid": ("1", "2", "8")})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(host.name, {"workers": "1"}, ("ls", "-A", host.paths["data"]), r"\.stormdesk-.*-io")
+            for host in inventory.hosts.values()
+            if "data" in host.paths
+        ]
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        path = self._path(site)
+        return {
+            "df": ("df", "-Pk", path),
+            "inodes": ("df", "-Pi", path),
+            "real": ("readlink", "-f", path),
+            "type": ("stat", "-f", "-c", "%T", path),
+            **volumes.probes(path),
+        }
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        path = self._path(site)
+        if not facts.answers["df"].ok or facts.answers["real"].stdout.strip() != path:
+            raise RefusedError(
+                f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
+            )
+        if why := volumes.unwritable(facts.answers, path):
+            raise RefusedError(f"--path {path} on {site.host.name}: {why}. Nothing was changed")
+        space = probe.space(facts.answers["df"].stdout, "")
+        if space.free_kib < 1024 * (int(self.workers) * EACH_MIB + SPARE_MIB):
+            raise RefusedError(
+                f"--path {path}: {site.host.name} has {space.free_kib // 1024} MiB free there, and {self.workers} processes "
+                f"need {int(self.workers) * EACH_MIB} MiB with {SPARE_MIB} MiB to spare. Nothing was changed"
+            )
+        folder = f"{path}/.stormdesk-{site.run_id}-io"
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
+            change=Change(
+                mechanism="dd",
+                says=f"write {self.workers} files of {EACH_MIB} MiB in {folder} again and again, each time to the disk",
+                reverts_what="our processes ended, their folder removed",
+                steps=(
+                    Step(
+                        ("sd_write_again", folder, str(self.workers), str(EACH_MIB)),
+                        (("sd_background_end", "stressor"), ("sd_written_away", folder)),
+                    ),
+                ),
+                resources=(volumes.lock(facts.answers, path, space),),
+                touches=("process",),
+                files=(folder,),
+                persistent=facts.answers["type"].stdout.strip() != "tmpfs",
+            ),
+            proof=Proof(
+                baseline=("test", "!", "-e", folder),
+                witness=("sd_witness_writes", folder, str(EACH_MIB)),
+                still=("sd_background_runs", "stressor"),
+            ),
+        )
+
+    def _path(self, site: Site) -> str:
+        path = self.path or next(iter(site.host.paths.values()), "")
+        if not path:
+            raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
+        return check_path("--path", path)

@@ -1,0 +1,92 @@
+"""memory-stress: take memory away, as a leak in a neighbour would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.core.values import Size
+from stormdesk.mechanism.ladder import choose, tools
+from stormdesk.mechanism.stressing import HOLD, Holding
+
+MIB = 1024 * 1024
+SPARE_MIB = 64  # always left available, so that the kernel need not end anybody
+INJECT_BUDGET_S = 25.0
+
+
+@dataclass(frozen=True)
+class MemoryStress:
+    """Processes of our own hold it; were there none left nevertheless, the kernel ends these first."""
+
+    name: ClassVar[str] = "memory-stress"
+    title: ClassVar[str] = "Take memory away"
+    undo: ClassVar[str] = "end of our own processes"
+    needs: ClassVar[Argv] = ("cat", "awk")
+    may_use: ClassVar[Argv] = tools(HOLD)
+    may_cut_control: ClassVar[bool] = False
+
+    size: Size | None = field(
+        default=None,
+        metadata={"help": "hold this much, e.g. 512MiB", "kind": Size, "grid": ("64MiB", "512MiB", "2GiB")},
+    )
+    reserve: Size | None = field(
+        default=None, metadata={"help": "leave this much available instead, e.g. 256MiB", "kind": Size}
+    )
+    mechanism: str = field(default="", metadata={"help": "stress-ng or dd; default: the first that the host has"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        look = ("sh", "-c", "cat /run/stormdesk/r-*/helper.stressor")
+        return [Example(host, {"size": "48MiB"}, look, r"^[0-9]+\.[0-9]+$") for host in inventory.hosts]
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        if (self.size is None) == (self.reserve is None):
+            raise UsageError("memory-stress needs --size or --reserve: how much to hold, or how much to leave")
+        return {"memory": ("cat", "/proc/meminfo")}
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        available = self._available(facts, site)
+        mib = available - int(self.reserve) // MIB if self.reserve is not None else int(self.size or 0) // MIB
+        if mib < 1:
+            raise RefusedError(f"{site.host.name} has {available} MiB available: nothing to hold. Nothing was changed")
+        if available - mib < SPARE_MIB:
+            raise RefusedError(
+                f"{site.host.name} has {available} MiB available: to hold {mib} MiB would leave less than {SPARE_MIB} MiB, "
+                "and the kernel would end processes. Nothing was changed"
+            )
+        holding = Holding(mib)
+        way = choose(HOLD, holding, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"hold {mib} MiB of {available} MiB that are available with {way.mechanism.name}",
+                reverts_what="our processes ended",
+                steps=way.mechanism.steps(holding, facts),
+                resources=("memory",),
+                touches=way.mechanism.touches,
+            ),
+            proof=Proof(
+                baseline=("sd_memory_free", str(mib), str(SPARE_MIB)),
+                witness=("sd_witness_held", str(mib)),
+                still=("sd_background_runs", "stressor"),
+            ),
+        )
+
+    def _available(self, facts: HostFacts, site: Site) -> int:
+        """MiB."""
+        rows = (line.split() for line in facts.answers["memory"].stdout.splitlines())
+        found = [int(row[1]) for row in rows if len(row) > 1 and row[0] == "MemAvailable:" and row[1].isdigit()]
+        if not found:
+            raise RefusedError(f"{site.host.name} does not say how much memory is available. Nothing was changed")
+        return found[0] // 1024

@@ -1,0 +1,131 @@
+# Load: processors, memory, a disk. What makes it is helper "stressor" of the run, in a session of its own by which it is measured.
+
+# Burn $2 percent of $1 processors.
+sd_burn() {
+  # shellcheck disable=SC2016  # the inner shell expands it
+  sd_background stressor sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; sd_cores=$2
+    while [ "$sd_cores" -gt 1 ]; do sd_burn_one "$3" & sd_cores=$((sd_cores - 1)); done
+    sd_burn_one "$3"' sh "$rec" "$1" "$2"
+}
+
+# Of each second burn $1 percent of one processor, and sleep through the rest.
+sd_burn_one() {
+  while :; do
+    sd_now
+    sd_until=$((sd_now + $1))
+    while [ "$sd_now" -lt "$sd_until" ]; do sd_now; done
+    [ "$1" -ge 100 ] || sleep "0.$(printf '%02d' $((100 - $1)))"
+  done
+}
+
+# Hold $1 MiB of memory, in buffers of dd that nobody takes from it. The kernel would end this first of all when there is none left.
+sd_hold_memory() {
+  # shellcheck disable=SC2016  # the inner shell expands it
+  sd_background stressor sh -c 'echo 1000 >/proc/self/oom_score_adj; left=$1; most=$(($1 / 16)); [ "$most" -ge 16 ] || most=16
+    while [ "$left" -gt 0 ]; do
+      [ "$most" -le "$left" ] || most=$left
+      dd if=/dev/zero bs="${most}M" count=1 2>/dev/null | sleep 1000000 &
+      left=$((left - most))
+    done
+    wait' sh "$1"
+}
+
+# The same by stress-ng.
+sd_hold_memory_ng() {
+  # shellcheck disable=SC2016  # the inner shell expands it
+  sd_background stressor sh -c 'echo 1000 >/proc/self/oom_score_adj
+    exec stress-ng --quiet --vm 1 --vm-bytes "$1m" --vm-keep --vm-hang 0 --temp-path /tmp' sh "$1"
+}
+
+# Write $3 MiB to a file in the new folder $1 again and again, each time to the disk itself, by $2 processes.
+sd_write_again() {
+  mkdir -m 700 -- "$1" || return
+  # shellcheck disable=SC2016  # the inner shell expands it
+  sd_background stressor sh -c 'cd "$1" || exit; left=$2
+    while [ "$left" -gt 0 ]; do
+      while dd if=/dev/zero of="data.$left" bs=1M count="$3" conv=fsync,notrunc 2>/dev/null; do echo >>"done.$left"; done &
+      left=$((left - 1))
+    done
+    wait' sh "$1" "$2" "$3"
+}
+
+# Folder $1, which we made, is gone.
+sd_written_away() {
+  rm -rf -- "$1"
+}
+
+# Set $sd_ticks, $sd_kib and $sd_count: processor time in centiseconds, memory, and number of the stressor's processes.
+sd_stressor() {
+  read -r sd_one 2>/dev/null <"$rec/helper.stressor" || return 1
+  # shellcheck disable=SC2046  # three numbers
+  set -- $(cat /proc/[0-9]*/stat 2>/dev/null | awk -v session="${sd_one%.*}" '
+    { sub(/^.*\) /, ""); if ($4 == session) { ticks += $12 + $13 + $14 + $15; pages += $22; n++ } }
+    END { print ticks + 0, pages * 4, n + 0 }')
+  sd_ticks=$1 sd_kib=$2 sd_count=$3
+  [ "$sd_count" -gt 0 ]
+}
+
+# Set $sd_all and $sd_idle: ticks of all processors since boot, and those that were idle.
+sd_processors() {
+  # shellcheck disable=SC2034  # fields that nobody needs
+  read -r _ sd_user sd_nice sd_system sd_idle sd_io sd_irq sd_soft sd_steal _ </proc/stat
+  sd_all=$((sd_user + sd_nice + sd_system + sd_idle + sd_io + sd_irq + sd_soft + sd_steal)) sd_idle=$((sd_idle + sd_io))
+}
+
+# Evidence of a load of $2 percent on $1 processors, over a second: the stressor had seven tenths of that, or had its part of
+# processors of which less than a twentieth was idle.
+sd_witness_burns() {
+  sd_stressor || { echo "the stressor does not run"; return 1; }
+  sd_processors; sd_now
+  sd_ticks0=$sd_ticks sd_all0=$sd_all sd_idle0=$sd_idle sd_now0=$sd_now
+  sleep 1
+  sd_stressor || { echo "the stressor has ended"; return 1; }
+  sd_processors; sd_now
+  sd_used=$(((sd_ticks - sd_ticks0) * 100 / (sd_now - sd_now0)))
+  sd_rest=$(((sd_idle - sd_idle0) * 100 / (sd_all - sd_all0 + 1)))
+  sd_psi=
+  read -r sd_psi 2>/dev/null </proc/pressure/cpu
+  echo "the stressor takes $sd_used % of one processor, asked for $(($1 * $2)); all processors together are $sd_rest % idle; pressure: $sd_psi"
+  [ "$sd_used" -ge $(($1 * $2 * 7 / 10)) ] || { [ "$sd_used" -gt 0 ] && [ "$sd_rest" -lt 5 ]; }
+}
+
+# Evidence that the stressor holds $1 MiB, within ten seconds.
+sd_witness_held() {
+  sd_left=100
+  until sd_stressor && [ "$sd_kib" -ge $(($1 * 1000)) ]; do
+    [ "$sd_left" -gt 0 ] || { echo "the stressor holds $((sd_kib / 1024)) MiB of $1"; return 1; }
+    sd_left=$((sd_left - 1))
+    sleep 0.1
+  done
+  sd_available
+  echo "the stressor holds $((sd_kib / 1024)) MiB, $((sd_mib)) MiB are available"
+}
+
+# Set $sd_mib: how much memory the kernel calls available.
+sd_available() {
+  while read -r sd_word sd_mib _; do [ "$sd_word" != MemAvailable: ] || break; done </proc/meminfo
+  sd_mib=$((sd_mib / 1024))
+}
+
+# The baseline: $1 MiB are available, so that $2 of them stay when the rest is held.
+sd_memory_free() {
+  sd_available
+  [ "$sd_mib" -ge $(($1 + $2)) ] || { echo "$sd_mib MiB are available, fewer than $1 and $2 to spare"; return 1; }
+}
+
+# Evidence that files in folder $1 are written again and again, $2 MiB each time: how much in at least a second.
+sd_witness_writes() {
+  sd_now
+  sd_now0=$sd_now sd_left=80
+  sd_before=$(cat "$1"/done.* 2>/dev/null | wc -l)
+  sleep 1
+  while sd_count=$(cat "$1"/done.* 2>/dev/null | wc -l) && [ "$sd_count" -le "$sd_before" ]; do
+    [ "$sd_left" -gt 0 ] || { echo "nothing was written to the end in nine seconds"; return 1; }
+    sd_left=$((sd_left - 1))
+    sleep 0.1
+  done
+  sd_now
+  sd_psi=
+  read -r sd_psi 2>/dev/null </proc/pressure/io
+  echo "the stressor writes $(((sd_count - sd_before) * $2 * 100 / (sd_now - sd_now0))) MiB/s to $1; pressure: $sd_psi"
+}

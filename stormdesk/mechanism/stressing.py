@@ -1,0 +1,84 @@
+"""Load on processors and memory: by stress-ng where the host has it, else by shell and dd alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Step
+
+END = (("sd_background_end", "stressor"),)
+
+
+@dataclass(frozen=True)
+class Burning:
+    """`percent` of each of `cores` processors."""
+
+    cores: int
+    percent: int
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Memory, in MiB."""
+
+    mib: int
+
+
+@dataclass(frozen=True)
+class BurnNg:
+    """stress-ng spreads the load over fractions of a second."""
+
+    name: ClassVar[str] = "stress-ng"
+    tools: ClassVar[Argv] = ("stress-ng",)
+    touches: ClassVar[Argv] = ("process",)
+    probes: ClassVar[Mapping[str, Argv]] = {}
+
+    def able(self, intent: Burning, facts: HostFacts) -> str:
+        return ""
+
+    def steps(self, intent: Burning, facts: HostFacts) -> tuple[Step, ...]:
+        words = ("--quiet", "--cpu", str(intent.cores), "--cpu-load", str(intent.percent), "--temp-path", "/tmp")  # noqa: S108
+        return (Step(("sd_background", "stressor", "stress-ng", *words), END),)
+
+
+@dataclass(frozen=True)
+class BurnShell:
+    """A loop of the shell, which works for a part of each second."""
+
+    name: ClassVar[str] = "sh"
+    tools: ClassVar[Argv] = ()
+    touches: ClassVar[Argv] = ("process",)
+    probes: ClassVar[Mapping[str, Argv]] = {}
+
+    def able(self, intent: Burning, facts: HostFacts) -> str:
+        return ""
+
+    def steps(self, intent: Burning, facts: HostFacts) -> tuple[Step, ...]:
+        return (Step(("sd_burn", str(intent.cores), str(intent.percent)), END),)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One way to hold memory: `verb` does it, with tool `name`."""
+
+    name: str
+    verb: str
+    touches: ClassVar[Argv] = ("process",)
+    probes: ClassVar[Mapping[str, Argv]] = {}
+
+    @property
+    def tools(self) -> Argv:
+        return (self.name,)
+
+    def able(self, intent: Holding, facts: HostFacts) -> str:
+        return ""
+
+    def steps(self, intent: Holding, facts: HostFacts) -> tuple[Step, ...]:
+        return (Step((self.verb, str(intent.mib)), END),)
+
+
+BURN = (BurnNg(), BurnShell())
+HOLD = (Hold("stress-ng", "sd_hold_memory_ng"), Hold("dd", "sd_hold_memory"))
