@@ -14,6 +14,7 @@ from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.file.dir_vanish import DirVanish
 from stormdesk.faults.file.file_permission import FilePermission
+from stormdesk.faults.host.host_freeze import HostFreeze
 from stormdesk.faults.load.cpu_stress import CpuStress
 from stormdesk.faults.load.io_stress import IoStress
 from stormdesk.faults.load.memory_stress import MemoryStress
@@ -38,6 +39,7 @@ from stormdesk.faults.process.process_crashloop import ProcessCrashloop
 from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.faults.process.process_pause import ProcessPause
 from stormdesk.faults.process.service_stop import ServiceStop
+from stormdesk.faults.time.ntp_block import NtpBlock
 
 FAULTS: Mapping[str, type[Fault]] = {
     "adapter-down": AdapterDown,
@@ -54,6 +56,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "fsync-lies": FsyncLies,
     "inode-full": InodeFull,
     "mtu-blackhole": MtuBlackhole,
+    "host-freeze": HostFreeze,
     "io-stress": IoStress,
     "memory-stress": MemoryStress,
     "net-bandwidth": NetBandwidth,
@@ -65,6 +68,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "net-reorder": NetReorder,
     "net-reset": NetReset,
     "noop": Noop,
+    "ntp-block": NtpBlock,
     "pid-exhaust": PidExhaust,
     "port-block": PortBlock,
     "port-exhaust": PortExhaust,

@@ -1,0 +1,1 @@
+"""Faults of time: clocks and the way to time servers."""
