@@ -39,6 +39,7 @@ from stormdesk.faults.process.process_crashloop import ProcessCrashloop
 from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.faults.process.process_pause import ProcessPause
 from stormdesk.faults.process.service_stop import ServiceStop
+from stormdesk.faults.time.clock_skew import ClockSkew
 from stormdesk.faults.time.ntp_block import NtpBlock
 
 FAULTS: Mapping[str, type[Fault]] = {
@@ -46,6 +47,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "adapter-flap": AdapterFlap,
     "dir-vanish": DirVanish,
     "disk-error": DiskError,
+    "clock-skew": ClockSkew,
     "cpu-stress": CpuStress,
     "disk-full": DiskFull,
     "disk-readonly": DiskReadonly,

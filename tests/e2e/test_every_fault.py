@@ -27,7 +27,11 @@ def shown(chaos: Chaos, example: Example) -> bool:
     return bool(re.search(example.shows, chaos.pool.run(example.host, example.look, 10).stdout, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# tests/shell/test_bite_clock.py: no service of the lab runs with libfaketime.
+NOT_ON_A_LAB = {"clock-skew"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_ON_A_LAB))
 def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     examples = [example for example in FAULTS[name].example(chaos.inventory) if not example.cuts]
     assert examples, "nothing to try it on"

@@ -1,0 +1,104 @@
+"""clock-skew: put a service's clock ahead or behind, let it run fast or slow, or jump to and fro."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import UsageError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.offsets import Offset, Ppm
+from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.core.values import Duration
+from stormdesk.host import probe, targets
+from stormdesk.mechanism.faking_time import LADDER, Skew
+from stormdesk.mechanism.ladder import choose
+from stormdesk.mechanism.selecting import selector
+
+
+@dataclass(frozen=True)
+class ClockSkew:
+    """Only the clock of a service that runs with libfaketime; the host's own is never touched. Its time since boot stays as it is."""
+
+    name: ClassVar[str] = "clock-skew"
+    title: ClassVar[str] = "Set a service's clock wrong"
+    undo: ClassVar[str] = "the offset in libfaketime's file as it was"
+    needs: ClassVar[Argv] = ("stat", "tr", "awk")
+    may_use: ClassVar[Argv] = ()
+    may_cut_control: ClassVar[bool] = False
+
+    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
+    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
+    pattern: str = field(
+        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
+    )
+    offset: Offset | None = field(
+        default=None,
+        metadata={"help": "ahead, or behind below 0, e.g. -5s", "kind": Offset, "grid": ("500ms", "5s", "1h")},
+    )
+    drift: Ppm | None = field(
+        default=None,
+        metadata={"help": "runs fast, or slow below 0, in ppm, e.g. 200", "kind": Ppm, "grid": ("50", "500", "50000")},
+    )
+    strobe: Duration | None = field(
+        default=None,
+        metadata={"help": "with --offset: there and back again after this long, e.g. 1s", "kind": Duration},
+    )
+    mechanism: str = field(default="", metadata={"help": "faketime, the only one there is so far"})
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003
+        return []  # an inventory does not say which services run with libfaketime
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        how = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        if (self.offset is None) == (self.drift is None):
+            raise UsageError("clock-skew needs --offset or --drift: how far it is ahead, or how fast it runs")
+        if self.strobe is not None and self.offset is None:
+            raise UsageError("--strobe needs --offset: where it jumps to and back from")
+        return {"processes": ("sd_target_clock", *how, targets.named_manager(self.service, site))}
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        how, what = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
+        file, was, kind = (probe.remark(answer, word) for word in ("clock", "was", "type"))
+        skew = Skew(
+            process.identity, file, was, float(self.offset or 0), float(self.drift or 0), float(self.strobe or 0)
+        )
+        way = choose(LADDER, skew, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"the clock of {process.identity.split('.')[0]} ({process.command[:60].strip()}) {self._how()}, by {file}",
+                reverts_what="its clock as it was",
+                steps=way.mechanism.steps(skew, facts),
+                resources=(f"clock:{file}",),
+                touches=way.mechanism.touches,
+                files=()
+                if self.drift
+                else (file,),  # what a drift writes changes all the time: a mark of its verb stands for it
+                persistent=kind != "tmpfs",
+            ),
+            proof=Proof(
+                baseline=("sd_clock_says_not", file, skew.ours),
+                witness=("sd_witness_clock", process.identity, file, skew.ours, *skew.between),
+                still=self._still(file, skew),
+            ),
+        )
+
+    def _still(self, file: str, skew: Skew) -> Argv:
+        helper = "strobe" if self.strobe else "drift" if self.drift else ""
+        return ("sd_background_runs", helper) if helper else ("sd_clock_says", file, skew.ours)
+
+    def _how(self) -> str:
+        if self.drift is not None:
+            return f"drifts by {self.drift}"
+        return f"jumps by {self.offset}" + (f" and back every {self.strobe}" if self.strobe else "")
