@@ -9,9 +9,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-import pulumi
-from pulumi.runtime.settings import SETTINGS
-
 from stormdesk.core import inventory as documents
 from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.infra import backends, home, inits, stacks
@@ -29,12 +26,16 @@ def run(record: Record, topology: Topology, material: Material) -> None:
 
 def export(document: Inventory) -> None:
     """Make the inventory document the stack's output."""
+    import pulumi  # a quarter of a second, which those who only ask what an environment is made of need not wait
+
     pulumi.export(OUTPUT, json.loads(documents.render(document)))
 
 
 def sleep_while_made() -> None:
     """Called last in a program. Pulumi waits for its calls to the engine first, then polls all outputs without a pause. The calls
     of a program start after it returned, so Pulumi sees none, and polls on a whole core until everything is made: it sees this one."""
+    from pulumi.runtime.settings import SETTINGS
+
     SETTINGS.rpc_manager.rpcs.append(asyncio.ensure_future(asyncio.sleep(0)))
 
 
