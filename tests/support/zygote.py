@@ -31,8 +31,12 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (  # what runs and checks need; tasks.py itself is read by each
     "invoke.main", "jinja2", "paramiko", "pytest", "_pytest.junitxml", "stormdesk.checks.run", "stormdesk.cli.catalogue",
-    "stormdesk.cli.commands", "stormdesk.cli.front", "stormdesk.cli.show", "stormdesk.cli.streams", "stormdesk.evidence.report",
-    "stormdesk.infra.dialing", "stormdesk.infra.existing", "stormdesk.run.operate", "stormdesk.run.runner",
+    "stormdesk.cli.check_tasks", "stormdesk.cli.commands", "stormdesk.cli.front", "stormdesk.cli.runbooks", "stormdesk.cli.show",
+    "stormdesk.cli.streams", "stormdesk.cli.tasks.chaos", "stormdesk.cli.tasks.check", "stormdesk.cli.tasks.dev",
+    "stormdesk.cli.tasks.env", "stormdesk.cli.tasks.gameday", "stormdesk.cli.tasks.stack", "stormdesk.cli.tasks.start",
+    "stormdesk.cli.tasks.venue", "stormdesk.desk.venue_faults", "stormdesk.evidence.report", "stormdesk.infra.backends.lab.backend",
+    "stormdesk.infra.dialing", "stormdesk.infra.environment", "stormdesk.infra.existing", "stormdesk.infra.over_ssh",
+    "stormdesk.run.operate", "stormdesk.run.runner",
     "stormdesk.testnet.venue.faults",
 )  # fmt: skip
 
