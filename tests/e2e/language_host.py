@@ -30,13 +30,12 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 DEADLINE_S = 600
 NEEDED = """
-import importlib.metadata, json
-for package in importlib.metadata.distributions():
-    for path in package.files or ():
-        if path.name == "pulumi-plugin.json" and len(path.parts) == 2:
-            found = json.loads(path.locate().read_text())
-            if found.get("resource"):
-                print(json.dumps([found.get("name") or package.name.removeprefix("pulumi-"), found.get("version", "")]))
+import glob, json, os, sys
+for path in (path for folder in sys.path for path in glob.glob(os.path.join(folder, "*", "pulumi-plugin.json"))):
+    found = json.load(open(path))
+    package = os.path.basename(os.path.dirname(path))
+    if found.get("resource"):
+        print(json.dumps([found.get("name") or package.removeprefix("pulumi_"), found.get("version", "")]))
 """
 LAUNCHER = """#!/bin/sh
 venv=${PULUMI_RUNTIME_VIRTUALENV:-}
