@@ -57,7 +57,7 @@ class DnsFailure:
     mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the host has"})
 
     @classmethod
-    def example(cls, inventory: Inventory) -> Sequence[Example]:
+    def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003  # whatever the hosts are
         return []  # the lab's hosts know each other by /etc/hosts, and have no name server
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

@@ -53,7 +53,16 @@ class Attack:
 
     def words(self, inventory: str) -> list[str]:
         """The task and its flags; `inventory` is a file."""
-        flags = ["--for", f"{self.hold_s:g}s", "--ttl", f"{self.ttl_s:g}s", "--allow-unsteady", "--patience", "3", *self.flags]
+        flags = [
+            "--for",
+            f"{self.hold_s:g}s",
+            "--ttl",
+            f"{self.ttl_s:g}s",
+            "--allow-unsteady",
+            "--patience",
+            "3",
+            *self.flags,
+        ]
         return [f"chaos.{self.fault}", "--inventory", inventory, "--host", self.host, *flags]
 
 

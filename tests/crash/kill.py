@@ -165,7 +165,7 @@ class Killer:
             return 0
         noted = f"/run/stormdesk/{self.result.run_id}/watch.{self.result.aim.watchdog}"
         said = self.host.sh(
-            f"read -r one 2>/dev/null <{noted} && [ -n \"$one\" ] && kill -KILL ${{one%%.*}} 2>/dev/null && echo ${{one%%.*}}; :"
+            f'read -r one 2>/dev/null <{noted} && [ -n "$one" ] && kill -KILL ${{one%%.*}} 2>/dev/null && echo ${{one%%.*}}; :'
         )
         return int(said or 0)
 

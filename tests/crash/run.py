@@ -45,6 +45,8 @@ if __name__ == "__main__":
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--json", default="", metavar="FILE", help="write every kill to this file")
-    options.add_argument("--watchdogs", action="store_true", help="kill one of the host's watchdogs with each controller")
+    options.add_argument(
+        "--watchdogs", action="store_true", help="kill one of the host's watchdogs with each controller"
+    )
     given = options.parse_args()
     sys.exit(main(given.kills, given.seed, given.json, lambda line: print(line, flush=True), watchdogs=given.watchdogs))

@@ -30,7 +30,10 @@ STILL_S = 30.0
 CLOCK_S = 0.2  # between what we see and what a host writes down
 STEP_SHARE, SEEN_SHARE, FAULT_SHARE = 15 / 200, 60 / 200, 15 / 200
 WATCHDOG_SHARE = 100 / 200  # there is none before S2, nor after S9
-MANY, P99_S = 50, 2.0  # of that many kills, the host is clean this long after the deadline at the latest, but for one in a hundred
+MANY, P99_S = (
+    50,
+    2.0,
+)  # of that many kills, the host is clean this long after the deadline at the latest, but for one in a hundred
 
 # The same services are killed again and again: their guards must be quick, and never give up.
 PATIENT = {"guard": {"check_s": 0.5, "verify_s": 10, "backoff_s": [0.5], "attempts": 100_000}}

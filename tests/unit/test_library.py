@@ -64,7 +64,9 @@ def test_a_plan_has_the_verbs_that_it_names_and_its_watchdog_those_of_its_undo(p
     rest = {argv[0] for argv in words if argv and argv[0].startswith("sd_")}
     assert all(f"{word}() {{" in lib for word in undo)
     assert all(f"{word}() {{" in lib + verbs for word in rest)
-    functions = {word for word in re.findall(r"^(sd_\w+)\(\)", lib, re.MULTILINE) if homes.get(word, "").startswith("verbs/")}
+    functions = {
+        word for word in re.findall(r"^(sd_\w+)\(\)", lib, re.MULTILINE) if homes.get(word, "").startswith("verbs/")
+    }
     assert functions == set(library.verbs(SCRIPTS, [argv for step in plan.change.steps for argv in step.undo]))
 
 

@@ -22,7 +22,10 @@ from tests.vm.table import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "a"
-PATIENCE = {"tcg": 30.0, "kvm": 1.0}  # TCG beside other work: only a limit that is never reached says nothing of the load
+PATIENCE = {
+    "tcg": 30.0,
+    "kvm": 1.0,
+}  # TCG beside other work: only a limit that is never reached says nothing of the load
 TTL_S = {"tcg": 240.0, "kvm": 15.0}  # more than the hold: what a slow machine needs to inject and to revert
 CUT_S = {"tcg": 60.0, "kvm": 0.0}  # the same where the time-to-live is the hold
 RUN_S, SEEN_S, HEALED_S, PICTURE_S = 1800.0, 600.0, 300.0, 600.0
