@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,7 +17,7 @@ from stormdesk.testnet.resilience import Overrides
 from tests import skips
 from tests.skips import got, pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401  hooks
 from tests.support.desk import desk, tidy  # noqa: F401  fixtures
-from tests.support.spread import pytest_xdist_make_scheduler, scope  # noqa: F401  a hook
+from tests.support.spread import pytest_xdist_make_scheduler  # noqa: F401  a hook
 
 # Tests of one lab kill the same service: a restart counts as verified sooner, so that they do not add up.
 SHORT_VERIFY: Overrides = {"guard": {"verify_s": 15}}
@@ -35,7 +35,6 @@ ACCEPTED = 'grep -c \'"kind":"ACK"\' /var/lib/trading/trader/ledger.jsonl || tru
 RESILIENCE: dict[str, Overrides] = {  # by the fixture or the file that uses them
     "lab": SHORT_VERIFY, "brisk_lab": SHORT_TIMERS, "test_storm.py": SHORT_TIMERS | SHORT_VERIFY, "test_stack_full.py": SHORT_VERIFY,
 }  # fmt: skip
-GOES_ON = pytest.StashKey[bool]()  # the next test is of the same file, or of one that shares its lab
 TOPICS = (  # user properties that are printed at the end of a run
     "repeated", "resilience", "test x mutant", "bug x invariant", "crash test", "storm", "fuzz",
 )  # fmt: skip
@@ -70,10 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skips.summary(terminalreporter)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Have the numbers printed that this test went by in place of those of resilience.yaml."""
-    item.config.stash[GOES_ON] = nextitem is not None and scope(nextitem.nodeid) == scope(item.nodeid)
     for name in (item.path.name, *getattr(item, "fixturenames", ())):
         if short := RESILIENCE.get(name):
             item.user_properties.append(("resilience", f"{name} {short}"))
@@ -153,24 +150,9 @@ def brisk_lab(lab_home: str) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(scope="session")
-def shared(lab_home: str) -> Iterator[dict[str, ExitStack]]:
-    """The lab that trades now, by its name, if there is one, and what takes it down."""
-    labs: dict[str, ExitStack] = {}
-    yield labs
-    for lab in labs.values():
-        lab.close()
-
-
 @pytest.fixture(scope="module")
-def lab(request: pytest.FixtureRequest, shared: dict[str, ExitStack]) -> Iterator[str]:
-    """The name of an environment with the core stack, for one file or for a group of them (support/spread.py): more than
-    one at a time for each worker would keep the processors busy with trading. Leave it as you found it."""
-    failed = request.session.testsfailed
-    if not shared:
-        with ExitStack() as trial:
-            name = trial.enter_context(trading(f"test-{os.getpid()}", "core", SHORT_VERIFY))
-            shared[name] = trial.pop_all()
-    yield next(iter(shared))
-    if not request.config.stash.get(GOES_ON, False) or request.session.testsfailed > failed:
-        shared.popitem()[1].close()
+def lab(lab_home: str) -> Iterator[str]:
+    """The name of an environment with the core stack, for one file: more than one at a time for each worker would keep
+    the processors busy with trading. Leave it as you found it."""
+    with trading(f"test-{os.getpid()}", "core", SHORT_VERIFY) as name:
+        yield name

@@ -1,8 +1,8 @@
 """How `pytest -n 4 --dist loadfile` distributes the tests: which stay together, and which start first.
 
-The tests of a file stay together, because they share a lab or a stack, and so do the files of a group in TOGETHER, whose `lab` is
-one and the same. Tests of the files in ALONE share next to nothing, so each goes to the worker that is free. What takes longest
-begins first, so that no worker is left with a long file at the end; the unit tests, short and many, fill the gaps.
+The tests of a file stay together, because they share a lab or a stack. Tests of the files in ALONE share next to nothing, so each
+goes to the worker that is free. What takes longest begins first, so that no worker is left with a long file at the end; the unit
+tests, short and many, fill the gaps.
 """
 
 from __future__ import annotations
@@ -17,30 +17,21 @@ SECONDS: dict[str, float] = json.loads(Path(__file__).with_name("seconds.json").
 ALONE = (
     "tests/e2e/test_skips.py", "tests/mutants/test_mutants.py", "tests/mutants/test_planted_bugs.py", "tests/mutants/test_situations.py",
 )  # fmt: skip
-TOGETHER = (  # each begins with a lab that trades, and leaves it as it was; what restarts hosts comes last
-    ("tests/e2e/test_checks.py", "tests/e2e/test_inventories.py", "tests/e2e/test_lab_hosts.py"),
-    ("tests/crash/test_ssh_cut.py", "tests/e2e/test_every_fault.py", "tests/e2e/test_own_tests.py"),
-    ("tests/e2e/test_controller.py", "tests/e2e/test_holds.py"),
-    ("tests/e2e/test_runs.py", "tests/e2e/test_runs_left.py"),
-)
 UNKNOWN_S = 10.0  # of a file that is not listed, for one that boots something
 
 
 def scope(nodeid: str) -> str:
     """The tests with the same scope go to one worker, in the order of their file."""
     file = nodeid.partition("::")[0]
-    group = next((" ".join(files) for files in TOGETHER if file in files), file)
-    return nodeid if file in ALONE else group
+    return nodeid if file in ALONE else file
 
 
 def expected_s(scope: str) -> float:
     """About how long a scope takes on a quiet machine."""
-    files = next((files for files in TOGETHER if scope == " ".join(files)), (scope,))
-    return sum(SECONDS.get(name, SECONDS.get(file := name.partition("::")[0], _unknown_s(file))) for name in files)
-
-
-def _unknown_s(file: str) -> float:
-    return 1.0 if file.startswith("tests/unit/") else UNKNOWN_S
+    file = scope.partition("::")[0]
+    return (
+        SECONDS[scope] if scope in SECONDS else SECONDS.get(file, 1.0 if file.startswith("tests/unit/") else UNKNOWN_S)
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
