@@ -38,7 +38,9 @@ supervisorctl status orchestrator | grep -q RUNNING || supervisorctl start orche
 }} 2>/dev/null
 :
 """
-SPARE = "ip link add spare0 type veth peer name spare1; ip link set spare1 up; ip link set spare0 up"
+# With addresses of their own: one that is made again after a repair must be the same.
+SPARE = """ip link add spare0 address 02:00:00:00:99:00 type veth peer name spare1 address 02:00:00:00:99:01
+ip link set spare1 up; ip link set spare0 up"""
 HTB = "tc qdisc add dev eth1 root handle 5d01: htb; tc class add dev eth1 parent 5d01: classid 5d01:1 htb rate 1mbit"
 STEPS = (
     Leftover("route left", ("route4",), f"ip route add {V4} dev eth1"),
