@@ -305,6 +305,8 @@ def picture(text: str) -> Picture:
 def _things(kind: str, items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each with its name. Equal names are counted where their order says which of them is taken: IPv4 routes, rules."""
     seen: dict[str, int] = {}
+    if kind == "fdb":  # what a bridge learns from traffic is the kernel's; people add permanent and static ones
+        items = [item for item in items if item.get("state")]
     if (
         kind == "route6"
     ):  # of equal routes of IPv6 the kernel's choice knows no order; it makes the local ones in its own time
