@@ -77,7 +77,7 @@ def through(shell: str, seeds: range) -> list[str]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_random_networks_come_back(shell: str, repeats: Callable[..., int]) -> None:
-    times = repeats(500, 8)
+    times = repeats(500, 25)
     first = SEED + SHELLS.index(shell) * times
     refused = through(shell, range(first, first + times))
     assert len(refused) < times / 4, f"{len(refused)} of {times} were refused"
