@@ -38,7 +38,8 @@ say process sh -c 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" " " | grep -ao
 """
 RUNNING_ON = frozenset(
     ("valid_life_time", "preferred_life_time", "expires", "used", "refcnt", "handle", "packets", "bytes", "metainfo",
-     "tentative", "dadfailed", "promiscuity", "allmulti", "hello_timer", "timer", "link_index", "ifindex", "nhid")
+     "tentative", "dadfailed", "promiscuity", "allmulti", "hello_timer", "timer", "link_index", "ifindex", "nhid",
+     "link_failure_count")
 )  # fmt: skip
 UNORDERED = frozenset(("address", "route6", "neighbour", "proxy", "mount", "sysctl", "file", "link"))
 NOT_LINES = re.compile(
