@@ -82,6 +82,10 @@ class Stage:
                 ended = self._ended(case, controller) or "and the command says all is well"
                 return f"not seen on the machine{said and f' ({said})'}; {ended}"
             if case.meanwhile:
+                if (
+                    -9 not in case.codes
+                ):  # what others change while it is still being injected counts as its side effect
+                    self._injected(case, controller)
                 case.meanwhile(self.machine, controller)
             if said := self._ended(case, controller):
                 return said
@@ -148,6 +152,14 @@ class Stage:
                 return False
             time.sleep(3.0)  # each look takes the machine some processor time
         return False
+
+    def _injected(self, case: Case, controller: subprocess.Popen[str]) -> None:
+        """Wait until the command says that the fault is in, which the machine sees some time earlier; or until it ends."""
+        end = time.monotonic() + SEEN_S
+        while (
+            time.monotonic() < end and controller.poll() is None and " inject ok=" not in self._output(case).read_text()
+        ):
+            time.sleep(0.5)
 
     def _ended(self, case: Case, controller: subprocess.Popen[str]) -> str:
         """ "" when the controller ended as it should, else its code and its last lines."""
