@@ -12,7 +12,8 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.safety import check_path
-from stormdesk.core.values import CallError, Calls, Count
+from stormdesk.core.values import Count
+from stormdesk.core.words import CallError, Calls
 from stormdesk.host import probe, targets
 from stormdesk.mechanism import tracing
 from stormdesk.mechanism.ladder import choose, probes, tools

@@ -12,7 +12,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.safety import check_path
-from stormdesk.core.values import FileMode
+from stormdesk.core.words import FileMode
 from stormdesk.mechanism import data_folder
 
 NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # log-ins and runs need what is there

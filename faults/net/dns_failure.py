@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.packets import Word, network_of
+from stormdesk.core.packets import network_of
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.core.words import Word
 from stormdesk.mechanism.ladder import choose, probes, tools
 from stormdesk.mechanism.netfilter import rules_name
 from stormdesk.mechanism.resolving import LADDER, Answer
 
 NAME = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*"
-PROBE = "stormdesk-probe"  # the label that is asked for, below a name that must fail; no zone has it
+PROBE = "stormdesk-probe.invalid"  # which name is asked for does not matter where all get the same address
+LOCAL = "127.0.0.1"  # whom a resolver asks where /etc/resolv.conf names no server
 
 
 class Failure(Word):
@@ -26,7 +28,7 @@ class Failure(Word):
 
     WORD = "ANSWER"
     EXAMPLE = "nxdomain"
-    NAMES = ("nxdomain", "servfail", "timeout", "wrong")
+    WORDS = ("nxdomain", "servfail", "timeout", "wrong")
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,16 @@ class DnsFailure:
     mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the host has"})
 
     @classmethod
-    def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003  # whatever the hosts are
-        return []  # the lab's hosts know each other by /etc/hosts, and have no name server
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        look = ("sh", "-c", "nft list ruleset; iptables-save")
+        return [Example(host, {"answer": "servfail"}, look, "redirect to|REDIRECT") for host in inventory.hosts]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {"servers": ("sd_name_servers",), **probes(LADDER)}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         names = self._names()
-        servers = [line for line in facts.answers["servers"].stdout.split() if network_of(line)]
-        if not servers:
-            raise RefusedError(f"/etc/resolv.conf of {site.host.name} names no name server. Nothing was changed")
+        servers = [line for line in facts.answers["servers"].stdout.split() if network_of(line)] or [LOCAL]
         what = {"nxdomain": "NXDOMAIN", "servfail": "SERVFAIL", "timeout": "no answer"}.get(
             str(self.answer), self.address
         )
@@ -75,7 +76,8 @@ class DnsFailure:
         way = choose(LADDER, intent, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
-        asked, where = ".".join(filter(None, (PROBE, names[0] if names else "invalid"))), ",".join(servers)
+        asked = names[0] if names else PROBE if self.answer == "wrong" else "."
+        witness = ("sd_dns_answers", what, asked, ",".join(servers))
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
@@ -88,15 +90,8 @@ class DnsFailure:
                 resources=("dns",),
                 touches=way.mechanism.touches,
             ),
-            proof=Proof(
-                baseline=("sd_dns_works", *self._asked(what, asked, where)),
-                witness=("sd_dns_answers", what, asked, where),
-            ),
+            proof=Proof(baseline=("sd_dns_answers_else", *witness[1:]), witness=witness),
         )
-
-    def _asked(self, what: str, asked: str, where: str) -> Argv:
-        # The name that is asked for does not exist: NXDOMAIN is what it gets anyway.
-        return (asked, where, "-" if what == "NXDOMAIN" else what)
 
     def _names(self) -> tuple[str, ...]:
         names = tuple(part.lower() for part in self.names.replace(" ", "").split(",") if part)

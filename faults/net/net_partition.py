@@ -10,8 +10,8 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.packets import Word
 from stormdesk.core.plan import Plan
+from stormdesk.core.words import Word
 from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO, rules_plan
 from stormdesk.faults.net.traffic import Selecting, ping_witness
 from stormdesk.mechanism.ladder import probes
@@ -24,7 +24,7 @@ class Grudge(Word):
 
     WORD = "GRUDGE"
     EXAMPLE = "halves"
-    NAMES = ("one", "halves", "ring", "bridge")
+    WORDS = ("one", "halves", "ring", "bridge")
 
 
 @dataclass(frozen=True)

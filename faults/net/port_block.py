@@ -10,8 +10,8 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.packets import Word
 from stormdesk.core.plan import Plan
+from stormdesk.core.words import Word
 from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO, rules_plan
 from stormdesk.faults.net.traffic import Selecting
 from stormdesk.mechanism.ladder import probes
@@ -23,7 +23,7 @@ class How(Word):
 
     WORD = "HOW"
     EXAMPLE = "drop"
-    NAMES = (DROP, REJECT, RESET)
+    WORDS = (DROP, REJECT, RESET)
 
 
 @dataclass(frozen=True)

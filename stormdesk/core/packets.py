@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.values import Count, Duration, Value, shown
+from stormdesk.core.words import Word
 
 
 class Ports(Value, str):
@@ -46,23 +47,12 @@ class Ports(Value, str):
         return any(int(low) <= int(port) <= int(high) for low, high in ranges)
 
 
-class Word(Value, str):
-    """One of `NAMES`."""
-
-    NAMES: ClassVar[tuple[str, ...]] = ()
-
-    def __new__(cls, value: str) -> Self:
-        if value not in cls.NAMES:
-            raise UsageError(f"{shown(value)}: must be {', '.join(cls.NAMES[:-1])} or {cls.NAMES[-1]}")
-        return super().__new__(cls, value)
-
-
 class Protocol(Word):
     """A protocol on top of IP."""
 
     WORD = "PROTOCOL"
     EXAMPLE = "tcp"
-    NAMES = ("tcp", "udp", "icmp")
+    WORDS = ("tcp", "udp", "icmp")
 
 
 class Direction(Word):
@@ -70,7 +60,7 @@ class Direction(Word):
 
     WORD = "DIRECTION"
     EXAMPLE = "both"
-    NAMES = ("in", "out", "both")
+    WORDS = ("in", "out", "both")
 
 
 class PacketSize(Count):
@@ -104,7 +94,7 @@ class Distribution(Word):
 
     WORD = "DISTRIBUTION"
     EXAMPLE = "normal"
-    NAMES = ("uniform", "normal")
+    WORDS = ("uniform", "normal")
 
 
 def network_of(text: str) -> str:

@@ -13,7 +13,8 @@ from stormdesk.core.errors import RefusedError
 from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import ServiceEntry
 from stormdesk.core.plan import Plan
-from stormdesk.core.values import CallError, Calls, Count, Duration
+from stormdesk.core.values import Count, Duration
+from stormdesk.core.words import CallError, Calls
 from stormdesk.faults.disk.disk_error import DiskError
 from stormdesk.faults.disk.disk_slow import DiskSlow
 from stormdesk.faults.disk.fsync_lies import FsyncLies

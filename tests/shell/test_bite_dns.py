@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from stormdesk.core.errors import RefusedError
 from stormdesk.faults.net.dns_failure import DnsFailure, Failure
 from stormdesk.host.scripts import host_scripts
 from tests.shell.neighbour import Neighbour, until
-from tests.shell.rig import Rig, rig
+from tests.shell.rig import Rig, rig, states
 from tests.shell.sandbox import SHELLS
 from tests.shell.test_bite import bite, heal
 
@@ -72,7 +71,16 @@ def test_other_names_resolve_as_before(named: Rig, mechanism: str) -> None:
     heal(named, before)
 
 
-def test_a_host_without_a_name_server_is_refused(host: Rig) -> None:
+def test_a_host_without_a_name_server_asks_itself(host: Rig) -> None:
     host.sandbox.sh("echo '# none' >/etc/resolv.conf")
-    with pytest.raises(RefusedError, match="names no name server"):
-        host.plan(DnsFailure())
+    before = bite(host, DnsFailure(answer=Failure("wrong")))
+    assert resolves(host, "a.example") == "192.0.2.1"
+    heal(host, before)
+    assert resolves(host, "a.example") == ""
+
+
+def test_names_that_do_not_resolve_before_are_no_evidence(host: Rig) -> None:
+    host.sandbox.sh("echo '# none' >/etc/resolv.conf")
+    done = host.arm(host.plan(DnsFailure(answer=Failure("timeout"))))
+    assert states(done)[-1] == "ACKED"
+    assert "the witness would prove nothing, before the fault it says: .: no answer" in done.stdout

@@ -8,7 +8,7 @@ import pytest
 
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.fault import Fault
-from stormdesk.core.values import FileMode
+from stormdesk.core.words import FileMode
 from stormdesk.faults.file.dir_vanish import DirVanish
 from stormdesk.faults.file.file_permission import FilePermission
 from tests.shell.rig import CONFIRMED, Rig, picture, rig, same, states

@@ -31,7 +31,7 @@ def library() -> str:
     }
     words = "".join(text for name, text in scripts.items() if name.startswith(("core/", "picture/", "verbs/")))
     steps = [text for name, text in scripts.items() if name.startswith("steps/")]
-    programs = "sd_facts_awk=''\nsd_delta_awk=''\n"
+    programs = "sd_facts_awk=''\nsd_delta_awk=''\nsd_dns_py=''\nsd_shim_py=''\n"
     return (
         as_shell()
         + programs

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from stormdesk.core.inventory import VERSION, Inventory, InventoryHost
+from stormdesk.faults import FAULTS
 from tests.vm import acts
 from tests.vm.acts import Act
 from tests.vm.qemu import card
@@ -120,6 +125,36 @@ systemctl restart systemd-logind
 """
 ACTIVE = "systemctl is-active --quiet quote"
 
+# What an inventory says of the machine.
+ABOUT = {
+    "role": "trader",
+    "networks": {
+        "mgmt": {"interface": MGMT, "address": "10.0.2.15/24"},
+        "market": {"interface": MARKET, "address": "10.77.1.10/24", "address6": "fd77:0:0:1::10/64"},
+    },
+    "services": {"quote": {"user": "trading", "manager": "systemd", "ports": {"http": 8000}}},
+    "paths": {"data": "/var/lib/trading"},
+}
+
+
+def by_example(name: str) -> Case:
+    """A case of a fault's own example."""
+    host = {"name": "vm", "address": "10.0.2.15", "host_key": "-", "identity_file": "-", **ABOUT}
+    machine = msgspec.convert(host, InventoryHost)
+    example = FAULTS[name].example(Inventory(version=VERSION, environment="vm", hosts={"vm": machine}))[0]
+    given = [word for key, value in example.parameters.items() for word in (f"--{key.replace('_', '-')}", value)]
+    allowed = ["--allow-irreversible"] if example.irreversible else []
+    return Case(
+        name, (f"chaos.{name}", *given, *allowed), f"{shlex.join(example.look)} | grep -Eq {shlex.quote(example.shows)}"
+    )
+
+
+BY_EXAMPLE = (
+    "clock-skew", "cpu-stress", "dir-vanish", "disk-error", "disk-readonly", "disk-slow", "fd-exhaust", "file-permission", "fsync-lies",
+    "host-freeze", "inode-full", "io-stress", "memory-stress", "ntp-block", "pid-exhaust", "process-crashloop", "process-pause",
+    "service-stop",
+)  # fmt: skip
+
 CASES: Sequence[Case] = (
     Case("noop", ("chaos.noop",), "ls /run/.stormdesk-noop-*", after="[ $(stat -fc %T /sys/fs/cgroup) = cgroup2fs ]"),
     Case("adapter-down-market", (*ADAPTER, MARKET), down(MARKET), after="ping -c 1 -W 10 10.77.1.20"),
@@ -187,6 +222,7 @@ CASES: Sequence[Case] = (
         hold_s=120,
         codes=(-9,),
     ),
+    *(by_example(name) for name in BY_EXAMPLE),
     Case("reboot", DISK, FULL, meanwhile=acts.reboot, hold_s=240, codes=(-9,)),
     Case("hard-reset", DISK, FULL, meanwhile=acts.reset, hold_s=240, codes=(-9,)),
 )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stormdesk.core.errors import HostError
 from tests.vm import acts, picture
-from tests.vm.cases import MARKET, MGMT, Case
+from tests.vm.cases import ABOUT, Case
 from tests.vm.machine import Machine
 from tests.vm.table import Result
 
@@ -130,12 +130,7 @@ class Stage:
         host = {
             "name": HOST, "role": "trader", "address": "127.0.0.1", "port": self.machine.port, "user": user,
             "host_key": f"{kind} {key}", "identity_file": str(self.machine.disks / "id"), "identities_only": True,
-            "networks": {
-                "mgmt": {"interface": MGMT, "address": "10.0.2.15/24"},
-                "market": {"interface": MARKET, "address": "10.77.1.10/24", "address6": "fd77:0:0:1::10/64"},
-            },
-            "services": {"quote": {"user": "trading", "manager": "systemd", "ports": {"http": 8000}}},
-            "paths": {"data": "/var/lib/trading"},
+            **ABOUT,
         }  # fmt: skip
         path = self.folder / f"{user}.json"
         path.write_text(json.dumps({"version": 1, "environment": "vm", "hosts": {HOST: host}}, indent=1) + "\n")

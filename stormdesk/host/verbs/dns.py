@@ -73,14 +73,19 @@ def serve(port: int, mark: int, what: str, names: list[str], servers: list[str])
 
 
 def shown(name: str, servers: list[str]) -> str:
-    body = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0\0\1\0\1"
+    labels = [
+        label for label in name.split(".") if label
+    ]  # none for ".", the root, whose name servers every resolver knows
+    body = b"".join(bytes([len(label)]) + label.encode() for label in labels) + (
+        b"\0\0\1\0\1" if labels else b"\0\0\2\0\1"
+    )
     query = os.urandom(2) + b"\1\0\0\1\0\0\0\0\0\0" + body
     try:
         said = ask(query, servers[0])
     except OSError:
         return "no answer"
     rcode = RCODES.get(said[3] & 15, str(said[3] & 15))
-    if rcode != "NOERROR" or not struct.unpack_from(">H", said, 6)[0]:
+    if rcode != "NOERROR" or not labels or not struct.unpack_from(">H", said, 6)[0]:
         return rcode
     return str(ipaddress.ip_address(said[-4:]))
 
