@@ -21,7 +21,7 @@ class AdapterFlap:
     """Down, up with all that was on it, down again. It goes down first, and is down while the host is looked at."""
 
     name: ClassVar[str] = "adapter-flap"
-    title: ClassVar[str] = "Take a network adapter down and up, again and again"
+    title: ClassVar[str] = "Let a network adapter flap"
     undo: ClassVar[str] = restoring.WHAT
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = ()

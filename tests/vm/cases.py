@@ -150,7 +150,7 @@ def by_example(name: str) -> Case:
 
 
 BY_EXAMPLE = (
-    "clock-skew", "cpu-stress", "dir-vanish", "disk-error", "disk-readonly", "disk-slow", "fd-exhaust", "file-permission", "fsync-lies",
+    "cpu-stress", "dir-vanish", "disk-error", "disk-readonly", "disk-slow", "fd-exhaust", "file-permission", "fsync-lies",
     "host-freeze", "inode-full", "io-stress", "memory-stress", "ntp-block", "pid-exhaust", "process-crashloop", "process-pause",
     "service-stop",
 )  # fmt: skip
