@@ -123,6 +123,7 @@ mkdir -p /etc/systemd/logind.conf.d
 printf '[Login]\\nKillUserProcesses=yes\\n' >/etc/systemd/logind.conf.d/kill.conf
 systemctl restart systemd-logind
 """
+PRICES = "/var/lib/trading/prices"
 ACTIVE = "systemctl is-active --quiet quote"
 
 # What an inventory says of the machine.
@@ -150,7 +151,7 @@ def by_example(name: str) -> Case:
 
 
 BY_EXAMPLE = (
-    "cpu-stress", "dir-vanish", "disk-error", "disk-readonly", "disk-slow", "fd-exhaust", "file-permission", "fsync-lies",
+    "cpu-stress", "dir-vanish", "disk-error", "disk-readonly", "disk-slow", "fd-exhaust", "fsync-lies",
     "host-freeze", "inode-full", "io-stress", "memory-stress", "ntp-block", "pid-exhaust", "process-crashloop", "process-pause",
     "service-stop",
 )  # fmt: skip
@@ -223,6 +224,12 @@ CASES: Sequence[Case] = (
         codes=(-9,),
     ),
     *(by_example(name) for name in BY_EXAMPLE),
+    Case(
+        "file-permission",
+        ("chaos.file-permission", "--path", PRICES),
+        f"[ $(stat -c %a {PRICES}) = 0 ]",
+        before=f"echo 1 >{PRICES}; chown trading {PRICES}",
+    ),
     Case("reboot", DISK, FULL, meanwhile=acts.reboot, hold_s=240, codes=(-9,)),
     Case("hard-reset", DISK, FULL, meanwhile=acts.reset, hold_s=240, codes=(-9,)),
 )
