@@ -116,13 +116,13 @@ sd_memory_free() {
 # Evidence that files in folder $1 are written again and again, $2 MiB each time: how much in at least a second.
 sd_witness_writes() {
   sd_now
-  sd_now0=$sd_now sd_left=80
+  sd_now0=$sd_now
   sd_before=$(cat "$1"/done.* 2>/dev/null | wc -l)
   sleep 1
   while sd_count=$(cat "$1"/done.* 2>/dev/null | wc -l) && [ "$sd_count" -le "$sd_before" ]; do
-    [ "$sd_left" -gt 0 ] || { echo "nothing was written to the end in nine seconds"; return 1; }
-    sd_left=$((sd_left - 1))
-    sleep 0.1
+    sd_now
+    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "nothing was written to the end in nine seconds"; return 1; }
+    sleep 0.2
   done
   sd_now
   sd_psi=
