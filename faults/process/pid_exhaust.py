@@ -9,7 +9,7 @@ from typing import ClassVar
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.plan import Change, Plan, Timing, ttl
+from stormdesk.core.plan import Change, Effects, Plan, Timing, ttl
 from stormdesk.core.values import Spare
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.ladder import choose, tools
@@ -82,4 +82,6 @@ class PidExhaust:
                 touches=way.mechanism.touches,
             ),
             proof=proof(limiting, way.mechanism.name),
+            # A guard may end a process that cannot go on.
+            effects=Effects(restarts=((what, 0, 1),) if targets.named_manager(self.service, site) else ()),
         )
