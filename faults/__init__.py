@@ -15,6 +15,7 @@ from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.file.dir_vanish import DirVanish
 from stormdesk.faults.file.file_permission import FilePermission
 from stormdesk.faults.host.host_freeze import HostFreeze
+from stormdesk.faults.host.host_reboot import HostReboot
 from stormdesk.faults.load.cpu_stress import CpuStress
 from stormdesk.faults.load.io_stress import IoStress
 from stormdesk.faults.load.memory_stress import MemoryStress
@@ -58,6 +59,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "fsync-lies": FsyncLies,
     "host-freeze": HostFreeze,
     "inode-full": InodeFull,
+    "host-reboot": HostReboot,
     "io-stress": IoStress,
     "memory-stress": MemoryStress,
     "mtu-blackhole": MtuBlackhole,

@@ -117,11 +117,12 @@ class Proof:
 class Effects:
     """What the fault does to the stack on its hosts. `restarts`: services that it makes restart, at least, at most so often;
     `refuses_orders`: a trader on the host must refuse orders meanwhile; `rto_from` is when the recovery clock starts: "lift"
-    for outages, "inject" for kills."""
+    for outages, "inject" for kills; `reboots`: the host itself restarts, and its boot hook is the planned reverter."""
 
     restarts: tuple[tuple[str, int, int], ...] = ()
     refuses_orders: bool = False
     rto_from: str = "lift"
+    reboots: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,18 +92,25 @@ class HostRun:
 
     @property
     def as_planned(self) -> bool:
-        """Did the one revert that was planned to, and in time? After a restart of the host, nobody did."""
-        if self.host_record and self.host_record.value("restarted"):
+        """Did the one revert that was planned to, and in time? After a restart of the host that was not planned, nobody did."""
+        if self.plan.effects.reboots:
+            return self._restarted and self.reverted_by == "boot"
+        if self._restarted:
             return False
         if self.plan.control.cuts:
             return self.reverted_by == "watchdog" and self.lateness_ms <= MAX_LATENESS_MS
         return self.reverted_by == "controller"
 
     @property
+    def _restarted(self) -> bool:
+        """Has the host restarted since it was armed, as its record says?"""
+        return self.host_record is not None and bool(self.host_record.value("restarted"))
+
+    @property
     def injected(self) -> bool:
         """May the fault have been in? What the host's record says; without one, unless the host is known to be clean."""
         if self.host_record is not None:
-            return self.host_record.bites
+            return self.host_record.bites or (self.plan.effects.reboots and self._restarted)
         return self.intended and self.clean is not True
 
     def arm(self, *, inject: bool) -> None:
@@ -215,6 +222,8 @@ class HostRun:
         self._take(done.stdout, sent)
         if self.plan.control.cuts and not self.evidence:
             self._injected()
+        if self.plan.effects.reboots and self._restarted:
+            self.evidence = f"it restarted, and its record of the run was found by {self.reverted_by}"
         self.delta = probe.delta(done.stdout)
         self.clean = done.code == 0
         self.record.event(
@@ -235,7 +244,8 @@ class HostRun:
 
     def _after_the_cut(self) -> None:
         """It is the watchdog that is to revert, also where the connection lived: another port carried it."""
-        at = self.host_record.value("deadline") if self.host_record and not self.left_s() else ""
+        waits = self.host_record and not self.left_s() and not self.plan.effects.reboots
+        at = self.host_record.value("deadline") if self.host_record and waits else ""
         self._again()
         if at:
             time.sleep(max(0.0, int(at) / 100 - self.ahead.s + FIRES_S - time.monotonic()))

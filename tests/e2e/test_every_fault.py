@@ -27,11 +27,11 @@ def shown(chaos: Chaos, example: Example) -> bool:
     return bool(re.search(example.shows, chaos.pool.run(example.host, example.look, 10).stdout, re.MULTILINE))
 
 
-# tests/shell/test_bite_clock.py: no service of the lab runs with libfaketime.
-NOT_ON_A_LAB = {"clock-skew"}
+# No service of the lab runs with libfaketime (tests/shell/test_bite_clock.py); a restart has its own tests (test_reboots.py).
+NOT_HERE = {"clock-skew", "host-reboot"}
 
 
-@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_ON_A_LAB))
+@pytest.mark.parametrize("name", sorted(set(FAULTS) - NOT_HERE))
 def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     examples = [example for example in FAULTS[name].example(chaos.inventory) if not example.cuts]
     assert examples, "nothing to try it on"

@@ -89,6 +89,7 @@ WHERE_THERE = {
     "bash",
     "iptables",
     "ip6tables",
+    "reboot",
 }
 # What checks and cuts ask a stack's own hosts by; no watchdog and no revert has them.
 OF_A_PROBE = {"curl", "date", "find", "gzip", "redis-cli", "xargs"}

@@ -52,10 +52,11 @@ def test_every_fault_has_cases_of_each_sort(fault: str) -> None:
 
 
 def _texts(kind: type[Fault]) -> set[str]:
-    """The parameters that are any text; a mechanism is one of a few words."""
+    """The parameters that are any text; a mechanism, and how, is one of a few words."""
     hints = typing.get_type_hints(kind)
     return {field.name for field in dataclasses.fields(typing.cast(Any, kind)) if hints[field.name] is str} - {
-        "mechanism"
+        "mechanism",
+        "how",
     }
 
 

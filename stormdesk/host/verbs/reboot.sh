@@ -1,0 +1,16 @@
+# Restarting a host.
+
+# Restart this host: `forced` at once, as a power cut would (but its caches are written); `clean` with its services stopped first.
+sd_reboot() {
+  case $1 in
+    forced) reboot -f ;;
+    *) if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi ;;
+  esac
+}
+
+# Evidence that it did: nobody is left to say otherwise. A host that runs on after $1 seconds says so.
+sd_witness_reboot() {
+  sleep "$1"
+  echo "it did not restart within $1 seconds"
+  return 1
+}
