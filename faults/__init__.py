@@ -13,6 +13,7 @@ from stormdesk.faults.disk.fsync_lies import FsyncLies
 from stormdesk.faults.disk.inode_full import InodeFull
 from stormdesk.faults.disk.power_cut import PowerCut
 from stormdesk.faults.file.dir_vanish import DirVanish
+from stormdesk.faults.file.file_corrupt import FileCorrupt
 from stormdesk.faults.file.file_permission import FilePermission
 from stormdesk.faults.host.host_freeze import HostFreeze
 from stormdesk.faults.host.host_reboot import HostReboot
@@ -55,6 +56,7 @@ FAULTS: Mapping[str, type[Fault]] = {
     "disk-slow": DiskSlow,
     "dns-failure": DnsFailure,
     "fd-exhaust": FdExhaust,
+    "file-corrupt": FileCorrupt,
     "file-permission": FilePermission,
     "fsync-lies": FsyncLies,
     "host-freeze": HostFreeze,

@@ -49,7 +49,7 @@ class DiskError:
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"service": name, "every": "1000"}, ("ps", "-o", "comm", "-ax"), "^strace")
+            Example(host.name, {"service": name, "every": "1000"}, ("ps", "-o", "args", "-ax"), "^strace ")
             for host in inventory.hosts.values()
             for name, service in sorted(host.services.items())
             if service.manager

@@ -49,7 +49,7 @@ class DiskSlow:
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"service": name, "delay": "10ms"}, ("ps", "-o", "comm", "-ax"), "^strace")
+            Example(host.name, {"service": name, "delay": "10ms"}, ("ps", "-o", "args", "-ax"), "^strace ")
             for host in inventory.hosts.values()
             for name, service in sorted(host.services.items())
             if service.manager

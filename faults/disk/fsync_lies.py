@@ -38,7 +38,7 @@ class FsyncLies:
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"service": name}, ("ps", "-o", "comm", "-ax"), "^strace")
+            Example(host.name, {"service": name}, ("ps", "-o", "args", "-ax"), "^strace ")
             for host in inventory.hosts.values()
             for name, service in sorted(host.services.items())
             if service.manager

@@ -37,6 +37,14 @@ class CallError(Word):
     WORDS = ("EIO", "ENOSPC", "EROFS", "EDQUOT", "EACCES", "SHORT")
 
 
+class Damage(Word):
+    """A way to damage a file."""
+
+    WORD = "HOW"
+    EXAMPLE = "flip"
+    WORDS = ("flip", "cut", "torn", "garbage", "empty", "future")
+
+
 class FileMode(Value, str):
     """The mode of a file in octal, 3 or 4 digits as `chmod` takes them: `640`, `0000`; three digits are kept."""
 

@@ -68,6 +68,8 @@ RULES = (
     ("port-block", ("--port", "8000")),
     ("dns-failure", ("--answer", "timeout")),
 )
+LEDGER = "/var/lib/trading/ledger"
+MAKE_LEDGER = f"seq 1 500 >{LEDGER}; chown trading {LEDGER}"
 FULL = "[ $(df -k --output=avail /var/lib/trading | tail -n 1) -lt 2048 ]"
 RESTARTED = '[ "$(systemctl show -p NRestarts --value quote)" -gt 0 ]'
 STOPPED = 'grep -q "^State:.T" /proc/$(systemctl show -p MainPID --value quote)/status'
@@ -186,6 +188,19 @@ CASES: Sequence[Case] = (
         "port-exhaust",
         ("chaos.port-exhaust",),
         'read -r low high </proc/sys/net/ipv4/ip_local_port_range && [ "$low" = "$high" ]',
+    ),
+    Case(
+        "file-permission",
+        ("chaos.file-permission", "--path", LEDGER),
+        f"[ $(stat -c %a {LEDGER}) = 0 ]",
+        before=MAKE_LEDGER,
+    ),
+    Case(
+        "file-corrupt",
+        ("chaos.file-corrupt", "--path", LEDGER, "--amount", "4"),
+        f"! seq 1 500 | cmp -s - {LEDGER}",
+        before=MAKE_LEDGER,
+        after=f"seq 1 500 | cmp - {LEDGER}",
     ),
     Case("power-cut", ("chaos.power-cut", "--allow-irreversible"), f"! {ACTIVE}", after=ACTIVE),
     Case("process-kill", KILL, RESTARTED, after=ACTIVE),

@@ -1,0 +1,116 @@
+"""file-corrupt: a file is damaged in place: a bit flips, its end is gone or torn, lines come in that do not belong there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.fault import Example, Site, Unsupported
+from stormdesk.core.inventory import Inventory
+from stormdesk.core.model import Argv, HostFacts
+from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
+from stormdesk.core.safety import check_path
+from stormdesk.core.values import Count, Seed
+from stormdesk.core.words import Damage
+from stormdesk.mechanism import data_folder
+from stormdesk.mechanism.damage import words
+
+NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # log-ins and runs need what is there
+LOGS = {"prober": "prober/metrics.jsonl", "trader": "trader/ledger.jsonl"}  # files of services that every stack has
+MOST = {"flip": 16, "torn": 16, "cut": 1 << 20, "garbage": 16, "empty": 16, "future": 16}
+
+
+@dataclass(frozen=True)
+class FileCorrupt:
+    """The damage is noted beside the file before it is done. The undo puts back what is still ours, and nothing that was written since."""
+
+    name: ClassVar[str] = "file-corrupt"
+    title: ClassVar[str] = "Damage a file"
+    undo: ClassVar[str] = (
+        "the bytes that it had, with its times; not over what its service wrote since, which the record says"
+    )
+    needs: ClassVar[Argv] = ("stat", "dd", "od", "tail", "head", "touch", "awk", "sync", "mv")
+    may_use: ClassVar[Argv] = ()
+    may_cut_control: ClassVar[bool] = False
+
+    path: str = field(default="", metadata={"help": "the file, e.g. /var/lib/trading/trader/ledger.jsonl"})
+    how: Damage = field(
+        default=Damage("flip"),
+        metadata={
+            "help": "flip (bits), cut (bytes of its end), torn (its last line), garbage, empty or future (lines behind it)",
+            "grid": ("empty", "future", "garbage", "torn", "flip"),
+        },
+    )
+    amount: Count = field(
+        default=Count(1), metadata={"help": "how many bits, bytes or lines", "grid": ("1", "4", "16")}
+    )
+    variant: Seed = field(
+        default=Seed(1), metadata={"help": "which bits, and what garbage; the same number repeats it"}
+    )
+
+    @classmethod
+    def example(cls, inventory: Inventory) -> Sequence[Example]:
+        return [
+            Example(
+                host.name,
+                {"path": f"{host.paths['data']}/{file}"},
+                ("ls", "-a", f"{host.paths['data']}/{service}"),
+                r"\.patch$",
+            )
+            for host in inventory.hosts.values()
+            for service, file in LOGS.items()
+            if "data" in host.paths and service in host.services
+        ]
+
+    def probes(self, site: Site) -> Mapping[str, Argv]:
+        if not self.path:
+            raise UsageError("--path is required: the file to damage")
+        path = check_path("--path", self.path)
+        if self.amount > (most := MOST[str(self.how)]):
+            raise UsageError(f"--amount {int(self.amount)}: at most {most} for --how {self.how}")
+        return {
+            "df": ("df", "-Pk", path),
+            "real": ("readlink", "-f", path),
+            "type": ("stat", "-f", "-c", "%T", path),
+            "file": ("stat", "-c", "%i %s %F", path),
+        }
+
+    def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
+        path = check_path("--path", self.path)
+        inode, size = self._file(path, facts, site)
+        beside = f"{path.rpartition('/')[0]}/.stormdesk-{site.run_id}"
+        damage = words(str(self.how), int(self.amount), int(self.variant), size)
+        return Plan(
+            id=site.id(self.name),
+            timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
+            change=Change(
+                mechanism="in place",
+                says=f"{self.how} {int(self.amount)} of {path} (variant {int(self.variant)})",
+                reverts_what="repaired",
+                steps=(Step(("sd_damage", path, inode, *damage), (("sd_repair", path, inode),)),),
+                resources=(f"path:{path}",),
+                files=tuple(f"{beside}.{end}" for end in ("patch", "new", "kept", "times")),
+                persistent=facts.answers["type"].stdout.strip() != "tmpfs",
+            ),
+            proof=Proof(
+                baseline=("test", "!", "-e", f"{beside}.patch"),
+                witness=("sd_witness_damage", path),
+                still=("test", "-e", f"{beside}.patch"),
+            ),
+        )
+
+    def _file(self, path: str, facts: HostFacts, site: Site) -> tuple[str, int]:
+        """The file's inode, and its size in bytes. Raises RefusedError for what is no file, is too short, or is not to be touched."""
+        where = f"--path {path} on {site.host.name}"
+        data_folder.check_there(path, facts, site, "file")
+        inode, size, kind = facts.answers["file"].stdout.strip().split(" ", 2)
+        if not kind.startswith("regular"):
+            raise RefusedError(f"{where}: it is a {kind}, not a file. Nothing was changed")
+        if path.startswith(NEVER) or "/.ssh/" in path:
+            raise RefusedError(f"{where}: log-ins and runs need it. Nothing was changed")
+        least = {"flip": 1, "cut": int(self.amount) + 1, "torn": 2}.get(str(self.how), 0)
+        if int(size) < least:
+            raise RefusedError(f"{where} has {size} bytes: too few to {self.how} them. Nothing was changed")
+        return inode, int(size)
