@@ -55,7 +55,7 @@ class FileCorrupt:
         return [
             Example(
                 host.name,
-                {"path": f"{host.paths['data']}/{file}"},
+                {"path": f"{host.paths['data']}/{file}", "how": "garbage"},  # it may be empty
                 ("ls", "-a", f"{host.paths['data']}/{service}"),
                 r"\.patch$",
             )

@@ -64,7 +64,10 @@ def test_the_disks_themselves_are_never_written(tools: Tools) -> None:
 
 def test_every_fault_is_in_the_list() -> None:
     used = {case.words[0].removeprefix("chaos.") for case in cases.CASES}
-    assert used == set(FAULTS) - {"clock-skew", "host-reboot"}  # none there runs with libfaketime; tests/e2e/test_reboots.py
+    assert used == set(FAULTS) - {
+        "clock-skew",
+        "host-reboot",
+    }  # none there runs with libfaketime; tests/e2e/test_reboots.py
     names = [case.name for case in cases.CASES]
     assert len(names) == len(set(names))
 

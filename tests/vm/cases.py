@@ -125,7 +125,6 @@ mkdir -p /etc/systemd/logind.conf.d
 printf '[Login]\\nKillUserProcesses=yes\\n' >/etc/systemd/logind.conf.d/kill.conf
 systemctl restart systemd-logind
 """
-PRICES = "/var/lib/trading/prices"
 ACTIVE = "systemctl is-active --quiet quote"
 
 # What an inventory says of the machine.
@@ -239,12 +238,6 @@ CASES: Sequence[Case] = (
         codes=(-9,),
     ),
     *(by_example(name) for name in BY_EXAMPLE),
-    Case(
-        "file-permission",
-        ("chaos.file-permission", "--path", PRICES),
-        f"[ $(stat -c %a {PRICES}) = 0 ]",
-        before=f"echo 1 >{PRICES}; chown trading {PRICES}",
-    ),
     Case("reboot", DISK, FULL, meanwhile=acts.reboot, hold_s=240, codes=(-9,)),
     Case("hard-reset", DISK, FULL, meanwhile=acts.reset, hold_s=240, codes=(-9,)),
 )
