@@ -18,7 +18,7 @@ from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.damage import words
 
 NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # log-ins and runs need what is there
-LOGS = {"prober": "prober/metrics.jsonl", "trader": "trader/ledger.jsonl"}  # files of services that every stack has
+LOGS = "/var/log/trading"  # where supervisord keeps what the services of a lab say
 MOST = {"flip": 16, "torn": 16, "cut": 1 << 20, "garbage": 16, "empty": 16, "future": 16}
 
 
@@ -53,15 +53,11 @@ class FileCorrupt:
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(
-                host.name,
-                {"path": f"{host.paths['data']}/{file}", "how": "garbage"},  # it may be empty
-                ("ls", "-a", f"{host.paths['data']}/{service}"),
-                r"\.patch$",
-            )
+            # Never empty, and a flipped bit can be put back though somebody writes behind it.
+            Example(host.name, {"path": f"{LOGS}/{name}.log"}, ("ls", "-a", LOGS), r"\.patch$")
             for host in inventory.hosts.values()
-            for service, file in LOGS.items()
-            if "data" in host.paths and service in host.services
+            for name, service in sorted(host.services.items())
+            if service.manager == "supervisor"
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
