@@ -81,7 +81,7 @@ CHANGES: dict[str, Any] = {
     "cuts": True, "peer": PeerWitness("p", ("true",), "unreachable"), "no_peer": "none is left",
     "baseline": ("true",), "witness": ("true",), "still": ("true",), "services": ("supervisor x",),
     "peers": (PeerWitness("p", ("true",), "rate", 1e6),),
-    "restarts": (("trader", 0, 1),), "refuses_orders": True, "rto_from": "inject",
+    "restarts": (("trader", 0, 1),), "refuses_orders": True, "rto_from": "inject", "reboots": True,
 }  # fmt: skip
 
 
