@@ -28,5 +28,5 @@ class RoundTrip:
             return Evidence(None, "could not measure the round trip", now)
         more, bound = now - before, TOLERANCE_MS + expected / 5
         if abs(more - expected) > max(bound, expected / 2 if more > expected else 0):
-            return Evidence(False, f"its round trip grew BY {more:.1f} ms, not by {expected:g} ms", now)
-        return Evidence(True, f"its round trip is {now:.1f} ms, before {before:.1f} ms", now)
+            return Evidence(False, f"sees a round trip that grew BY {more:.1f} ms, not by {expected:g} ms", now)
+        return Evidence(True, f"sees a round trip of {now:.1f} ms, before {before:.1f} ms", now)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from stormdesk.cli.abilities import abilities
 from stormdesk.cli.api import Chaos
+from stormdesk.cli.options import Options
+from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Example
 from stormdesk.core.safety import Allow
 from stormdesk.faults import FAULTS
@@ -48,3 +51,15 @@ def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     seen = [event for event in load(fault.folder) if event["event"] == "witness.peer"]
     assert [event["agrees"] for event in seen] == [True] * (len(asked) + len(plan["proof"]["peers"]))
     chaos.recovered(budget_s=60)
+
+
+def test_a_host_of_the_lab_can_do_all_but_these(lab: str) -> None:
+    report = abilities(Options(env=lab), "trader-b")
+    assert [each.fault for each in report.found] == sorted(FAULTS)
+    assert {each.fault for each in report.found if each.why_not} == NOT_HERE
+    ways = {each.fault: each for each in report.found}
+    assert ways["net-bandwidth"].mechanism == "tbf"
+    assert ways["power-cut"].irreversible
+    assert f"{'net-bandwidth':<19}by tbf" in report.lines
+    with pytest.raises(UsageError, match="nobody"):
+        abilities(Options(env=lab), "nobody")

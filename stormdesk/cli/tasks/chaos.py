@@ -12,9 +12,17 @@ from stormdesk.cli.tasks.fault_tasks import fault_task
 ABOUT = "{0.title}.\n\nUndo: {0.undo}.\nNeeds on the host: {1}."
 
 
-@command(JSON)
-def catalog(options: Options) -> int:
-    """List faults: parameters, needs, undo."""
+@command(
+    {**WHERE, **JSON},
+    hint="[--host H]",
+    help={"host": "what this host can do, by which mechanism, and why not by another or not at all"},
+)
+def catalog(options: Options, host: str = "") -> int:
+    """List faults: parameters, needs, undo. With --host, what that host can do."""
+    if host:
+        from stormdesk.cli import abilities
+
+        return options.show.report(abilities.abilities(options, host))
     return options.show.report(fault_flags.Catalogue(catalogue.faults()))
 
 

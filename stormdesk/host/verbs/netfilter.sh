@@ -38,7 +38,7 @@ sd_witness_nft() {
 sd_witness_chain() {
   sd_said=$("$1" -w 5 -t "$2" -nvxL "$3" 2>&1) || { echo "no chain $3"; return 1; }
   case $sd_said in *'(0 references)'*) echo "nothing goes to chain $3"; return 1 ;; esac
-  printf '%s\n' "$sd_said" | sed -n '3,5p'
+  printf '%s\n' "$sd_said" | sed -n 's/  */ /g; 3,5p'
 }
 
 # Does "$@", another verb, fail? The baseline of a witness that sees what is ours alone.
