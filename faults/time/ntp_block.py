@@ -10,8 +10,12 @@ from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
-from stormdesk.mechanism.blocking_time import LADDER, Blocking, shows
-from stormdesk.mechanism.ladder import choose, probes, tools
+from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO
+from stormdesk.mechanism.ladder import choose, probes
+from stormdesk.mechanism.netfilter import Rules, Verdict, ladder, rules_name
+from stormdesk.mechanism.traffic import Traffic
+
+LADDER = ladder(Verdict())
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,12 @@ class NtpBlock:
 
     name: ClassVar[str] = "ntp-block"
     title: ClassVar[str] = "Cut a host off from its time servers"
-    undo: ClassVar[str] = "removal of our own table of nft, or of our own chains of iptables"
+    undo: ClassVar[str] = UNDO
     needs: ClassVar[Argv] = ("grep",)
-    may_use: ClassVar[Argv] = (*tools(LADDER), "unshare")
+    may_use: ClassVar[Argv] = MAY_USE
     may_cut_control: ClassVar[bool] = False
 
-    mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the kernel can do"})
+    mechanism: str = field(default="", metadata=MECHANISM)
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
@@ -35,8 +39,8 @@ class NtpBlock:
         return {**probes(LADDER), "services": ("sd_time_services",)}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        blocking = Blocking(site.run_id)
-        way = choose(LADDER, blocking, facts, self.mechanism)
+        rules = Rules(rules_name(site.run_id), Traffic(protocol="udp", ports=("123",)), Verdict())
+        way = choose(LADDER, rules, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
         services = ", ".join(facts.answers["services"].stdout.split()) or "none"
@@ -48,9 +52,9 @@ class NtpBlock:
                 rejected=way.rejected,
                 says=f"drop packets to and from UDP port 123 with {way.mechanism.name}; time services there: {services}",
                 reverts_what="our rules removed",
-                steps=way.mechanism.steps(blocking, facts),
+                steps=way.mechanism.steps(rules, facts),
                 resources=("ntp",),
                 touches=way.mechanism.touches,
             ),
-            proof=Proof(baseline=("sd_ntp_open",), witness=("sd_witness_ntp", *shows(blocking, way.mechanism.name))),
+            proof=Proof(baseline=("sd_ntp_open",), witness=("sd_witness_ntp", *way.mechanism.witness(rules))),
         )

@@ -96,7 +96,8 @@ def test_time_servers_are_out_of_reach_and_nobody_else(host: Rig, mechanism: str
     require("nft", "iptables")
     ours, theirs, six = ASK.format("", "127.0.0.1", 123), ASK.format("", "127.0.0.1", 124), ASK.format("6", "::1", 123)
     host.sandbox.sh(SERVER)
-    host.sandbox.sh("iptables -A OUTPUT -p tcp --dport 7777 -j DROP; nft add table inet theirs")
+    tables = "for tool in iptables ip6tables; do $tool -t mangle -N x; $tool -t mangle -X x; done"  # which it leaves behind, empty
+    host.sandbox.sh(f"{tables}; iptables -A OUTPUT -p tcp --dport 7777 -j DROP; nft add table inet theirs")
     eventually(ours, host.sandbox, 5)
     fault = NtpBlock(mechanism=mechanism)
     before = bite(host, fault)
@@ -107,7 +108,7 @@ def test_time_servers_are_out_of_reach_and_nobody_else(host: Rig, mechanism: str
     assert "x" in host.sandbox.sh(ours)
     assert "x" in host.sandbox.sh(six)
     finish(host, by_the_watchdog(host, fault, 8.0))
-    finish(host, killed_half_way(host, fault, "sd_ntp_block") if mechanism == "iptables" else bite(host, fault))
+    finish(host, killed_half_way(host, fault, "sd_chain") if mechanism == "iptables" else bite(host, fault))
     assert "table inet theirs" in host.sandbox.sh("nft list ruleset")
 
 
