@@ -22,7 +22,10 @@ TARGETS: Mapping[str, tuple[object, str]] = {
     "inventory": ("", "the hosts instead of an environment: FILE (JSON), ansible:FILE, ssh-config:FILE, pulumi:STACK"),
 }
 COMMON: Mapping[str, tuple[object, str]] = {
-    "host": (None, "where: a name, role:trader (all of a role), one:role:trader; again or with commas for more"),
+    "host": (
+        None,
+        "where: a name, role:trader (all of a role), one:, minority: or majority:role:trader; again or with commas for more",
+    ),
     "for_": (Hold("30s"), "how long it stays in"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
     "plan": (False, "show the commands, hosts and undo; change nothing"),
@@ -42,6 +45,7 @@ VENUE: Mapping[str, tuple[object, str]] = {
     "rto": (Duration("150s"), "how long the stack may take to trade again; an open breaker takes 120s of it"),
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
+SHARES = ("one", "minority", "majority", "all")  # of a role
 KINDS: Mapping[str, type[Value]] = {
     "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
 }  # fmt: skip
@@ -155,7 +159,9 @@ def choose_hosts(words: Sequence[str], inventory: Inventory, rng: Random) -> tup
 
 
 def _hosts(word: str, inventory: Inventory, rng: Random) -> Sequence[str]:
-    one, role = word.startswith("one:"), word.removeprefix("one:")
+    share, role = next(
+        ((name, word.removeprefix(f"{name}:")) for name in SHARES if word.startswith(f"{name}:")), ("", word)
+    )
     if role.startswith("role:"):
         found = [host.name for host in inventory.role(role.removeprefix("role:"))]
         if not found:
@@ -163,14 +169,27 @@ def _hosts(word: str, inventory: Inventory, rng: Random) -> Sequence[str]:
             raise UsageError(
                 f"--host {shown(word)}: no host has that role. Roles: {roles}.   e.g. --host role:{roles.split(',')[0]}"
             )
-        return [rng.choice(found)] if one else found
-    if one or not HOST_NAME.fullmatch(word):
+        return _some(word, share, found, rng)
+    if share or not HOST_NAME.fullmatch(word):
         known = ", ".join(sorted(inventory.hosts))
         raise UsageError(
-            f"--host {shown(word)}: must be a name (1..63 of letters, digits, . _ -), role:NAME or one:role:NAME. "
-            f"Known: {known}"
+            f"--host {shown(word)}: must be a name (1..63 of letters, digits, . _ -), role:NAME or one:role:NAME "
+            f"(also minority: and majority:). Known: {known}"
         )
     return [inventory.host(word).name]
+
+
+def _some(word: str, share: str, found: Sequence[str], rng: Random) -> Sequence[str]:
+    """That share of the hosts, in their order; which ones, `rng` decides."""
+    if share in ("", "all"):
+        return found
+    if share == "one":
+        return [rng.choice(found)]
+    count = (len(found) - 1) // 2 if share == "minority" else len(found) // 2 + 1
+    if not count:
+        raise UsageError(f"--host {shown(word)}: of {len(found)} hosts no number is a minority; it takes three")
+    chosen = set(rng.sample(found, count))
+    return [name for name in found if name in chosen]
 
 
 def _fields(fault_type: type[Fault]) -> Sequence[dataclasses.Field[Any]]:
