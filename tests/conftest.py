@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--counts", type=int, default=SHARE, metavar="PERCENT", help="how much of the repeated tests to run"
     )
+    parser.addoption("--write-catalogue", action="store_true", help="write docs/catalogue.md anew")
     parser.addoption(
         "--full-timers", action="store_true", help="run the scenarios that shorten timers with those of resilience.yaml"
     )

@@ -57,8 +57,10 @@ class Peers:
         found = self._until_settled()
         for target, (answer, evidence) in found.items():
             self._say(target, answer, evidence)
-        if still := [target for target, (_, evidence) in found.items() if evidence.agrees is False]:
-            what = ", ".join(f"{self._asked[target].host} still reaches {target[0]}" for target in still)
+        if still := {target: evidence for target, (_, evidence) in found.items() if evidence.agrees is False}:
+            what = ", ".join(
+                f"{self._asked[target].host} of {target[0]}: {each.text}" for target, each in still.items()
+            )
             raise HostError(f"{what}: the fault does not bite from the other side")
 
     def _say(self, target: Target, answer: Answer, evidence: Evidence) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from stormdesk.core.fault import Example
 from stormdesk.core.safety import Allow
 from stormdesk.faults import FAULTS
 from stormdesk.run.record import load
+from stormdesk.witness import KINDS
+from tests.e2e.catalogue_page import HEAD, PAGE, Seen, mechanisms, rows
 
 pytestmark = pytest.mark.lab
 
@@ -31,6 +34,7 @@ def shown(chaos: Chaos, example: Example) -> bool:
 
 
 # No service of the lab runs with libfaketime (tests/shell/test_bite_clock.py); a restart has its own tests (test_reboots.py).
+SEEN: dict[str, Seen] = {}
 NOT_HERE = {"clock-skew", "host-reboot"}
 
 
@@ -51,6 +55,26 @@ def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     seen = [event for event in load(fault.folder) if event["event"] == "witness.peer"]
     assert [event["agrees"] for event in seen] == [True] * (len(asked) + len(plan["proof"]["peers"]))
     chaos.recovered(budget_s=60)
+    kinds = {tuple(peer["argv"]): peer for peer in (*asked, *plan["proof"]["peers"])}
+    SEEN[name] = Seen(
+        plan["change"]["mechanism"],
+        fault.evidence[example.host],
+        "; ".join(said(event, kinds[tuple(event["argv"])]) for event in seen),
+    )
+
+
+def said(event: Mapping[str, Any], peer: Mapping[str, Any]) -> str:
+    """What another host saw, in its witness's words."""
+    evidence = KINDS[peer["kind"]].judge(event["before"], event["measured"], peer["expected"])
+    return f"{event['host']} {evidence.text}"
+
+
+def test_the_page_of_the_catalogue_has_what_was_seen(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--write-catalogue"):
+        PAGE.write_text(HEAD + rows(SEEN))
+    page = mechanisms(PAGE.read_text())
+    assert set(page) == set(FAULTS) - NOT_HERE
+    assert {name: page[name] for name in SEEN} == {name: each.mechanism for name, each in SEEN.items()}
 
 
 def test_a_host_of_the_lab_can_do_all_but_these(lab: str) -> None:
