@@ -106,12 +106,12 @@ def test_a_crashloop_ends_with_the_watchdog_and_after_a_killed_inject(host: Rig)
 def test_systemd_is_asked_to_stop_and_start_its_unit(host: Rig) -> None:
     """With a systemctl that writes down what it is asked; tests/e2e has a real one."""
     was = host.host
-    stop = "  stop*) kill -9 $(cat /run/unit.pid); sleep 0.1 ;;\n  *InactiveEnter*) echo 17 ;;\n"
+    stop = "  stop*) kill -9 $(cat /tmp/unit.pid); sleep 0.1 ;;\n  *InactiveEnter*) echo 17 ;;\n"
     host.sandbox.sh(SYSTEMCTL.replace('case "$*" in\n', f'case "$*" in\n{stop}'))
     host.host = msgspec.structs.replace(was, services={"trader": ServiceEntry(user="nobody", manager="systemd")})
     before = bite(host, ServiceStop(service="trader"))
-    assert "stop trader" in host.sandbox.sh("cat /run/asked").splitlines()
-    heal(host, [line for line in before if "/run/asked" not in line and "/run/unit.pid" not in line])
-    assert "start trader" in host.sandbox.sh("cat /run/asked").splitlines()
-    host.sandbox.sh("kill $(cat /run/unit.pid); rm -r /run/systemd /usr/local/bin/systemctl /run/asked /run/unit.pid")
+    assert "stop trader" in host.sandbox.sh("cat /tmp/asked").splitlines()
+    heal(host, before)
+    assert "start trader" in host.sandbox.sh("cat /tmp/asked").splitlines()
+    host.sandbox.sh("kill $(cat /tmp/unit.pid); rm -r /run/systemd /usr/local/bin/systemctl /tmp/asked /tmp/unit.pid")
     host.host = was

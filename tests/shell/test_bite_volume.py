@@ -72,9 +72,11 @@ def test_the_watchdog_undoes_it(host: Rig, fault: Fault) -> None:
 def test_an_injector_that_dies_while_it_makes_files_leaves_none(host: Rig) -> None:
     before = picture(host.sandbox)
     assert states(host.sandbox.script(host.arm_script(host.plan(InodeFull()), inject=False)))[-1] == "ACKED"
-    host.sandbox.sh("(setsid sh /run/stormdesk/r-*/inject.sh /run/stormdesk/r-* >/dev/null 2>&1 &)")
-    eventually(f"ls -d {DATA}/.stormdesk-*", host.sandbox, 10)
-    host.sandbox.sh("kill -KILL -$(readlink /run/stormdesk/r-*/go | sed 's/[.].*//')")
+    host.sandbox.sh(
+        "(setsid sh /run/stormdesk/r-*/inject.sh /run/stormdesk/r-* >/dev/null 2>&1 &)\n"
+        f"until ls -d {DATA}/.stormdesk-*/* >/dev/null 2>&1; do :; done\n"
+        "kill -KILL -$(readlink /run/stormdesk/r-*/go | sed 's/[.].*//')"
+    )
     assert host.revert().ok
     assert host.clear().ok
     same(before, host.sandbox)

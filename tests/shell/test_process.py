@@ -18,19 +18,19 @@ from tests.shell.sandbox import SHELLS, eventually, require
 from tests.shell.test_bite import SUPERVISOR
 
 IN_BACKGROUND = "</dev/null >/dev/null 2>&1 &"
-# A systemctl that writes down what it is asked, for a service that runs while /run/unit.pid names a process.
+# A systemctl that writes down what it is asked, for a service that runs while /tmp/unit.pid names a process.
 SYSTEMCTL = """
 mkdir -p /usr/local/bin /run/systemd/system
 cat >/usr/local/bin/systemctl <<'END'
 #!/bin/sh
-echo "$*" >>/run/asked
-running() { grep -q '^State:.[^Z]' "/proc/$(cat /run/unit.pid)/status" 2>/dev/null; }
+echo "$*" >>/tmp/asked
+running() { grep -q '^State:.[^Z]' "/proc/$(cat /tmp/unit.pid)/status" 2>/dev/null; }
 case "$*" in
   *ActiveState*) echo Id=trader.service; echo "ActiveState=$(running && echo active || echo failed)" ;;
-  show*) running && cat /run/unit.pid || echo 0 ;;
+  show*) running && cat /tmp/unit.pid || echo 0 ;;
   *is-active*) running ;;
   reset-failed*) rm -f /run/start-limit-hit ;;
-  start*) [ ! -e /run/start-limit-hit ] || exit 1; setsid sleep 3000 </dev/null >/dev/null 2>&1 & echo $! >/run/unit.pid ;;
+  start*) [ ! -e /run/start-limit-hit ] || exit 1; setsid sleep 3000 </dev/null >/dev/null 2>&1 & echo $! >/tmp/unit.pid ;;
 esac
 END
 chmod 755 /usr/local/bin/systemctl
@@ -242,7 +242,7 @@ def test_a_manager_that_does_not_answer_is_not_one_that_runs_nothing(managed: Ri
 def test_case_C18_and_C2B_the_manager_that_the_inventory_names_is_asked(managed: Rig) -> None:
     managed.sandbox.sh(SYSTEMCTL)
     other = managed.sandbox.sh("pgrep -f 'sleep 1000'").strip()
-    unit = managed.sandbox.sh("cat /run/unit.pid").strip()
+    unit = managed.sandbox.sh("cat /tmp/unit.pid").strip()
     named(managed, "systemd")
     fault = ProcessKill(service="trader", rto=Duration(1))
     plan = managed.plan(fault, ttl_s=60)
@@ -253,7 +253,7 @@ def test_case_C18_and_C2B_the_manager_that_the_inventory_names_is_asked(managed:
     assert states(done) == CONFIRMED, done.stdout
     done = managed.revert(patience_s=15)
     assert states(done)[-1] == "REVERTED", done.stdout
-    asked = managed.sandbox.sh("cat /run/asked").splitlines()
+    asked = managed.sandbox.sh("cat /tmp/asked").splitlines()
     assert asked.index("reset-failed trader") < len(asked) - asked[::-1].index("start trader") - 1
     assert managed.sandbox.sh("pgrep -f 'sleep 1000'").strip() == other
     assert managed.clear().ok

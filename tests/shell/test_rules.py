@@ -282,7 +282,7 @@ def test_each_watchdog_is_respawned_at_once_rule_R9(host: Rig) -> None:
         kill(host, old[letter])
         began = time.monotonic()
         while len(now := watchdogs(host)) < 2 or now[letter] == old[letter]:
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 5
             time.sleep(0.05)
     reverted_by_watchdog(host, before, 9)
 

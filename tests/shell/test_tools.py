@@ -91,6 +91,8 @@ WHERE_THERE = {
     "ip6tables",
     "reboot",
 }
+# What single faults need, which their plans name: a host without them is refused.
+OF_A_FAULT = {"curl", "mount", "mountpoint", "perl", "strace", "umount", "xargs"}
 # What checks and cuts ask a stack's own hosts by; no watchdog and no revert has them.
 OF_A_PROBE = {"curl", "date", "find", "gzip", "redis-cli", "xargs"}
 ALLOWED = sorted(POSIX | OF_EVERY_HOST)
@@ -235,7 +237,7 @@ def commands(text: str) -> set[str]:
 
 
 # By folder of the host library: what its files may call besides POSIX, what every host has, and what is used where it is there.
-MAY_CALL = {"core": {"logger"}, "picture": set(), "steps": set(), "verbs": set(), "probes": OF_A_PROBE}
+MAY_CALL = {"core": {"logger"}, "picture": set(), "steps": set(), "verbs": OF_A_FAULT, "probes": OF_A_PROBE}
 
 
 @pytest.mark.parametrize("name", [name for name in host_scripts() if name.endswith(".sh")])
