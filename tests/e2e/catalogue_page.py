@@ -46,7 +46,8 @@ def rows(seen: Mapping[str, Seen]) -> str:
 
 def mechanisms(page: str) -> Mapping[str, str]:
     """The mechanism of each fault, as the page has it."""
-    return dict(re.findall(r"^\| ([a-z-]+) \| ([^|]+) \|", page, re.MULTILINE))
+    found = re.findall(r"^\| ([a-z-]+) \| ([^|]+) \|", page, re.MULTILINE)
+    return {name: mechanism for name, mechanism in found if name != "fault"}
 
 
 def _short(text: str) -> str:

@@ -84,11 +84,18 @@ sd_revert() {
       10) sd_pause=1 ;;
       18 | 19 | 20 | 21) sd_pause=$((sd_pause * 2)) ;;
     esac
-    # Where what is left changes though we did nothing, somebody repairs by hand: from then on only look.
-    if [ "$sd_tries" -gt 10 ] && [ -z "$sd_hands_off" ]; then
-      sd_left_then=$(sd_left_over)
-      sd_is_back && { sd_end "$1"; return; }
-      [ "$(sd_left_over)" = "$sd_left_then" ] || { sd_hands_off=yes; sd_note somebody_repairs=1; }
+    # Where what is left changes though we did nothing, somebody repairs by hand: then only look, until nothing changed for 15 s.
+    if [ "$sd_tries" -gt 10 ]; then
+      [ -n "$sd_hands_off" ] || { sd_left_then=$(sd_left_over); sd_is_back && { sd_end "$1"; return; }; }
+      sd_left_now=$(sd_left_over)
+      sd_now
+      if [ "$sd_left_now" != "$sd_left_then" ]; then
+        sd_hands_off=$((sd_now + 1500))
+        sd_note somebody_repairs=1
+      elif [ "${sd_hands_off:-$sd_now}" -lt "$sd_now" ]; then
+        sd_hands_off=
+      fi
+      sd_left_then=$sd_left_now
     fi
   done
   sd_event give_up "by=$1"
