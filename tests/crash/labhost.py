@@ -22,12 +22,14 @@ HASHED = ("etc/hosts", "etc/resolv.conf", "etc/passwd", "etc/bystander", "var/li
 LISTED = ("etc", "run", "tmp", "var/lib", "var/lib/trading")
 COMMAND_S = 60.0
 
+# Tables that iptables leaves behind, empty, once anybody asked for them are no difference: they let everything pass.
 _NETWORK = """
+tidy='/^#/d; s/\\[[0-9]*:[0-9]*\\]//; /^[*]/d; /^COMMIT/d; /^:[A-Z]* ACCEPT/d; /^table ip6* [a-z]* {$/d; /^}$/d; /^.chain [A-Z]* {$/d; /^.}$/d; /^$/d; /type .* hook .* policy accept;$/d'
 for question in "link show" "addr show" "-4 route show table all" "-6 route show table all" "-4 rule show" "-6 rule show"; do
   echo "@ip $question"; ip -j $question
 done
 echo "@text tc"; tc qdisc show; tc filter show
-for tool in iptables-save ip6tables-save "nft list ruleset"; do echo "@text $tool"; $tool | sed '/^#/d; s/\\[[0-9]*:[0-9]*\\]//'; done
+for tool in iptables-save ip6tables-save "nft list ruleset"; do echo "@text $tool"; $tool | sed "$tidy"; done
 echo "@text sysctl"; grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf | grep -v stable_secret | sort
 """
 _PLANT = """

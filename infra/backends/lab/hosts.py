@@ -173,6 +173,7 @@ class Hosts:
 
     def _start(self, it: Running) -> None:
         """Fork a host into a pid namespace of its own."""
+        it.let_go()
         ours, theirs = socket.socketpair()
         it.boots += 1
         fresh, it.fresh = it.fresh, False

@@ -10,6 +10,4 @@ mkdir -p "$rec" && cp "$durable"/* "$rec/" || exit 1
 : >"$rec/restarted"
 sd_put ''
 sd_event intend "fault=$SD_FAULT restarted=1"
-sd_revert "${2:-boot}" 100 || exit
-# systemd read the hook at this start, and would list it until it reads its units again. Nobody's changes to units wait for that yet.
-[ -n "$2" ] || [ -e "$sd_durable" ] || [ ! -d /run/systemd/system ] || timeout 30 systemctl daemon-reload
+sd_revert "${2:-boot}" 100
