@@ -24,7 +24,8 @@ COMMAND_S = 60.0
 
 # Tables that iptables leaves behind, empty, once anybody asked for them are no difference: they let everything pass.
 _NETWORK = """
-tidy='/^#/d; s/\\[[0-9]*:[0-9]*\\]//; /^[*]/d; /^COMMIT/d; /^:[A-Z]* ACCEPT/d; /^table ip6* [a-z]* {$/d; /^}$/d; /^.chain [A-Z]* {$/d; /^.}$/d; /^$/d; /type .* hook .* policy accept;$/d'
+tidy='/^#/d; s/\\[[0-9]*:[0-9]*\\]//; /^[*]/d; /^COMMIT/d; /^:[A-Z]* ACCEPT/d; /^$/d
+/^table ip6* [a-z]* {$/d; /^}$/d; /^.chain [A-Z]* {$/d; /^.}$/d; /type .* hook .* policy accept;$/d'
 for question in "link show" "addr show" "-4 route show table all" "-6 route show table all" "-4 rule show" "-6 rule show"; do
   echo "@ip $question"; ip -j $question
 done
@@ -151,6 +152,8 @@ class LabHost:
     def _files(self) -> Iterator[str]:
         for folder in LISTED:
             for entry in os.scandir(self.path(folder)):
+                if (folder, entry.name) == ("run", "mount"):  # mount makes it the first time that it is run
+                    continue
                 if f"{folder}/{entry.name}" not in (*RECORDS, "etc/stormdesk"):
                     known = entry.stat(follow_symlinks=False)
                     yield f"entry {folder}/{entry.name} {stat.filemode(known.st_mode)} {known.st_uid} {known.st_gid}"
