@@ -22,15 +22,12 @@ CALLS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Change:
-    """What calls of the process `identity` answer, and of the one that follows it, where it is that of `service`. `calls` are some of
-    `CALLS`, `answer` is strace's word for it (`error=EIO`), every `every`-th of them; of `paths` only, where some are given."""
+class Answer:
+    """What calls answer. `calls` are some of `CALLS`, `how` is strace's word for it (`error=EIO`), every `every`-th of them; of
+    `paths` only, where some are given."""
 
-    identity: str
-    service: str
-    manager: str
     calls: Sequence[str]
-    answer: str
+    how: str
     every: int = 1
     paths: tuple[str, ...] = ()
 
@@ -40,7 +37,17 @@ class Change:
         calls = ",".join(CALLS[name] for name in self.calls)
         when = f":when={self.every}+{self.every}" if self.every > 1 else ""
         paths = (word for path in self.paths for word in ("-P", path))
-        return (*paths, "-e", f"trace={calls}", "-e", f"inject={calls}:{self.answer}{when}")
+        return (*paths, "-e", f"trace={calls}", "-e", f"inject={calls}:{self.how}{when}")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What calls of the process `identity` answer, and of the one that follows it, where it is that of `service`."""
+
+    identity: str
+    service: str
+    manager: str
+    answer: Answer
 
 
 @dataclass(frozen=True)
@@ -63,4 +70,4 @@ class Strace:
 
     def steps(self, intent: Change, facts: HostFacts) -> tuple[Step, ...]:
         of = (intent.identity, intent.service, intent.manager)
-        return (Step(("sd_trace", *of, *intent.options), (("sd_trace_end",),)),)
+        return (Step(("sd_trace", *of, *intent.answer.options), (("sd_trace_end",),)),)
