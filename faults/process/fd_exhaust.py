@@ -12,14 +12,14 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Timing, ttl
 from stormdesk.core.values import Spare
+from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.limiting import FILES, Limiting, proof
-from stormdesk.mechanism.selecting import selector
 
 
 @dataclass(frozen=True)
-class FdExhaust:
+class FdExhaust(Targeting):
     """The soft limit of open files is lowered to the first free number, of the process and its children: what is open stays open, and
     open, accept and socket fail with EMFILE. Children that start meanwhile inherit it, and get the old one back too."""
 
@@ -30,11 +30,6 @@ class FdExhaust:
     may_use: ClassVar[Argv] = tools(FILES)
     may_cut_control: ClassVar[bool] = False
 
-    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
-    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
-    pattern: str = field(
-        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
-    )
     spare: Spare = field(
         default=Spare(0), metadata={"help": "leave this many descriptors free, e.g. 2", "grid": ("16", "2", "0")}
     )
@@ -51,11 +46,11 @@ class FdExhaust:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        how = selector(self.name, self.service, self.pidfile, self.pattern, site)
-        return {"processes": ("sd_target_limit", "nofile", *how, targets.named_manager(self.service, site))}
+        how = self.selector(site)
+        return {"processes": ("sd_target_limit", "nofile", *how, self.manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        how, what = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how, what = self.selector(site)
         process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         soft = probe.remark(answer, "limit")
         if not soft:
@@ -79,5 +74,5 @@ class FdExhaust:
             ),
             proof=proof(limiting, way.mechanism.name),
             # A guard may end a process that cannot go on.
-            effects=Effects(restarts=((what, 0, 1),) if targets.named_manager(self.service, site) else ()),
+            effects=Effects(restarts=((what, 0, 1),) if self.manager(site) else ()),
         )

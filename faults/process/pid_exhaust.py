@@ -11,14 +11,14 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Timing, ttl
 from stormdesk.core.values import Spare
+from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.limiting import PIDS, Limiting, proof
-from stormdesk.mechanism.selecting import selector
 
 
 @dataclass(frozen=True)
-class PidExhaust:
+class PidExhaust(Targeting):
     """The limit of processes of its control group is lowered to what it has, else the soft limit of its user, in this process and its
     children alone: fork and new threads fail with EAGAIN. Nobody else on the host is short of pids."""
 
@@ -31,11 +31,6 @@ class PidExhaust:
     may_use: ClassVar[Argv] = tools(PIDS)
     may_cut_control: ClassVar[bool] = False
 
-    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
-    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
-    pattern: str = field(
-        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
-    )
     spare: Spare = field(default=Spare(0), metadata={"help": "leave this many free, e.g. 2", "grid": ("16", "2", "0")})
     mechanism: str = field(
         default="", metadata={"help": "pids (its control group), prlimit or python3; default: the first that works"}
@@ -57,11 +52,11 @@ class PidExhaust:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        how = selector(self.name, self.service, self.pidfile, self.pattern, site)
-        return {"processes": ("sd_target_pids", *how, targets.named_manager(self.service, site))}
+        how = self.selector(site)
+        return {"processes": ("sd_target_pids", *how, self.manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        how, what = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how, what = self.selector(site)
         process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         soft, group, most = (probe.remark(answer, kind) for kind in ("limit", "group", "was"))
         limiting = Limiting(process.identity, process.uid, "nproc", int(self.spare), soft, group, most)
@@ -83,5 +78,5 @@ class PidExhaust:
             ),
             proof=proof(limiting, way.mechanism.name),
             # A guard may end a process that cannot go on.
-            effects=Effects(restarts=((what, 0, 1),) if targets.named_manager(self.service, site) else ()),
+            effects=Effects(restarts=((what, 0, 1),) if self.manager(site) else ()),
         )

@@ -12,15 +12,15 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Proof, Step
 from stormdesk.core.values import Duration, Signal
+from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
-from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
 ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals on which our services end
 
 
 @dataclass(frozen=True)
-class ProcessKill:
+class ProcessKill(Targeting):
     """The target is one process by (pid, start time), never by a name: that could match another process when the signal is sent."""
 
     name: ClassVar[str] = "process-kill"
@@ -30,11 +30,6 @@ class ProcessKill:
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
-    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
-    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
-    pattern: str = field(
-        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
-    )
     signal: Signal = field(
         default=Signal("KILL"),
         metadata={"help": "KILL, TERM, INT, HUP, QUIT, STOP, USR1, USR2", "grid": ("TERM", "STOP", "KILL")},
@@ -57,14 +52,14 @@ class ProcessKill:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        return {"processes": ("sd_processes", *self._selector(site), targets.named_manager(self.service, site))}
+        return {"processes": ("sd_processes", *self.words(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        how, what = self._selector(site)
+        how, what = self.selector(site)
         process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         target = process.identity
         managed = how == "service" and bool(site.host.services[what].manager)
-        manager = probe.manager(answer) or targets.named_manager(self.service, site)
+        manager = probe.manager(answer) or self.manager(site)
         if self.repeat is not None and not managed:
             raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
         kills = 1
@@ -110,6 +105,3 @@ class ProcessKill:
         if str(self.signal) == "STOP":
             return "SIGCONT"
         return "its manager or guard starts it again" if managed else "none: no manager starts it again"
-
-    def _selector(self, site: Site) -> tuple[str, str]:
-        return selector(self.name, self.service, self.pidfile, self.pattern, site)

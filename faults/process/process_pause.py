@@ -12,16 +12,16 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Effects, Plan, Proof, Step
 from stormdesk.core.values import Duration
+from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.ladder import choose
 from stormdesk.mechanism.pausing import LADDER, Pausing
-from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
 
 
 @dataclass(frozen=True)
-class ProcessPause:
+class ProcessPause(Targeting):
     """Its connections stay open and nobody answers. What is stopped is known by (pid, start time), and exactly that is continued."""
 
     name: ClassVar[str] = "process-pause"
@@ -31,11 +31,6 @@ class ProcessPause:
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
-    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
-    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
-    pattern: str = field(
-        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
-    )
     stop_for: Duration | None = field(
         default=None,
         metadata={
@@ -63,14 +58,14 @@ class ProcessPause:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        how = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how = self.selector(site)
         if bool(self.stop_for) != bool(self.run_for):
             raise UsageError("--stop-for and --run-for go together: how long it is paused, and how long it runs")
         verb = ("sd_target_group", "freezer", "cgroup.procs") if self.mechanism == "freezer" else ("sd_processes",)
-        return {"processes": (*verb, *how, targets.named_manager(self.service, site))}
+        return {"processes": (*verb, *how, self.manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        how, what = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how, what = self.selector(site)
         process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         pausing = Pausing(
             process.identity, probe.remark(answer, "group"), float(self.stop_for or 0.0), float(self.run_for or 0.0)
@@ -78,7 +73,7 @@ class ProcessPause:
         way = choose(LADDER, pausing, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
-        manager = targets.named_manager(self.service, site)
+        manager = self.manager(site)
         steps = way.mechanism.steps(pausing, facts)
         if manager:
             back = ("sd_service_back", what, str(round(float(self.rto))), probe.manager(answer) or manager)

@@ -13,14 +13,14 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.offsets import Offset, Ppm
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.values import Duration
+from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.faking_time import LADDER, Skew
 from stormdesk.mechanism.ladder import choose
-from stormdesk.mechanism.selecting import selector
 
 
 @dataclass(frozen=True)
-class ClockSkew:
+class ClockSkew(Targeting):
     """Only the clock of a service that runs with libfaketime; the host's own is never touched. Its time since boot stays as it is."""
 
     name: ClassVar[str] = "clock-skew"
@@ -30,11 +30,6 @@ class ClockSkew:
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
-    service: str = field(default="", metadata={"help": "a service of the host, e.g. trader"})
-    pidfile: str = field(default="", metadata={"help": "a file that holds the pid"})
-    pattern: str = field(
-        default="", metadata={"help": "plain text in the command line; must select exactly one process"}
-    )
     offset: Offset | None = field(
         default=None,
         metadata={"help": "ahead, or behind below 0, e.g. -5s", "kind": Offset, "grid": ("500ms", "5s", "1h")},
@@ -54,15 +49,15 @@ class ClockSkew:
         return []  # an inventory does not say which services run with libfaketime
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        how = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how = self.selector(site)
         if (self.offset is None) == (self.drift is None):
             raise UsageError("clock-skew needs --offset or --drift: how far it is ahead, or how fast it runs")
         if self.strobe is not None and self.offset is None:
             raise UsageError("--strobe needs --offset: where it jumps to and back from")
-        return {"processes": ("sd_target_clock", *how, targets.named_manager(self.service, site))}
+        return {"processes": ("sd_target_clock", *how, self.manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        how, what = selector(self.name, self.service, self.pidfile, self.pattern, site)
+        how, what = self.selector(site)
         process = targets.one_process(answer := facts.answers["processes"].stdout, how, what, site)
         file, was, kind = (probe.remark(answer, word) for word in ("clock", "was", "type"))
         skew = Skew(
