@@ -13,7 +13,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.values import Interval
 from stormdesk.faults.net import restoring
-from stormdesk.mechanism.interface import carries_us, chosen
+from stormdesk.mechanism.interface import beside_control, carries_us, chosen
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,12 @@ class AdapterFlap:
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
             Example(
-                host.name,
+                host,
                 {"network": network, "down": "4s", "up": "1s"},
                 ("cat", f"/sys/class/net/{link.interface}/operstate"),
                 "down",
             )
-            for host in inventory.hosts.values()
-            for network, link in sorted(host.networks.items())
-            if not link.address.startswith(f"{host.address}/")
+            for host, network, link in beside_control(inventory)
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

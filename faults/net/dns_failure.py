@@ -14,6 +14,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.packets import network_of
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.words import Word
+from stormdesk.faults.net.ruling import LOOK
 from stormdesk.mechanism.ladder import choose, probes, tools
 from stormdesk.mechanism.netfilter import rules_name
 from stormdesk.mechanism.resolving import LADDER, Answer
@@ -60,8 +61,7 @@ class DnsFailure:
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
-        look = ("sh", "-c", "nft list ruleset; iptables-save")
-        return [Example(host, {"answer": "servfail"}, look, "redirect to|REDIRECT") for host in inventory.hosts]
+        return [Example(host, {"answer": "servfail"}, LOOK, "redirect to|REDIRECT") for host in inventory.hosts]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {"servers": ("sd_name_servers",), **probes(LADDER)}

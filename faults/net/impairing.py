@@ -13,6 +13,7 @@ from stormdesk.core.packets import Direction
 from stormdesk.core.plan import Change, Control, Plan, Proof, Timing, ttl
 from stormdesk.faults.net.traffic import Selecting, ping_witness
 from stormdesk.mechanism.impairment import Dropped, Impaired, Impairment, Netem, losing
+from stormdesk.mechanism.interface import beside_control
 from stormdesk.mechanism.ladder import choose, probes, tools
 from stormdesk.mechanism.netfilter import rules_name
 from stormdesk.mechanism.shim import Shim
@@ -39,12 +40,7 @@ class Impairing(Selecting):
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
-        return [
-            Example(host.name, {"network": network}, IN, SHOWS)
-            for host in inventory.hosts.values()
-            for network, link in sorted(host.networks.items())
-            if not link.address.startswith(f"{host.address}/")
-        ]
+        return [Example(host, {"network": network}, IN, SHOWS) for host, network, _ in beside_control(inventory)]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return {**self.traffic_probes(), **probes(LADDER)}

@@ -13,6 +13,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Control, PeerWitness, Plan, Proof, Timing, ttl
 from stormdesk.core.values import BitRate
 from stormdesk.mechanism import interface
+from stormdesk.mechanism.interface import beside_control
 from stormdesk.mechanism.ladder import choose, probes, tools
 from stormdesk.mechanism.shaping import HANDLE, LADDER, Limit
 from stormdesk.witness.rate import flood
@@ -40,10 +41,8 @@ class NetBandwidth:
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"network": network}, ("tc", "qdisc", "show", "dev", link.interface), f" {HANDLE}: ")
-            for host in inventory.hosts.values()
-            for network, link in sorted(host.networks.items())
-            if not link.address.startswith(f"{host.address}/")
+            Example(host, {"network": network}, ("tc", "qdisc", "show", "dev", link.interface), f" {HANDLE}: ")
+            for host, network, link in beside_control(inventory)
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

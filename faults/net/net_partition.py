@@ -12,8 +12,9 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.words import Word
-from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO, rules_plan
+from stormdesk.faults.net.ruling import LOOK, MAY_USE, MECHANISM, UNDO, rules_plan
 from stormdesk.faults.net.traffic import Selecting, ping_witness
+from stormdesk.mechanism.interface import beside_control
 from stormdesk.mechanism.ladder import probes
 from stormdesk.mechanism.netfilter import Verdict, ladder
 from stormdesk.witness.unreachable import ping
@@ -51,10 +52,7 @@ class NetPartition(Selecting):
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"network": network}, ("sh", "-c", "nft list ruleset; iptables-save"), " drop| DROP")
-            for host in inventory.hosts.values()
-            for network, link in sorted(host.networks.items())
-            if not link.address.startswith(f"{host.address}/")
+            Example(host, {"network": network}, LOOK, " drop| DROP") for host, network, _ in beside_control(inventory)
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

@@ -12,8 +12,9 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.values import Percent
-from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO, rules_plan
+from stormdesk.faults.net.ruling import LOOK, MAY_USE, MECHANISM, UNDO, rules_plan
 from stormdesk.faults.net.traffic import Selecting
+from stormdesk.mechanism.interface import beside_control
 from stormdesk.mechanism.ladder import probes
 from stormdesk.mechanism.netfilter import RESET, Verdict, ladder
 
@@ -38,12 +39,8 @@ class NetReset(Selecting):
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(
-                host.name, {"network": network}, ("sh", "-c", "nft list ruleset; iptables-save"), " reject | REJECT "
-            )
-            for host in inventory.hosts.values()
-            for network, link in sorted(host.networks.items())
-            if not link.address.startswith(f"{host.address}/")
+            Example(host, {"network": network}, LOOK, " reject | REJECT ")
+            for host, network, _ in beside_control(inventory)
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:

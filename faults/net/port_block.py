@@ -12,7 +12,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.words import Word
-from stormdesk.faults.net.ruling import MAY_USE, MECHANISM, UNDO, rules_plan
+from stormdesk.faults.net.ruling import LOOK, MAY_USE, MECHANISM, UNDO, rules_plan
 from stormdesk.faults.net.traffic import Selecting
 from stormdesk.mechanism.ladder import probes
 from stormdesk.mechanism.netfilter import DROP, REJECT, RESET, Verdict, ladder
@@ -46,7 +46,7 @@ class PortBlock(Selecting):
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            Example(host.name, {"port": str(port)}, ("sh", "-c", "nft list ruleset; iptables-save"), " drop| DROP")
+            Example(host.name, {"port": str(port)}, LOOK, " drop| DROP")
             for host in inventory.hosts.values()
             for service in host.services.values()
             for port in service.ports.values()

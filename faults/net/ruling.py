@@ -11,6 +11,7 @@ from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.netfilter import Rules, Verdict, ladder, rules_name
 from stormdesk.mechanism.traffic import Traffic
 
+LOOK: Argv = ("sh", "-c", "nft list ruleset; iptables-save")  # shows our rules, whoever made them
 UNDO = "removal of our own netfilter table or chains"
 MECHANISM = {"help": "nft or iptables; default: the first that the host has"}
 MAY_USE: Argv = (*tools(ladder(Verdict())), "ip6tables", "unshare")

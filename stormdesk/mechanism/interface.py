@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.fault import Site
+from stormdesk.core.inventory import Inventory, Link
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.safety import check_interface
 
@@ -54,6 +55,14 @@ def carries_us(name: str, facts: HostFacts, site: Site) -> bool:
         return name in carriers
     own = (words[3] for words in map(str.split, facts.answers["addr"].stdout.splitlines()) if len(words) > 3)
     return site.host.address in {address.partition("/")[0] for address in own}
+
+
+def beside_control(inventory: Inventory) -> Iterator[tuple[str, str, Link]]:
+    """(host, network, link) of each host's networks but the one that we connect to it by, as the inventory says."""
+    for host in inventory.hosts.values():
+        for network, link in sorted(host.networks.items()):
+            if not link.address.startswith(f"{host.address}/"):
+                yield host.name, network, link
 
 
 def peer_on(site: Site, interface: str) -> tuple[str, str, str]:
