@@ -93,6 +93,11 @@ class Hosts:
 
         self._stop(it, again)
 
+    def let_go(self) -> None:
+        """Close the loop devices of all volumes: at the lab's end, and in a host's process, which has its parent's descriptors."""
+        for it in self.all.values():
+            it.let_go()
+
     def drop(self, name: str, done: Done) -> None:
         """Power a host off and forget it; its volume's image stays. One that is not there is fine."""
         it = self.all.get(name)
@@ -173,7 +178,6 @@ class Hosts:
 
     def _start(self, it: Running) -> None:
         """Fork a host into a pid namespace of its own."""
-        it.let_go()
         ours, theirs = socket.socketpair()
         it.boots += 1
         fresh, it.fresh = it.fresh, False
@@ -184,6 +188,7 @@ class Hosts:
         it.pid = os.fork()
         if it.pid == 0:
             ours.close()
+            self.let_go()  # it waits until all are mounted, and another's volume must not wait for that
             host.boot(self.lab, it.spec, it.boots, theirs, fresh=fresh)
         kernel.setns(self.home_ns, kernel.CLONE_NEWPID)
         theirs.close()

@@ -188,8 +188,7 @@ class Lab:
             time.sleep(0.005)
         with contextlib.suppress(OSError):
             kernel.unmount(self.spec.mounts)
-        for host in self.hosts.all.values():
-            host.let_go()
+        self.hosts.let_go()
         volume.wait_released(self.spec.home, 2)
         with contextlib.suppress(OSError):
             cgroup.remove(self.spec.name)
