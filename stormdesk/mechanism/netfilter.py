@@ -6,7 +6,8 @@ once by iptables-restore. Nothing of others is read, moved or removed, and runs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -125,35 +126,46 @@ class Iptables:
         return why_not(facts, self.name)
 
     def steps(self, intent: Rules, facts: HostFacts) -> tuple[Step, ...]:
-        families = [family for family in intent.traffic.families if family == "4" or "ip6tables" in facts.tools]
-        return tuple(
-            self._step(intent, family, direction) for family in families for direction in intent.traffic.directions
-        )
+        resets = ("-p tcp --tcp-flags RST RST -j RETURN",)  # ours come by here, too
+        first = resets if intent.verdict.kind == RESET else ()
+        return chains(intent.name, intent.traffic, self._table(intent), facts, intent.verdict.iptables, first)
 
     def witness(self, intent: Rules) -> Argv:
-        family, direction = intent.traffic.families[0], intent.traffic.directions[0]
-        tool, table, _, chain = self._place(intent, family, direction)
-        return ("sd_witness_chain", tool, table, chain)
+        return chain_witness(intent.name, intent.traffic, self._table(intent))
 
-    def _step(self, intent: Rules, family: str, direction: str) -> Step:
-        place = self._place(intent, family, direction)
-        return Step(("sd_chain", *place, *self._rules(intent, family, direction)), (("sd_chain_gone", *place),))
+    def _table(self, intent: Rules) -> str:
+        return "mangle" if intent.verdict.kind == DROP else "filter"
 
-    def _rules(self, intent: Rules, family: str, direction: str) -> Iterator[str]:
-        """Each rule as the words that iptables-restore reads; no word has a space."""
-        for argv in packets.iptables_ssh(intent.traffic, direction, family):
-            yield " ".join(argv)
-        if intent.verdict.kind == RESET:
-            yield "-p tcp --tcp-flags RST RST -j RETURN"  # ours come by here, too
-        for match in packets.iptables(intent.traffic, direction, family):
-            yield " ".join((*match, *intent.verdict.iptables(family)))
 
-    def _place(self, intent: Rules, family: str, direction: str) -> Argv:
-        """Tool, table, the kernel's chain, ours."""
-        table = "mangle" if intent.verdict.kind == DROP else "filter"
-        hooks = {"mangle": {"in": "PREROUTING", "out": "POSTROUTING"}, "filter": {"in": "INPUT", "out": "OUTPUT"}}
-        tool = "iptables" if family == "4" else "ip6tables"
-        return (tool, table, hooks[table][direction], f"{intent.name}_{direction}")
+def chains(
+    name: str, traffic: Traffic, table: str, facts: HostFacts, end: Callable[[str], Argv], first: Argv = ()
+) -> tuple[Step, ...]:
+    """A chain of the run's own for each family and direction. `end` gives the words of a family that follow those which match;
+    `first` are rules that come before all but that of our own connection."""
+    families = [family for family in traffic.families if family == "4" or "ip6tables" in facts.tools]
+    steps = []
+    for family, direction in itertools.product(families, traffic.directions):
+        place = _place(name, table, family, direction)
+        rules = [
+            *(" ".join(argv) for argv in packets.iptables_ssh(traffic, direction, family)),
+            *first,
+            *(" ".join((*match, *end(family))) for match in packets.iptables(traffic, direction, family)),
+        ]
+        steps.append(Step(("sd_chain", *place, *rules), (("sd_chain_gone", *place),)))
+    return tuple(steps)
+
+
+def chain_witness(name: str, traffic: Traffic, table: str) -> Argv:
+    """The command that sees the first of these chains."""
+    tool, _, _, chain = _place(name, table, traffic.families[0], traffic.directions[0])
+    return ("sd_witness_chain", tool, table, chain)
+
+
+def _place(name: str, table: str, family: str, direction: str) -> Argv:
+    """Tool, table, the kernel's chain, ours."""
+    hooks = {"mangle": {"in": "PREROUTING", "out": "POSTROUTING"}, "filter": {"in": "INPUT", "out": "OUTPUT"}}
+    tool = "iptables" if family == "4" else "ip6tables"
+    return (tool, table, hooks[table][direction], f"{name}_{direction}")
 
 
 def ladder(verdict: Verdict) -> Sequence[Nft | Iptables]:
