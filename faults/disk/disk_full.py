@@ -54,10 +54,8 @@ class DiskFull:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = self._path(site)
         return {
-            "df": ("df", "-Pk", path),
+            **data_folder.probes(path),
             "inodes": ("df", "-Pi", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
             **volumes.probes(path),
         }
 

@@ -61,9 +61,7 @@ class DiskReadonly:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = data_folder.chosen(self.path, site)
         return {
-            "df": ("df", "-Pk", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
+            **data_folder.probes(path),
             **volumes.probes(path),
             "writers": ("sd_writers", path),
         }

@@ -46,10 +46,8 @@ class InodeFull:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = data_folder.chosen(self.path, site)
         return {
-            "df": ("df", "-Pk", path),
+            **data_folder.probes(path),
             "inodes": ("df", "-Pi", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
             **volumes.probes(path),
         }
 

@@ -52,9 +52,7 @@ class PowerCut:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = data_folder.chosen(self.path, site)
         return {
-            "df": ("df", "-Pk", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
+            **data_folder.probes(path),
             **volumes.probes(path),
             "users": ("sd_volume_users", path),
             "node": ("sd_source", path),

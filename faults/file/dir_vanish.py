@@ -47,9 +47,7 @@ class DirVanish:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         path = data_folder.chosen(self.path, site)
         return {
-            "df": ("df", "-Pk", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
+            **data_folder.probes(path),
             "kind": ("stat", "-L", "-c", "%F", path),
             "mounts": ("cat", "/proc/self/mountinfo"),
         }

@@ -67,9 +67,7 @@ class FileCorrupt:
         if self.amount > (most := MOST[str(self.how)]):
             raise UsageError(f"--amount {int(self.amount)}: at most {most} for --how {self.how}")
         return {
-            "df": ("df", "-Pk", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
+            **data_folder.probes(path),
             "file": ("stat", "-c", "%i %s %F", path),
         }
 

@@ -50,9 +50,7 @@ class FilePermission:
             raise UsageError("--path is required: the file whose mode is to change")
         path = check_path("--path", self.path)
         return {
-            "df": ("df", "-Pk", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
+            **data_folder.probes(path),
             "file": ("stat", "-c", "%i %a %F", path),
             "root": ("id", "-u", self._user(site)),
         }

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.errors import RefusedError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
-from stormdesk.core.safety import check_path
 from stormdesk.core.values import Count
 from stormdesk.host import probe, volumes
+from stormdesk.mechanism import data_folder
 
 EACH_MIB = 8  # what a process writes before it waits for the disk
 SPARE_MIB = 16
@@ -43,21 +43,16 @@ class IoStress:
         ]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        path = self._path(site)
+        path = data_folder.chosen(self.path, site)
         return {
-            "df": ("df", "-Pk", path),
+            **data_folder.probes(path),
             "inodes": ("df", "-Pi", path),
-            "real": ("readlink", "-f", path),
-            "type": ("stat", "-f", "-c", "%T", path),
             **volumes.probes(path),
         }
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        path = self._path(site)
-        if not facts.answers["df"].ok or facts.answers["real"].stdout.strip() != path:
-            raise RefusedError(
-                f"--path {path}: no such folder on {site.host.name}, or a symbolic link. Nothing was changed"
-            )
+        path = data_folder.chosen(self.path, site)
+        data_folder.check_there(path, facts, site)
         if why := volumes.unwritable(facts.answers, path):
             raise RefusedError(f"--path {path} on {site.host.name}: {why}. Nothing was changed")
         space = probe.space(facts.answers["df"].stdout, "")
@@ -91,9 +86,3 @@ class IoStress:
                 still=("sd_background_runs", "stressor"),
             ),
         )
-
-    def _path(self, site: Site) -> str:
-        path = self.path or next(iter(site.host.paths.values()), "")
-        if not path:
-            raise UsageError(f"--path is required: the inventory names no data folder on {site.host.name}")
-        return check_path("--path", path)
