@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stormdesk.core.model import Argv
-from stormdesk.witness.evidence import Evidence
+from stormdesk.witness.evidence import Evidence, tolerance
 
 COUNT = 200
 # Prints "<packets> <those damaged>". Raw sockets get packets whose checksum is wrong, too; ping compares the content.
@@ -30,8 +30,6 @@ class Damaged:
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
         if before is None or now is None or not now:
             return Evidence(None, "saw no damaged packet: its ping may not look at their content", now)
-        share = expected / 100
-        bound = 100 * max(4 * (share * (1 - share) / COUNT) ** 0.5, share / 2)
-        if abs(now - before - expected) > bound:
+        if abs(now - before - expected) > tolerance(expected, COUNT):
             return Evidence(False, f"gets {now:.1f} % damaged, NOT {expected:g} %", now)
         return Evidence(True, f"gets {now:.1f} % of {COUNT} packets damaged, before {before:.1f} %", now)

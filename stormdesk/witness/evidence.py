@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,3 +25,9 @@ class Witness(Protocol):
 
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
         """Judge the current measurement against the baseline and the expected value."""
+
+
+def tolerance(expected: float, count: int) -> float:
+    """By how many percent a share of `count` packets may miss the `expected` percent: four standard deviations, at least half of it."""
+    share = expected / 100
+    return max(400 * math.sqrt(share * (1 - share) / count), 50 * share)

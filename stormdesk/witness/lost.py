@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stormdesk.core.model import Argv
-from stormdesk.witness.evidence import Evidence
+from stormdesk.witness.evidence import Evidence, tolerance
 
 COUNT = 400
 _SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
@@ -30,8 +30,6 @@ class Lost:
             return Evidence(None, "could not measure its loss", now)
         if before >= expected:
             return Evidence(None, f"lost {before:.1f} % before the fault already", now)
-        share = expected / 100
-        bound = 100 * max(4 * (share * (1 - share) / COUNT) ** 0.5, share / 2)
-        if abs(now - before - expected) > bound:
+        if abs(now - before - expected) > tolerance(expected, COUNT):
             return Evidence(False, f"loses {now:.1f} %, NOT {expected:g} %", now)
         return Evidence(True, f"loses {now:.1f} % of {COUNT} packets, before {before:.1f} %", now)

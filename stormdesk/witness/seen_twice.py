@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stormdesk.witness.evidence import Evidence
+from stormdesk.witness.evidence import Evidence, tolerance
 from stormdesk.witness.lost import COUNT
 
 _SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received(?:, \+?(\d+) duplicates)?")
@@ -22,8 +22,6 @@ class SeenTwice:
     def judge(self, before: float | None, now: float | None, expected: float) -> Evidence:
         if before is None or now is None:
             return Evidence(None, "could not count duplicates", now)
-        share = expected / 100
-        bound = 100 * max(4 * (share * (1 - share) / COUNT) ** 0.5, share / 2)
-        if abs(now - before - expected) > bound:
+        if abs(now - before - expected) > tolerance(expected, COUNT):
             return Evidence(False, f"gets {now:.1f} % twice, NOT {expected:g} %", now)
         return Evidence(True, f"gets {now:.1f} % of the answers twice, before {before:.1f} %", now)
