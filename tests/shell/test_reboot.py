@@ -145,7 +145,7 @@ def started_by(host: Rig, prepare: str, reads: str, runs: str) -> None:
 @beside
 def test_case_C2A_systemd_undoes_what_persists(host: Rig) -> None:
     started_by(host, SYSTEMD, WANTED, f"mkdir -p /run/systemd/system; $(sed -n 's/^ExecStart=//p' {WANTED})")
-    host.sandbox.sh("grep -qx daemon-reload /tmp/systemctl")  # or it lists a unit whose file is gone
+    host.sandbox.sh("! test -e /tmp/systemctl")  # a reload in the middle of a boot lets services start before the hook is done
 
 
 @beside
