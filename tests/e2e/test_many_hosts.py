@@ -115,7 +115,7 @@ def injected(people: People, who: str) -> list[float]:
 
 
 def test_case_C37_two_people_never_take_both_traders(people: People) -> None:
-    words = ("--network", "market", "--for", "8s", "--allow-unsteady")
+    words = ("--network", "market", "--for", "8s", "--allow-unsteady", "--patience", "3")  # 46 hosts on a busy machine
     both = {
         who: people.start(who, "chaos.adapter-down", "--host", host, *words)
         for who, host in (("ann", "trader-a"), ("bob", "trader-b"))
@@ -135,7 +135,7 @@ def test_case_C37_two_people_never_take_both_traders(people: People) -> None:
 
 def test_case_C37_hosts_are_counted_over_all_runs(people: People) -> None:
     """Six nodes are taken by one person; five more by another would be eleven."""
-    words = ("--network", "core", "--allow-unsteady")
+    words = ("--network", "core", "--allow-unsteady", "--patience", "3")
     first = people.start("cid", "chaos.adapter-down", "--host", nodes(1, 6), "--for", "90s", *words)
     until = time.monotonic() + 90
     while len(injected(people, "cid")) < 6:

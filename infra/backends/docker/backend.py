@@ -72,13 +72,13 @@ def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable
 
 
 def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another
-    """Remove all that carries the environment's label; True: there was something, or its folder is there."""
+    """Remove every object with the environment's label. True: there was one, or the environment's folder exists."""
     there = home.directory(name).exists()
     return bool(engine.remove(engine.find(), name)) or there
 
 
 def expired() -> Sequence[str]:
-    """The environments on the engine whose time is over, by their labels alone; none where no engine answers."""
+    """The expired environments on the engine, from labels alone; none where no engine answers."""
     try:
         return engine.expired(engine.find(), datetime.now(UTC))
     except RefusedError:
@@ -86,7 +86,7 @@ def expired() -> Sequence[str]:
 
 
 def status(inventory: Inventory) -> Sequence[HostStatus]:
-    """Each host's state, as far as SSH tells."""
+    """Each host's state, as seen over SSH."""
     return over_ssh.status(inventory)
 
 

@@ -16,22 +16,25 @@ READY_S = 60.0
 
 
 def prepare(
-    record: Record,  # noqa: ARG001  what other backends need
+    record: Record,  # noqa: ARG001  other backends need it
     topology: Topology,
     say: Callable[[str], None],
 ) -> Sequence[str]:
-    """Make the package layer if none fits; what this machine cannot give to a lab, a line each. Refuse where none can run."""
+    """Build the package layer unless a valid one exists; returns the machine's shortcomings, one per line.
+
+    RefusedError: no lab can run here, or the layer could not be built.
+    """
     control.require()
     if any(host.init is Init.SYSTEMD for host in topology.hosts) and cgroup.tree() is None:
         raise RefusedError(
-            "hosts with systemd need control groups of version 2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified"
+            "systemd hosts need cgroups v2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified"
         )
     layer.ensure(say, with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
 
 
 def order(record: Record, topology: Topology, material: Material) -> deploy.Order:
-    """What a lab is made from. One that runs keeps the package layer that it has."""
+    """The order for a lab. A running lab keeps its current package layer."""
     chosen = layer.path if records.running(record.name) else layer.require
     return deploy.Order(
         name=record.name,
@@ -46,7 +49,7 @@ def order(record: Record, topology: Topology, material: Material) -> deploy.Orde
 
 
 def declare(record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]:
-    """Declare the lab in a Pulumi program; returns its hosts for the inventory."""
+    """Declare the lab in a Pulumi program; returns the inventory's hosts by name."""
     from stormdesk.infra.backends.lab import declared
 
     wanted = order(record, topology, material)
@@ -55,24 +58,24 @@ def declare(record: Record, topology: Topology, material: Material) -> Mapping[s
 
 
 def running(name: str) -> bool:
-    """Is there a lab of that name?"""
+"""Is a lab with that name running?"""
     return bool(records.running(name))
 
 
 def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
-    """Wait until hosts and services answer; says when, or what does not."""
+    """Wait until hosts and services answer; reports when they do, or what does not."""
     ready.wait(topology, deploy.questions(inventory, records.running(record.name)), READY_S, say)
 
 
 def remove(name: str, wait_s: float) -> bool:
-    """End a lab and remove what it left, whatever state it is in; True: there was something."""
+    """Stop a lab in any state and remove what it leaves behind. True: there was something."""
     with records.locked(name, wait_s):
         control.stop(records.running(name))
         return control.sweep(name, str(home.directory(name)))
 
 
 def status(inventory: Inventory) -> Sequence[HostStatus]:
-    """Each host's state, asked of the lab init, and whether its sshd and services listen."""
+    """Each host's state as the lab init reports it, and whether its sshd and services listen."""
     pid = records.running(inventory.environment)
     states, pids = control.status(inventory.environment), control.host_pids(inventory.environment, pid)
     result = []

@@ -1,8 +1,8 @@
-"""Limits of a host: memory and number of processes, in cgroups v1 or v2, whichever this machine has.
+"""A host's limits on memory and number of processes, in cgroups v1 or v2, whichever this machine has.
 
-systemd on a host needs a group in v2, which need not limit anything: it is where systemd makes groups of its own.
+A systemd host also needs a v2 group, which may be without limits: systemd creates its own groups below it.
 
-A lab's groups are `stormdesk-<lab>/<host>` in each hierarchy; they are found again by that name alone.
+A lab's groups are `stormdesk-<lab>/<host>` in each hierarchy; that name is all that is needed to find them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stormdesk.infra.topology import Init
 ROOT = Path("/sys/fs/cgroup")
 V1 = ("memory", "pids", "cpu", "freezer")
 UNIFIED = "unified"  # where v2 is mounted beside v1
-EMPTY_S = 2.0  # processes that ended hold a group for some milliseconds
+EMPTY_S = 2.0  # a process keeps its group busy for some milliseconds after its end
 
 
 def version() -> str:
-    """`v2`, `v1` or `none`: what can limit hosts here."""
+    """The version that can limit hosts here: `v2`, `v1` or `none`."""
     if (ROOT / "cgroup.controllers").exists():
         return "v2" if _usable(ROOT) and _hand_down(ROOT) else "none"
     return "v1" if all(_usable(ROOT / controller) for controller in ("memory", "pids")) else "none"
@@ -34,7 +34,7 @@ def tree() -> Path | None:
 
 
 def create(lab: str, host: HostSpec) -> None:
-    """Make the groups of one host with its limits."""
+    """Create one host's groups and set its limits."""
     kind = version()
     if host.init is Init.SYSTEMD and (top := tree()):
         (top / _name(lab) / host.name).mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def create(lab: str, host: HostSpec) -> None:
 
 
 def enter(lab: str, host: str) -> None:
-    """Put the calling process, and what it will start, under the limits of a host."""
+    """Move the calling process, and so its future children, into a host's groups."""
     kind = version()
     groups = list(_v1(lab, host)) if kind == "v1" else []
     if (top := tree()) and (top / _name(lab) / host).is_dir():
@@ -63,7 +63,7 @@ def enter(lab: str, host: str) -> None:
 
 
 def labs() -> set[str]:
-    """The names of all labs that have groups here."""
+    """The names of all labs with groups on this machine."""
     return {p.name.removeprefix("stormdesk-") for parent in _parents() for p in parent.glob("stormdesk-*") if p.is_dir()}
 
 
@@ -74,7 +74,7 @@ def remove_host(lab: str, host: str) -> None:
 
 
 def remove(lab: str) -> None:
-    """Remove a lab's groups. Its processes must be gone; OSError (EBUSY) says that some are not."""
+    """Remove a lab's groups. Its processes must be gone; OSError (EBUSY) if some are not."""
     for parent in _parents():
         _remove(parent / _name(lab))
 
@@ -84,7 +84,7 @@ def _parents() -> Sequence[Path]:
 
 
 def _remove(group: Path) -> None:
-    """Remove a group with those below it."""
+    """Remove a group and its descendants."""
     if not group.is_dir():
         return
     for child in group.iterdir():
@@ -117,7 +117,7 @@ def _v1(lab: str, host: str) -> Sequence[Path]:
 
 
 def _hand_down(group: Path) -> bool:
-    """Let the children of a v2 group limit memory and processes. False: not here (a container's root, for example)."""
+    """Enable the memory and pids controllers for a v2 group's children. False: not permitted (as in a container's root)."""
     if not {"memory", "pids"} <= set((group / "cgroup.subtree_control").read_text().split()):
         try:
             _write(group / "cgroup.subtree_control", "+memory +pids")

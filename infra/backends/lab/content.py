@@ -1,4 +1,4 @@
-"""A host's files, directories and services, written by a process inside the host; its manager is asked there, too."""
+"""A host's files, directories and services: written, and its service manager called, by a process inside the host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stormdesk.infra.backends.lab import kernel, supervised
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec, HostSpec, ServiceSpec
 
 # sys_module sys_rawio sys_time sys_tty_config mknod audit_control mac_override mac_admin syslog wake_alarm
-# block_suspend audit_read perfmon bpf: with these a mistake on a host would reach the machine.
+# block_suspend audit_read perfmon bpf: with these, a mistake on a host could affect the machine.
 DROPPED = (16, 17, 25, 26, 27, 30, 32, 33, 34, 35, 36, 37, 38, 39)
 
 MANAGER_S = 20.0
@@ -28,24 +28,24 @@ _NAMESPACES = {
 
 
 def enter(pid: int) -> None:
-    """Move the calling process into the host of pid 1 `pid`; its own children are in the host's process list too."""
+    """Move the calling process into the host whose pid 1 is `pid`; its children join the host's pid namespace too."""
     held = {os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY): kind for name, kind in _NAMESPACES.items()}
     for fd, kind in held.items():
         kernel.setns(fd, kind)
         os.close(fd)
-    # Whatever works in a host has no more rights there than the host: root's on this machine would set its clock.
+    # A process inside a host must have no more privileges than the host: with the machine's root it could set the clock.
     for number in DROPPED:
         kernel.drop_capability(number)
 
 
 def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequence[FileSpec]]:
-    """A host's directories, as each start of it needs, and with `files` its files."""
+    """A host's directories, which every boot needs, and with `files` its files as well."""
     directories = [*host.directories, *(d for service in host.services for d in service.directories)]
     return directories, [*host.files, *(f for service in host.services for f in service.files)] if files else []
 
 
 def put_service(service: ServiceSpec) -> None:
-    """Write a service's files, and start it, or start it again when there is one of that name."""
+    """Write a service's files, then start the service, or restart an existing one with that name."""
     arrival.lay_out(service.directories, service.files)
     if _by_systemd():
         _systemctl("daemon-reload")
@@ -55,7 +55,7 @@ def put_service(service: ServiceSpec) -> None:
 
 
 def put_files(files: Sequence[FileSpec]) -> None:
-    """Write files of a host that runs."""
+    """Write files on a running host."""
     arrival.lay_out((), files)
 
 
@@ -74,7 +74,7 @@ def drop_service(service: ServiceSpec) -> None:
 
 
 def _by_systemd() -> bool:
-    """Whether systemd runs the services of this host; it is waited for, as supervisord is."""
+    """Does systemd run this host's services? Waits for systemd to listen, as the other path does for supervisord."""
     if not os.path.exists("/etc/systemd/system/default.target"):
         return False
     supervised.wait_for(SYSTEMD)

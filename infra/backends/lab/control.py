@@ -1,4 +1,4 @@
-"""The controller's side of a lab: start it, ask it, make sockets inside it, stop it, remove what is left."""
+"""The controller's side of a lab: start, query, open sockets inside it, stop, remove leftovers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from stormdesk.infra.backends.lab.spec import LabSpec
 from stormdesk.ssh.signals import defer_signals
 
 TOOLS = {"ip": "iproute2", "mkfs.ext4": "e2fsprogs", "mount": "util-linux"}
-LIBRARIES = ("aiohttp", "aiokafka", "prometheus_client", "psycopg", "redis", "yarl")  # the extra `lab`, as it is imported
+LIBRARIES = ("aiohttp", "aiokafka", "prometheus_client", "psycopg", "redis", "yarl")  # import names of the extra `lab`
 INSTALL = "pip install 'stormdesk[lab]'"
 START_S, STOP_S = 30.0, 10.0
 
 
 def require() -> None:
-    """Refuse, in one line, where a lab cannot run, whatever its package layer."""
+    """RefusedError, in one line, where a lab cannot run, whatever its package layer."""
     if sys.platform != "linux":
         raise RefusedError("the lab needs Linux (namespaces); use --backend static with your own hosts")
     if os.geteuid() != 0:
@@ -49,12 +49,12 @@ def require() -> None:
 
 
 def missing_libraries() -> Sequence[str]:
-    """What the services of the stack import, and this interpreter does not have."""
+    """The modules that the stack's services import and this interpreter lacks."""
     return [name for name in LIBRARIES if find_spec(name) is None]
 
 
 def python_paths() -> tuple[str, list[str]]:
-    """The interpreter that runs services on hosts, and the directories it needs there besides /usr."""
+    """The interpreter that runs the services on hosts, and the directories it needs there besides /usr."""
     packages = {Path(stormdesk.__file__).parent, *_installed()}
     needed = {sys.base_prefix, sys.prefix, *map(str, packages), *(str((it / "testnet").resolve()) for it in packages)}
     binds = sorted(path for path in needed if not path.startswith("/usr"))
@@ -63,16 +63,16 @@ def python_paths() -> tuple[str, list[str]]:
 
 
 def _installed() -> Sequence[Path]:
-    """Where the interpreter finds this package when it does not look into the current folder, as a Pulumi program does."""
+    """Where the interpreter finds this package without the current folder on its path, as in a Pulumi program."""
     places = [place for place in sys.path if Path(place).absolute() != Path.cwd()]
     found = PathFinder.find_spec(stormdesk.__name__, places)
     return [Path(found.origin).parent] if found and found.origin else []
 
 
 def start(spec: LabSpec, lock: int, commit: Callable[[int], None]) -> int:
-    """Start a lab and wait until its hosts run; `commit(pid)` writes down that it exists. Returns the lab init's pid.
+    """Start a lab and wait until its hosts run; `commit(pid)` records that it exists. Returns the lab init's pid.
 
-    When anything goes wrong, the lab is gone before the error gets out.
+    On any error the lab is removed before the error is raised.
     """
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-P", "-m", processes.MODULE, spec.name, str(lock)]
@@ -100,7 +100,7 @@ def start(spec: LabSpec, lock: int, commit: Callable[[int], None]) -> int:
 
 
 def _event(events: Any, wanted: str, spec: LabSpec) -> dict[str, Any]:
-    """The next event from the lab init; any other than `wanted` is why it did not start."""
+    """The next event from the lab init. RefusedError with its text if it is not `wanted`."""
     try:
         line = events.readline()
         event: dict[str, Any] = json.loads(line) if line else {"event": "end", "text": "the lab init ended"}
@@ -114,7 +114,7 @@ def _event(events: Any, wanted: str, spec: LabSpec) -> dict[str, Any]:
 
 
 def stop(pid: int) -> None:
-    """Kill a lab init, and with it everything in the lab, and wait for its end. 0 and processes gone are fine."""
+    """Kill a lab init, and with it everything in the lab, and wait until it is gone. 0 and dead processes are accepted."""
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(pid) if pid else -1
         if handle < 0:
@@ -124,19 +124,19 @@ def stop(pid: int) -> None:
             volume.thaw(pid)
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             while not select.select([handle], [], [], 0.2)[0]:
-                volume.thaw(pid)  # it may have been frozen again in between
+                volume.thaw(pid)  # it may have been frozen again meanwhile
                 if time.monotonic() > deadline:
                     raise HostError(
-                        f"lab init {pid} does not end; a process of it hangs in the kernel (ps -o pid,wchan)"
+                        f"lab init {pid} does not end: one of its processes is stuck in the kernel (ps -o pid,wchan)"
                     )
         finally:
             os.close(handle)
 
 
 def sweep(name: str, home: str, *, keep_home: bool = False) -> bool:
-    """Remove what a lab that is gone left behind: loop devices, cgroups, directories. True: there was something.
+    """Remove what a dead lab left behind: loop devices, cgroups, directories. True: there was something.
 
-    With `keep_home` the environment's own directory stays: whoever made the lab still works in it.
+    With `keep_home` the environment's own directory stays, because the caller still uses it.
     """
     record = records.read(name)
     home = record.home if record else home
@@ -152,7 +152,7 @@ def sweep(name: str, home: str, *, keep_home: bool = False) -> bool:
 
 
 def status(name: str) -> Mapping[str, Mapping[str, Any]]:
-    """What the lab init says of its hosts: state, boots, pid (as the lab counts). Empty when it does not answer."""
+    """The lab init's report on its hosts: state, boots, pid (in the lab's pid namespace). Empty when it does not answer."""
     with contextlib.suppress(HostError):
         states: Mapping[str, Mapping[str, Any]] = ask(name, {"do": "status"}, 5.0)
         return states
@@ -160,7 +160,7 @@ def status(name: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def ask(name: str, request: Mapping[str, Any], seconds: float = 30.0) -> Any:
-    """One request to a lab init (see init.py), and its answer when it is done. HostError: what went wrong."""
+    """Send one request to a lab init (see init.py) and return its answer. HostError: what went wrong."""
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(seconds)
@@ -176,7 +176,7 @@ def ask(name: str, request: Mapping[str, Any], seconds: float = 30.0) -> Any:
 
 
 def host_pids(name: str, init: int) -> Mapping[str, int]:
-    """The pid 1 of each host that runs, as this process sees it; of no lab (`init` is 0), none."""
+    """The pid 1 of each running host, in this process's pid namespace; empty if `init` is 0 (no lab)."""
     if not init:
         return {}
     seen = processes.children(init)
@@ -190,14 +190,14 @@ def proxy_command(name: str) -> str:
 
 
 def quick_python() -> str:
-    """A Python for the ProxyCommand: the machine's own starts fastest, and is found by every user."""
+    """A Python for the ProxyCommand: the system's own starts fastest and every user can run it."""
     return "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 
 
 def socket_inside(pid: int, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-    """A TCP socket that belongs to the network namespace of process `pid`; connect it from anywhere.
+    """A TCP socket in the network namespace of process `pid`; any thread can connect it.
 
-    A thread of its own enters, makes the socket and ends: no other thread ever leaves the machine's network.
+    A separate thread enters the namespace, creates the socket and ends, so no other thread leaves the machine's network.
     """
     result: list[socket.socket | BaseException] = []
 
@@ -222,7 +222,7 @@ def socket_inside(pid: int, family: socket.AddressFamily = socket.AF_INET) -> so
 
 
 def ssh_answers(pid: int, address: str) -> bool:
-    """Does an sshd greet at `address` in the network of process `pid`?"""
+    """Does an sshd send its banner at `address` in the network of process `pid`?"""
     with contextlib.suppress(OSError), socket_inside(pid) as client:
         client.settimeout(1.0)
         client.connect((address, 22))
@@ -231,7 +231,7 @@ def ssh_answers(pid: int, address: str) -> bool:
 
 
 def http_answer(pid: int, address: str, port: int, path: str) -> tuple[int, str]:
-    """GET a path in the network of process `pid`: status and body; (0, why) when there is no answer in 2 s."""
+    """GET a path in the network of process `pid`: status and body, or (0, reason) without an answer within 2 s."""
     client = http.client.HTTPConnection(address, port)
     try:
         client.sock = socket_inside(pid)
@@ -247,7 +247,7 @@ def http_answer(pid: int, address: str, port: int, path: str) -> tuple[int, str]
 
 
 def listening(pid: int) -> set[int]:
-    """The TCP ports that anybody listens on in the network namespace of process `pid`."""
+    """The listening TCP ports in the network namespace of process `pid`."""
     ports = set()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):

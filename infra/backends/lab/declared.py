@@ -1,11 +1,11 @@
-"""A lab as resources of a Pulumi program: the lab itself, and each network, volume, host and service of it.
+"""A lab as Pulumi resources: the lab itself, and each of its networks, volumes, hosts and services.
 
-Dynamic resources: Pulumi keeps what was declared, and calls the functions of `parts.py` to make, read, change and remove
-it. `drift` is an output of each: what `read` found different from the declaration; as long as it is not empty, the next
-`up` brings the part back. A part that is not there at all is made again by any `up`, for a lab ends by itself.
-Descriptions travel as JSON text, and as secrets, for some hold keys.
+Dynamic resources: Pulumi stores what was declared, and calls the functions of `parts.py` to create, read, update and
+delete it. Each has an output `drift`, the differences that `read` found; while it is not empty, the next `up` repairs the
+part. Any `up` recreates a part that is missing, since a lab ends by itself. Specs are passed as JSON text, and as secrets,
+because some contain keys.
 
-The environment's folder belongs to the lab: it is written when the lab starts, and goes with it.
+The environment's folder belongs to the lab: it is written when the lab starts, and removed with it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """How parts of one kind are made (or changed), compared and removed; each gets the inputs and the description.
+    """How parts of one kind are created or updated, compared and deleted; each function gets the inputs and the spec.
 
-    A change of a `replaced_by` input makes a new part, one of an `updated_by` input changes it. `in_lab`: it goes with its
-    lab. `there` is a quick look whether it exists, `new` what makes one that the stack does not know yet, where not `put`.
+    A changed `replaced_by` input replaces the part, a changed `updated_by` input updates it. `in_lab`: it is removed with
+    its lab. `there` is a cheap existence check; `new` creates a part that the stack does not know yet, if not `put`.
     """
 
     spec: type[T]
@@ -50,12 +50,12 @@ class Kind(Generic[T]):
 
 
 def _new_lab(props: Props, spec: LabSpec) -> None:
-    """Start a lab that the stack does not know. One that runs already is only taken over from a `pulumi up` that was killed."""
+    """Start a lab that is new to the stack. A running one is adopted only if a killed `pulumi up` of this stack left it."""
     with records.locked(spec.name, 15.0) as lock:
         killed = _engine(props) == home.CLI and not Path(spec.home, "inventory.json").exists()
         if records.running(spec.name) and not (killed and _ours(props, spec)):
             raise RefusedError(
-                f"environment {spec.name} is already up, and is not this stack's. "
+                f"environment {spec.name} is already up, and does not belong to this stack. "
                 f"Type: invoke env.down --env {spec.name}, or give this stack another name"
             )
         _settle_lab(props, spec, lock)
@@ -67,7 +67,7 @@ def _put_lab(props: Props, spec: LabSpec) -> None:
 
 
 def _settle_lab(props: Props, spec: LabSpec, lock: int) -> None:
-    """Start a lab, or have the one that runs live until another time; and write the environment's folder."""
+    """Start a lab, or change the expiry of the running one; then write the environment's folder."""
     seconds = home.seconds_left(props["expires_at"])
     kept = msgspec.json.decode(props["kept"], type=home.Kept)
     if records.running(spec.name):
@@ -93,7 +93,7 @@ def _stop_lab(props: Props, spec: LabSpec) -> None:
 
 
 def _ours(props: Props, spec: LabSpec) -> bool:
-    """Is what carries the lab's name of this stack? Its own may be over, and another command may have used the name since."""
+    """Does the lab with this name belong to this stack? The stack's own may have expired and the name been reused."""
     known = records.read(spec.name)
     if known is not None and known.home != spec.home and records.running(spec.name):
         return False
@@ -101,18 +101,18 @@ def _ours(props: Props, spec: LabSpec) -> bool:
 
 
 def _engine(props: Props) -> str:
-    """The engine of the environment that is declared."""
+    """The engine that the declaration names."""
     return msgspec.json.decode(props["kept"], type=home.Kept).record.engine if props.get("kept") else "pulumi"
 
 
 def _engine_of(spec: LabSpec) -> str:
-    """The engine of the environment whose folder is there now; "" where there is none."""
+    """The engine recorded in the environment's folder; "" without a folder."""
     record = home.record_in(Path(spec.home))
     return record.engine if record else ""
 
 
 KINDS: Mapping[str, Kind[Any]] = {
-    # Which package layer and folders a lab shows was settled when it started: a change of `spec` is none.
+    # A lab's package layer and binds are fixed when it starts, so a change of `spec` does not count as one.
     "lab": Kind(
         LabSpec,
         _put_lab,
@@ -158,8 +158,8 @@ KINDS: Mapping[str, Kind[Any]] = {
 
 
 class Part(ResourceProvider):
-    """What the engine calls, in a process of its own. Inputs: kind, lab, part, spec (JSON), host for what is on one, and
-    for the lab itself home, expires_at and kept (JSON: what the environment's folder is made from)."""
+    """The provider that the engine calls, in a separate process. Inputs: kind, lab, part, spec (JSON); host for a part on a
+    host; for the lab itself home, expires_at and kept (JSON: the source of the environment's folder)."""
 
     @override
     def create(self, props: Props) -> CreateResult:
@@ -171,7 +171,7 @@ class Part(ResourceProvider):
     def read(self, id_: str, props: Props) -> ReadResult:
         kind, spec = _of(props)
         found = list(kind.look(props, spec))
-        # A lab that is gone stays in the state: only so a destroy comes to its folder.
+        # A lab that is gone stays in the state: otherwise a destroy would not remove its folder.
         gone = found == parts.GONE and kind.spec is not LabSpec
         return ReadResult("", {}) if gone else ReadResult(id_, {**props, "drift": found})
 
@@ -202,13 +202,13 @@ def _of(props: Props) -> tuple[Kind[Any], Any]:
 
 
 class Declared(Resource, module="stormdesk", name="Part"):
-    """One part in a program."""
+"""One part as a resource in a program."""
 
     drift: pulumi.Output[list[str]]
 
 
 def declare(order: Order, kept: home.Kept) -> Sequence[Declared]:
-    """Declare a lab with all its parts, which are returned. The environment's folder is made from `kept`."""
+    """Declare a lab with all its parts; returns them. The environment's folder is written from `kept`."""
     spec = deploy.spec_of(order)
     empty = msgspec.structs.replace(spec, bridges=[], hosts=[], ttl_s=0.0)
     folder = pulumi.Output.secret(msgspec.json.encode(kept).decode())
@@ -225,7 +225,7 @@ def declare(order: Order, kept: home.Kept) -> Sequence[Declared]:
         on = _part("host", order.name, f"host-{host.name}", bare, needs, lab)
         made.append(on)
         for service in host.services:
-            # In the stack's order: of two traders, the first one leads.
+            # In the stack's order: the first trader becomes the leader.
             before = [last[service.name]] if service.name in last else []
             name = f"{service.name}-on-{host.name}"
             last[service.name] = _part("service", order.name, name, service, [on, *before], on, host=host.name)
@@ -242,7 +242,7 @@ def _part(
     goes_with: Declared | None,
     **more: pulumi.Input[str],
 ) -> Declared:
-    """`goes_with`: the part whose end is this one's as well, so that nobody takes this one away first."""
+    """`goes_with`: the part whose removal removes this one too, so that this one is not deleted separately first."""
     text = pulumi.Output.secret(msgspec.json.encode(spec).decode())
     props: Props = {"kind": kind, "lab": lab, "part": part, "spec": text, "drift": None, **more}
     opts = pulumi.ResourceOptions(

@@ -1,4 +1,4 @@
-"""A topology as a running lab: resolve everything, start the lab init, give back the inventory's hosts."""
+"""Deploy a topology as a lab: resolve it into a document, start the lab init, return the inventory's hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stormdesk.infra.topology import Host, Topology
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What is to be started. `home` is the environment's directory; `ttl_s` counts from the start of the lab init."""
+    """The lab to start. `home` is the environment's directory; `ttl_s` counts from the start of the lab init."""
 
     name: str
     topology: Topology
@@ -31,7 +31,7 @@ class Order:
 
 
 def shortcomings() -> Sequence[str]:
-    """What this machine cannot give to a lab, one line each."""
+    """What this machine cannot provide to a lab, one line each."""
     lines = []
     if not volume.loops_available():
         lines.append("no loop devices here: volumes are tmpfs, so fsync on them proves nothing")
@@ -41,7 +41,7 @@ def shortcomings() -> Sequence[str]:
 
 
 def start(lab: spec.LabSpec, lock: int, expires_at: str, commit: Callable[[], None]) -> int:
-    """Start a lab from its document; `commit` is called just before it is recorded. Returns the lab init's pid."""
+    """Start a lab from its document; calls `commit` just before it records the lab. Returns the lab init's pid."""
     before = volume.nodes()
 
     def record(pid: int) -> None:
@@ -62,7 +62,7 @@ def start(lab: spec.LabSpec, lock: int, expires_at: str, commit: Callable[[], No
 
 
 def note_expiry(name: str, expires_at: str) -> None:
-    """Write down that a running lab lives until another time."""
+    """Record a running lab's new expiry."""
     if known := records.read(name):
         records.write(msgspec.structs.replace(known, expires_at=expires_at))
 
@@ -73,7 +73,7 @@ def inventory_hosts(order: Order) -> Mapping[str, InventoryHost]:
 
 
 def spec_of(order: Order) -> spec.LabSpec:
-    """The lab's document: everything resolved, for this machine."""
+    """The lab's document, fully resolved for this machine."""
     topology = order.topology
     python, binds = control.python_paths()
     images = (
@@ -102,7 +102,7 @@ def spec_of(order: Order) -> spec.LabSpec:
 
 
 def _facts(host: Host, images: Mapping[str, str], limits: str) -> Mapping[str, object]:
-    """What a host says of the lab it is in: /etc/stormdesk/lab.json."""
+    """A host's description of its lab: /etc/stormdesk/lab.json."""
     limited = limits != "none"
     return {
         "volume": "ext4" if host.name in images else "tmpfs",
@@ -125,7 +125,7 @@ def _inventory_host(order: Order, host: Host) -> InventoryHost:
 
 
 def questions(inventory: Inventory, pid: int) -> Questions:
-    """The questions to the hosts of the lab whose init is `pid`, asked past SSH: nothing has to log in."""
+    """Readiness checks for the hosts of the lab whose init is `pid`; they bypass SSH, so no log-in is needed."""
     pids = control.host_pids(inventory.environment, pid)
     hosts = inventory.hosts
     return Questions(

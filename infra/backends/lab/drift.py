@@ -1,6 +1,6 @@
-"""How a running lab differs from what was declared, in words, and the commands that mend it. Pure.
+"""How a running lab differs from its declaration, as readable text, and the commands that repair it. Pure.
 
-`OBSERVE`, or a half of it, is run inside a host (or the fabric) and `parse` reads what it printed.
+`OBSERVE`, or one half of it, runs inside a host (or the fabric); `parse` reads its output.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TABLES = ("iptables", "ip6tables")
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a host, or the fabric, looks like."""
+    """The observed state of a host, or of the fabric."""
 
     up: Mapping[str, bool]
     addresses: Mapping[str, Sequence[str]]
@@ -63,7 +63,7 @@ class Seen:
 
 
 def parse(text: str) -> Seen:
-    """What OBSERVE printed."""
+    """Parse the output of OBSERVE."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
@@ -94,7 +94,7 @@ def parse(text: str) -> Seen:
 
 
 def of_host(spec: HostSpec, seen: Seen) -> Sequence[str]:
-    """What is not as declared on a host, its services apart; an empty list when all is."""
+    """A host's differences from its declaration, apart from services; empty if there are none."""
     found = []
     for link in spec.links:
         if not seen.up.get(link.interface, False):
@@ -110,13 +110,13 @@ def of_host(spec: HostSpec, seen: Seen) -> Sequence[str]:
 
 
 def of_service(name: str, seen: Seen) -> Sequence[str]:
-    """Why a service is not as declared."""
+    """A service's differences from its declaration; empty if it runs."""
     state = seen.services.get(name, "unknown to the supervisor")
     return [] if state == "RUNNING" else [f"not running: {state}"]
 
 
 def of_network(bridge: BridgeSpec, seen: Seen) -> Sequence[str]:
-    """What is not as declared about a network; `seen` is the fabric."""
+    """A network's differences from its declaration; `seen` is the fabric."""
     if bridge.name not in seen.up:
         return ["not there"]
     missing = [f"no {a}" for a in bridge.addresses if a not in seen.addresses.get(bridge.name, ())]
@@ -124,7 +124,7 @@ def of_network(bridge: BridgeSpec, seen: Seen) -> Sequence[str]:
 
 
 def mend_host(spec: HostSpec, seen: Seen) -> Sequence[tuple[str, ...]]:
-    """Commands that bring a running host's network back to what was declared; each may be run any number of times."""
+    """Commands that restore a running host's network to its declaration; each is idempotent."""
     commands: list[tuple[str, ...]] = []
     for device, kind in seen.qdiscs:
         commands.append(("tc", "qdisc", "del", "dev", device, kind if kind in ("ingress", "clsact") else "root"))

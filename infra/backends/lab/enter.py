@@ -2,7 +2,7 @@
 
     python3 -I -S enter.py RUN-DIRECTORY HOST PORT
 
-Stands alone (no import of ours, any Python 3.9 or later) and leaves no process behind. Needs root, as every setns does.
+Self-contained (imports nothing of ours, runs on Python 3.9 or later) and leaves no process behind. Needs root, as setns does.
 """
 
 import array
@@ -22,7 +22,7 @@ def fabric(run_dir: str) -> int:
     with open(f"/proc/{record['pid']}/stat") as file:
         started = int(file.read().rpartition(") ")[2].split()[19])
     if started != record["start_time"]:
-        raise OSError("another process has its number now")
+        raise OSError("its pid belongs to another process now")
     return os.open(f"/proc/{record['pid']}/ns/net", os.O_RDONLY)
 
 
@@ -43,7 +43,7 @@ def main() -> int:
     except OSError as error:
         return fail(f"lab {name}: {host} port {port}: {error}")
     connection.settimeout(None)
-    # Without this, the last bytes of the key exchange wait some 40 ms for a delayed acknowledgement.
+    # Otherwise Nagle's algorithm holds the last bytes of the key exchange for a delayed ACK, some 40 ms.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection.fileno()]))]
     with socket.socket(fileno=os.dup(1)) as ssh:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def fail(why: str) -> int:
-    """One line for the user."""
+"""Print one line for the user; returns exit code 1."""
     print(f"stormdesk: {why}", file=sys.stderr)
     return 1
 

@@ -1,4 +1,4 @@
-"""The files of one host: sshd, names, init with supervisord (systemd.py has those of systemd), and its services. Pure."""
+"""The files of one host: sshd, host names, init with supervisord (systemd.py has systemd's), and its services. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stormdesk.infra.topology import Host, Init, Kind, Service, Topology
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POSTGRES_TEMPLATE = "/usr/share/stormdesk/postgres"
 
-# sshd and supervisord side by side: what stops the services must never stop SSH.
+# sshd is not below supervisord: stopping the services must never stop SSH.
 INITTAB = """\
 ::once:/etc/stormdesk/boot
 ::respawn:/usr/sbin/sshd -D -e
@@ -41,8 +41,8 @@ SetEnv PATH={path} LANG=C.UTF-8
 Subsystem sftp internal-sftp
 """
 
-# Where a service of ours restarts others, its user may ask supervisord: to start and stop what is configured in files of
-# root, which is little more than it can do by signals, all of them being its own processes. Elsewhere root alone.
+# Where one service restarts another, its user may call supervisord: to start and stop programs that root configured. That
+# is little more than it can do with signals, since all of them run as that user. Elsewhere only root may.
 SOCKET_OF_ROOT, SOCKET_OF_TRADING = "chmod=0700", "chmod=0770\nchown=root:trading"
 SUPERVISORD = """\
 [unix_http_server]
@@ -64,8 +64,8 @@ serverurl=unix:///run/supervisor.sock
 files=/etc/supervisor/conf.d/*.conf
 """
 
-# startsecs=0: a service that ends at once is started again a second later, always, instead of being given up. Those that
-# a guard restarts are left ended.
+# startsecs=0: a service that exits at once is restarted a second later, without limit, instead of entering FATAL. Services
+# that a guard restarts stay stopped.
 PROGRAM = """\
 [program:{name}]
 command={command}
@@ -88,7 +88,7 @@ stdout_logfile_backups=1
 
 RUN = {Kind.REDIS: "/run/redis", Kind.POSTGRES: "/run/postgresql", Kind.KAFKA: "/run/kafka"}
 
-# The data directory is complete or absent: the copy gets its name last.
+# PG_VERSION is moved last: an interrupted copy starts over.
 POSTGRES_START = f"""\
 #!/bin/sh
 set -eu
@@ -108,7 +108,7 @@ exec "$bin/postgres" -D "$data" -c config_file=/etc/trading/postgresql.conf
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What the files of all hosts of one lab share. `facts` describe the lab to the engine (docs/formats/inventory.md)."""
+    """What all hosts' files in one lab share. `facts` describe the lab to the engine (docs/formats/inventory.md)."""
 
     environment: str
     expires_at: str
@@ -119,7 +119,7 @@ class Site:
 
 
 def content(topology: Topology, host: Host, site: Site) -> Content:
-    """All files and directories of one host, and of its services."""
+    """All files and directories of one host and its services."""
     by_systemd = host.init is Init.SYSTEMD
     services = [_service(s, site.python, by_systemd=by_systemd) for s in topology.services_on(host.name)]
     marker = {"environment": site.environment, "ephemeral": True, "expires_at": site.expires_at}
@@ -151,7 +151,7 @@ def content(topology: Topology, host: Host, site: Site) -> Content:
 
 
 def _of_busybox(services: Sequence[Service]) -> Sequence[FileSpec]:
-    """init's table, with supervisord where there is a service. The machine's own reboot asks systemd, which is not there."""
+    """inittab, with supervisord if there is a service. `reboot` is busybox's: the machine's own calls systemd, which does not run."""
     files = [FileSpec(path="/etc/inittab", text=INITTAB + (SUPERVISED if services else ""))]
     files += [FileSpec(path=f"/usr/sbin/{name}", to="/bin/busybox") for name in ("reboot", "poweroff", "halt")]
     if services:
@@ -176,7 +176,7 @@ def command(service: Service, python: str) -> Sequence[str]:
 
 
 def _hosts(topology: Topology) -> str:
-    """Names of all hosts: `venue` on the network that the controller uses, `venue.market` on each."""
+    """/etc/hosts: `venue` is the address on the controller's network, `venue.market` the one on that network."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
     controlled = {n.name for n in topology.networks if n.controlled}
     for host in topology.hosts:
@@ -196,7 +196,7 @@ def _service(service: Service, python: str, *, by_systemd: bool) -> ServiceSpec:
 
 
 def _program(service: Service, argv: Sequence[str]) -> FileSpec:
-    """A service as a program of supervisord."""
+    """A service as a supervisord program."""
     text = PROGRAM.format(
         name=service.name,
         command=" ".join(argv),

@@ -1,7 +1,7 @@
-"""The set-up of one host, from the fork by the lab init to the exec of the host's own init.
+"""The set-up of one host, from the lab init's fork to the exec of the host's own init.
 
-Runs as pid 1 of the host's pid namespace. What must survive a reboot (the upper layer of `/`, the volume's image) is
-held by the lab init; all else is made anew at each start, as on any host.
+Runs as pid 1 of the host's pid namespace. The lab init holds what must survive a reboot (the upper layer of `/`, the
+volume's image); everything else is created at each boot, as on any host.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 MASKED_FILES = ("sysrq-trigger", "kcore", "kmsg", "kallsyms", "timer_list")
 MASKED_DIRECTORIES = ("bus", "fs", "irq", "acpi", "scsi")
-SYSTEMD_ENVIRONMENT = {"container": "lxc", "TERM": "linux", "PATH": PATH}  # it follows its rules for containers
-SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container its own words are its kernel command line
+SYSTEMD_ENVIRONMENT = {"container": "lxc", "TERM": "linux", "PATH": PATH}  # systemd then follows its rules for containers
+SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container, its argv takes the place of the kernel command line
 
 
 def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, fresh: bool) -> NoReturn:
-    """Become the host: its `number`-th start; `fresh`: its files are to be written.
+    """Become the host: boot number `number`. `fresh`: its files have yet to be written.
 
-    Tells the lab init "mounted <loop device>", waits for "go", execs init.
+    Sends "mounted <loop device>" to the lab init, waits for "go", sends "up", execs init. On failure: "error <text>".
     """
     try:
         signal.set_wakeup_fd(-1)
@@ -77,7 +77,7 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
 
 def _root(lab: LabSpec, host: HostSpec, number: int, root: str) -> None:
     held = f"{lab.mounts}/hosts/{host.name}"
-    work = f"{held}/work.{number}"  # the last start's may be in use for a moment
+    work = f"{held}/work.{number}"  # the previous boot's may be in use for a moment
     os.mkdir(work)
     lower = f"{lab.mounts}/template:{lab.mounts}/layer/upper:/"
     kernel.mount("overlay", root, "overlay", kernel.MS_NODEV, f"lowerdir={lower},upperdir={held}/upper,workdir={work}")
@@ -88,14 +88,14 @@ def _root(lab: LabSpec, host: HostSpec, number: int, root: str) -> None:
 
 
 def _proc(root: str, boot_id: str) -> None:
-    """Private /proc and read-only /sys. Writable below /proc/sys: the host's own network settings."""
+    """Private /proc and read-only /sys. Below /proc/sys only the host's own network settings are writable."""
     kernel.mount("sysfs", f"{root}/sys", "sysfs", NOTHING | kernel.MS_RDONLY)
     proc = f"{root}/proc"
     kernel.mount("proc", proc, "proc", NOTHING)
     kernel.bind(f"{proc}/sys", f"{proc}/sys")
     kernel.bind(f"{proc}/sys/net", f"{proc}/sys/net")
     kernel.mount("", f"{proc}/sys", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | NOTHING)
-    Path(boot_id).unlink(missing_ok=True)  # never rewritten in place: the last start may still show it
+    Path(boot_id).unlink(missing_ok=True)  # never overwritten in place: the previous boot may still have it mounted
     Path(boot_id).write_text(f"{uuid.uuid4()}\n")
     kernel.bind(boot_id, f"{proc}/sys/kernel/random/boot_id", read_only=True)
     for name in MASKED_FILES:
@@ -123,13 +123,13 @@ def _dev(root: str) -> None:
 
 
 def _for_systemd(root: str) -> None:
-    """Its own part of the control groups, and a console (that nobody reads: the journal has it all)."""
+    """Mount the host's part of the cgroup tree, and a console, which nobody reads: the journal has everything."""
     kernel.mount("cgroup2", f"{root}/sys/fs/cgroup", "cgroup2", NOTHING)
     os.symlink("null", f"{root}/dev/console")
 
 
 def _volume(lab: LabSpec, host: HostSpec, root: str) -> str:
-    """Mount the host's volume. Returns its loop device, which the host has a node of, as any machine has of its disks; "" for none."""
+    """Mount the host's volume. Returns its loop device, or "". The host gets a device node for it, as for any disk."""
     if host.volume is None:
         return ""
     target = root + host.volume.path
@@ -137,9 +137,9 @@ def _volume(lab: LabSpec, host: HostSpec, root: str) -> str:
     if host.volume.image:
         if not os.path.exists(host.volume.image):
             volume.create(host.volume.image, host.volume.size_mib)
-        # A reboot: the old mount lets go of the image a moment after the last process; two mounts would share state.
+        # After a reboot the old mount releases the image shortly after the last process; two mounts would share state.
         if not volume.wait_released(host.volume.image, 5.0):
-            raise TimeoutError(f"{host.volume.image} is still mounted by the start before this one")
+            raise TimeoutError(f"{host.volume.image} is still mounted by the previous boot")
         volume.mount(host.volume.image, target)
         device = os.stat(target).st_dev
         node = f"/dev/loop{os.minor(device)}"
@@ -155,7 +155,7 @@ def _ip(lines: Sequence[str]) -> None:
 
 
 def _become_init(init: Init) -> NoReturn:
-    """Drop what a host must not have, then exec its init. Root has no more afterwards than the bounding set."""
+    """Drop the capabilities that a host must not have, then exec its init. The bounding set limits the host's root."""
     if init is Init.BUSYBOX and os.path.exists(SUPERVISORD_CONF) and os.fork() == 0:
         arrival.poke_supervisord()
     for number in content.DROPPED:

@@ -1,7 +1,7 @@
-"""The hosts of a running lab, kept by its lab init: made, changed, started again and removed, one at a time.
+"""The hosts of a running lab, which its lab init creates, updates, reboots and removes one at a time.
 
-Whoever asks gives a `done`, which is called once: with "" when the host is as it should be, else with what went wrong.
-Hosts that start at the same time get their network ports in one batch.
+A caller passes `done`, which is called once: with "" on success, else with what went wrong.
+Hosts that boot at the same time get their network ports in one batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Done = Callable[[str], None]
 
 @dataclass
 class Running:
-    """One host and what it is doing: starting, mounted, going, up, off (powered down) or failed."""
+    """One host and its state: starting, mounted, going, up, off (powered down) or failed."""
 
     spec: HostSpec
     number: int
@@ -36,35 +36,35 @@ class Running:
     boots: int = 0
     pid: int = 0
     channel: socket.socket | None = None
-    loop: int = -1  # its volume's loop device, held open, so that the host can unmount its volume and mount it again
-    fresh: bool = True  # its files are still to be written
-    next: Callable[[], None] | None = None  # what follows when its pid 1 has ended
+    loop: int = -1  # descriptor of its volume's loop device, held open so that the host can unmount and remount its volume
+    fresh: bool = True  # its files have yet to be written
+    next: Callable[[], None] | None = None  # called once its pid 1 has ended
     waiting: list[Done] = field(default_factory=list)
 
     def let_go(self) -> None:
-        """The loop device goes with its last user."""
+        """Close the loop device; the kernel frees it with its last user."""
         if self.loop >= 0:
             os.close(self.loop)
             self.loop = -1
 
 
 class Hosts:
-    """All hosts of one lab. `failed` hears of a host that did not start and that nobody waits for."""
+    """All hosts of one lab. `failed` is called for a host that did not boot and that no caller waits for."""
 
     def __init__(self, lab: LabSpec, events: selectors.BaseSelector, failed: Done) -> None:
         self.lab = lab
         self.events = events
         self.failed = failed
         self.all: dict[str, Running] = {}
-        self.inside: dict[int, Done] = {}  # processes at work inside a host
+        self.inside: dict[int, Done] = {}  # processes that work inside a host
         self.home_ns = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.numbers = count(1)
 
     def put(self, spec: HostSpec, done: Done) -> None:
-        """Make a host, or make the one of that name as `spec` says.
+        """Create a host, or update the existing one with that name to `spec`.
 
-        Its services stay as they are. Its marker is written anew while it runs; all else needs a restart. One that is off, and
-        else as `spec` says, is only switched on.
+        Its services are left alone. The marker is rewritten on the running host; any other change reboots it. A host that
+        is off and otherwise matches `spec` is only booted.
         """
         it = self.all.get(spec.name)
         if it is None:
@@ -94,12 +94,12 @@ class Hosts:
         self._stop(it, again)
 
     def let_go(self) -> None:
-        """Close the loop devices of all volumes: at the lab's end, and in a host's process, which has its parent's descriptors."""
+        """Close all volumes' loop devices: when the lab ends, and in a host's process, which inherits the descriptors."""
         for it in self.all.values():
             it.let_go()
 
     def drop(self, name: str, done: Done) -> None:
-        """Power a host off and forget it; its volume's image stays. One that is not there is fine."""
+        """Power a host off and forget it; its volume's image stays. A missing host is no error."""
         it = self.all.get(name)
         if it is None:
             done("")
@@ -117,12 +117,12 @@ class Hosts:
         self._stop(it, forget)
 
     def put_service(self, name: str, service: ServiceSpec, done: Done) -> None:
-        """Give a host a service, or change the one of that name; it is started (again)."""
+        """Add a service to a host, or update the existing one with that name; it is started or restarted."""
         others = [s for s in self.all[name].spec.services if s.name != service.name]
         self._services(name, [*others, service], lambda: content.put_service(service), done)
 
     def drop_service(self, name: str, service: str, done: Done) -> None:
-        """Stop a service of a host and take it away; its data stays."""
+        """Stop a host's service and remove it; its data stays."""
         it = self.all.get(name)
         found = next((s for s in it.spec.services if s.name == service), None) if it else None
         if it is None or found is None:
@@ -137,11 +137,11 @@ class Hosts:
         if it.state == "up":
             self._enter(it, act, done)
         else:
-            it.fresh = True  # written at its next start
+            it.fresh = True  # written at its next boot
             done("")
 
     def _enter(self, it: Running, act: Callable[[], None], done: Done) -> None:
-        """Run `act` in a process of its own inside a host; what it raises goes to the lab's log and to `done`."""
+        """Run `act` in a separate process inside a host; an exception goes to the lab's log and to `done`."""
         read, write = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -166,7 +166,7 @@ class Hosts:
         return f"{self.lab.mounts}/hosts/{name}"
 
     def _hold(self, it: HostSpec) -> None:
-        """What of a host survives its reboot: the upper layer of its root, and a volume that is not a device."""
+        """Create what survives the host's reboot: the upper layer of its root, and a volume without an image."""
         held = self._held(it.name)
         os.makedirs(held, exist_ok=True)
         kernel.mount("tmpfs", held, "tmpfs", kernel.MS_NODEV, f"mode=755,size={host.ROOT_MIB}m")
@@ -177,18 +177,18 @@ class Hosts:
             kernel.mount("tmpfs", f"{held}/volume", "tmpfs", kernel.MS_NODEV | kernel.MS_NOSUID, options)
 
     def _start(self, it: Running) -> None:
-        """Fork a host into a pid namespace of its own."""
+        """Fork a host into its own pid namespace."""
         ours, theirs = socket.socketpair()
         it.boots += 1
         fresh, it.fresh = it.fresh, False
-        if it.spec.init is Init.SYSTEMD:  # the groups of its last start go
+        if it.spec.init is Init.SYSTEMD:  # remove the previous boot's groups
             cgroup.remove_host(self.lab.name, it.spec.name)
             cgroup.create(self.lab.name, it.spec)
         kernel.unshare(kernel.CLONE_NEWPID)
         it.pid = os.fork()
         if it.pid == 0:
             ours.close()
-            self.let_go()  # it waits until all are mounted, and another's volume must not wait for that
+            self.let_go()  # this process waits until all are mounted, and must not hold another host's volume meanwhile
             host.boot(self.lab, it.spec, it.boots, theirs, fresh=fresh)
         kernel.setns(self.home_ns, kernel.CLONE_NEWPID)
         theirs.close()
@@ -196,7 +196,7 @@ class Hosts:
         self.events.register(ours, selectors.EVENT_READ, lambda: self._on_host(it, ours))
 
     def _stop(self, it: Running, then: Callable[[], None]) -> None:
-        """End a host's pid 1, and so all of it; `then` follows when it is gone."""
+        """Kill a host's pid 1, and so the whole host; `then` is called when it is gone."""
         if not it.pid:
             then()
             return
@@ -205,8 +205,8 @@ class Hosts:
         os.kill(it.pid, signal.SIGKILL)
 
     def _on_host(self, it: Running, channel: socket.socket) -> None:
-        """A host said how far it is. Those that are mounted get their ports together, in one batch."""
-        if it.channel is not channel:  # its end was seen first
+        """A host reported its progress. Hosts that are mounted get their ports together, in one batch."""
+        if it.channel is not channel:  # its exit was handled first
             return
         said = channel.recv(4096).decode(errors="replace").strip()
         word, _, device = said.partition(" ")
@@ -248,7 +248,7 @@ class Hosts:
             self.failed(why)
 
     def on_ended(self, pid: int, status: int) -> None:
-        """A child of the lab init ended. SIGHUP is how the kernel reports a host's reboot(2): start it again."""
+        """A child of the lab init exited. The kernel reports a host's reboot(2) as SIGHUP: boot the host again."""
         if pid in self.inside:
             self.inside.pop(pid)(str(os.waitstatus_to_exitcode(status)))
             return
@@ -256,7 +256,7 @@ class Hosts:
         if it is None:
             return
         it.pid = 0
-        if it.channel is not None:  # what it said last may not have been read yet
+        if it.channel is not None:  # its last message may not have been read yet
             self._on_host(it, it.channel)
         it.let_go()
         if it.next is not None:
@@ -270,7 +270,7 @@ class Hosts:
 
 
 def _unmarked(spec: HostSpec) -> HostSpec:
-    """A host but for its marker, which says until when its lab lives, and which is read each time that it matters."""
+    """A host without its marker: the marker holds the lab's expiry and is read whenever it matters, so no reboot is needed."""
     return msgspec.structs.replace(spec, files=[file for file in spec.files if file.path != MARKER])
 
 
@@ -283,7 +283,7 @@ def run_ip(lines: Iterable[str]) -> None:
 
 
 def reap() -> tuple[int, int]:
-    """The next child that ended: (pid, status); (0, 0) when none did, (-1, 0) when there is no child at all."""
+    """Reap the next child that exited: (pid, status). (0, 0) if none has, (-1, 0) if there are no children."""
     with contextlib.suppress(ChildProcessError):
         return os.waitpid(-1, os.WNOHANG)
     return -1, 0

@@ -2,9 +2,9 @@
 
     starter (forked off `up`) --unshare, fork--> lab init --fork--> one child a host, pid 1 of the host's namespaces
 
-It starts hosts, starts them again when they reboot, keeps the time to live, and answers on a unix socket (root only).
-Until `up` has written down that the lab exists, the death of `up` is the end of the lab: there is never a lab that
-nobody knows; and it holds the lab's lock (a descriptor of `up`) as long, so that nobody starts a second one meanwhile.
+It boots hosts, boots them again when they reboot, enforces the time to live, and answers on a unix socket (root only).
+Until `up` has recorded the lab, the lab ends if `up` dies, so there is never an unrecorded lab. Until then the lab init
+also holds the lab's lock (a descriptor inherited from `up`), so that nobody starts a second one.
 Runs as `python -m stormdesk.infra.backends.lab.init NAME LOCK-DESCRIPTOR` with a socket as standard input.
 """
 
@@ -28,11 +28,11 @@ from stormdesk.infra.backends.lab import cgroup, kernel, layer, network, process
 from stormdesk.infra.backends.lab.hosts import Done, Hosts, reap, run_ip
 from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec, LabSpec, ServiceSpec
 
-LIMIT = 64 << 20  # a lab document is far smaller; a reader needs some bound
+LIMIT = 64 << 20  # far above the size of any lab document: a reader needs a bound
 
 
 class Lab:
-    """The lab init's state and its event loop."""
+"""The lab init's state and event loop."""
 
     def __init__(self, spec: LabSpec, creator: socket.socket, lock: int) -> None:
         self.spec = spec
@@ -52,7 +52,7 @@ class Lab:
         self.events.register(read, selectors.EVENT_READ, lambda: self.on_child(read))
 
     def prepare(self) -> None:
-        """Everything that hosts share: template, package layer, bridges, the control socket."""
+        """Set up what hosts share: template, package layer, bridges, the control socket."""
         mounts = self.spec.mounts
         os.makedirs(mounts)
         kernel.mount("tmpfs", mounts, "tmpfs", kernel.MS_NODEV, "mode=700,size=64m")
@@ -70,7 +70,7 @@ class Lab:
         self.events.register(control, selectors.EVENT_READ, lambda: self.on_request(control))
 
     def begin(self) -> None:
-        """Start the hosts of the lab's document; `up` hears when all of them are up, or what went wrong."""
+        """Boot the hosts in the lab's document; `up` is told when all of them are up, or what went wrong."""
         waited_for = {host.name for host in self.spec.hosts}
         if not waited_for:
             self.tell(event="ready")
@@ -86,7 +86,7 @@ class Lab:
             self.hosts.put(host, lambda why, name=host.name: settled(name, why))  # type: ignore[misc]
 
     def on_child(self, pipe: int) -> None:
-        """Some children ended: hosts, or processes at work inside one."""
+        """Children exited: hosts, or processes that work inside one."""
         with contextlib.suppress(BlockingIOError):
             os.read(pipe, 4096)
         while (ended := reap())[0] > 0:
@@ -105,7 +105,7 @@ class Lab:
         self.lock = -1
 
     def tell(self, **event: object) -> None:
-        """One line to `up`, while there is one."""
+"""Send one line to `up`, while it is connected."""
         if self.creator is not None:
             with contextlib.suppress(OSError):
                 self.creator.sendall(json.dumps(event).encode() + b"\n")
@@ -113,7 +113,7 @@ class Lab:
             print(event["text"], file=sys.stderr, flush=True)
 
     def on_request(self, control: socket.socket) -> None:
-        """One request a connection, one JSON object each way; the answer comes when it is done."""
+        """One request per connection, one JSON object each way; the answer is sent when the request is done."""
         with contextlib.suppress(OSError):
             client, _ = control.accept()
             client.settimeout(1.0)
@@ -133,7 +133,7 @@ class Lab:
                 answer({"error": f"{type(error).__name__}: {error}"})
 
     def status(self) -> dict[str, Any]:
-        """Each host's state; its pid is that of the lab's pid namespace."""
+        """Each host's state; pids are those in the lab's pid namespace."""
         return {n: {"state": h.state, "boots": h.boots, "pid": h.pid} for n, h in self.hosts.all.items()}
 
     def document(self) -> Any:
@@ -142,7 +142,7 @@ class Lab:
         return msgspec.to_builtins(msgspec.structs.replace(self.spec, bridges=list(self.bridges.values()), hosts=hosts))
 
     def change(self, request: dict[str, Any], done: Done) -> None:
-        """Make, change or remove one network, host or service; the others run on."""
+        """Create, update or remove one network, host or service; the others keep running."""
         match request:
             case {"do": "put-network", "network": it}:
                 bridge = msgspec.convert(it, BridgeSpec)
@@ -179,7 +179,7 @@ class Lab:
         self.end()
 
     def end(self) -> NoReturn:
-        """Take everything away, then go: nobody else may be there to clean up."""
+        """Remove everything, then exit: there may be nobody else to clean up."""
         with contextlib.suppress(ProcessLookupError):
             volume.thaw(os.getpid())
             os.kill(-1, signal.SIGKILL)
@@ -205,13 +205,13 @@ def _receive(creator: socket.socket) -> LabSpec:
 
 
 def _namespaces() -> None:
-    """Private mounts, with a /proc of this pid namespace (which also lets hosts mount theirs)."""
+    """Private mounts, with this pid namespace's /proc (the kernel then lets hosts mount theirs)."""
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
 def main() -> None:
-    """The starter: makes the namespaces, forks the lab init, reports its pid and ends."""
+    """The starter: create the namespaces, fork the lab init, report its pid and exit."""
     creator = socket.socket(fileno=os.dup(0))
     lock = int(sys.argv[2])
     os.set_inheritable(lock, False)
@@ -232,7 +232,7 @@ def main() -> None:
         lab.prepare()
         lab.begin()
         lab.run()
-    except BaseException as error:  # whatever it was: say it and leave nothing
+    except BaseException as error:  # report any error and leave nothing behind
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         creator.sendall(json.dumps({"event": "error", "text": f"{error}"}).encode() + b"\n")
         raise

@@ -1,7 +1,7 @@
 """A shell inside a host of a lab, or in the lab's network: `python3 -I -S inside.py PID NAMESPACE...` runs its stdin there.
 
-PID is a process of the host; the namespaces are named as in /proc/PID/ns. Drops the capabilities that hosts do not have (content.py's
-list comes as `drop=16,17`): without that, the machine's clock would be within reach. Stands alone, so that it starts fast.
+PID is a process of the host; the namespaces are named as in /proc/PID/ns. `drop=16,17` lists the capabilities to drop, those that
+hosts lack (content.py): otherwise the shell could set the machine's clock. Self-contained, so that it starts fast.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ PR_CAPBSET_DROP = 24
 
 
 def main() -> None:
-    """Exec the shell, or end with one line on stderr."""
+    """Exec the shell, or exit with one line on stderr."""
     pid, dropped, *names = sys.argv[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     held = {name: os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY) for name in names}
@@ -22,7 +22,7 @@ def main() -> None:
     for number in dropped.removeprefix("drop=").split(","):
         if libc.prctl(PR_CAPBSET_DROP, int(number), 0, 0, 0) != 0:
             sys.exit(f"capability {number}: {os.strerror(ctypes.get_errno())}")
-    if child := os.fork():  # a process enters a pid namespace only with its children
+    if child := os.fork():  # setns into a pid namespace takes effect for children only
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     os.execv("/bin/sh", ["sh", "-s"])  # noqa: S606  its stdin is the script
 

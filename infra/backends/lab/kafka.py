@@ -1,6 +1,6 @@
 """Apache Kafka for hosts: its jars by pinned coordinates and checksums, and how a host runs it.
 
-The jars come by Maven's `dependency:copy`, so that a mirror in Maven's settings works; no address stands here.
+Maven's `dependency:copy` downloads the jars, so a mirror in Maven's settings works; no URL is hard-coded here.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 from stormdesk.core.errors import RefusedError
 from stormdesk.infra.topology import Service
 
-PACKAGES, TOOLS = ("default-jre-headless",), ("maven",)  # a JRE of 17 or newer for hosts; what only making them takes
+PACKAGES, TOOLS = ("default-jre-headless",), ("maven",)  # a JRE 17 or newer for hosts; build tools
 JARS = Path(__file__).with_name("kafka-jars.txt")
 FOLDER = "/usr/share/stormdesk/kafka"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-CLUSTER = "c3Rvcm1kZXNrLWthZmthLg"  # every environment has a broker of its own, so one id will do
+CLUSTER = "c3Rvcm1kZXNrLWthZmthLg"  # every environment has its own broker, so one id is enough
 
 # The heap and metaspace are bounded; the compiler's first tier is enough for one broker and saves 60 MiB.
 JAVA = f"""\
 java -Xms48m -Xmx160m -XX:MaxMetaspaceSize=96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData \\
   -Djava.awt.headless=true -Dlog4j.configuration=file:/etc/trading/kafka-log4j.properties -cp '{FOLDER}/*'"""
 
-# Its storage is formatted or not there: the folder gets its name last. The shell's pid becomes the broker's.
+# Storage without meta.properties, which the format writes last, is formatted again. `exec` keeps the shell's pid.
 START = f"""\
 #!/bin/sh
 set -eu
@@ -46,7 +46,7 @@ log4j.appender.out.layout.ConversionPattern=%d %p %m (%c)%n
 
 
 def properties(service: Service) -> str:
-    """The broker's configuration: KRaft, broker and controller in one, a bounded log. One broker fails over to nobody."""
+    """The broker's configuration: KRaft, broker and controller combined, a bounded log. A single broker has no failover."""
     ports, listen = service.ports, service.config["listen"]
     return f"""\
 process.roles=broker,controller
@@ -78,7 +78,7 @@ def pins() -> Mapping[str, str]:
 
 
 def pom(folder: str) -> str:
-    """What Maven is to copy into `folder`."""
+"""The POM that makes Maven copy the jars into `folder`."""
     names = [coordinates.split(":") for coordinates in pins()]
     items = "".join(
         f"<artifactItem><groupId>{g}</groupId><artifactId>{a}</artifactId><version>{v}</version></artifactItem>\n"
@@ -94,9 +94,9 @@ def pom(folder: str) -> str:
 
 
 def verify(folder: Path) -> None:
-    """Raise RefusedError unless exactly the pinned jars are in `folder`."""
+    """RefusedError unless `folder` holds exactly the pinned jars."""
     wanted = {f"{a}-{v}.jar": checksum for (_, a, v), checksum in ((c.split(":"), s) for c, s in pins().items())}
     there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     wrong = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
     if wrong:
-        raise RefusedError(f"Kafka: not what is pinned in {JARS.name}: {', '.join(wrong)}")
+        raise RefusedError(f"Kafka: differs from {JARS.name}: {', '.join(wrong)}")

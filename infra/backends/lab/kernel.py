@@ -23,12 +23,12 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave the named namespaces for new ones (CLONE_NEWPID: the next child does)."""
+    """Move to new namespaces of the given kinds (CLONE_NEWPID: takes effect for the next child)."""
     _call("unshare", ctypes.c_int(flags))
 
 
 def setns(fd: int, kind: int) -> None:
-    """Enter the namespace behind `fd`; for CLONE_NEWNET this thread alone."""
+    """Enter the namespace behind `fd`; CLONE_NEWNET affects only the calling thread."""
     _call("setns", ctypes.c_int(fd), ctypes.c_int(kind))
 
 
@@ -39,19 +39,19 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, options: s
 
 
 def bind(source: str, target: str, *, read_only: bool = False) -> None:
-    """Show `source` at `target` too. A bind takes its flags only in a second step."""
+    """Bind-mount `source` at `target`. The kernel ignores flags on the bind itself, so `read_only` is a remount."""
     mount(source, target, flags=MS_BIND)
     if read_only:
         mount("", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
 
 
 def unmount(target: str) -> None:
-    """Take a mount out of the tree now, and out of the kernel when its last user is gone."""
+    """Lazy unmount: detach now, clean up when the last user is gone."""
     _call("umount2", os.fsencode(target), ctypes.c_int(MNT_DETACH))
 
 
 def pivot_root(root: str) -> None:
-    """Make `root` (a mount) this mount namespace's `/` and drop the old one."""
+    """Make `root` (a mount point) this mount namespace's `/` and unmount the old one."""
     os.chdir(root)
     os.makedirs(".old", exist_ok=True)
     _call("pivot_root", b".", b".old")
@@ -61,17 +61,17 @@ def pivot_root(root: str) -> None:
 
 
 def set_name(name: str) -> None:
-    """The process's short name (15 bytes), as /proc/PID/comm and `ps` show it."""
+    """Set the process's short name (15 bytes), as shown in /proc/PID/comm and by `ps`."""
     _call("prctl", ctypes.c_int(_PR_SET_NAME), name.encode(), 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process below whose own parent ends."""
+    """Become a subreaper: adopt every descendant whose parent exits."""
     _call("prctl", ctypes.c_int(_PR_SET_CHILD_SUBREAPER), ctypes.c_ulong(1), 0, 0, 0)
 
 
 def drop_capability(number: int) -> None:
-    """Take a capability out of the bounding set: no later exec of anybody gets it back."""
+    """Remove a capability from the bounding set: no later exec can regain it."""
     _call("prctl", ctypes.c_int(_PR_CAPBSET_DROP), ctypes.c_ulong(number), 0, 0, 0)
 
 

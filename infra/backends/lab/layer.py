@@ -1,13 +1,13 @@
-"""The package layer: what hosts need and this machine may lack, installed by apt into an image of its own.
+"""The package layer: what hosts need and this machine may lack, installed by apt into a separate image.
 
-apt runs in a chroot on an overlay of the machine's root, in namespaces of its own; nothing is installed, started or
-enabled on the machine. The image lies in /var/cache/stormdesk (STORMDESK_CACHE moves it) under a name made of what we
-ask for; beside it lies which packages that needs, by their versions here and in the image (infra/packages.py). It fits
-as long as those are the same, whatever else is installed, upgraded or removed; else it is made again, which takes the
-network. Labs that run keep the image that they were started with: it goes with the last of them.
+apt runs in a chroot on an overlay of the machine's root, in its own namespaces; nothing is installed, started or enabled
+on the machine. The image is in /var/cache/stormdesk (override: STORMDESK_CACHE), named by a hash of what we ask for;
+next to it is a list of the packages that it depends on, with their versions here and in the image (infra/packages.py). It
+is valid as long as those are unchanged, whatever else is installed, upgraded or removed; otherwise it is rebuilt, which
+needs the network. Running labs keep the image that they were started with; it is removed with the last of them.
 
-`python -m stormdesk.infra.backends.lab.layer` makes it when none fits, as `env.up` does; with the word `kafka` the one
-that also has a JRE and Kafka, which only a stack with Kafka needs.
+`python -m stormdesk.infra.backends.lab.layer` builds it if there is no valid one, as `env.up` does; with the argument
+`kafka`, the variant with a JRE and Kafka, which only a stack with Kafka needs.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ PACKAGES = (
     ),
     *("procps", "python3", "redis-server", "strace", "stress-ng", "sudo", "supervisor"),
 )
-SYSTEMD = ("dbus", "libpam-systemd", "systemd-sysv")  # a container needs none of them
-RECIPE = "2"  # to be raised when the steps below change what ends up in the image
+SYSTEMD = ("dbus", "libpam-systemd", "systemd-sysv")  # containers do not need them
+RECIPE = "2"  # raise it when a change of the steps below changes the image
 IMAGE_MIB, BUILD_S = 4096, 1800.0
-MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings may lie, mirrors among them
+MAVEN = ("HOME", "MAVEN_OPTS", "MAVEN_ARGS", "JAVA_TOOL_OPTIONS")  # where its settings, such as mirrors, may come from
 DPKG_STATUS = "/var/lib/dpkg/status"
 
-# Runs in the chroot, after apt. Accounts have no passwords; the machine's people have no hashes in a host.
+# Runs in the chroot, after apt. No account has a password: the machine's password hashes must not reach a host.
 FINISH = f"""
 set -eu
 userdel trading 2>/dev/null || true
@@ -67,7 +67,7 @@ printf 'create role trading login;\\n\\ncreate database trading owner trading;\\
 rm -f /usr/sbin/policy-rc.d
 """
 
-# Before that: a person's account, which only hosts with systemd let do anything.
+# Runs before that: an operator's account, which can log in on systemd hosts only.
 PEOPLE = """
 set -eu
 userdel ops 2>/dev/null || true
@@ -81,12 +81,12 @@ MAKE_KAFKA = f"{MAKE} kafka"
 
 
 def cache() -> Path:
-    """Where package layers are kept."""
+"""The folder for package layers."""
     return Path(os.environ.get("STORMDESK_CACHE") or "/var/cache/stormdesk")
 
 
 def path(*, with_kafka: bool = False) -> Path:
-    """The image of what we ask for, whether it exists and fits or not."""
+    """The path of the image that we want, whether or not it exists and is valid."""
     asked = hashlib.sha256(f"{RECIPE} {' '.join((*PACKAGES, *SYSTEMD))} {PEOPLE}{FINISH}".encode())
     if with_kafka:
         asked.update(f"{' '.join((*kafka.PACKAGES, *kafka.TOOLS))} {kafka.pins()}".encode())
@@ -95,7 +95,7 @@ def path(*, with_kafka: bool = False) -> Path:
 
 
 def require(*, with_kafka: bool = False) -> Path:
-    """The image, or RefusedError that says why there is none that fits and how to get it."""
+    """The path of the image. RefusedError says why there is no valid one and how to build it."""
     image = path(with_kafka=with_kafka)
     if why := _unfit(image):
         what = "package layer with Kafka" if with_kafka else "package layer"
@@ -104,9 +104,9 @@ def require(*, with_kafka: bool = False) -> Path:
 
 
 def ensure(say: Say, *, with_kafka: bool = False) -> Path:
-    """The image; made first, and said so, when there is none that fits. Takes the network and about half a minute then.
+    """The path of the image. If there is no valid one it is built, and `say` told so: half a minute, with the network.
 
-    RefusedError, in one line: it could not be made.
+    RefusedError, in one line: it could not be built.
     """
     image = path(with_kafka=with_kafka)
     try:
@@ -124,7 +124,7 @@ def ensure(say: Say, *, with_kafka: bool = False) -> Path:
 
 
 def _unfit(image: Path) -> str:
-    """ "" when the image is there and fits this machine as it is now, else what is wrong with it."""
+    """ "" if the image exists and is valid on this machine, else what is wrong with it."""
     machine, beside = _status(), _made_of(image)
     if not (image.exists() and beside.exists()):
         return "is missing"
@@ -133,7 +133,7 @@ def _unfit(image: Path) -> str:
 
 
 def _made_of(image: Path) -> Path:
-    """Beside an image: the packages that it needs."""
+    """The file next to an image that lists the packages it depends on."""
     return image.with_name(f"{image.name}.json")
 
 
@@ -142,12 +142,12 @@ def _status(root: str = "") -> str:
         return Path(f"{root}{DPKG_STATUS}").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError as error:
         raise RefusedError(
-            "the lab's hosts are made of Debian packages and this machine has no dpkg. Use Debian or Ubuntu"
+            "the lab's hosts are built from Debian packages and this machine has no dpkg. Use Debian or Ubuntu"
         ) from error
 
 
 def mount(image: str, target: str) -> str:
-    """Show the layer's files below the empty directory `target`; returns the directory to stack as a lower layer."""
+    """Mount the layer at the empty directory `target`; returns the directory to use as an overlay's lower layer."""
     if image.endswith(".ext4"):
         volume.mount(image, target, "ro,nodev")
     else:
@@ -180,13 +180,13 @@ def _make(image: Path, why: str, say: Say) -> None:
 
 
 def _last_words(text: str) -> str:
-    """Why a build failed: apt's first error, else its last line."""
+    """Why a build failed: apt's first error, else the last line of output."""
     lines = text.strip().splitlines() or ["no output"]
     return next((line for line in lines if line.startswith("E: ")), lines[-1])
 
 
 def _build(image: Path) -> None:
-    """Make the image. Runs in mount and pid namespaces of its own, so nothing of it outlives this process."""
+    """Build the image. Runs in its own mount and pid namespaces, so nothing outlives this process."""
     work = image.with_suffix(".new")
     spot = cache() / "build"
     spot.mkdir(exist_ok=True)
@@ -198,18 +198,18 @@ def _build(image: Path) -> None:
         volume.mount(str(work), f"{spot}/layer", "discard")
     for name in ("upper", "work"):
         (spot / "layer" / name).mkdir()
-    machine = _status()  # what changes on it from now on is looked at the next time
+    machine = _status()  # changes from now on are detected the next time
     root, with_kafka = str(spot / "root"), _is_with_kafka(image)
     _install(root, str(spot / "layer"), with_kafka=with_kafka)
     made = packages.made(machine, _status(root), (*PACKAGES, *SYSTEMD, *(kafka.PACKAGES if with_kafka else ())))
     kernel.unmount(root)
-    # Of the machine's libraries hosts see its own list; the layer's own are found without one, being in the usual folders.
+    # Hosts use the machine's ld.so.cache; the layer's libraries are in the default folders and need none.
     (spot / "layer/upper/etc/ld.so.cache").unlink(missing_ok=True)
     if image.suffix == ".tar":
         subprocess.run(["tar", "-cf", str(work), *_TAR, "-C", f"{spot}/layer", "upper"], check=True, timeout=300)
     os.sync()
     beside = _made_of(image)
-    beside.unlink(missing_ok=True)  # it never stands beside an image that it is not of
+    beside.unlink(missing_ok=True)  # it must never be next to an image that it does not describe
     work.rename(image)
     (new := beside.with_suffix(".new")).write_bytes(msgspec.json.encode(made))
     new.rename(beside)
@@ -235,7 +235,7 @@ def _install(root: str, layer: str, *, with_kafka: bool) -> None:
     def run(*argv: str, check: bool = True) -> None:
         subprocess.run(["chroot", root, *argv], check=check, env=environment, timeout=1500)
 
-    run("apt-get", "-q", "update", check=False)  # a source that this machine cannot reach is no reason to stop
+    run("apt-get", "-q", "update", check=False)  # an unreachable source is not fatal
     options = (
         "-q",
         "-y",
@@ -255,7 +255,7 @@ def _install(root: str, layer: str, *, with_kafka: bool) -> None:
 
 
 def _no_daemons(root: str) -> None:
-    """Installing must start nothing, and PostgreSQL must not make a cluster of its own."""
+    """The installation must start no daemon, and PostgreSQL must not create its default cluster."""
     with open(f"{root}/usr/sbin/policy-rc.d", "w") as file:
         file.write("#!/bin/sh\nexit 101\n")
         os.fchmod(file.fileno(), 0o755)

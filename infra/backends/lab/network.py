@@ -1,7 +1,7 @@
-"""The network of the lab as lines for `ip -batch`. Pure.
+"""The lab's network as lines for `ip -batch`. Pure.
 
-Bridges and the hosts' switch ports live in the lab init's network namespace; each host has the other end of its ports.
-Duplicate address detection is off: every address is known to be unique, and it would delay IPv6 by a second.
+Bridges and one end of each veth pair are in the lab init's network namespace; the other end is the host's interface.
+Duplicate address detection is off: every address is known to be unique, and DAD would delay IPv6 by a second.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
 
 
 def fabric(bridges: Iterable[BridgeSpec]) -> Sequence[str]:
-    """Make the bridges, with the controller's addresses."""
+"""Create the bridges, with the controller's addresses."""
     return ["link set lo up", *(line for bridge in bridges for line in add(bridge))]
 
 
 def add(bridge: BridgeSpec) -> Sequence[str]:
-    """Make one bridge."""
+"""Create one bridge."""
     lines = [f"link add name {bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
     return [*lines, *settle(bridge)]
 
 
 def settle(bridge: BridgeSpec) -> Sequence[str]:
-    """Give a bridge that is there its addresses, and no others."""
+    """Set the addresses of an existing bridge; any others are removed."""
     lines = [f"addr flush dev {bridge.name}"]
     lines += [f"addr add {address} dev {bridge.name}{_nodad(address)}" for address in bridge.addresses]
     return [*lines, f"link set {bridge.name} up"]
@@ -36,9 +36,9 @@ def remove(name: str) -> Sequence[str]:
 
 
 def ports(host: HostSpec, number: int, boot: int, pid: int) -> Sequence[str]:
-    """Connect a host's namespace (that of process `pid`) to its bridges.
+    """Connect a host's network namespace (that of process `pid`) to its bridges.
 
-    Port names carry the host's number and that of its start: old ports go away with their namespace, but only later.
+    Port names contain the host's number and its boot number, since the kernel removes the previous boot's ports with a delay.
     """
     lines = []
     for i, link in enumerate(host.links):
@@ -49,7 +49,7 @@ def ports(host: HostSpec, number: int, boot: int, pid: int) -> Sequence[str]:
 
 
 def inside(host: HostSpec) -> Sequence[str]:
-    """Addresses and routes, run in the host's own namespace; those of networkd's interfaces are left to it."""
+    """Addresses and routes, to be run in the host's own namespace; networkd configures its own interfaces."""
     lines = ["link set lo up"]
     left = [link for link in host.links if link.networkd]
     for link in (link for link in host.links if not link.networkd):
@@ -60,7 +60,7 @@ def inside(host: HostSpec) -> Sequence[str]:
 
 
 def reaches(address: str, address6: str, gateway: str) -> bool:
-    """Whether a gateway is on the network of an interface with these addresses."""
+    """Is the gateway on the network of an interface with these addresses?"""
     return any(ipaddress.ip_address(gateway) in ipaddress.ip_interface(one).network for one in (address, address6))
 
 

@@ -1,7 +1,7 @@
-"""One network, volume, host or service of a lab at a time: create or update (`put_`), read (`drift_of_`), delete (`drop_`).
+"""A lab's networks, volumes, hosts and services, one at a time: create or update (`put_`), read (`drift_of_`), delete (`drop_`).
 
-The direct engine hands a whole lab to the lab init, which makes its parts by the same code; Pulumi comes here.
-All raise HostError when a part could not be made as asked.
+Pulumi uses these functions. The direct engine passes a whole lab to the lab init, which creates its parts with the same code.
+All raise HostError when a part could not be created as declared.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ INSIDE = ("mnt", "net", "pid", "uts", "ipc")
 
 
 def put_network(lab: str, bridge: BridgeSpec) -> None:
-    """Make a network, or give the one of that name its addresses back."""
+    """Create a network, or reset the addresses of the existing one with that name."""
     control.ask(lab, {"do": "put-network", "network": msgspec.to_builtins(bridge)})
 
 
 def drop_network(lab: str, name: str) -> None:
-    """Remove a network; its hosts' interfaces stay, with nothing at the other end."""
+    """Remove a network; its hosts' interfaces stay, without a bridge."""
     control.ask(lab, {"do": "drop-network", "name": name})
 
 
 def put_volume(it: VolumeSpec) -> None:
-    """Make a volume's image; one that is there keeps its data."""
+    """Create a volume's image; an existing one keeps its data."""
     if it.image and not os.path.exists(it.image):
         os.makedirs(os.path.dirname(it.image), mode=0o700, exist_ok=True)
         volume.create(it.image, it.size_mib)
 
 
 def drop_volume(it: VolumeSpec) -> None:
-    """Remove a volume's image, when its host has let go of it."""
+    """Remove a volume's image once its host has released it."""
     if it.image:
         volume.wait_released(it.image, 5.0)
         with contextlib.suppress(FileNotFoundError):
@@ -49,7 +49,7 @@ def drop_volume(it: VolumeSpec) -> None:
 
 
 def put_host(lab: str, host: HostSpec) -> None:
-    """Make a host and wait until it is up; or bring one that is there to what `host` says (restarting it if need be)."""
+    """Create a host, or update an existing one to `host` (rebooting it if needed), and wait until it is up."""
     control.ask(lab, {"do": "put-host", "host": msgspec.to_builtins(host)}, 60.0)
     up = _up(lab)
     seen = _look(up, host.name, drift.OBSERVE_HOST)
@@ -58,7 +58,7 @@ def put_host(lab: str, host: HostSpec) -> None:
         _script(up[host.name], INSIDE, "".join(f"{shell.words(command)} || true\n" for command in commands))
         left = drift_of_host(lab, host)
         if left:
-            raise HostError(f"lab {lab}: host {host.name} could not be mended: {'; '.join(left)}")
+            raise HostError(f"lab {lab}: host {host.name} could not be repaired: {'; '.join(left)}")
 
 
 def drop_host(lab: str, name: str) -> None:
@@ -67,38 +67,38 @@ def drop_host(lab: str, name: str) -> None:
 
 
 def put_service(lab: str, host: str, service: ServiceSpec) -> None:
-    """Give a host a service, or change the one of that name; it is started (again)."""
+    """Add a service to a host, or update the existing one with that name; it is started or restarted."""
     control.ask(lab, {"do": "put-service", "host": host, "service": msgspec.to_builtins(service)}, 90.0)
 
 
 def drop_service(lab: str, host: str, name: str) -> None:
-    """Stop a service of a host and take it away."""
+    """Stop a host's service and remove it."""
     control.ask(lab, {"do": "drop-service", "host": host, "name": name}, 90.0)
 
 
 def has_network(lab: str, name: str) -> bool:
-    """Does the lab know a network of that name?"""
+"""Does the lab have a network with that name?"""
     return any(network.name == name for network in _known(lab).bridges)
 
 
 def has_host(lab: str, name: str) -> bool:
-    """Does the lab know a host of that name, up or not?"""
+"""Does the lab have a host with that name, up or not?"""
     return any(host.name == name for host in _known(lab).hosts)
 
 
 def has_service(lab: str, host: str, name: str) -> bool:
-    """Has a host of the lab a service of that name, running or not?"""
+"""Does a host of the lab have a service with that name, running or not?"""
     return any(it.name == host and any(s.name == name for s in it.services) for it in _known(lab).hosts)
 
 
 def drift_of_network(lab: str, bridge: BridgeSpec) -> Sequence[str]:
-    """What is not as declared about a network."""
+    """A network's differences from its declaration; empty if there are none, as for all `drift_of_`."""
     fabric = _fabric(lab)
     return drift.of_network(bridge, fabric) if fabric else GONE
 
 
 def drift_of_volume(it: VolumeSpec) -> Sequence[str]:
-    """What is not as declared about a volume's image; one that is not a file is as its host says."""
+    """A volume image's differences from its declaration; a tmpfs, which has no image, is checked with its host."""
     if not it.image:
         return []
     if not os.path.exists(it.image):
@@ -108,7 +108,7 @@ def drift_of_volume(it: VolumeSpec) -> Sequence[str]:
 
 
 def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
-    """What is not as declared on a host: not up, links, addresses, routes, qdiscs, netfilter rules, its mount."""
+    """A host's differences from its declaration: not up, links, addresses, routes, qdiscs, netfilter rules, its mount."""
     state = control.status(lab).get(host.name)
     if state is None:
         return GONE
@@ -117,7 +117,7 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
 
 
 def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
-    """Why a service is not as declared."""
+"""A service's differences from its declaration."""
     if not has_service(lab, host, name):
         return GONE
     seen = _look(_up(lab), host, drift.OBSERVE_SERVICES)
@@ -125,7 +125,7 @@ def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
 
 
 def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
-    """All parts of a lab that are not as declared, and what is not: `{"host trader-a": ["eth1 is down"]}`."""
+    """All parts of a lab that have drifted, with their differences: `{"host trader-a": ["eth1 is down"]}`."""
     declared, up = document(lab), _up(lab)
     fabric = _fabric(lab)
     found = {f"network {it.name}": drift.of_network(it, fabric) if fabric else GONE for it in declared.bridges}
@@ -140,7 +140,7 @@ def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
 
 
 def mend(lab: str, drifted: Mapping[str, Sequence[str]]) -> None:
-    """Bring the parts that `drift_of` named back to what was declared."""
+    """Repair the parts that `drift_of` named."""
     declared = document(lab)
     for bridge in declared.bridges:
         if f"network {bridge.name}" in drifted:
@@ -154,19 +154,19 @@ def mend(lab: str, drifted: Mapping[str, Sequence[str]]) -> None:
 
 
 def document(lab: str) -> LabSpec:
-    """A lab's document as it is now, asked of its lab init."""
+    """A lab's current document, from its lab init."""
     return msgspec.convert(control.ask(lab, {"do": "spec"}), LabSpec)
 
 
 def _known(lab: str) -> LabSpec:
-    """A lab's document; an empty one where no lab runs."""
+    """A lab's current document; an empty one if the lab does not run."""
     if records.running(lab):
         return document(lab)
     return LabSpec(name=lab, ttl_s=0, home="", run_dir="", layer="", binds=(), bridges=(), hosts=())
 
 
 def _fabric(lab: str) -> drift.Seen | None:
-    """What the networks of a lab look like; None when it does not run."""
+    """The observed state of a lab's networks; None if the lab does not run."""
     pid = records.running(lab)
     return drift.parse(_script(pid, ("net",), drift.OBSERVE_HOST)) if pid else None
 
@@ -179,7 +179,7 @@ def _up(lab: str) -> Mapping[str, int]:
 
 
 def _look(up: Mapping[str, int], host: str, script: str) -> drift.Seen | None:
-    """What a host looks like, as far as `script` asks; None when it is not up."""
+    """A host's state as `script` observes it; None if the host is not up."""
     return drift.parse(_script(up[host], INSIDE, script)) if host in up else None
 
 

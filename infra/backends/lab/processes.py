@@ -1,4 +1,4 @@
-"""Processes of labs, found in /proc with no other state."""
+"""Labs' processes, found in /proc without any other state."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ COMM = "stormdesk-lab"
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot; with the pid it names one process for ever. 0: it is gone.
+    """When a process started, in clock ticks since boot; together with the pid it identifies a process. 0: it is gone.
 
-    A zombie counts as gone: whoever should have reaped it may be late.
+    A zombie counts as gone: its parent may be slow to reap it.
     """
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
@@ -24,12 +24,12 @@ def start_time(pid: int) -> int:
 
 
 def labs() -> dict[str, int]:
-    """All lab inits that this process sees: name of the lab to pid. Nested labs of containers are left out."""
+    """All lab inits visible to this process, pids by lab name. Labs nested in containers are left out."""
     return {name: pid for pid in _pids() if (name := _lab_of(pid))}
 
 
 def descendants(pid: int) -> Sequence[int]:
-    """All processes below `pid`, in no order."""
+"""All descendants of `pid`."""
     parents = {child: _status(child).get("PPid", "0") for child in _pids()}
     below, last = {pid}, 0
     while len(below) != last:
@@ -39,7 +39,7 @@ def descendants(pid: int) -> Sequence[int]:
 
 
 def end_below(pid: int) -> None:
-    """Kill all processes below `pid`, but no lab: those live on when whoever made them ends."""
+    """Kill all descendants of `pid` except labs, which outlive the process that started them."""
     inits = labs().values()
     kept = {process for init in inits for process in (init, *descendants(init))}
     for each in set(descendants(pid)) - kept:
@@ -48,7 +48,7 @@ def end_below(pid: int) -> None:
 
 
 def children(init: int) -> dict[int, int]:
-    """The children of a lab init: the pid that it knows each by, to the pid as seen here."""
+    """A lab init's children: pid in the lab's namespace to pid in ours."""
     found = {}
     for pid in _pids():
         status = _status(pid)

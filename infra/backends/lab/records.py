@@ -1,4 +1,4 @@
-"""What is written down about a lab: `/run/stormdesk/<name>/lab.json`, and the lock that goes with the name."""
+"""A lab's record, `/run/stormdesk/<name>/lab.json`, and the lock on its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN = Path("/run/stormdesk")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A lab that was committed. pid and start time name its lab init; `loops` are the devices it added."""
+    """A committed lab. pid and start time (clock ticks since boot) identify its lab init; `loops` are the devices it added."""
 
     name: str
     pid: int
@@ -34,7 +34,7 @@ def run_dir(name: str) -> Path:
 
 
 def write(record: Record) -> None:
-    """Write the record; it is there completely or not at all."""
+    """Write the record atomically."""
     path = run_dir(record.name) / "lab.json"
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(record))
@@ -54,7 +54,7 @@ def names() -> set[str]:
 
 
 def running(name: str) -> int:
-    """The pid of the lab init, or 0. With no usable record, /proc is searched."""
+    """The lab init's pid, or 0. Without a usable record, /proc is searched."""
     record = read(name)
     if record is not None and processes.start_time(record.pid) == record.start_time:
         return record.pid
@@ -63,9 +63,9 @@ def running(name: str) -> int:
 
 @contextlib.contextmanager
 def locked(name: str, wait_s: float) -> Iterator[int]:
-    """Hold the name of a lab; RefusedError when another command holds it for longer than `wait_s`.
+    """Lock a lab's name; RefusedError if another command still holds the lock after `wait_s`.
 
-    Yields the descriptor: whoever inherits it holds the name too. The file goes away with the last holder.
+    Yields the descriptor: a process that inherits it holds the lock too. The last holder removes the file.
     """
     path = RUN / f"{name}.lock"
     fd = _lock(path, time.monotonic() + wait_s)
@@ -74,13 +74,13 @@ def locked(name: str, wait_s: float) -> Iterator[int]:
     finally:
         os.close(fd)
         with contextlib.suppress(RefusedError):
-            fd = _lock(path, time.monotonic() + 2.0)  # a lab init lets go of it right after the commit
+            fd = _lock(path, time.monotonic() + 2.0)  # a lab init releases it right after the commit
             forget_lock(name)
             os.close(fd)
 
 
 def forget_lock(name: str) -> None:
-    """Remove the lock's file; only for who holds it."""
+"""Remove the lock file. The caller must hold the lock."""
     (RUN / f"{name}.lock").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         RUN.rmdir()
@@ -89,14 +89,14 @@ def forget_lock(name: str) -> None:
 def _lock(path: Path, deadline: float) -> int:
     while True:
         path.parent.mkdir(mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # whoever held the name removes the file with it: open it anew
+        with contextlib.suppress(FileNotFoundError):  # the previous holder removes the file: open it again
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             if _taken(fd, path):
                 return fd
             os.close(fd)
         if time.monotonic() > deadline:
             raise RefusedError(
-                f"another command is at work on environment {path.stem}: type this again when it has ended"
+                f"another command is working on environment {path.stem}: try again when it has finished"
             )
         time.sleep(0.02)
 

@@ -1,4 +1,4 @@
-"""What `up` hands to the lab init: one JSON document, everything resolved. Pure."""
+"""The document that `up` passes to the lab init, as JSON, fully resolved. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 from stormdesk.infra.topology import Host, Init, Topology
 
-MARKER = "/etc/stormdesk.target"  # whose target a host is, and until when
+MARKER = "/etc/stormdesk.target"  # which environment a host belongs to, and until when
 
 
 class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a host has from its first start on, or with `to` a symbolic link. `owner` is a user of the host (and its group)."""
+    """A file written at a host's first boot, or with `to` a symbolic link. `owner` names a user of the host and its group."""
 
     path: str
     text: str = ""
@@ -23,7 +23,7 @@ class FileSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DirectorySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory that is made (if missing) at each start of the host."""
+    """A directory that is created, if missing, at each boot of the host."""
 
     path: str
     mode: int = 0o755
@@ -57,7 +57,7 @@ class VolumeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A supervised program of a host; one of its files is its manager's."""
+    """A supervised program on a host; its files include the manager's configuration of it."""
 
     name: str
     files: Sequence[FileSpec]
@@ -87,7 +87,7 @@ class BridgeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole lab. `binds` are machine paths that hosts see read-only; `home` and `run_dir` end with the lab."""
+    """The whole lab. `binds` are the machine's paths that hosts see read-only; `home` and `run_dir` are removed with the lab."""
 
     name: str
     ttl_s: float
@@ -100,13 +100,13 @@ class LabSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mounts(self) -> str:
-        """Where the lab init mounts what it holds (visible to the lab alone)."""
+        """Where the lab init mounts its file systems (visible only inside the lab)."""
         return f"{self.run_dir}/mnt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a host has besides its place in the network, as `files.py` makes it."""
+    """A host's content, apart from its network configuration; made by `files.py`."""
 
     files: Sequence[FileSpec]
     directories: Sequence[DirectorySpec]
@@ -114,14 +114,14 @@ class Content:
 
 
 def bridges(topology: Topology) -> Sequence[BridgeSpec]:
-    """The networks of a topology as bridges."""
+"""A topology's networks as bridges."""
     return [
         BridgeSpec(name=n.name, addresses=n.controller_addresses if n.controlled else ()) for n in topology.networks
     ]
 
 
 def host(topology: Topology, it: Host, content: Content, images: Mapping[str, str]) -> HostSpec:
-    """A host of the topology. `images` maps host names to volume image files; no entry: tmpfs."""
+    """The spec of a topology's host. `images` maps host names to volume image files; without an entry it is a tmpfs."""
     made = topology.volume_on(it.name)
     volume = VolumeSpec(path=made.path, size_mib=made.size_mib, image=images.get(it.name, "")) if made else None
     return HostSpec(
@@ -153,5 +153,5 @@ def _links(it: Host) -> Sequence[LinkSpec]:
 
 
 def _mac(address: str) -> str:
-    """A locally administered MAC made of the IPv4 address, so that it survives a reboot of the host."""
+    """A locally administered MAC derived from the IPv4 address, so that it stays the same after a reboot."""
     return "02:00:" + ":".join(f"{int(part):02x}" for part in address.partition("/")[0].split("."))

@@ -1,4 +1,4 @@
-"""What the supervisord of a host is asked, by its own protocol: `supervisorctl` starts a Python for each question."""
+"""Calls to a host's supervisord over XML-RPC: `supervisorctl` would start a Python interpreter for each call."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Transport(xmlrpc.client.Transport):
 
 
 def wait_for(manager: str) -> None:
-    """Wait until a manager listens on its socket: a host is up a moment before. Raises OSError after UP_S seconds."""
+    """Wait until a manager listens on its socket, which is shortly after the host is up. OSError after UP_S seconds."""
     deadline = time.monotonic() + UP_S
     while True:
         with socket.socket(socket.AF_UNIX) as client:
@@ -48,7 +48,7 @@ def wait_for(manager: str) -> None:
 
 @contextmanager
 def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
-    """The host's supervisord, once it listens. Raises OSError for all that it refuses."""
+    """The host's supervisord, once it listens. Its faults are raised as OSError."""
     wait_for(SOCKET)
     try:
         with xmlrpc.client.ServerProxy("http://localhost", _Transport(), allow_none=True) as proxy:
@@ -58,16 +58,16 @@ def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
 
 
 def again(service: str) -> None:
-    """Start a service as its file says now; one that runs is started again. A changed file alone changes nothing in supervisord."""
+    """(Re)start a service with its current configuration: supervisord does not reread a changed file by itself."""
     with _asked() as proxy:
         _stop(proxy, service)
         _read_anew(proxy, service)
-        with contextlib.suppress(xmlrpc.client.Fault):  # one that was new is running already
+        with contextlib.suppress(xmlrpc.client.Fault):  # a new program is already running
             proxy.supervisor.startProcess(service)
 
 
 def forget(service: str) -> None:
-    """Give up a service whose file is gone."""
+"""Remove a service whose file is gone."""
     with _asked() as proxy:
         _read_anew(proxy, service)
 
@@ -79,7 +79,7 @@ def stop(service: str) -> None:
 
 
 def _stop(proxy: xmlrpc.client.ServerProxy, service: str) -> None:
-    with contextlib.suppress(xmlrpc.client.Fault):  # it does not run, or is not known yet
+    with contextlib.suppress(xmlrpc.client.Fault):  # not running, or not known yet
         proxy.supervisor.stopProcess(service)
 
 

@@ -1,4 +1,4 @@
-"""The files of a host with systemd: units of its services, networkd's interfaces, who may log in, what is masked. Pure."""
+"""The files of a systemd host: its services' units, networkd's interfaces, log-in rules, masked units. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stormdesk.infra.topology import Host, Kind, Placement, Service
 
 ETC = "/etc/systemd/system"
 LIB = "/lib/systemd/system"
-OPS = "ops"  # a person's account: logs in with the environment's key, may do everything by sudo
-# What cannot work in a namespace, or would reach the machine. Most other units of hardware skip themselves in a container.
+OPS = "ops"  # an operator's account: logs in with the environment's key, has full sudo
+# Units that cannot work in a namespace, or would affect the machine. Most other hardware units skip themselves in a container.
 MASKED = """
     systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service
     systemd-udev-settle.service systemd-modules-load.service systemd-sysctl.service systemd-remount-fs.service kmod-static-nodes.service
@@ -25,14 +25,14 @@ MASKED = """
 CONFIGURATION = {
     "/etc/systemd/logind.conf.d/lab.conf": "[Login]\nKillUserProcesses=yes\n",
     "/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=32M\nRuntimeMaxUse=16M\n",
-    # Watchdogs of a run do not end by SIGTERM: at a shutdown the scope of their session waits for as long as this.
+    # A run's watchdogs ignore SIGTERM: at shutdown, their session's scope waits this long.
     "/etc/systemd/system.conf.d/lab.conf": "[Manager]\nDefaultTimeoutStopSec=3s\n",
     f"/etc/sudoers.d/{OPS}": f"{OPS} ALL=(ALL) NOPASSWD: ALL\n",
 }
-# Newer than /usr: nothing is to be brought up to date at the first start.
+# Newer than /usr, so that ConditionNeedsUpdate is false at the first boot.
 UPDATED = ("/etc/.updated", "/var/.updated")
 
-# A service that ends is started again a second later, until it has ended five times in ten seconds.
+# A service that exits is restarted a second later, until it has been started five times within ten seconds.
 UNIT = """\
 [Unit]
 Description={name} of the trading stack
@@ -58,7 +58,7 @@ WantedBy=multi-user.target
 
 
 def of_host(host: Host, environment: str, services: Sequence[Service]) -> Sequence[FileSpec]:
-    """The files that make a host one with systemd."""
+"""The files that make a host a systemd host."""
     networkd = [place for place in host.placements if place.networkd]
     units = ["ssh.service", *(["systemd-networkd.service"] if networkd else [])]
     identity = hashlib.sha256(f"{environment}/{host.name}".encode()).hexdigest()[:32]
@@ -75,7 +75,7 @@ def of_host(host: Host, environment: str, services: Sequence[Service]) -> Sequen
 
 
 def directories() -> Sequence[DirectorySpec]:
-    """Directories that only hosts with systemd have."""
+"""Directories that only systemd hosts have."""
     return [DirectorySpec(path=f"/home/{OPS}", owner=OPS, mode=0o700)]
 
 
@@ -109,7 +109,7 @@ def _interface(host: Host, place: Placement) -> FileSpec:
 
 
 def _restarters(services: Sequence[Service]) -> Sequence[FileSpec]:
-    """What a guard may ask systemd for: to start, anew, the service that it looks after. Elsewhere root alone may."""
+    """The sudo rules of a guard: it may restart the service that it monitors. Without one, only root may."""
     rules = [
         f"{it.user} ALL=(root) NOPASSWD: /usr/bin/systemctl {verb} {it.config['service']}.service\n"
         for it in services

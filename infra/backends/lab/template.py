@@ -1,6 +1,6 @@
-"""What a host may see of this machine: an allow-list, laid over the machine's root as an overlay layer.
+"""What a host can see of this machine: an allow-list, as an overlay layer on top of the machine's root.
 
-Programs and libraries show through (/usr and what belongs to it). Everything else (homes, keys, other projects, state
+Programs and libraries (/usr and what belongs to it) are visible. Everything else (homes, keys, other projects, state
 and caches) is hidden by whiteouts and empty directories, whatever its name.
 """
 
@@ -17,7 +17,7 @@ EMPTY = (
     *("root", "home", "tmp", "run", "srv", "mnt", "media", "opt", "boot", "proc", "sys", "dev"),
     *("var/log", "var/tmp", "var/cache", "var/spool", "var/lib/trading", "var/lib/stormdesk"),
     *("etc/ssh", "etc/supervisor", "etc/stormdesk", "etc/trading"),
-    # What this machine, or a package in the layer, has enabled is not the host's.
+    # Units that this machine, or a package in the layer, has enabled must not start on the host.
     *("etc/systemd", "etc/init.d", "etc/default", "etc/tmpfiles.d", "var/lib/systemd"),
 )
 ETC = """
@@ -28,7 +28,7 @@ ETC = """
     sudoers sysctl.conf terminfo timezone xattr.conf
 """.split()  # noqa: SIM905  a list of forty quoted words is no easier to read
 UNITS = "usr/lib/systemd/system"
-OF_SYSTEMD = ("systemd-*", "dbus*", "getty.target")  # what systemd itself starts, and nothing that this machine has besides
+OF_SYSTEMD = ("systemd-*", "dbus*", "getty.target")  # systemd's own units, and no others of this machine
 TARGETS = ("sysinit", "sockets", "multi-user", "timers", "local-fs")
 KEEP = {f"{UNITS}/{target}.target.wants": OF_SYSTEMD for target in TARGETS} | {
     "": TOP,
@@ -45,7 +45,7 @@ LINKS = {
 
 
 def build(template: str, machine: str = "/") -> None:
-    """Fill the empty directory `template` (on a file system of its own)."""
+    """Fill the empty directory `template`, which must be on a separate file system."""
     top = Path(template)
     for name in EMPTY:
         (top / name).mkdir(mode=0o755, parents=True)
@@ -62,7 +62,7 @@ def build(template: str, machine: str = "/") -> None:
 
 
 def _hide(template: Path, machine: Path, keep: Iterable[str]) -> None:
-    """Hide every entry of the machine's directory that matches no pattern in `keep` and is not in the template."""
+    """Hide every entry of the machine's directory that matches no pattern in `keep` and is missing from the template."""
     template.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name in os.listdir(machine) if machine.is_dir() else ():
         if not any(fnmatch(name, pattern) for pattern in keep) and not os.path.lexists(template / name):

@@ -17,7 +17,7 @@ _CONTROL = "/dev/loop-control"
 
 
 def loops_available() -> bool:
-    """Can this machine mount an image file?"""
+"""Can this machine attach an image file to a loop device?"""
     try:
         fd = os.open(_CONTROL, os.O_RDWR)
     except OSError:
@@ -31,7 +31,7 @@ def loops_available() -> bool:
 
 
 def create(image: str, size_mib: int) -> None:
-    """Make a sparse ext4 image. 4 KiB blocks and no reserve: what is free is what a service can use."""
+    """Create a sparse ext4 image. 4 KiB blocks and no reserved ones, so that a service can use all free space."""
     with open(image, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.truncate(size_mib << 20)
@@ -40,7 +40,7 @@ def create(image: str, size_mib: int) -> None:
 
 
 def mount(image: str, target: str, options: str = "nodev,nosuid,discard") -> None:
-    """Mount an image; its loop device goes away with the last mount."""
+    """Mount an image; its loop device is freed with the last mount."""
     command = ["mount", "-n", "-t", "ext4", "-o", f"loop,{options}", image, target]
     subprocess.run(command, check=True, timeout=30, capture_output=True)
 
@@ -70,7 +70,7 @@ def wait_released(prefix: str, seconds: float) -> bool:
 
 
 def remove_nodes(names: Iterable[str]) -> None:
-    """Remove loop devices that a lab added to the machine; those in use again stay."""
+    """Remove loop devices that a lab added to the machine, except those in use again."""
     fd = os.open(_CONTROL, os.O_RDWR) if os.path.exists(_CONTROL) else -1
     if fd >= 0:
         for name in names:
@@ -80,9 +80,9 @@ def remove_nodes(names: Iterable[str]) -> None:
 
 
 def thaw(init: int) -> int:
-    """Thaw every volume that the processes below lab init `init` see: a frozen one would keep them from dying.
+    """Thaw every volume mounted in the processes below lab init `init`: on a frozen one they could not die.
 
-    A directory on the machine's own file system (same device as the process's root) is left alone. Returns how many.
+    Returns how many were thawed. Only ext4 on loop devices counts, so the machine's own file systems are left alone.
     """
     thawed = 0
     seen = set()
