@@ -129,7 +129,7 @@ def test_case_C55_a_package_that_is_needed_is_named(copy: Copy, tmp_path: Path, 
     }[kind]
     name = f"need-{os.getpid()}"
     done = copy(f"{{ {step}; }} >&2\n{UP}", NAME=name)
-    assert "refused: package layer must be made again: " in done.stdout, done.stdout + done.stderr
+    assert "refused: package layer must be rebuilt: " in done.stdout, done.stdout + done.stderr
     assert why in done.stdout
     assert done.stdout.splitlines()[-1].endswith(f"Is there a network? Then type: {layer.MAKE}")
     assert layer.require().exists()  # the machine itself is as it was
@@ -151,7 +151,7 @@ def test_case_C55_up_makes_the_layer_again_and_says_why(copy: Copy, tmp_path: Pa
     if "Is there a network?" in lines[-1]:
         pytest.skip(lines[-1])
     said = [line for line in lines if line.startswith("package layer")]
-    why = f"package layer must be made again: netbase {old} -> 99: {len((*layer.PACKAGES, *layer.SYSTEMD))} packages by apt into {cache}/"
+    why = f"package layer must be rebuilt: netbase {old} -> 99: {len((*layer.PACKAGES, *layer.SYSTEMD))} packages by apt into {cache}/"
     assert [said[0].startswith(why), said[1].startswith("package layer: ready, ")] == [True, True], (
         done.stdout + done.stderr
     )

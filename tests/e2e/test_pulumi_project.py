@@ -80,7 +80,7 @@ def test_case_C75_another_state_does_not_take_it_over(
         desk.done("stack", "init", here)
         ended = desk.pulumi("up", "--yes", "--skip-preview")
         assert ended.code != 0
-        assert f"environment {here} is already up, and is not this stack's" in ended.text
+        assert f"environment {here} is already up, and does not belong to this stack" in ended.text
         desk.done("destroy", "--yes")
     assert (photo(f"{lab_home}/envs"), processes.labs()[here]) == (before, init)
     assert desk.changes() == {"same": ALL}

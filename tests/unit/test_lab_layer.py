@@ -45,7 +45,7 @@ def test_case_C55_a_layer_that_fits_is_used_and_one_that_does_not_is_refused(sta
     status.write_text(STATUS + STATUS.replace("dpkg", "unrelated"))
     assert layer.require() == image
     status.write_text(STATUS.replace("Version: 1", "Version: 2"))
-    with pytest.raises(RefusedError, match=r"layer must be made again: dpkg 1 -> 2 \(.*\)\. Type: .*\.lab\.layer$"):
+    with pytest.raises(RefusedError, match=r"layer must be rebuilt: dpkg 1 -> 2 \(.*\)\. Type: .*\.lab\.layer$"):
         layer.require()
 
 
@@ -63,7 +63,7 @@ def test_without_dpkg_one_line_says_what_is_needed(status: Path) -> None:
     status.unlink()
     for ask in (layer.require, lambda: layer.ensure(print)):
         with pytest.raises(
-            RefusedError, match=r"^the lab's hosts are made of Debian packages .* Use Debian or Ubuntu$"
+            RefusedError, match=r"^the lab's hosts are built from Debian packages .* Use Debian or Ubuntu$"
         ):
             ask()
 

@@ -26,9 +26,7 @@ def prepare(
     """
     control.require()
     if any(host.init is Init.SYSTEMD for host in topology.hosts) and cgroup.tree() is None:
-        raise RefusedError(
-            "systemd hosts need cgroups v2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified"
-        )
+        raise RefusedError("systemd hosts need cgroups v2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified")
     layer.ensure(say, with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
 
@@ -58,7 +56,7 @@ def declare(record: Record, topology: Topology, material: Material) -> Mapping[s
 
 
 def running(name: str) -> bool:
-"""Is a lab with that name running?"""
+    """Is a lab with that name running?"""
     return bool(records.running(name))
 
 

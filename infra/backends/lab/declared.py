@@ -202,7 +202,7 @@ def _of(props: Props) -> tuple[Kind[Any], Any]:
 
 
 class Declared(Resource, module="stormdesk", name="Part"):
-"""One part as a resource in a program."""
+    """One part as a resource in a program."""
 
     drift: pulumi.Output[list[str]]
 

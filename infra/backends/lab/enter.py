@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def fail(why: str) -> int:
-"""Print one line for the user; returns exit code 1."""
+    """Print one line for the user; returns exit code 1."""
     print(f"stormdesk: {why}", file=sys.stderr)
     return 1
 

@@ -28,8 +28,8 @@ ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 MASKED_FILES = ("sysrq-trigger", "kcore", "kmsg", "kallsyms", "timer_list")
 MASKED_DIRECTORIES = ("bus", "fs", "irq", "acpi", "scsi")
-SYSTEMD_ENVIRONMENT = {"container": "lxc", "TERM": "linux", "PATH": PATH}  # systemd then follows its rules for containers
-SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container, its argv takes the place of the kernel command line
+SYSTEMD_ENVIRONMENT = {"container": "lxc", "TERM": "linux", "PATH": PATH}  # makes systemd follow its container rules
+SYSTEMD = ("/sbin/init", "systemd.show_status=0")  # in a container argv replaces the kernel command line
 
 
 def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, fresh: bool) -> NoReturn:

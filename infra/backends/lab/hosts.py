@@ -36,7 +36,7 @@ class Running:
     boots: int = 0
     pid: int = 0
     channel: socket.socket | None = None
-    loop: int = -1  # descriptor of its volume's loop device, held open so that the host can unmount and remount its volume
+    loop: int = -1  # fd of its volume's loop device, held open so that the host can unmount and remount the volume
     fresh: bool = True  # its files have yet to be written
     next: Callable[[], None] | None = None  # called once its pid 1 has ended
     waiting: list[Done] = field(default_factory=list)

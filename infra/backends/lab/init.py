@@ -32,7 +32,7 @@ LIMIT = 64 << 20  # far above the size of any lab document: a reader needs a bou
 
 
 class Lab:
-"""The lab init's state and event loop."""
+    """The lab init's state and event loop."""
 
     def __init__(self, spec: LabSpec, creator: socket.socket, lock: int) -> None:
         self.spec = spec
@@ -105,7 +105,7 @@ class Lab:
         self.lock = -1
 
     def tell(self, **event: object) -> None:
-"""Send one line to `up`, while it is connected."""
+        """Send one line to `up`, while it is connected."""
         if self.creator is not None:
             with contextlib.suppress(OSError):
                 self.creator.sendall(json.dumps(event).encode() + b"\n")

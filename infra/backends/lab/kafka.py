@@ -78,7 +78,7 @@ def pins() -> Mapping[str, str]:
 
 
 def pom(folder: str) -> str:
-"""The POM that makes Maven copy the jars into `folder`."""
+    """The POM that makes Maven copy the jars into `folder`."""
     names = [coordinates.split(":") for coordinates in pins()]
     items = "".join(
         f"<artifactItem><groupId>{g}</groupId><artifactId>{a}</artifactId><version>{v}</version></artifactItem>\n"

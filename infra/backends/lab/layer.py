@@ -81,7 +81,7 @@ MAKE_KAFKA = f"{MAKE} kafka"
 
 
 def cache() -> Path:
-"""The folder for package layers."""
+    """The folder for package layers."""
     return Path(os.environ.get("STORMDESK_CACHE") or "/var/cache/stormdesk")
 
 
@@ -129,7 +129,7 @@ def _unfit(image: Path) -> str:
     if not (image.exists() and beside.exists()):
         return "is missing"
     changed = packages.changes(msgspec.json.decode(beside.read_bytes(), type=packages.Made), machine)
-    return f"must be made again: {packages.told(changed)}" if changed else ""
+    return f"must be rebuilt: {packages.told(changed)}" if changed else ""
 
 
 def _made_of(image: Path) -> Path:

@@ -13,12 +13,12 @@ from stormdesk.infra.backends.lab.spec import BridgeSpec, HostSpec
 
 
 def fabric(bridges: Iterable[BridgeSpec]) -> Sequence[str]:
-"""Create the bridges, with the controller's addresses."""
+    """Create the bridges, with the controller's addresses."""
     return ["link set lo up", *(line for bridge in bridges for line in add(bridge))]
 
 
 def add(bridge: BridgeSpec) -> Sequence[str]:
-"""Create one bridge."""
+    """Create one bridge."""
     lines = [f"link add name {bridge.name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"]
     return [*lines, *settle(bridge)]
 

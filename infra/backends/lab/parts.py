@@ -77,17 +77,17 @@ def drop_service(lab: str, host: str, name: str) -> None:
 
 
 def has_network(lab: str, name: str) -> bool:
-"""Does the lab have a network with that name?"""
+    """Does the lab have a network with that name?"""
     return any(network.name == name for network in _known(lab).bridges)
 
 
 def has_host(lab: str, name: str) -> bool:
-"""Does the lab have a host with that name, up or not?"""
+    """Does the lab have a host with that name, up or not?"""
     return any(host.name == name for host in _known(lab).hosts)
 
 
 def has_service(lab: str, host: str, name: str) -> bool:
-"""Does a host of the lab have a service with that name, running or not?"""
+    """Does a host of the lab have a service with that name, running or not?"""
     return any(it.name == host and any(s.name == name for s in it.services) for it in _known(lab).hosts)
 
 
@@ -117,7 +117,7 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
 
 
 def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
-"""A service's differences from its declaration."""
+    """A service's differences from its declaration."""
     if not has_service(lab, host, name):
         return GONE
     seen = _look(_up(lab), host, drift.OBSERVE_SERVICES)

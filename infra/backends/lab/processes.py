@@ -29,7 +29,7 @@ def labs() -> dict[str, int]:
 
 
 def descendants(pid: int) -> Sequence[int]:
-"""All descendants of `pid`."""
+    """All descendants of `pid`."""
     parents = {child: _status(child).get("PPid", "0") for child in _pids()}
     below, last = {pid}, 0
     while len(below) != last:

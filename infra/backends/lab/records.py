@@ -80,7 +80,7 @@ def locked(name: str, wait_s: float) -> Iterator[int]:
 
 
 def forget_lock(name: str) -> None:
-"""Remove the lock file. The caller must hold the lock."""
+    """Remove the lock file. The caller must hold the lock."""
     (RUN / f"{name}.lock").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         RUN.rmdir()
@@ -96,7 +96,7 @@ def _lock(path: Path, deadline: float) -> int:
             os.close(fd)
         if time.monotonic() > deadline:
             raise RefusedError(
-                f"another command is working on environment {path.stem}: try again when it has finished"
+                f"another command is at work on environment {path.stem}: type this again when it has ended"
             )
         time.sleep(0.02)
 

@@ -114,7 +114,7 @@ class Content:
 
 
 def bridges(topology: Topology) -> Sequence[BridgeSpec]:
-"""A topology's networks as bridges."""
+    """A topology's networks as bridges."""
     return [
         BridgeSpec(name=n.name, addresses=n.controller_addresses if n.controlled else ()) for n in topology.networks
     ]

@@ -67,7 +67,7 @@ def again(service: str) -> None:
 
 
 def forget(service: str) -> None:
-"""Remove a service whose file is gone."""
+    """Remove a service whose file is gone."""
     with _asked() as proxy:
         _read_anew(proxy, service)
 

@@ -58,7 +58,7 @@ WantedBy=multi-user.target
 
 
 def of_host(host: Host, environment: str, services: Sequence[Service]) -> Sequence[FileSpec]:
-"""The files that make a host a systemd host."""
+    """The files that make a host a systemd host."""
     networkd = [place for place in host.placements if place.networkd]
     units = ["ssh.service", *(["systemd-networkd.service"] if networkd else [])]
     identity = hashlib.sha256(f"{environment}/{host.name}".encode()).hexdigest()[:32]
@@ -75,7 +75,7 @@ def of_host(host: Host, environment: str, services: Sequence[Service]) -> Sequen
 
 
 def directories() -> Sequence[DirectorySpec]:
-"""Directories that only systemd hosts have."""
+    """Directories that only systemd hosts have."""
     return [DirectorySpec(path=f"/home/{OPS}", owner=OPS, mode=0o700)]
 
 

@@ -17,7 +17,7 @@ _CONTROL = "/dev/loop-control"
 
 
 def loops_available() -> bool:
-"""Can this machine attach an image file to a loop device?"""
+    """Can this machine attach an image file to a loop device?"""
     try:
         fd = os.open(_CONTROL, os.O_RDWR)
     except OSError:
