@@ -1,4 +1,4 @@
-"""The backends: an explicit registry. Each is a module with the functions of `Backend`."""
+"""The backends, in an explicit registry. Each is a module that implements `Backend`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODULES: Mapping[str, str] = {
 
 
 class Backend(Protocol):
-    """The functions that an environment needs from its backend."""
+    """The functions that an environment calls on its backend."""
 
     def prepare(self, record: Record, topology: Topology, say: Callable[[str], None]) -> Sequence[str]: ...
     def declare(self, record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]: ...
@@ -33,7 +33,7 @@ class Backend(Protocol):
 
 
 def named(name: str) -> Backend:
-    """The backend of that name; UsageError lists the ones that exist."""
+    """The backend with that name; UsageError lists the known ones."""
     if name not in MODULES:
         raise UsageError(f"no backend '{name}'. There is: {', '.join(MODULES)}.")
     return cast(Backend, importlib.import_module(MODULES[name]))

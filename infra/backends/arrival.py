@@ -1,4 +1,4 @@
-"""What a host does at its start, before its init: lay out its files, and wake supervisord up."""
+"""What a host does at boot, before its init: write its files, and wake supervisord."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POKES, POKE_S = 8, 10.0
 
 
 def lay_out(directories: Iterable[DirectorySpec], files: Iterable[FileSpec]) -> None:
-    """Make the directories (those that are there get their mode and owner again), then write the files anew."""
+    """Create the directories (mode and owner of existing ones are reset), then rewrite the files."""
     for directory in directories:
         os.makedirs(directory.path, exist_ok=True)
         os.chmod(directory.path, directory.mode)
@@ -26,9 +26,9 @@ def lay_out(directories: Iterable[DirectorySpec], files: Iterable[FileSpec]) -> 
 
 
 def poke_supervisord() -> NoReturn:
-    """supervisord sleeps a second before it starts its first program, unless somebody connects to its socket.
+    """Keep connecting to supervisord: it sleeps a second before it starts its first program, unless a client connects.
 
-    For a fork of its own, which ends here.
+    Call it in a forked child: it exits the process.
     """
     os.closerange(3, 1024)
     deadline, answered = time.monotonic() + POKE_S, 0

@@ -85,7 +85,7 @@ def test_subnets_that_the_engine_uses_are_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["warning: no swap", "{", "\\377", "[1"])
 def test_case_C54_an_engine_that_does_not_answer_in_json_is_one_line(tmp_path: Path, said: str) -> None:
-    with pytest.raises(HostError, match="docker version --format: expected JSON, not: ") as caught:
+    with pytest.raises(HostError, match="docker version --format: expected JSON, got: ") as caught:
         client(tmp_path, f"printf '{said}\\n'").json("version", "--format", "json")
     assert str(caught.value).isprintable()
 

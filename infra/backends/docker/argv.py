@@ -1,4 +1,4 @@
-"""Containers and networks as command lines of `docker` (words after the command itself). Pure."""
+"""Containers and networks as `docker` command lines (the arguments after the command). Pure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from stormdesk.infra.backends.docker.plan import LOOPBACK, SSH, Attachment, Container, Data, Segment, Tmpfs, Upload
 
 Argv = Sequence[str]
-DEFAULT_MODE = 0o1777  # of a tmpfs that is mounted without a mode
+DEFAULT_MODE = 0o1777  # of a tmpfs mounted without a mode
 
 
 def network(it: Segment) -> Argv:
-    """Makes a network."""
+    """Create a network."""
     words = ["network", "create", "--driver", "bridge", "--subnet", it.subnet, "--ipv6", "--subnet", it.subnet6]
     return [*words, *(["--internal"] if it.internal else []), *labels(it.labels), it.name]
 
 
 def volume(it: Data, carries: Mapping[str, str]) -> Argv:
-    """Makes the volume of a container whose data is not a tmpfs."""
+    """Create the volume of a container whose data is not a tmpfs."""
     return ["volume", "create", *labels(carries), "--opt", f"size={it.size_mib}m", it.volume]
 
 
 def create(it: Container) -> Argv:
-    """Makes a container on the first of its networks; it does not run yet."""
+    """Create a container on its first network, without starting it."""
     first, *_ = it.networks
-    limits = ["--memory", f"{it.memory_mib}m", "--memory-swap", f"{it.memory_mib}m"]  # that is: no swap
+    limits = ["--memory", f"{it.memory_mib}m", "--memory-swap", f"{it.memory_mib}m"]  # no swap
     if it.max_processes is not None:
         limits += ["--pids-limit", str(it.max_processes)]
     return [
@@ -45,7 +45,7 @@ def create(it: Container) -> Argv:
 
 
 def connect(it: Container) -> Sequence[Argv]:
-    """Puts a container that was made onto the rest of its networks."""
+    """Connect a created container to its other networks."""
     return [
         [
             *("network", "connect", *_addresses(place)),
@@ -57,12 +57,12 @@ def connect(it: Container) -> Sequence[Argv]:
 
 
 def copy(it: Container) -> Argv:
-    """Unpacks the archive on its standard input in a container; see `archive`."""
+    """Unpack the archive on standard input into a container; see `archive`."""
     return ["container", "cp", "-", f"{it.name}:/"]
 
 
 def archive(uploads: Sequence[Upload]) -> bytes:
-    """Files as a tar archive with their modes, all of them root's."""
+    """Files as a tar archive: modes kept, all owned by root."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for upload in uploads:
@@ -81,13 +81,13 @@ def mount(it: Data) -> str:
 
 
 def tmpfs_mount(it: Tmpfs) -> str:
-    """The value of `--mount` for a tmpfs. A swarm loses the sticky bit of a mode; 1777 is what it takes by itself."""
+    """The value of `--mount` for a tmpfs. A swarm drops the sticky bit of an explicit mode; its default is 1777."""
     mode = "" if it.mode == DEFAULT_MODE else f",tmpfs-mode={it.mode:04o}"
     return f"type=tmpfs,destination={it.path},tmpfs-size={it.size_mib << 20}{mode}"
 
 
 def labels(carries: Mapping[str, str], flag: str = "--label") -> Argv:
-    """Labels, as every kind of object takes them."""
+    """Label options, which are the same for every kind of object."""
     return [word for key, value in carries.items() for word in (flag, f"{key}={value}")]
 
 

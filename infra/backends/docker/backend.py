@@ -1,4 +1,4 @@
-"""Containers of a Docker engine, and services of a swarm, as backends of environments (see infra/environment.py)."""
+"""Docker containers and swarm services as backends of environments (see infra/environment.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ PLUGIN, PLUGIN_VERSION = "pulumi-resource-docker", "5.0.0"
 
 
 def prepare(record: Record, topology: Topology, say: Callable[[str], None]) -> Sequence[str]:
-    """Refuse where it cannot work, choose what is kept with the environment; what the engine cannot give, a line each."""
+    """Check the prerequisites and store the choices; returns the engine's shortcomings, one per line.
+
+    RefusedError: Kafka is wanted, the Pulumi plugin is missing, or no engine answers.
+    """
     if topology.has(Kind.KAFKA):
         raise RefusedError(
             f"containers have no Kafka, which {topology.name} needs. Use --backend lab, or --topology core"
@@ -30,7 +33,7 @@ def prepare(record: Record, topology: Topology, say: Callable[[str], None]) -> S
     pulumi = pulumi_cli.require()
     if not pulumi.has_plugin("docker"):
         raise RefusedError(
-            f"the Pulumi engine has no plugin for Docker. Type: {pulumi.path} plugin install resource docker {PLUGIN_VERSION}"
+            f"the Pulumi engine has no Docker plugin. Type: {pulumi.path} plugin install resource docker {PLUGIN_VERSION}"
         )
     found = engine.find()
     chosen = choices.choose(found, topology, say, in_swarm=record.backend == "swarm")
@@ -39,7 +42,7 @@ def prepare(record: Record, topology: Topology, say: Callable[[str], None]) -> S
 
 
 def declare(record: Record, topology: Topology, material: Material) -> Mapping[str, InventoryHost]:
-    """Declare containers and networks in a Pulumi program; returns the hosts for the inventory."""
+    """Declare containers and networks in a Pulumi program; returns the inventory's hosts by name."""
     from stormdesk.infra.backends.docker import declared, declared_swarm
 
     chosen = _chosen(record.name)
@@ -58,21 +61,21 @@ def declare(record: Record, topology: Topology, material: Material) -> Mapping[s
 
 
 def running(name: str) -> bool:
-    """Was it made, and is its time not over? Containers that ended are no reason to take it for gone."""
+    """Has the environment been created and not expired? Stopped containers do not count as gone."""
     record = home.read_record(name)
     made = (home.directory(name) / "inventory.json").exists()
     return record is not None and made and home.seconds_left(record.expires_at) > 0
 
 
 def wait(record: Record, topology: Topology, inventory: Inventory, say: Callable[[str], None]) -> None:
-    """Wait until hosts and services answer; says when, or what does not."""
+    """Wait until hosts and services answer; reports when they do, or what does not."""
     stack = _chosen(record.name).topology(topology)
     with Pool(inventory, dialing.dialer(inventory)) as pool:
         ready.wait(stack, over_ssh.questions(pool, stack), READY_S, say)
 
 
-def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  labs wait for one another
-    """Remove every object with the environment's label. True: there was one, or the environment's folder exists."""
+def remove(name: str, wait_s: float) -> bool:  # noqa: ARG001  only labs wait for one another
+    """Remove every object with the environment\'s label. True: there was one, or the environment\'s folder exists."""
     there = home.directory(name).exists()
     return bool(engine.remove(engine.find(), name)) or there
 

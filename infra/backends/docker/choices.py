@@ -1,4 +1,4 @@
-"""What is chosen once for an environment and kept with it: image, subnets, ports, nodes."""
+"""What is chosen once for an environment and stored with it: image, subnets, ports, nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stormdesk.infra.topology import Topology
 
 
 class Choices(msgspec.Struct, frozen=True, kw_only=True):
-    """`net` is for `rewriting.renumber`; `ports` are each host's SSH on loopback (on its node in a swarm)."""
+    """`net` is passed to `rewriting.renumber`; `ports` is each host's SSH port on loopback (in a swarm, on its node)."""
 
     image: str
     net: int
@@ -43,7 +43,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
         identity_file: str,
         host_keys: Mapping[str, KeyPair],
     ) -> Site:
-        """What the hosts share. `authorized_key` is the login key's public half, `identity_file` where the other one is."""
+        """What the hosts share. `authorized_key` is the public half of the login key, `identity_file` the path of the private half."""
         return Site(
             environment=environment,
             owner=owner,
@@ -58,7 +58,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose(engine: Engine, topology: Topology, say: Say, *, in_swarm: bool = False) -> Choices:
-    """Look at the engine and choose. RefusedError: no image, no free subnets, no swarm; with what to type."""
+    """Inspect the engine and choose. RefusedError (no image, no free subnets, no swarm) says what to type."""
     built = image.ensure(engine, say)
     return Choices(
         image=built,
@@ -70,16 +70,16 @@ def choose(engine: Engine, topology: Topology, say: Say, *, in_swarm: bool = Fal
 
 
 def free_ports(names: Sequence[str]) -> Mapping[str, int]:
-    """A TCP port for each name that is free on loopback now; all are taken at once, so that they differ."""
+    """A free TCP port on loopback for each name. All sockets are open at the same time, so the ports differ."""
     with contextlib.ExitStack() as held:
         sockets = {name: held.enter_context(socket.create_server((LOOPBACK, 0))) for name in names}
         return {name: it.getsockname()[1] for name, it in sockets.items()}
 
 
 def labelled_nodes(engine: Engine) -> tuple[Node, ...]:
-    """The nodes of the swarm that may get hosts: those with the label. RefusedError when there is none."""
+    """The swarm nodes that accept hosts: those with the label. RefusedError when there is none."""
     if not engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}"):
-        raise RefusedError("this engine manages no swarm. Type: docker swarm init, or use: --backend docker")
+        raise RefusedError("this engine is not a swarm manager. Type: docker swarm init, or use: --backend docker")
     ids = engine.run("node", "ls", "--quiet").split()
     found = [
         Node(label=label, address=it["Status"]["Addr"])
@@ -88,7 +88,7 @@ def labelled_nodes(engine: Engine) -> tuple[Node, ...]:
     ]
     if not found:
         raise RefusedError(
-            f"no node of the swarm has the label {NODE_LABEL}. "
+            f"no swarm node has the label {NODE_LABEL}. "
             f"Type, for each: docker node update --label-add {NODE_LABEL}=<a name> <node>"
         )
     return tuple(sorted(found, key=lambda node: node.label))

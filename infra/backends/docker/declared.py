@@ -1,4 +1,4 @@
-"""Containers and networks as resources of a Pulumi program (pulumi-docker)."""
+"""Containers and networks as Pulumi resources (pulumi-docker)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from stormdesk.infra.topology import Topology
 
 
 def declare(topology: Topology, site: Site, opts: pulumi.ResourceOptions | None = None) -> Mapping[str, InventoryHost]:
-    """Declare all networks and containers of a stack; returns the hosts for the inventory, which are known beforehand.
+    """Declare all networks and containers of a stack; returns the inventory's hosts, which are known in advance.
 
-    `opts` are for every resource: a provider for an engine elsewhere, for example.
+    `opts` apply to every resource, for example a provider for a remote engine.
     """
-    # The plugin has no limit of processes, so hosts must not claim one.
+    # The plugin cannot limit the number of processes, so hosts must not claim a limit.
     site = replace(site, abilities=replace(site.abilities, processes=False))
     networks = {it.name: _network(it, opts) for it in plan.segments(topology, site)}
     made: dict[str, docker.Container] = {}
     for host in topology.hosts:
-        # In the stack's order: of two traders, the first one leads.
+        # In the stack's order: the first trader becomes the leader.
         before = [made[other.name] for other in topology.hosts if other.name in made and other.role == host.role]
         first = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=before))
         made[host.name] = _container(plan.container(topology, host, site), networks, first)
@@ -53,8 +53,8 @@ def _container(
         image=it.image,
         hostname=it.hostname,
         command=it.command,
-        # The plugin takes the container off the bridge again. With the first network's name here, its address there would
-        # not be the fixed one; with no mode at all, each refresh would find a difference, as without memory_swap.
+        # The plugin disconnects the container from the bridge again. With the first network's name here, the container would
+        # not get its fixed address; without a mode, as without memory_swap, every refresh would report a difference.
         network_mode="bridge",
         networks_advanced=[_attachment(place, networks) for place in it.networks],
         ports=[docker.ContainerPortArgs(internal=SSH, external=it.ssh_port, ip=LOOPBACK, protocol="tcp")],
@@ -100,5 +100,5 @@ def _mount(it: Data, labels: Mapping[str, str]) -> docker.ContainerMountArgs:
 
 
 def replaced_first_deleted(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """For a resource whose successor cannot be there beside it: names, addresses and ports are taken until the old object is gone."""
+    """Delete before replace: names, addresses and ports stay taken until the old object is gone."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))

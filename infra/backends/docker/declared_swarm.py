@@ -1,4 +1,4 @@
-"""Services, secrets and overlay networks as resources of a Pulumi program (pulumi-docker)."""
+"""Services, secrets and overlay networks as Pulumi resources (pulumi-docker)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from stormdesk.infra.topology import Topology
 def declare(
     topology: Topology, site: Site, nodes: Sequence[Node], opts: pulumi.ResourceOptions | None = None
 ) -> Mapping[str, InventoryHost]:
-    """Declare all networks, secrets and services of a stack; returns the hosts for the inventory.
+    """Declare all networks, secrets and services of a stack; returns the inventory's hosts.
 
-    `opts` are for every resource; the engine must be a manager of the swarm.
+    `opts` apply to every resource; the engine must be a swarm manager.
     """
-    # The plugin has no limit of processes for a service, so hosts must not claim one.
+    # The plugin cannot limit a service's processes, so hosts must not claim a limit.
     site = replace(site, abilities=replace(site.abilities, processes=False))
     networks = {it.name: _network(it, opts) for it in plan.segments(topology, site)}
     for host in topology.hosts:
@@ -42,7 +42,7 @@ def _network(it: Segment, opts: pulumi.ResourceOptions | None) -> docker.Network
         driver="overlay",
         attachable=True,
         internal=it.internal,
-        # The gateway is the one that a swarm chooses: not named here, each refresh would find it.
+        # The gateway that a swarm chooses anyway: if it were left out, every refresh would report a difference.
         ipam_configs=[docker.NetworkIpamConfigArgs(subnet=it.subnet, gateway=str(ip_network(it.subnet)[1]))],
         labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in it.labels.items()],
         opts=replaced_first_deleted(opts),
@@ -54,9 +54,9 @@ def _secret(it: Service, opts: pulumi.ResourceOptions | None) -> docker.Secret:
     return docker.Secret(
         f"{it.container.name}-secret",
         name=it.secret.name,
-        data=text,  # which pulumi-docker keeps secret by itself
+        data=text,  # pulumi-docker itself marks it secret
         labels=[docker.SecretLabelArgs(label=key, value=value) for key, value in it.container.labels.items()],
-        # A service lets go of its old secret only once it has the new one, whose name is another.
+        # A service releases its old secret only once it has the new one, which has a different name.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=False)),
     )
 
@@ -127,5 +127,5 @@ def _mount(it: Tmpfs) -> docker.ServiceTaskSpecContainerSpecMountArgs:
 
 
 def _place(place: Attachment, networks: Mapping[str, docker.Network]) -> docker.ServiceTaskSpecNetworksAdvancedArgs:
-    """By id: with a name, each refresh would find a difference."""
+    """By id: with a name, every refresh would report a difference."""
     return docker.ServiceTaskSpecNetworksAdvancedArgs(id=networks[place.network].id, aliases=place.aliases)

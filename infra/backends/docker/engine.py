@@ -1,4 +1,4 @@
-"""The engine, by its own command line: what it can do, what is there, create, remove by labels."""
+"""The Docker engine through its command line: abilities, existing objects, create, remove by label."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stormdesk.infra.rewriting import NETS
 
 DEADLINE_S = 60.0
 BUILD_S = 1800.0
-# What an environment is made of, in the order in which it can be removed, each with the flags of its `rm`.
+# The kinds of objects in an environment, in the order of removal, each with the flags of its `rm`.
 KINDS: Mapping[str, Sequence[str]] = {
     "service": (),
     "secret": (),
@@ -34,13 +34,13 @@ SWARM_KINDS = ("service", "secret")
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A Docker engine. `command` starts its client, `environ` says where it is (DOCKER_HOST), and how it is reached."""
+    """A Docker engine. `command` is the client's argv; `environ` says where the engine is (DOCKER_HOST) and how to reach it."""
 
     command: str = "docker"
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run(self, *words: str, given: bytes = b"", seconds: float = DEADLINE_S) -> str:
-        """One command of the client; its output. HostError has the engine's own words."""
+        """Run one client command and return its output. HostError carries the engine's own message."""
         try:
             done = subprocess.run(
                 (self.command, *words), input=given, env=dict(self.environ), capture_output=True, check=False,
@@ -56,16 +56,16 @@ class Engine:
         return done.stdout.decode(errors="replace")
 
     def json(self, *words: str) -> Any:
-        """One command of the client whose output is JSON. HostError repeats what is not."""
+        """Run one client command whose output is JSON. HostError quotes output that is not."""
         said = self.run(*words)
         try:
             return json.loads(said or "null")
         except ValueError as error:
-            raise HostError(f"docker {' '.join(words[:2])}: expected JSON, not: {shown(said)}") from error
+            raise HostError(f"docker {' '.join(words[:2])}: expected JSON, got: {shown(said)}") from error
 
 
 def find() -> Engine:
-    """The engine that DOCKER_HOST or docker's context names; RefusedError when there is none that answers."""
+    """The engine that DOCKER_HOST or the docker context names; RefusedError when none answers."""
     engine = Engine()
     if shutil.which(engine.command) is None:
         raise RefusedError("no docker here. Install Docker, or use: --backend lab")
@@ -77,9 +77,9 @@ def find() -> Engine:
 
 
 def abilities(engine: Engine, image: str) -> Abilities:
-    """What the engine can do; starts one container for a moment, since no engine tells what its own bounding set lacks.
+    """What the engine can do. Starts one short-lived container, since no engine reports what its own bounding set lacks.
 
-    Engines tell nothing of sizes of volumes either: those are asked for by the user.
+    Engines do not report support for volume sizes either: the user asks for those.
     """
     info = engine.json("info", "--format", "{{json .}}")
     limited = bool(info.get("MemoryLimit")) and info.get("CgroupDriver") != "none"
@@ -91,7 +91,7 @@ def abilities(engine: Engine, image: str) -> Abilities:
 
 
 def _starts(engine: Engine, image: str, capability: str) -> bool:
-    """Does a container with that capability start? None of it is left, whatever the answer is."""
+    """Does a container with that capability start? The container is always removed."""
     made = engine.run(
         *("container", "create", "--network", "none", "--cap-drop", "ALL", "--cap-add", capability),
         *("--label", f"{plan.LABEL}=probe", image, "true"),
@@ -106,18 +106,18 @@ def _starts(engine: Engine, image: str, capability: str) -> bool:
 
 
 def free_net(engine: Engine) -> int:
-    """The first of `rewriting.NETS`, from 77 on, whose subnets no network of the engine uses."""
+    """The first of `rewriting.NETS`, starting at 77, whose subnets no network on the engine uses."""
     names = engine.run("network", "ls", "--quiet").split()
     there = json.dumps(engine.json("network", "inspect", *names) if names else [])
     start = NETS.index(77)
     for net in (*NETS[start:], *NETS[:start]):
         if f'"10.{net}.' not in there and f'"fd{net}:' not in there:
             return net
-    raise RefusedError("all of the subnets 10.10.0.0 to 10.99.0.0 are taken on this engine. Type: invoke env.reap")
+    raise RefusedError("all subnets from 10.10.0.0 to 10.99.0.0 are taken on this engine. Type: invoke env.reap")
 
 
 def create(engine: Engine, segments: Iterable[Segment], containers: Iterable[Container]) -> None:
-    """Make networks and containers, and start them. HostError in the engine's words; what is there then stays."""
+    """Create networks and containers, and start them. On HostError (the engine's message) what exists is left in place."""
     for segment in segments:
         engine.run(*argv.network(segment))
     for it in containers:
@@ -131,7 +131,7 @@ def create(engine: Engine, segments: Iterable[Segment], containers: Iterable[Con
 
 
 def create_services(engine: Engine, segments: Iterable[Segment], services: Iterable[Service]) -> None:
-    """Make overlay networks, secrets and services on a manager of a swarm, and wait until each has its task running."""
+    """Create overlay networks, secrets and services on a swarm manager, and wait until every service has a running task."""
     for segment in segments:
         engine.run(*swarm.network_argv(segment))
     names = []
@@ -154,9 +154,9 @@ def _running(engine: Engine, service: str) -> bool:
 
 
 def remove(engine: Engine, environment: str) -> Sequence[str]:
-    """Remove all that carries the environment's label, twice if need be; returns what it was (`container <id>`, ...).
+    """Remove everything with the environment's label, retrying if needed; returns what was removed (`container <id>`, ...).
 
-    Waits for the networks: a swarm lets go of them when its tasks have ended. HostError after a minute.
+    Waits for the networks: a swarm releases them when its tasks have ended. HostError after a minute.
     """
     in_swarm = engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}")
     kinds = [kind for kind in KINDS if in_swarm or kind not in SWARM_KINDS]
@@ -175,15 +175,15 @@ def remove(engine: Engine, environment: str) -> Sequence[str]:
 
 
 def _labelled(engine: Engine, kind: str, environment: str) -> Sequence[str]:
-    """The names or ids of all objects of a kind that an environment has."""
+    """The names or ids of an environment's objects of one kind."""
     every = ["--all"] if kind == "container" else []
     return engine.run(kind, "ls", "--quiet", *every, "--filter", f"label={plan.LABEL}={environment}").split()
 
 
 def environments(engine: Engine) -> Mapping[str, str]:
-    """The environments that have anything on the engine, and when each expires, by labels alone.
+    """The environments with objects on the engine, and when each expires, from labels alone.
 
-    Services are not asked: each has a secret that carries its labels and is removed after it.
+    Services are not queried: each has a secret with the same labels, which is removed after it.
     """
     found: dict[str, str] = {}
     in_swarm = engine.json("info", "--format", "{{json .Swarm.ControlAvailable}}")
@@ -198,5 +198,5 @@ def environments(engine: Engine) -> Mapping[str, str]:
 
 
 def expired(engine: Engine, now: datetime) -> Sequence[str]:
-    """The environments whose time is over (`now` in UTC)."""
+    """The expired environments (`now` in UTC)."""
     return [name for name, until in environments(engine).items() if until and datetime.fromisoformat(until) <= now]

@@ -1,7 +1,7 @@
-"""The image of a host: built from infra/images/Dockerfile, and a base for it where no registry can be reached.
+"""The host image, built from infra/images/Dockerfile, and a base for it where no registry is reachable.
 
 python -m stormdesk.infra.backends.docker.image               on debian:bookworm-slim
-python -m stormdesk.infra.backends.docker.image --bootstrap   on a base made by debootstrap (needs root)
+python -m stormdesk.infra.backends.docker.image --bootstrap   on a base built by debootstrap (needs root)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stormdesk.infra.making import Say
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE, PROJECT = ROOT / "infra/images/Dockerfile", ROOT / "infra/images/project.Dockerfile"
 LOCK = ROOT / "requirements.lock"
-BASE, SUITE, PYTHON = "debian:bookworm-slim", "bookworm", "3.11"  # that release's Python: wheels are chosen for it
+BASE, SUITE, PYTHON = "debian:bookworm-slim", "bookworm", "3.11"  # that release's Python, for which wheels are chosen
 BUILT_BASE = "stormdesk-base:bookworm"
 PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_12", "manylinux1")
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -33,24 +33,24 @@ COMMAND = "python -m stormdesk.infra.backends.docker.image"
 
 
 def key(base: str) -> str:
-    """Names what the packages and dependencies of an image are made of."""
+    """A digest of an image's packages and dependencies."""
     return _hash([DOCKERFILE.read_bytes(), LOCK.read_bytes(), _packages(), layer.FINISH.encode(), base.encode()])
 
 
 def tag(base: str) -> str:
-    """The image's name: made of all that ends up in it."""
+    """The image's name, derived from all of its contents."""
     return f"stormdesk-host:{_hash([key(base).encode(), PROJECT.read_bytes(), *_sources()])}"
 
 
 def dependencies(base: str) -> str:
-    """The name of the image's part that does not depend on the project's own source."""
+    """The name of the lower image, which does not depend on the project's own source."""
     return f"stormdesk-dependencies:{key(base)}"
 
 
 def ensure(engine: Engine, say: Say) -> str:
-    """The image that fits the project as it is now. When only the project has changed, it is built first, without a network.
+    """The image that matches the current project. If only the project's source has changed, it is rebuilt, without a network.
 
-    RefusedError says how to get it: also its packages are missing, or have changed.
+    RefusedError: the packages are missing or have changed too; it says how to build the image.
     """
     for base in (BASE, BUILT_BASE):
         if _there(engine, tag(base)):
@@ -58,19 +58,19 @@ def ensure(engine: Engine, say: Say) -> str:
     for base in (BASE, BUILT_BASE):
         if _there(engine, dependencies(base)):
             return build(engine, base, say)
-    raise RefusedError(f"this engine does not have the image of a host ({tag(BASE)}). Type: {COMMAND}")
+    raise RefusedError(f"this engine does not have the host image ({tag(BASE)}). Type: {COMMAND}")
 
 
 def build(engine: Engine, base: str, say: Say, *, network: str = "default") -> str:
-    """The image's name, after it was built if it is not there. `network` is the one that its apt uses.
+    """Build the image unless it exists; returns its name. `network` is the Docker network that apt uses in the build.
 
-    HostError has the engine's words when a step fails; RefusedError: not in a checkout of the project.
+    HostError: a step failed, with the engine's message. RefusedError: this is not a checkout of the project.
     """
     if _there(engine, tag(base)):
         return tag(base)
     if not LOCK.exists():
         raise RefusedError(
-            f"the image is built in a checkout of the project, and {ROOT} is none. Use one, or --backend lab"
+            f"the image is built in a checkout of the project, and {ROOT} is not one. Use one, or --backend lab"
         )
     say(f"image {tag(base)}: building on {base}")
     with tempfile.TemporaryDirectory(prefix="stormdesk-image-") as folder:
@@ -83,9 +83,9 @@ def build(engine: Engine, base: str, say: Say, *, network: str = "default") -> s
 
 
 def bootstrap(engine: Engine, debootstrap: Sequence[str], say: Say) -> str:
-    """Make a base image with debootstrap, from where this machine's own Debian packages come from; its name.
+    """Build a base image with debootstrap from this machine's own Debian mirror; returns its name.
 
-    `debootstrap` is the command that starts it. RefusedError has its last line when it fails.
+    `debootstrap` is the command to run. RefusedError has its last output line when it fails.
     """
     if _there(engine, BUILT_BASE):
         return BUILT_BASE
@@ -120,7 +120,7 @@ def _step(engine: Engine, folder: str, file: str, base: str, name: str, network:
 
 
 def _context(folder: Path) -> None:
-    """All that the Dockerfile copies, but the wheels of the dependencies."""
+    """Everything that the Dockerfile copies except the dependencies' wheels."""
     for file in (DOCKERFILE, PROJECT, LOCK):
         shutil.copy(file, folder)
     (folder / "packages").write_bytes(_packages())
@@ -129,7 +129,7 @@ def _context(folder: Path) -> None:
 
 
 def _wheels(folder: Path, machine: str) -> None:
-    """The dependencies as wheels for the image's Python, each checked by its hash."""
+    """Download the dependencies as wheels for the image's Python, each verified by its hash."""
     kind = MACHINES.get(machine, machine)
     target = [word for name in PLATFORMS for word in ("--platform", f"{name}_{kind}")]
     target += ["--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:"]
@@ -145,7 +145,7 @@ def _pip(*words: str) -> None:
 
 
 def mirror() -> str:
-    """Where this machine's Debian packages come from."""
+    """The mirror that this machine's Debian packages come from."""
     words = (
         "apt-get",
         "indextargets",
@@ -156,11 +156,11 @@ def mirror() -> str:
     try:
         listed = subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RefusedError("no apt here to make a base image with. Use a machine with Debian") from error
+        raise RefusedError("building a base image needs apt. Use a Debian machine") from error
     found = [uri for _, uri, origin, part in (line.split() for line in listed) if origin == "Debian" and part == "main"]
     if not found:
         raise RefusedError(
-            "this machine's packages do not come from Debian, so they make no base here. Use a registry, or Debian"
+            "this machine's packages do not come from Debian, so it cannot build a base image. Use a registry, or Debian"
         )
     return found[0]
 
@@ -170,7 +170,7 @@ def _packages() -> bytes:
 
 
 def _sources() -> Iterator[bytes]:
-    """The project's files as they are in its wheel, with their names."""
+    """The project's files as its wheel has them, with their names."""
     package = ROOT / "stormdesk"
     rooms = (package, *(p.resolve() for p in package.iterdir() if p.is_symlink()))
     for path in sorted(p for room in rooms for p in room.rglob("*") if p.is_file() and "__pycache__" not in p.parts):

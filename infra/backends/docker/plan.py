@@ -1,7 +1,7 @@
-"""What an engine is asked for: containers and networks as values, made from a topology. Pure.
+"""Containers and networks as values, derived from a topology. Pure.
 
 `container` is the one place where a host becomes a container; the engine's command line (argv.py), Pulumi (declared.py)
-and Swarm (swarm.py) only write its value down in their own words.
+and Swarm (swarm.py) only render its value.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ PYTHON = "/opt/stormdesk/bin/python"
 LABEL = "stormdesk.environment"
 OWNER, EXPIRES = "stormdesk.owner", "stormdesk.expires"
 
-# What sshd, supervisord and the faults cannot do without; all else is dropped. Engines report them in this form.
+# What sshd, supervisord and the faults require; all others are dropped. Engines report capabilities in this form.
 CAPABILITIES = (
-    "CAP_AUDIT_WRITE",  # sshd ends a session with a terminal that it may not write down
+    "CAP_AUDIT_WRITE",  # without it, sshd ends a session with a terminal that it cannot log
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",  # a second start finds folders of other users
-    "CAP_KILL",  # services run as users of their own
+    "CAP_FOWNER",  # the second boot finds folders owned by other users
+    "CAP_KILL",  # services run as their own users
     "CAP_NET_ADMIN",  # links, addresses, routes
-    "CAP_NET_BIND_SERVICE",  # port 22, on engines that do not give it to everybody
-    "CAP_NET_RAW",  # ping, by which a cut network is witnessed
+    "CAP_NET_BIND_SERVICE",  # port 22, on engines that do not open low ports to everybody
+    "CAP_NET_RAW",  # ping, the witness of a network that is cut
     "CAP_SETGID",
     "CAP_SETUID",
     "CAP_SYS_CHROOT",  # sshd's privilege separation
     "CAP_SYS_NICE",
-    "CAP_SYS_PTRACE",  # strace, and who has which file open
+    "CAP_SYS_PTRACE",  # strace, and listing who has a file open
 )
-OOM = "CAP_SYS_RESOURCE"  # sshd and the watchdog may then protect themselves from the OOM killer
+OOM = "CAP_SYS_RESOURCE"  # lets sshd and the watchdog protect themselves from the OOM killer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Abilities:
-    """What an engine can do. `cgroup`: v1, v2 or none; `processes`: their number can be limited by who asks;
-    `oom`: a container with SYS_RESOURCE has started; `sized_volumes`: its local volumes take a size.
+    """What an engine can do. `cgroup`: v1, v2 or none; `processes`: a caller can limit their number;
+    `oom`: a container with SYS_RESOURCE starts; `sized_volumes`: local volumes take a size.
     """
 
     cgroup: str = "none"
@@ -58,7 +58,7 @@ class Abilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What the hosts of one environment share. `ports` are where their sshd is published on loopback."""
+    """What the hosts of one environment share. `ports`: the loopback port at which each host's sshd is published."""
 
     environment: str
     owner: str
@@ -72,13 +72,13 @@ class Site:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What every object of this environment carries, so that it is found without any state."""
+        """The labels on every object of this environment, so that it is found without any local state."""
         return {LABEL: self.environment, OWNER: self.owner, EXPIRES: self.expires_at}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A network of the engine. `internal`: no way in or out but by its hosts."""
+    """A Docker network. `internal`: reachable only from its own hosts."""
 
     name: str
     subnet: str
@@ -89,7 +89,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """A container's place on a network, addresses without prefix length; `aliases` are its names there."""
+    """A container's endpoint on a network; addresses have no prefix length, `aliases` are its names there."""
 
     network: str
     address: str
@@ -99,7 +99,7 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file that is in the container before it starts; `mode` as in chmod. Holds keys: a secret."""
+    """A file put into the container before it starts; `mode` as in chmod. It holds keys, so it is a secret."""
 
     path: str
     text: str
@@ -116,13 +116,13 @@ class Tmpfs:
 
     @property
     def options(self) -> str:
-        """As `mount -o` takes it."""
+        """The options, as for `mount -o`."""
         return f"rw,nosuid,nodev,mode={self.mode:o},size={self.size_mib}m"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The data folder, a file system of its own: the engine's volume of that name, or a tmpfs when it is empty."""
+    """The data folder, a separate file system: the engine's volume with that name, or a tmpfs if the name is empty."""
 
     path: str
     size_mib: int
@@ -146,7 +146,7 @@ class Container:
     labels: Mapping[str, str]
     uploads: Sequence[Upload]
     ssh_port: int
-    stop_signal: str = "SIGKILL"  # busybox init would take TERM for a reboot, and an engine waits 10 s for it
+    stop_signal: str = "SIGKILL"  # busybox init reboots on TERM, and an engine would wait 10 s for it
 
 
 def segments(topology: Topology, site: Site) -> Sequence[Segment]:
@@ -184,7 +184,7 @@ def container(topology: Topology, host: Host, site: Site) -> Container:
 
 
 def document(topology: Topology, host: Host, site: Site, *, fixed: bool = True) -> str:
-    """What pid 1 of the container reads. `fixed`: hosts have the addresses of the topology."""
+    """The JSON that pid 1 of the container reads. `fixed`: hosts have the topology's addresses."""
     content = files.content(
         topology,
         host,
@@ -223,7 +223,7 @@ def inventory_hosts(topology: Topology, site: Site) -> Mapping[str, InventoryHos
 
 
 def shortcomings(abilities: Abilities) -> Sequence[str]:
-    """What hosts on this engine do not have, one line each."""
+    """What hosts on this engine lack, one line each."""
     lines = []
     if not abilities.oom:
         lines.append("no SYS_RESOURCE on this engine: sshd and the watchdog cannot be kept from the OOM killer")
@@ -237,7 +237,7 @@ def shortcomings(abilities: Abilities) -> Sequence[str]:
 
 
 def _facts(topology: Topology, host: Host, site: Site) -> Mapping[str, object]:
-    """What a host says of itself in /etc/stormdesk/lab.json."""
+    """A host's description of itself in /etc/stormdesk/lab.json."""
     abilities = site.abilities
     return {
         "volume": "volume" if abilities.sized_volumes and topology.volume_on(host.name) else "tmpfs",
@@ -248,7 +248,7 @@ def _facts(topology: Topology, host: Host, site: Site) -> Mapping[str, object]:
 
 
 def _network_name(topology: Topology, site: Site, name: str) -> str:
-    """Engines give interfaces to containers in the order of the names of their networks."""
+    """Numbered, because engines attach interfaces in the order of the networks' names."""
     number = [n.name for n in topology.networks].index(name)
     return f"stormdesk-{site.environment}-{number}-{name}"
 

@@ -1,8 +1,8 @@
-"""Pid 1 of a container, up to the exec of its init: what a lab's host gets from the lab init.
+"""Pid 1 of a container, up to the exec of its init. In a lab, the lab init does this.
 
     python -P -m stormdesk.infra.backends.docker.start
 
-Runs at each start of the container, also after `docker restart`; the files are laid out at the first.
+Runs at every start of the container, also after `docker restart`; the files are written at the first start only.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec
 MODULE = "stormdesk.infra.backends.docker.start"
 DOCUMENT = "/etc/stormdesk/host.json"
 STARTED = Path("/var/lib/stormdesk/started")
-# The engine mounts files of its own here: they cannot be replaced, and its names lead to its DNS.
+# The engine mounts its own files here: they cannot be replaced, and name resolution uses the engine's DNS.
 MOUNTED = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 DEADLINE_S = 10
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host is. `links` maps interface names to the IPv4 subnets they are in, `routes` nets to gateways.
+    """A host's description. `links` maps interface names to their IPv4 subnets, `routes` maps networks to gateways.
 
-    `hosts`: /etc/hosts is ours (addresses are fixed); else names are the engine's DNS.
+    `hosts`: we write /etc/hosts (addresses are fixed); otherwise the engine's DNS resolves names.
     """
 
     files: Sequence[FileSpec]
@@ -62,7 +62,7 @@ def main() -> NoReturn:
 
 
 def settle(links: Mapping[str, str]) -> None:
-    """Give each interface its name, by the subnet it is in. Engines choose names by an order of their own."""
+    """Rename each interface by the subnet it is in: engines assign names in their own order."""
     there = {link["ifname"]: link for link in _ip_json("addr")}
     moves = {old: new for old, link in there.items() if (new := _wanted(link, links)) and new != old}
     in_the_way = [name for name in moves.values() if name in there and name not in moves]  # the engine's own
@@ -76,7 +76,7 @@ def settle(links: Mapping[str, str]) -> None:
     for i, (old, new) in enumerate(moves.items()):
         _ip("link", "set", f"moving{i}", "name", new)
         _ip("link", "set", new, "up")
-        for address in _global(there[old]):  # IPv6 addresses went away with the link
+        for address in _global(there[old]):  # the kernel removed the IPv6 addresses when the link went down
             flags = ("nodad",) if address["family"] == "inet6" else ()
             _ip("addr", "replace", f"{address['local']}/{address['prefixlen']}", "dev", new, *flags)
     for route in defaults:

@@ -1,8 +1,8 @@
-"""The same hosts as one-replica services of a swarm, for stacks that outgrow one machine. Pure.
+"""The same hosts as one-replica swarm services, for stacks too large for one machine. Pure.
 
-Services have no fixed addresses, so hosts find each other by name (DNS round robin of one): `venue.market` is the venue
-on the network market. Networks are overlays (IPv4), SSH is published by the node itself, so neither ingress nor IPVS is
-needed. A node publishes on all of its addresses: keep its SSH ports behind your own firewall.
+Services have no fixed addresses, so hosts find each other by name (DNS round robin with one entry): `venue.market` is the
+venue on the network `market`. Networks are IPv4 overlays; the node itself publishes SSH, so neither ingress nor IPVS is
+needed. A node publishes on all of its addresses: keep those SSH ports behind your own firewall.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NODE_LABEL = "stormdesk.node"
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A machine of the swarm: the value of its label `stormdesk.node`, and where its ports are reached."""
+    """A swarm node: the value of its label `stormdesk.node`, and the address of its published ports."""
 
     label: str
     address: str
@@ -34,7 +34,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A file of a service that the swarm keeps encrypted. The name changes with the text: secrets cannot be changed."""
+    """A service's file that the swarm stores encrypted. The name depends on the text, since secrets are immutable."""
 
     name: str
     upload: Upload
@@ -42,7 +42,7 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One host: its container, its secret, and the node it is placed on."""
+    """One host: its container, its secret, and its node."""
 
     container: Container
     secret: Secret
@@ -50,7 +50,7 @@ class Service:
 
 
 def placed(topology: Topology, nodes: Sequence[Node]) -> Mapping[str, Node]:
-    """A node for each host: one after the other within each role, so that two traders are never on one of two nodes."""
+    """A node for each host, round robin within each role: on two nodes, two traders never share one."""
     roles = {role: i for i, role in enumerate(dict.fromkeys(h.role for h in topology.hosts))}
     seen: dict[str, int] = {}
     result = {}
@@ -64,7 +64,7 @@ def placed(topology: Topology, nodes: Sequence[Node]) -> Mapping[str, Node]:
 def service(topology: Topology, host: Host, site: Site, nodes: Sequence[Node]) -> Service:
     """One host as a service."""
     topology = rewriting.by_name(topology)
-    # A volume would stay behind on a node that the service leaves, so the data is a tmpfs.
+    # A volume would be left behind when the service moves to another node, so the data is a tmpfs.
     site = replace(site, abilities=replace(site.abilities, sized_volumes=False))
     text = plan.document(topology, host, site, fixed=False)
     container = plan.container(topology, host, site)
@@ -78,7 +78,7 @@ def service(topology: Topology, host: Host, site: Site, nodes: Sequence[Node]) -
 
 
 def inventory_hosts(topology: Topology, site: Site, nodes: Sequence[Node]) -> Mapping[str, InventoryHost]:
-    """The hosts as the inventory has them. Links have names for addresses: the swarm gives out the addresses."""
+    """The hosts as the inventory has them. Links hold names in place of addresses, which the swarm assigns."""
     at = placed(topology, nodes)
     result = {}
     for host in topology.hosts:
@@ -96,18 +96,18 @@ def inventory_hosts(topology: Topology, site: Site, nodes: Sequence[Node]) -> Ma
 
 
 def network_argv(it: Segment) -> Argv:
-    """Makes an overlay network."""
+    """Create an overlay network."""
     words = ["network", "create", "--driver", "overlay", "--attachable", "--subnet", it.subnet]
     return [*words, *(["--internal"] if it.internal else []), *argv.labels(it.labels), it.name]
 
 
 def secret_argv(it: Service) -> Argv:
-    """Makes the secret of a service, whose text is on its standard input."""
+    """Create a service's secret; its text is read from standard input."""
     return ["secret", "create", *argv.labels(it.container.labels), it.secret.name, "-"]
 
 
 def service_argv(it: Service) -> Argv:
-    """Makes a service; the engine starts it somewhere, some time later."""
+    """Create a service; the swarm schedules and starts it later."""
     host = it.container
     limits = ["--limit-memory", f"{host.memory_mib}m"]
     if host.max_processes is not None:
