@@ -35,6 +35,8 @@ MANY, P99_S = (
     2.0,
 )  # of that many kills, the host is clean this long after the deadline at the latest, but for one in a hundred
 
+MORE = 18  # of a few kills on a busy machine, many hit the step after the one that they were aimed at
+
 # The same services are killed again and again: their guards must be quick, and never give up.
 PATIENT = {"guard": {"check_s": 0.5, "verify_s": 10, "backoff_s": [0.5], "attempts": 100_000}}
 
@@ -85,7 +87,8 @@ class Series:
     _tried: int = 0
 
     def go(self, count: int, seed: int) -> None:
-        """Kill `count` times, or up to half as often again while a floor is missed: each crew in waves of one on each host."""
+        """Kill `count` times, or up to half as often again (at least MORE) while a floor is missed: each crew in waves of one on
+        each host."""
         chooser = Chooser(Random(seed), attacks(self.lab.inventory), watchdogs=self.watchdogs)
         target = count
         while True:
@@ -95,7 +98,7 @@ class Series:
             if len(self.kills) < target:
                 self.problems.append(f"only {len(self.kills)} kills in {self._tried} tries")
                 return
-            if not self.short() or target >= count * 3 // 2:
+            if not self.short() or target >= count + max(MORE, count // 2):
                 return
             target += 2 * len(CREWS)
 

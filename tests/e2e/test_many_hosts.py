@@ -74,8 +74,9 @@ def nodes(first: int, last: int) -> str:
 
 @pytest.mark.parametrize("count", [16, NODES])
 def test_many_adapters_go_down_at_one_instant_and_a_peer_sees_it_of_each(people: People, count: int) -> None:
-    words = ("--host", nodes(1, count), "--network", "core", "--for", "5s")
+    words = ("--host", nodes(1, count), "--network", "core", "--for", "5s", "--patience", "3")
     code, done, said = people.run("me", "chaos.adapter-down", *words, *ALLOWED)
+    assert code in (0, 1, 5), said  # not refused
     events = people.events("me", done["run_id"])
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:

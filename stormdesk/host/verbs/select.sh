@@ -6,7 +6,11 @@ sd_processes() {
   case $1 in
     service) sd_service_pids "$2" "$3" ;;
     pidfile) sd_pidfile "$2" ;;
-    pattern) sd_pids=$(sd_matching "$2") ;;
+    pattern)
+      sd_pids=$(sd_matching "$2")
+      # shellcheck disable=SC2086  # pids
+      case $sd_pids in *[!0-9]*) sd_pids=$(sd_still_matching "$2" $sd_pids) ;; esac
+      ;;
   esac
   sd_ours=$(sd_own_pids)
   for sd_pid in $sd_pids; do
@@ -22,6 +26,15 @@ sd_processes() {
       echo "$sd_found $(stat -c %u "/proc/$sd_pid") $sd_line"
     fi
   done
+}
+
+# Of the pids $2.. those that match $1 a moment later, too: a shell's copy of itself that is about to become another program has its
+# parent's command line for an instant.
+sd_still_matching() {
+  sleep 0.1
+  sd_again=" $(sd_matching "$1" | tr '\n' ' ')"
+  shift
+  for sd_pid in "$@"; do case $sd_again in *" $sd_pid "*) echo "$sd_pid" ;; esac; done
 }
 
 # Set $sd_pids to the numbers in the first line of file $1. Other words may stand beside them; the newline may be missing.
