@@ -1,4 +1,4 @@
-"""The catalogue: one fault, one file. A fault that is not in this dict does not exist."""
+"""The catalogue: one fault, one file. A fault that is missing from this dict does not exist."""
 
 from __future__ import annotations
 

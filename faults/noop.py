@@ -1,4 +1,4 @@
-"""noop: the whole protocol without harm. The template of a fault; see faults/CONTRIBUTING.md."""
+"""noop: the whole protocol without any harm. The template for a fault; see faults/CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 
 @dataclass(frozen=True)
 class Noop:
-    """An empty file on the host's tmpfs; undo is its removal."""
+    """An empty file on the host's tmpfs; the undo removes it."""
 
     name: ClassVar[str] = "noop"
-    title: ClassVar[str] = "Go through all steps and do no harm"
-    undo: ClassVar[str] = "removal of one empty file on the host's tmpfs"
+    title: ClassVar[str] = "Run all steps without any harm"
+    undo: ClassVar[str] = "removes one empty file on the host's tmpfs"
     needs: ClassVar[Argv] = ("touch", "ls")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -33,7 +33,7 @@ class Noop:
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         if facts.answers["run"].stdout.strip() != "tmpfs":
-            raise RefusedError(f"/run of {site.host.name} is no tmpfs. Nothing was changed")
+            raise RefusedError(f"/run on {site.host.name} is not a tmpfs. Nothing was changed")
         mark = f"/run/.stormdesk-noop-{site.run_id}"
         return Plan(
             id=site.id(self.name),

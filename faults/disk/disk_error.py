@@ -1,4 +1,4 @@
-"""disk-error: reads, writes, syncs or opens of a service fail, as on a disk that dies; or write nothing."""
+"""disk-error: a service's reads, writes, syncs or opens fail, as on a dying disk, or its writes write nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from stormdesk.mechanism.tracing import Answer
 
 @dataclass(frozen=True)
 class DiskError(Traced):
-    """Calls of one kind answer an error. Reads, writes and opens do so for one file only: else the service's sockets would fail, too."""
+    """One kind of system call returns an error. Reads, writes and opens fail for one file only, so that the service's sockets work."""
 
     name: ClassVar[str] = "disk-error"
-    title: ClassVar[str] = "Let reads, writes, syncs or opens of a service fail"
+    title: ClassVar[str] = "Make a service's reads, writes, syncs or opens fail"
     EXAMPLE: ClassVar[Mapping[str, str]] = {"every": "1000"}
 
     calls: Calls = field(default=Calls("sync"), metadata={"help": "what fails: read, write, sync or open"})
@@ -29,13 +29,13 @@ class DiskError(Traced):
         default=CallError("EIO"),
         metadata={"help": "EIO, ENOSPC, EROFS, EDQUOT, EACCES or SHORT: a write that writes nothing"},
     )
-    every: Count = field(default=Count(1), metadata={"help": "every n-th of them fails", "grid": ("100", "10", "1")})
-    path: str = field(default="", metadata={"help": "of this file only; required unless it is syncs that fail"})
+    every: Count = field(default=Count(1), metadata={"help": "every n-th call fails", "grid": ("100", "10", "1")})
+    path: str = field(default="", metadata={"help": "only for this file; required unless --calls is sync"})
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        check_calls(self.calls, self.path, "the file that it fails on")
+        check_calls(self.calls, self.path, "the file on which they fail")
         if self.error == "SHORT" and self.calls != "write":
-            raise UsageError("--error SHORT is only for --calls write")
+            raise UsageError("--error SHORT requires --calls write")
         return self.traced_probes(site)
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:

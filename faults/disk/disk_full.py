@@ -1,4 +1,4 @@
-"""disk-full: use up the space of a file system, as a runaway log would."""
+"""disk-full: fill a file system, as a runaway log would."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from stormdesk.mechanism.filling import LADDER, Filling
 from stormdesk.mechanism.ladder import choose, tools
 
 MIB = 1024 * 1024
-SYSTEM_RESERVE_MIB = 64  # always left free on a file system of the system, with RESERVE_INODES
+SYSTEM_RESERVE_MIB = 64  # always left free on the system's own file systems, with RESERVE_INODES
 RESERVE_INODES = 1000
 
 
 @dataclass(frozen=True)
 class DiskFull:
-    """Fill with one file; the undo is its unlink, which needs no free space. At 100 %, a user's next block is refused."""
+    """Fill it with one file; the undo unlinks it, which needs no free space. At 100 %, a user cannot allocate one more block."""
 
     name: ClassVar[str] = "disk-full"
     title: ClassVar[str] = "Fill a filesystem"
-    undo: ClassVar[str] = "unlink of the one file that fills it"
+    undo: ClassVar[str] = "unlinks the one file that fills it"
     needs: ClassVar[Argv] = ("df", "dd", "stat")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
 
     percent: Percent = field(
-        default=Percent(100), metadata={"help": "how full, of what users can have: 1..100", "grid": ("50", "90", "100")}
+        default=Percent(100),
+        metadata={"help": "how full, as a share of what users can allocate: 1..100", "grid": ("50", "90", "100")},
     )
     size: Size | None = field(default=None, metadata={"help": "write this much instead, e.g. 200MiB", "kind": Size})
     reserve: Size | None = field(
@@ -67,7 +68,7 @@ class DiskFull:
         space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
         size, top = self._sizes(space, volumes.system_folder(facts.answers, space), site)
         target = f"{path}/.stormdesk-{site.run_id}"
-        probed = f"{target}.probe"  # the witness removes it; if it is killed, the undo does
+        probed = f"{target}.probe"  # the witness removes it, or the undo if the witness is killed
         user = next((s.user for s in site.host.services.values()), "nobody")
         filling = Filling(target, size, 2 * space.total_kib * 1024 if top else 0, probed)
         way = choose(LADDER, filling, facts, self.mechanism)
@@ -98,7 +99,7 @@ class DiskFull:
         return data_folder.chosen(self.path, site)
 
     def _sizes(self, space: probe.Space, system: str, site: Site) -> tuple[int, int]:
-        """Bytes to write, and 1 when the last block is to be taken too. `system` is a folder of the system on that file system, or ""."""
+        """Bytes to write, and 1 if the last block is to be filled too. `system`: a system folder on that file system, or ""."""
         usable = space.used_kib + space.free_kib
         if self.size is not None:
             wanted = int(self.size)
@@ -108,12 +109,12 @@ class DiskFull:
             wanted = int(usable * float(self.percent) / 100 - space.used_kib) * 1024
         free = space.free_kib * 1024
         if wanted <= 0:
-            raise RefusedError(f"{self._path(site)} on {site.host.name} is that full already. Nothing was changed")
+            raise RefusedError(f"{self._path(site)} on {site.host.name} is already that full. Nothing was changed")
         if system:
             mounts = ", ".join(site.host.paths.values()) or "none named in the inventory"
             if free - wanted < SYSTEM_RESERVE_MIB * MIB or space.free_inodes < RESERVE_INODES:
                 raise RefusedError(
-                    f"{self._path(site)} on {site.host.name} is not a separate mount; filling it fills {system} and locks out sshd. "
+                    f"{self._path(site)} on {site.host.name} is not a separate mount; filling it would fill {system} and lock out sshd. "
                     f"Data folders: {mounts}. Nothing was changed"
                 )
             return wanted, 0
@@ -125,7 +126,7 @@ class DiskFull:
 
 
 def _proof(path: str, user: str, target: str, size: int, *, full: bool) -> Proof:
-    """A full file system is seen by the user who may write no more; any other by what our file takes of it."""
+    """At the top the witness is a user whose write fails; otherwise the blocks that our file occupies."""
     if full:
         return Proof(
             baseline=("sd_not_full", path, user), witness=("sd_witness_full", path, user), still=("test", "-s", target)

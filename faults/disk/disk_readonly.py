@@ -1,4 +1,4 @@
-"""disk-readonly: a volume becomes read-only, as after an error of its disk."""
+"""disk-readonly: a volume becomes read-only, as after a disk error."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ KINDS = (
     "tmpfs",
     "xfs",
     "f2fs",
-)  # file systems whose options can be given back as they are listed
+)  # file systems whose listed mount options can be passed back to mount
 
 
 @dataclass(frozen=True)
 class DiskReadonly:
-    """Read-only by a remount; where a file is open for writing the kernel refuses that, and a read-only mount goes over it."""
+    """A read-only remount; the kernel refuses that while a file is open for writing, then a read-only bind mount covers the volume."""
 
     name: ClassVar[str] = "disk-readonly"
     title: ClassVar[str] = "Make a volume read-only"
-    undo: ClassVar[str] = "a remount with the options that it had, or our mount taken away"
+    undo: ClassVar[str] = "remounts with the original options, or removes our mount"
     needs: ClassVar[Argv] = ("mount", "umount", "stat", "xargs", "awk")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class DiskReadonly:
     mechanism: str = field(
         default="",
         metadata={
-            "help": "remount (all of it) or bind (what is opened from then on); default: the first that can be done"
+            "help": "remount (the whole volume) or bind (only files opened from then on); default: the first that works"
         },
     )
 
@@ -81,7 +81,7 @@ class DiskReadonly:
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
                 says=f"{mount.point} becomes read-only"
-                + ("" if way.mechanism.name == "remount" else " for all that is opened from then on"),
+                + ("" if way.mechanism.name == "remount" else " for files opened from then on"),
                 reverts_what="writable again",
                 steps=way.mechanism.steps(volume, facts),
                 resources=(f"disk:{mount.device}",),
@@ -92,16 +92,16 @@ class DiskReadonly:
         )
 
     def _mount(self, path: str, facts: HostFacts, site: Site) -> tuple[volumes.Mount, int]:
-        """The mount, and how many are on its mount point. Raises RefusedError for one that is the system's, or read-only already."""
+        """The mount, and how many are stacked on its mount point. RefusedError: it is the system's, or already read-only."""
         where = f"{path} on {site.host.name}"
         answers = facts.answers
         if system := volumes.system_folder(answers, probe.space(answers["df"].stdout, "")):
             raise RefusedError(
-                f"{where} is not a separate mount: {system} would be read-only, too. Nothing was changed"
+                f"{where} is not a separate mount: {system} would become read-only too. Nothing was changed"
             )
         mount = volumes.mount_of(answers["mounts"].stdout, path)
         if "ro" in {*mount.options.split(","), *mount.own.split(",")}:
-            raise RefusedError(f"{where} is read-only already. Nothing was changed")
+            raise RefusedError(f"{where} is already read-only. Nothing was changed")
         if mount.kind not in KINDS:
             raise RefusedError(
                 f"{where} is a file system of type {mount.kind}, not {', '.join(KINDS)}. Nothing was changed"

@@ -1,4 +1,4 @@
-"""disk-slow: reads, writes, syncs or opens of a service take long, as on a disk that is overloaded or about to die."""
+"""disk-slow: a service's reads, writes, syncs or opens are slow, as on an overloaded or failing disk."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from stormdesk.mechanism.tracing import Answer
 
 @dataclass(frozen=True)
 class DiskSlow(Traced):
-    """Each call of one kind is held back. Reads, writes and opens of one file only: else the service's sockets would be slow, too."""
+    """One kind of system call is delayed. Reads, writes and opens of one file only, so that the service's sockets stay fast."""
 
     name: ClassVar[str] = "disk-slow"
-    title: ClassVar[str] = "Let reads, writes, syncs or opens of a service take long"
+    title: ClassVar[str] = "Slow down a service's reads, writes, syncs or opens"
     EXAMPLE: ClassVar[Mapping[str, str]] = {"delay": "10ms"}
 
     calls: Calls = field(default=Calls("sync"), metadata={"help": "what is slow: read, write, sync or open"})
     delay: Duration = field(
         default=Duration(0.1),
-        metadata={"help": "how long each is held back, e.g. 100ms", "grid": ("10ms", "100ms", "1s")},
+        metadata={"help": "the delay of each call, e.g. 100ms", "grid": ("10ms", "100ms", "1s")},
     )
-    every: Count = field(default=Count(1), metadata={"help": "every n-th of them is slow", "grid": ("100", "10", "1")})
-    path: str = field(default="", metadata={"help": "of this file only; required unless it is syncs that are slow"})
+    every: Count = field(default=Count(1), metadata={"help": "every n-th call is slow", "grid": ("100", "10", "1")})
+    path: str = field(default="", metadata={"help": "only for this file; required unless --calls is sync"})
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        check_calls(self.calls, self.path, "the file whose calls are slow")
+        check_calls(self.calls, self.path, "the file on which they are slow")
         return self.traced_probes(site)
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:

@@ -1,4 +1,4 @@
-"""fsync-lies: fsync and fdatasync of a service answer that all is on disk, and nothing is: a disk with a volatile cache that lies."""
+"""fsync-lies: a service's fsync and fdatasync return success without syncing, as on a disk whose volatile cache lies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from stormdesk.mechanism.tracing import Answer
 
 @dataclass(frozen=True)
 class FsyncLies(Traced):
-    """No sync of the process is carried out, and each says that it was: the data reach the disk later, unless the power fails."""
+    """The process's syncs are skipped and return success: the data reaches the disk later, unless the power fails."""
 
     name: ClassVar[str] = "fsync-lies"
-    title: ClassVar[str] = "Let fsync of a service lie"
+    title: ClassVar[str] = "Make a service's fsync lie"
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         return self.traced_probes(site)
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
-        says = "fsync and fdatasync of {} do nothing and say that they did"
+        says = "fsync and fdatasync of {} return success and sync nothing"
         return self.traced(facts, site, ttl_s, Answer(("sync",), "retval=0"), says)

@@ -1,4 +1,4 @@
-"""inode-full: use up the inodes of a file system, as a folder of endless small files would: it has room, and no file can be made."""
+"""inode-full: use up a file system's inodes, as endless small files would: there is free space, but no file can be created."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from stormdesk.core.values import Percent
 from stormdesk.host import probe, volumes
 from stormdesk.mechanism import data_folder
 
-MOST = 500_000  # files: more take longer to make than an inject may take
-SPARE = 64  # files that are tried beyond those that are free: others delete some meanwhile
+MOST = 500_000  # files: creating more would exceed the time of an inject
+SPARE = 64  # files tried beyond the free inodes, since others may delete files meanwhile
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class InodeFull:
     """Empty files in one folder of ours; the undo removes the folder, which needs no free space."""
 
     name: ClassVar[str] = "inode-full"
-    title: ClassVar[str] = "Use up the inodes of a file system"
-    undo: ClassVar[str] = "removal of the one folder whose files use them"
+    title: ClassVar[str] = "Use up a file system's inodes"
+    undo: ClassVar[str] = "removes the one folder whose files use them"
     needs: ClassVar[Argv] = ("df", "stat", "awk", "mkdir", "rm")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     percent: Percent = field(
-        default=Percent(100), metadata={"help": "how many of all inodes are used: 1..100", "grid": ("50", "90", "100")}
+        default=Percent(100), metadata={"help": "the share of all inodes in use: 1..100", "grid": ("50", "90", "100")}
     )
     path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
 
@@ -64,7 +64,7 @@ class InodeFull:
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
             change=Change(
                 mechanism="empty files",
-                says=f"make {count} empty files in {folder}" + (", and as many as it takes" if full else ""),
+                says=f"create {count} empty files in {folder}" + (", and more until none is left" if full else ""),
                 reverts_what="the folder removed",
                 steps=(
                     Step(
@@ -84,28 +84,28 @@ class InodeFull:
         )
 
     def _check(self, path: str, facts: HostFacts, site: Site) -> probe.Space:
-        """Raise RefusedError where the file system is the system's, or no file can be made in it."""
+        """RefusedError if it is a system file system, or if no file can be created on it."""
         where = f"--path {path} on {site.host.name}"
         if why := volumes.unwritable(facts.answers, path):
             raise RefusedError(f"{where}: {why}. Nothing was changed")
         space = probe.space(facts.answers["df"].stdout, facts.answers["inodes"].stdout)
         if system := volumes.system_folder(facts.answers, space):
-            raise RefusedError(f"{where} is not a separate mount: {system} has the same inodes. Nothing was changed")
+            raise RefusedError(f"{where} is not a separate mount: {system} shares its inodes. Nothing was changed")
         return space
 
     def _count(self, path: str, facts: HostFacts, site: Site) -> int:
-        """How many files to make. Raises RefusedError for none, for too many, and where inodes are made as they are needed."""
+        """How many files to create. RefusedError: none, too many, or the file system allocates inodes dynamically."""
         where = f"{path} on {site.host.name}"
         _, total, used, free, *_ = facts.answers["inodes"].stdout.splitlines()[-1].split(None, 4)
         if not total.isdigit() or int(total) == 0:
             raise RefusedError(
-                f"{where} has no fixed number of inodes: its file system makes them as needed. Nothing was changed"
+                f"{where} has no fixed number of inodes: its file system allocates them dynamically. Nothing was changed"
             )
         count = int(int(total) * float(self.percent) / 100) - int(used)
         if count <= 0:
-            raise RefusedError(f"{where}: that many of its inodes are used already. Nothing was changed")
+            raise RefusedError(f"{where}: that many of its inodes are already in use. Nothing was changed")
         if min(count, int(free)) > MOST:
             raise RefusedError(
-                f"{where} has {free} free inodes: that would take {count} files, and at most {MOST} are made. Nothing was changed"
+                f"{where} has {free} free inodes: that would take {count} files, and the limit is {MOST}. Nothing was changed"
             )
         return min(count, int(free))

@@ -1,4 +1,4 @@
-"""power-cut: a volume loses all that was not synced, as in a power failure."""
+"""power-cut: a volume loses all unsynced data, as in a power failure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.shutting_down import LADDER, Cut
 
-START_S = 15.0  # how long the managers may take to start the services again
+START_S = 15.0  # how long the managers may take to restart the services
 
 
 @dataclass(frozen=True)
 class PowerCut:
-    """SIGKILL for its processes and a shutdown of its file system without a flush; then it is mounted again, and its services stay down."""
+    """SIGKILL its users, shut its file system down without a flush, and mount it again; its services stay down until the undo."""
 
     name: ClassVar[str] = "power-cut"
-    title: ClassVar[str] = "Cut the power of a volume: lose what was not synced"
-    undo: ClassVar[str] = "mounted again with the same options, its services started; what was lost stays lost"
+    title: ClassVar[str] = "Cut a volume's power: lose unsynced data"
+    undo: ClassVar[str] = "mounts it again with the same options and starts its services; lost data stays lost"
     needs: ClassVar[Argv] = ("stat", "mount", "mountpoint", "umount", "xargs", "awk", "dd")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
@@ -82,7 +82,7 @@ class PowerCut:
                 rejected=way.rejected,
                 says=f"cut the power of {mount.point} ({mount.source}): {ended} processes end"
                 + (f", {', '.join(names)} down" if names else ""),
-                reverts_what="mounted again, its services started; what was not synced is lost",
+                reverts_what="mounted again, its services started; unsynced data is lost",
                 steps=way.mechanism.steps(cut, facts),
                 resources=(f"disk:{mount.device}",),
                 rechecks=((("sd_held", mount.point), ""),),
@@ -95,12 +95,12 @@ class PowerCut:
         )
 
     def _mount(self, path: str, facts: HostFacts, site: Site) -> volumes.Mount:
-        """The mount to cut. Raises RefusedError where that would take more than the volume with it, or could not be mounted again."""
+        """The mount to cut. RefusedError if that would affect more than the volume, or if it could not be mounted again."""
         where, answers = f"{path} on {site.host.name}", facts.answers
         data_folder.check_there(path, facts, site)
         mount = volumes.mount_of(answers["mounts"].stdout, path)
         if system := volumes.system_folder(answers, probe.space(answers["df"].stdout, "")):
-            raise RefusedError(f"{where} is not a separate volume; cutting it cuts {system}. Nothing was changed")
+            raise RefusedError(f"{where} is not a separate volume; cutting it would cut {system}. Nothing was changed")
         if not answers["node"].ok:
             raise RefusedError(
                 f"{where}: {mount.source} is no block device here; it could not be mounted again. Nothing was changed"
@@ -110,7 +110,7 @@ class PowerCut:
         return mount
 
     def _check_users(self, point: str, answer: str, site: Site) -> None:
-        """Raise RefusedError where somebody uses the volume who must not be ended, or would keep it mounted."""
+        """RefusedError if a protected process uses the volume, or something would keep it mounted."""
         if protected := probe.left_out(answer):
             raise RefusedError(
                 f"{point} on {site.host.name} is used by {'; '.join(protected[:3])}. Nothing was changed"

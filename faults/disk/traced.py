@@ -1,4 +1,4 @@
-"""The plan of a fault that changes what system calls of one process answer. No fault itself."""
+"""The plan of a fault that changes the results of one process's system calls. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LADDER = (tracing.Strace(),)
 
 @dataclass(frozen=True)
 class Traced(Targeting):
-    """A process that strace is attached to. `EXAMPLE` are parameters beside the service for trying it out."""
+    """A process to attach strace to. `EXAMPLE` are the example's parameters besides the service."""
 
-    undo: ClassVar[str] = "strace lets go of the process, which runs on"
+    undo: ClassVar[str] = "strace detaches; the process keeps running"
     needs: ClassVar[Argv] = ("setsid", "awk")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
@@ -41,13 +41,13 @@ class Traced(Targeting):
         ]
 
     def traced_probes(self, site: Site) -> Mapping[str, Argv]:
-        """What `traced` must know of the host."""
+        """The probes that `traced` needs."""
         return {"processes": ("sd_processes", *self.words(site)), **probes(LADDER)}
 
     def traced(
         self, facts: HostFacts, site: Site, ttl_s: float | None, answer: tracing.Answer, says: str
     ) -> Plan | Unsupported:
-        """The plan; `says` for people, with `{}` where the process stands."""
+        """The plan. `says` is its text, with `{}` for the process."""
         how, what = self.selector(site)
         process = targets.one_process(text := facts.answers["processes"].stdout, how, what, site)
         service = what if how == "service" else ""
@@ -76,7 +76,7 @@ class Traced(Targeting):
 
 
 def check_calls(calls: Calls, path: str, what: str) -> None:
-    """Raise UsageError for calls that need a path, which is `what`, and have none, or one that is not allowed."""
+    """UsageError if the calls need a path (described by `what`) and it is missing or not allowed."""
     if path:
         check_path("--path", path)
     elif calls != "sync":
@@ -84,6 +84,6 @@ def check_calls(calls: Calls, path: str, what: str) -> None:
 
 
 def of_file(calls: Calls, every: int, path: str) -> tuple[str, tuple[str, ...]]:
-    """(which calls, for people, with `{}` where the process stands; the paths that they are of)."""
+    """(the calls as text, with `{}` for the process; the paths that they apply to)."""
     often = "each" if every == 1 else f"every {every}th"
     return f"{often} {calls} of {{}}" + (f" on {path}" if path else ""), (path,) if path else ()

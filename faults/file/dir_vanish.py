@@ -1,4 +1,4 @@
-"""dir-vanish: a data folder is away, as after a mount that failed or a careless mv."""
+"""dir-vanish: a data folder is gone, as after a failed mount or a careless mv."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.hiding import LADDER, Folder
 from stormdesk.mechanism.ladder import choose, tools
 
-NEVER = ("/home", "/root", *volumes.SYSTEM_FOLDERS)  # log-ins, and what the host or its watchdog works in
+NEVER = ("/home", "/root", *volumes.SYSTEM_FOLDERS)  # needed by log-ins, the host or its watchdog
 
 
 @dataclass(frozen=True)
 class DirVanish:
-    """The folder has another name in its parent; where it cannot, an empty file system lies over it."""
+    """The folder is renamed within its parent; where that is impossible, an empty file system is mounted over it."""
 
     name: ClassVar[str] = "dir-vanish"
-    title: ClassVar[str] = "Take a data folder away"
-    undo: ClassVar[str] = "renamed back, or our mount taken away; what others made in its place is kept beside it"
+    title: ClassVar[str] = "Make a data folder disappear"
+    undo: ClassVar[str] = "renames it back or removes our mount; what others created in its place is kept next to it"
     needs: ClassVar[Argv] = ("mv", "ls", "stat", "awk")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
@@ -33,7 +33,7 @@ class DirVanish:
     path: str = field(default="", metadata={"help": "the folder; default: the host's data folder"})
     mechanism: str = field(
         default="",
-        metadata={"help": "rename (it is not there) or cover (it is empty); default: the first that can be done"},
+        metadata={"help": "rename (the folder is missing) or cover (it is empty); default: the first that works"},
     )
 
     @classmethod
@@ -69,7 +69,7 @@ class DirVanish:
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
                 says=f"rename {path} to {folder.aside}" if renamed else f"mount an empty file system over {path}",
-                reverts_what="renamed back" if renamed else "our mount taken away",
+                reverts_what="renamed back" if renamed else "our mount removed",
                 steps=way.mechanism.steps(folder, facts),
                 resources=(f"path:{path}",),
                 touches=way.mechanism.touches,
@@ -86,7 +86,7 @@ class DirVanish:
         )
 
     def _check(self, path: str, facts: HostFacts, site: Site) -> None:
-        """Raise RefusedError for what is no folder, or holds what the host or a log-in needs."""
+        """RefusedError if it is not a folder, or contains what the host or a log-in needs."""
         data_folder.check_there(path, facts, site)
         where = f"--path {path} on {site.host.name}"
         if (kind := facts.answers["kind"].stdout.strip()) != "directory":
@@ -101,7 +101,7 @@ class DirVanish:
     def _fixed(self, path: str, facts: HostFacts) -> str:
         """Why the folder cannot be renamed, or ""."""
         if facts.answers["type"].stdout.strip() == "overlayfs":
-            return "an overlay copies a folder that is renamed"
+            return "an overlay file system copies a folder to rename it"
         for mount in volumes.mounts(facts.answers["mounts"].stdout):
             if f"{mount.point}/".startswith(f"{path}/"):
                 return f"{mount.point} is a mount point"

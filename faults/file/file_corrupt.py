@@ -1,4 +1,4 @@
-"""file-corrupt: a file is damaged in place: a bit flips, its end is gone or torn, lines come in that do not belong there."""
+"""file-corrupt: a file is damaged in place: flipped bits, a missing or torn end, or foreign lines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from stormdesk.core.words import Damage
 from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.damage import words
 
-NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # log-ins and runs need what is there
-LOGS = "/var/log/trading"  # where supervisord keeps what the services of a lab say
+NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # needed by log-ins and runs
+LOGS = "/var/log/trading"  # where supervisord writes the output of a lab's services
 MOST = {"flip": 16, "torn": 16, "cut": 1 << 20, "garbage": 16, "empty": 16, "future": 16}
 
 
 @dataclass(frozen=True)
 class FileCorrupt:
-    """The damage is noted beside the file before it is done. The undo puts back what is still ours, and nothing that was written since."""
+    """The damage is recorded next to the file before it is done. The undo restores only bytes that still carry our damage."""
 
     name: ClassVar[str] = "file-corrupt"
     title: ClassVar[str] = "Damage a file"
     undo: ClassVar[str] = (
-        "the bytes that it had, with its times; not over what its service wrote since, which the record says"
+        "restores the original bytes and times, except where its service has written since, which the record says"
     )
     needs: ClassVar[Argv] = ("stat", "dd", "od", "tail", "head", "touch", "awk", "sync", "mv")
     may_use: ClassVar[Argv] = ()
@@ -39,7 +39,7 @@ class FileCorrupt:
     how: Damage = field(
         default=Damage("flip"),
         metadata={
-            "help": "flip (bits), cut (bytes of its end), torn (its last line), garbage, empty or future (lines behind it)",
+            "help": "flip (bits), cut (bytes off its end), torn (its last line), garbage, empty or future (appended lines)",
             "grid": ("empty", "future", "garbage", "torn", "flip"),
         },
     )
@@ -47,13 +47,13 @@ class FileCorrupt:
         default=Count(1), metadata={"help": "how many bits, bytes or lines", "grid": ("1", "4", "16")}
     )
     variant: Seed = field(
-        default=Seed(1), metadata={"help": "which bits, and what garbage; the same number repeats it"}
+        default=Seed(1), metadata={"help": "the seed of the bits and the garbage; the same number, the same damage"}
     )
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
         return [
-            # Never empty, and a flipped bit can be put back though somebody writes behind it.
+            # A log is never empty, and a flipped bit can be restored while others append to the file.
             Example(host.name, {"path": f"{LOGS}/{name}.log"}, ("ls", "-a", LOGS), r"\.patch$")
             for host in inventory.hosts.values()
             for name, service in sorted(host.services.items())
@@ -96,7 +96,7 @@ class FileCorrupt:
         )
 
     def _file(self, path: str, facts: HostFacts, site: Site) -> tuple[str, int]:
-        """The file's inode, and its size in bytes. Raises RefusedError for what is no file, is too short, or is not to be touched."""
+        """The file's inode, and its size in bytes. RefusedError if it is not a regular file, too short, or protected."""
         where = f"--path {path} on {site.host.name}"
         data_folder.check_there(path, facts, site, "file")
         inode, size, kind = facts.answers["file"].stdout.strip().split(" ", 2)
@@ -106,5 +106,5 @@ class FileCorrupt:
             raise RefusedError(f"{where}: log-ins and runs need it. Nothing was changed")
         least = {"flip": 1, "cut": int(self.amount) + 1, "torn": 2}.get(str(self.how), 0)
         if int(size) < least:
-            raise RefusedError(f"{where} has {size} bytes: too few to {self.how} them. Nothing was changed")
+            raise RefusedError(f"{where} has {size} bytes: too few for --how {self.how}. Nothing was changed")
         return inode, int(size)

@@ -1,4 +1,4 @@
-"""file-permission: a service may no longer read or write a file, as after a careless chmod or a restored backup."""
+"""file-permission: a service can no longer read or write a file, as after a careless chmod or a restored backup."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from stormdesk.core.safety import check_path
 from stormdesk.core.words import FileMode
 from stormdesk.mechanism import data_folder
 
-NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # log-ins and runs need what is there
+NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # needed by log-ins and runs
 
 
 @dataclass(frozen=True)
 class FilePermission:
-    """Another mode; the undo gives the file its own, if it is still the same file with the mode that we gave it."""
+    """Change the mode; the undo restores it if it is still the same file and still has the mode that we set."""
 
     name: ClassVar[str] = "file-permission"
-    title: ClassVar[str] = "Take the permission to read or write a file"
-    undo: ClassVar[str] = "the mode that it had; a file that somebody replaced or gave another mode is left alone"
+    title: ClassVar[str] = "Revoke the permission to read or write a file"
+    undo: ClassVar[str] = "restores the mode, unless somebody has replaced the file or changed its mode since"
     needs: ClassVar[Argv] = ("stat", "chmod", "dd")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -32,9 +32,14 @@ class FilePermission:
     path: str = field(default="", metadata={"help": "the file, e.g. /var/lib/trading/trader/ledger"})
     mode: FileMode = field(
         default=FileMode("000"),
-        metadata={"help": "its mode meanwhile, without r for reading or without w for writing", "grid": ("444", "000")},
+        metadata={
+            "help": "the temporary mode: without r to block reading, without w to block writing",
+            "grid": ("444", "000"),
+        },
     )
-    user: str = field(default="", metadata={"help": "who must not get at it; default: the user of the host's services"})
+    user: str = field(
+        default="", metadata={"help": "the user who loses access; default: the user of the host's services"}
+    )
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
@@ -58,7 +63,7 @@ class FilePermission:
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         path = check_path("--path", self.path)
         inode, old = self._file(path, facts, site)
-        user, new = self._user(site), f"{int(self.mode, 8):o}"  # as stat says it
+        user, new = self._user(site), f"{int(self.mode, 8):o}"  # in stat's format
         access = "read" if self.mode.reads_nothing else "write"
         return Plan(
             id=site.id(self.name),
@@ -76,7 +81,7 @@ class FilePermission:
         )
 
     def _file(self, path: str, facts: HostFacts, site: Site) -> tuple[str, str]:
-        """Its inode and mode. Raises RefusedError for no file, or one that has that mode; UsageError for a mode that takes nothing."""
+        """Its inode and mode. RefusedError: not a file, or it has that mode already. UsageError: the mode revokes nothing."""
         where = f"--path {path} on {site.host.name}"
         data_folder.check_there(path, facts, site, "file")
         inode, old, kind = facts.answers["file"].stdout.strip().split(" ", 2)
@@ -85,12 +90,12 @@ class FilePermission:
         if path.startswith(NEVER) or "/.ssh/" in path:
             raise RefusedError(f"{where}: log-ins and runs need it. Nothing was changed")
         if not (self.mode.reads_nothing or self.mode.writes_nothing):
-            raise UsageError(f"--mode {self.mode}: it must take r or w from everybody, e.g. 000 or 444")
+            raise UsageError(f"--mode {self.mode}: must revoke r or w for everybody, e.g. 000 or 444")
         if int(old, 8) == int(str(self.mode), 8):
-            raise RefusedError(f"{where} has the mode {old} already. Nothing was changed")
+            raise RefusedError(f"{where} already has mode {old}. Nothing was changed")
         if facts.answers["root"].stdout.strip() in ("", "0"):
             raise RefusedError(
-                f"{self._user(site)} on {site.host.name} is root, who may do anything, or nobody's name. Nothing was changed"
+                f"{self._user(site)} on {site.host.name} is root, whom no mode restricts, or an unknown user. Nothing was changed"
             )
         return inode, old
 

@@ -1,4 +1,4 @@
-"""host-freeze: stop everything on a host, as a hypervisor that takes a snapshot or is short of processors would."""
+"""host-freeze: freeze a host, as a hypervisor does during a snapshot or when it is overcommitted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INJECT_BUDGET_S = 25.0
 
 @dataclass(frozen=True)
 class HostFreeze:
-    """Its kernel still answers, and so does SSH; nothing else does. Each process is known by (pid, start time)."""
+    """SIGSTOP to every process that may be stopped: only the kernel and SSH still answer. Processes are known by (pid, start time)."""
 
     name: ClassVar[str] = "host-freeze"
-    title: ClassVar[str] = "Stop everything on a host"
-    undo: ClassVar[str] = "SIGCONT to exactly those processes that were stopped"
+    title: ClassVar[str] = "Freeze a host"
+    undo: ClassVar[str] = "sends SIGCONT to exactly the processes that were stopped"
     needs: ClassVar[Argv] = ("ls", "sed", "awk", "readlink")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -58,6 +58,6 @@ class HostFreeze:
                 witness=("sd_witness_frozen",),
                 still=("sd_still_frozen",),
             ),
-            # A guard that is not stopped itself may end what hangs.
+            # A guard that is not stopped itself may kill a process that hangs.
             effects=Effects(restarts=tuple(services)),
         )

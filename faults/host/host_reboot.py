@@ -1,4 +1,4 @@
-"""host-reboot: restart a host, as a power cut, a panic or an upgrade of its kernel would."""
+"""host-reboot: restart a host, as a power cut, a panic or a kernel upgrade would."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GONE_S = {"forced": "10", "clean": "90"}
 
 @dataclass(frozen=True)
 class HostReboot:
-    """The hold must be longer than the host takes to start: it is asked again when the hold is over, and its boot hook must have
-    reported. Where a host has no way to run one, the restart is refused."""
+    """The hold must exceed the host's boot time: after the hold the host must answer and its boot hook must have reported. The
+    restart is refused on a host that cannot run a boot hook."""
 
     name: ClassVar[str] = "host-reboot"
     title: ClassVar[str] = "Restart a host"
-    undo: ClassVar[str] = "the host starts by itself; its boot hook reports that it did"
+    undo: ClassVar[str] = "the host boots by itself; its boot hook reports it"
     needs: ClassVar[Argv] = ("reboot",)
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class HostReboot:
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003
-        return []  # it takes the host away in the middle of everything: tests/e2e/test_reboots.py
+        return []  # the host goes away in the middle of a run: tests/e2e/test_reboots.py
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
         if self.how not in HOW:
@@ -47,7 +47,7 @@ class HostReboot:
         held = [int(row[1], 16) for row in rows if len(row) > 1 and row[0] == "CapEff:"]
         if not held or not held[0] >> SYS_BOOT & 1:
             raise RefusedError(
-                f"{site.host.name} may not restart itself: it has no CAP_SYS_BOOT, as in a container. Nothing was changed"
+                f"{site.host.name} cannot restart itself: it lacks CAP_SYS_BOOT, as in a container. Nothing was changed"
             )
         services = [(name, 1, 2) for name, service in sorted(site.host.services.items()) if service.manager]
         return Plan(
@@ -59,7 +59,7 @@ class HostReboot:
                 reverts_what="started again",
                 steps=(Step(("sd_reboot", self.how), (("true",),)),),
                 resources=("host",),
-                persistent=True,  # the record that survives is how the host reports
+                persistent=True,  # the host reports through the record that survives
             ),
             control=Control(cuts=True),
             proof=Proof(witness=("sd_witness_reboot", GONE_S[self.how])),

@@ -1,1 +1,1 @@
-"""Faults of load: processors, memory, disks."""
+"""Faults of load: CPUs, memory, disks."""

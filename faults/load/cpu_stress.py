@@ -1,4 +1,4 @@
-"""cpu-stress: keep processors busy, as a runaway thread or a noisy neighbour would."""
+"""cpu-stress: keep CPUs busy, as a runaway thread or a noisy neighbour would."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from stormdesk.mechanism.stressing import BURN, Burning
 
 @dataclass(frozen=True)
 class CpuStress:
-    """Processes of our own at the usual priority, one for each processor; the watchdogs go before them."""
+    """Our own processes at normal priority, one for each CPU; the watchdogs have a higher priority."""
 
     name: ClassVar[str] = "cpu-stress"
-    title: ClassVar[str] = "Keep processors busy"
-    undo: ClassVar[str] = "end of our own processes"
+    title: ClassVar[str] = "Keep CPUs busy"
+    undo: ClassVar[str] = "ends our own processes"
     needs: ClassVar[Argv] = ("grep", "awk")
     may_use: ClassVar[Argv] = tools(BURN)
     may_cut_control: ClassVar[bool] = False
 
     percent: Percent = field(
-        default=Percent(100), metadata={"help": "how busy each processor: 1..100", "grid": ("25", "50", "90", "100")}
+        default=Percent(100), metadata={"help": "the load on each CPU: 1..100", "grid": ("25", "50", "90", "100")}
     )
     cores: Count | None = field(
-        default=None, metadata={"help": "how many processors; default: all of them", "kind": Count, "grid": ("1", "2")}
+        default=None, metadata={"help": "how many CPUs; default: all", "kind": Count, "grid": ("1", "2")}
     )
     mechanism: str = field(default="", metadata={"help": "stress-ng or sh; default: the first that the host has"})
 
@@ -47,7 +47,7 @@ class CpuStress:
         has = int(facts.answers["processors"].stdout.strip() or "1")
         cores = has if self.cores is None else int(self.cores)
         if cores > has:
-            raise RefusedError(f"--cores {cores}: {site.host.name} has {has} processors. Nothing was changed")
+            raise RefusedError(f"--cores {cores}: {site.host.name} has {has} CPUs. Nothing was changed")
         percent = round(float(self.percent))
         burning = Burning(cores, percent)
         way = choose(BURN, burning, facts, self.mechanism)
@@ -59,7 +59,7 @@ class CpuStress:
             change=Change(
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
-                says=f"keep {cores} of {has} processors {percent} % busy with {way.mechanism.name}",
+                says=f"keep {cores} of {has} CPUs {percent} % busy with {way.mechanism.name}",
                 reverts_what="our processes ended",
                 steps=way.mechanism.steps(burning, facts),
                 resources=("cpu",),

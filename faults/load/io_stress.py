@@ -1,4 +1,4 @@
-"""io-stress: keep a disk busy with writes, as a backup or a rebuild of an array would."""
+"""io-stress: keep a disk busy with writes, as a backup or a RAID rebuild would."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from stormdesk.core.values import Count
 from stormdesk.host import probe, volumes
 from stormdesk.mechanism import data_folder
 
-EACH_MIB = 8  # what a process writes before it waits for the disk
+EACH_MIB = 8  # written between two syncs
 SPARE_MIB = 16
 INJECT_BUDGET_S = 25.0
 
 
 @dataclass(frozen=True)
 class IoStress:
-    """Each process writes one file again and again and has it written to the disk each time, as a journal does."""
+    """Each process rewrites one file in a loop and syncs it each time, as a journal does."""
 
     name: ClassVar[str] = "io-stress"
     title: ClassVar[str] = "Keep a disk busy with writes"
-    undo: ClassVar[str] = "end of our own processes, removal of the folder with their files"
+    undo: ClassVar[str] = "ends our own processes, removes the folder with their files"
     needs: ClassVar[Argv] = ("df", "dd", "stat")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
-    workers: Count = field(default=Count(2), metadata={"help": "how many write at once", "grid": ("1", "2", "8")})
+    workers: Count = field(
+        default=Count(2), metadata={"help": "how many processes write at the same time", "grid": ("1", "2", "8")}
+    )
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
@@ -67,7 +69,7 @@ class IoStress:
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
             change=Change(
                 mechanism="dd",
-                says=f"write {self.workers} files of {EACH_MIB} MiB in {folder} again and again, each time to the disk",
+                says=f"rewrite and sync {self.workers} files of {EACH_MIB} MiB in {folder} in a loop",
                 reverts_what="our processes ended, their folder removed",
                 steps=(
                     Step(

@@ -1,4 +1,4 @@
-"""memory-stress: take memory away, as a leak in a neighbour would."""
+"""memory-stress: use up memory, as a leak in a neighbouring process would."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.stressing import HOLD, Holding
 
 MIB = 1024 * 1024
-SPARE_MIB = 64  # always left available, so that the kernel need not end anybody
+SPARE_MIB = 64  # always left available, so that the OOM killer has no reason to act
 INJECT_BUDGET_S = 25.0
 
 
 @dataclass(frozen=True)
 class MemoryStress:
-    """Processes of our own hold it; were there none left nevertheless, the kernel ends these first."""
+    """Our own processes hold it; if memory runs out nevertheless, the OOM killer picks these first."""
 
     name: ClassVar[str] = "memory-stress"
-    title: ClassVar[str] = "Take memory away"
-    undo: ClassVar[str] = "end of our own processes"
+    title: ClassVar[str] = "Use up memory"
+    undo: ClassVar[str] = "ends our own processes"
     needs: ClassVar[Argv] = ("cat", "awk")
     may_use: ClassVar[Argv] = tools(HOLD)
     may_cut_control: ClassVar[bool] = False
@@ -58,7 +58,7 @@ class MemoryStress:
         if available - mib < SPARE_MIB:
             raise RefusedError(
                 f"{site.host.name} has {available} MiB available: to hold {mib} MiB would leave less than {SPARE_MIB} MiB, "
-                "and the kernel would end processes. Nothing was changed"
+                "and the OOM killer would act. Nothing was changed"
             )
         holding = Holding(mib)
         way = choose(HOLD, holding, facts, self.mechanism)
@@ -70,7 +70,7 @@ class MemoryStress:
             change=Change(
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
-                says=f"hold {mib} MiB of {available} MiB that are available with {way.mechanism.name}",
+                says=f"hold {mib} of {available} MiB of available memory with {way.mechanism.name}",
                 reverts_what="our processes ended",
                 steps=way.mechanism.steps(holding, facts),
                 resources=("memory",),
@@ -88,5 +88,5 @@ class MemoryStress:
         rows = (line.split() for line in facts.answers["memory"].stdout.splitlines())
         found = [int(row[1]) for row in rows if len(row) > 1 and row[0] == "MemAvailable:" and row[1].isdigit()]
         if not found:
-            raise RefusedError(f"{site.host.name} does not say how much memory is available. Nothing was changed")
+            raise RefusedError(f"{site.host.name} does not report its available memory. Nothing was changed")
         return found[0] // 1024

@@ -1,1 +1,1 @@
-"""Faults of networks and of the interfaces to them."""
+"""Faults of networks and network interfaces."""

@@ -1,4 +1,4 @@
-"""adapter-down: take a network interface down, as a pulled cable or a dead card would."""
+"""adapter-down: take a network interface down, as a pulled cable or a dead NIC would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stormdesk.mechanism.interface import carries_us, chosen, peer_on
 
 @dataclass(frozen=True)
 class AdapterDown:
-    """Link down; undo is link up with every address, route and neighbour that going down took away."""
+    """Link down; the undo is link up, with every address, route and neighbour that the kernel removed."""
 
     name: ClassVar[str] = "adapter-down"
     title: ClassVar[str] = "Take a network adapter down"

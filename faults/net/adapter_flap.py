@@ -1,4 +1,4 @@
-"""adapter-flap: an interface goes down and comes back again and again, as with a bad cable or a renegotiating port."""
+"""adapter-flap: an interface keeps going down and up, as with a bad cable or a renegotiating port."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from stormdesk.mechanism.interface import beside_control, carries_us, chosen
 
 @dataclass(frozen=True)
 class AdapterFlap:
-    """Down, up with all that was on it, down again. It goes down first, and is down while the host is looked at."""
+    """Down, up with everything that was on it, down again. It starts down, and stays down while the witness runs."""
 
     name: ClassVar[str] = "adapter-flap"
-    title: ClassVar[str] = "Let a network adapter flap"
+    title: ClassVar[str] = "Make a network adapter flap"
     undo: ClassVar[str] = restoring.WHAT
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = ()
@@ -33,7 +33,7 @@ class AdapterFlap:
         default=Interval("2s"), metadata={"help": "how long it is down each time, 1s..5m", "grid": ("1s", "2s", "5s")}
     )
     up: Interval = field(
-        default=Interval("2s"), metadata={"help": "how long it is up in between, 1s..5m", "grid": ("5s", "2s", "1s")}
+        default=Interval("2s"), metadata={"help": "how long it is up each time, 1s..5m", "grid": ("5s", "2s", "1s")}
     )
 
     @classmethod
@@ -69,9 +69,9 @@ class AdapterFlap:
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), undo_wait_s=now.wait_s),
             change=Change(
                 mechanism="ip link",
-                says=f"{name} down for {self.down} and up for {self.up}, again and again",
+                says=f"{name} repeatedly down for {self.down} and up for {self.up}",
                 reverts_what=f"link up, {now.count} addresses, routes and neighbours",
-                # The helper brings it up by the first step's undo; so that is a step of its own.
+                # The helper uses the first step's undo to bring the link up, so that step is separate.
                 steps=(Step(("true",), restoring.restore(now)), flap),
                 resources=(f"link:{name}",),
                 rechecks=((("ip", "-o", "link", "show", "dev", name), facts.answers["link"].stdout.strip()),),

@@ -1,4 +1,4 @@
-"""dns-failure: names do not resolve, or resolve to a wrong address, as with a broken resolver or a bad zone."""
+"""dns-failure: name resolution fails or returns a wrong address, as with a broken resolver or a bad zone."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from stormdesk.mechanism.netfilter import rules_name
 from stormdesk.mechanism.resolving import LADDER, Answer
 
 NAME = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*"
-PROBE = "stormdesk-probe.invalid"  # which name is asked for does not matter where all get the same address
-LOCAL = "127.0.0.1"  # whom a resolver asks where /etc/resolv.conf names no server
+PROBE = "stormdesk-probe.invalid"  # when all names get the same answer, any name will do
+LOCAL = "127.0.0.1"  # the resolver's default when /etc/resolv.conf names no server
 
 
 class Failure(Word):
-    """What a query gets."""
+    """The answer to a query."""
 
     WORD = "ANSWER"
     EXAMPLE = "nxdomain"
@@ -34,12 +34,12 @@ class Failure(Word):
 
 @dataclass(frozen=True)
 class DnsFailure:
-    """Queries over UDP are answered by a helper of ours, or by nobody. What an application or a cache on the host knows already it
-    goes on knowing."""
+    """Our helper answers UDP queries, or they are dropped. Names that an application or a local cache has already resolved stay
+    resolved."""
 
     name: ClassVar[str] = "dns-failure"
-    title: ClassVar[str] = "Let names not resolve, or resolve wrongly"
-    undo: ClassVar[str] = "removal of our own rules and helper"
+    title: ClassVar[str] = "Make name resolution fail, or return a wrong address"
+    undo: ClassVar[str] = "removes our own rules and helper"
     needs: ClassVar[Argv] = ("python3", "sed")
     may_use: ClassVar[Argv] = (*tools(LADDER), "ip6tables", "unshare")
     may_cut_control: ClassVar[bool] = False
@@ -52,10 +52,10 @@ class DnsFailure:
         },
     )
     names: str = field(
-        default="", metadata={"help": "only these names and all below them, e.g. venue.example,db; default: all"}
+        default="", metadata={"help": "only these names and their subdomains, e.g. venue.example,db; default: all"}
     )
     address: str = field(
-        default="192.0.2.1", metadata={"help": "the wrong address, e.g. 192.0.2.1, which leads nowhere"}
+        default="192.0.2.1", metadata={"help": "the wrong address, e.g. 192.0.2.1, which is not routed"}
     )
     mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the host has"})
 
@@ -97,7 +97,7 @@ class DnsFailure:
         names = tuple(part.lower() for part in self.names.replace(" ", "").split(",") if part)
         for each in names:
             if len(each) > 200 or not re.fullmatch(NAME, each):
-                raise UsageError(f"--names {each[:60]}: must be names such as venue.example, with commas between them")
+                raise UsageError(f"--names {each[:60]}: must be comma-separated names such as venue.example")
         if self.answer == "wrong" and not re.fullmatch(r"[0-9.]+", network_of(self.address)):
             raise UsageError(f"--address {self.address[:60]}: must be an IPv4 address, e.g. 192.0.2.1")
         return names

@@ -1,4 +1,4 @@
-"""The plan of a fault that impairs packets; net-latency, net-loss and their like are its faces. No fault itself."""
+"""The plan shared by the faults that impair packets: net-latency, net-loss and others. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from stormdesk.mechanism.netfilter import rules_name
 from stormdesk.mechanism.shim import Shim
 
 LADDER: Sequence[Netem | Dropped | Shim] = (Netem(), *losing(), Shim())
-MECHANISM = {"help": f"{', '.join(way.name for way in LADDER)}; default: the first that the host can do"}
+MECHANISM = {"help": f"{', '.join(way.name for way in LADDER)}; default: the first that works on the host"}
 IN = "sh", "-c", "tc qdisc; nft list ruleset; iptables-save"
 SHOWS = "netem|numgen|statistic|NFQUEUE"
 
 
 @dataclass(frozen=True)
 class Impairing(Selecting):
-    """A fault with an `Impairment` of the packets selected, by default of those that the host sends."""
+    """A fault that applies an `Impairment` to the selected packets, by default to outgoing ones."""
 
-    undo: ClassVar[str] = "removal of our own qdisc, rules and helper"
+    undo: ClassVar[str] = "removes our own qdisc, rules and helper"
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = (*tools(LADDER), "ip6tables", "unshare")
     may_cut_control: ClassVar[bool] = False
@@ -49,14 +49,14 @@ class Impairing(Selecting):
         self, facts: HostFacts, site: Site, ttl_s: float | None, impairment: Impairment, says: str, mechanism: str,
         witness: tuple[Argv, str, float] | None,
     ) -> Plan | Unsupported:  # fmt: skip
-        """The plan; `says` for people, without the traffic. `witness`: what another host runs, its kind and what it should measure;
-        None where a few hundred packets tell nothing."""
+        """The plan. `says` is its text, without the traffic. `witness`: the command for another host, its kind and the expected
+        measurement; None if a few hundred packets prove nothing."""
         intent = Impaired(rules_name(site.run_id), self.traffic(self.name, facts, site), impairment)
         way = choose(LADDER, intent, facts, mechanism)
         if isinstance(way, Unsupported):
             return way
         seen = way.mechanism.witness(intent)
-        both = len(intent.traffic.directions) == 2  # a ping and its answer are hit once each
+        both = len(intent.traffic.directions) == 2  # affects a ping and its reply once each
         peer, no_peer = None, ""
         if witness:
             peer, no_peer = ping_witness(site, intent.traffic, witness[0], witness[1], witness[2] * (1 + both))

@@ -1,4 +1,4 @@
-"""mtu-blackhole: large packets vanish and small ones pass, as behind a tunnel whose ICMP errors a firewall drops."""
+"""mtu-blackhole: large packets are dropped and small ones pass, as behind a tunnel whose ICMP errors a firewall drops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stormdesk.witness.unreachable import ping
 
 @dataclass(frozen=True)
 class MtuBlackhole(Selecting):
-    """Packets above a size are dropped, and nobody is told; the undo removes our own table or chains."""
+    """Packets above a size are dropped silently; the undo removes our own table or chains."""
 
     name: ClassVar[str] = "mtu-blackhole"
     title: ClassVar[str] = "Drop large packets, let small ones pass"

@@ -1,4 +1,4 @@
-"""net-bandwidth: limit how fast an interface sends, as a congested uplink or a wrong port speed would."""
+"""net-bandwidth: limit an interface's outgoing rate, as a congested uplink or a wrong port speed would."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from stormdesk.witness.rate import flood
 
 @dataclass(frozen=True)
 class NetBandwidth:
-    """A root qdisc of our own; the undo deletes it, and the kernel restores its default."""
+    """Our own root qdisc; the undo deletes it, and the kernel restores its default."""
 
     name: ClassVar[str] = "net-bandwidth"
-    title: ClassVar[str] = "Limit what a network adapter sends"
-    undo: ClassVar[str] = "removal of our own qdisc, known by its handle"
+    title: ClassVar[str] = "Limit a network adapter's outgoing bandwidth"
+    undo: ClassVar[str] = "removes our own qdisc, known by its handle"
     needs: ClassVar[Argv] = ("ip", "tc")
     may_use: ClassVar[Argv] = (*tools(LADDER), "unshare")
     may_cut_control: ClassVar[bool] = False
@@ -34,7 +34,7 @@ class NetBandwidth:
     interface: str = field(default="", metadata={"help": "the interface itself, e.g. eth1"})
     rate: BitRate = field(
         default=BitRate(BitRate.EXAMPLE),
-        metadata={"help": "the limit of what it sends, 64kbit..100Gbit", "grid": ("10Mbit", "1Mbit", "128kbit")},
+        metadata={"help": "the outgoing rate limit, 64kbit..100Gbit", "grid": ("10Mbit", "1Mbit", "128kbit")},
     )
     mechanism: str = field(default="", metadata={"help": "tbf or htb; default: the first that the kernel has"})
 
@@ -84,13 +84,13 @@ class NetBandwidth:
         )
 
     def _check(self, name: str, facts: HostFacts, site: Site) -> None:
-        """Raise RefusedError when it would slow our own connection, or replace another's qdisc."""
+        """RefusedError if it would slow our own connection, or replace a qdisc that is not ours."""
         if interface.carries_us(name, facts, site):
             raise RefusedError(f"{name} on {site.host.name} carries our own connection. Nothing was changed")
         roots = [line for line in facts.answers["root"].stdout.splitlines() if " root" in line and " 0: " not in line]
         if roots:
             raise RefusedError(
-                f"{name} on {site.host.name} has a qdisc of its own: {roots[0].strip()}. Nothing was changed"
+                f"{name} on {site.host.name} already has a root qdisc: {roots[0].strip()}. Nothing was changed"
             )
 
     def _interface(self, site: Site) -> str:

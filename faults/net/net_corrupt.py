@@ -1,4 +1,4 @@
-"""net-corrupt: a bit of a packet flips, as with bad memory in a switch; checksums find most of it, so that it looks like loss."""
+"""net-corrupt: a bit in a packet flips, as with bad memory in a switch; checksums catch most of them, so it looks like loss."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from stormdesk.witness.lost import flood
 
 @dataclass(frozen=True)
 class NetDuplicate(Impairing):
-    """Duplicates of what the host sends."""
+    """Duplicates of outgoing packets."""
 
     name: ClassVar[str] = "net-duplicate"
-    title: ClassVar[str] = "Send packets twice"
+    title: ClassVar[str] = "Duplicate packets"
 
     percent: Percent = field(
         default=Percent(10), metadata={"help": "the share that is sent twice, 1..100", "grid": ("1", "10", "100")}

@@ -1,4 +1,4 @@
-"""net-latency: packets arrive late, as over a congested or a much longer line."""
+"""net-latency: packets arrive late, as over a congested or a much longer link."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class NetLatency(Impairing):
     title: ClassVar[str] = "Delay packets"
 
     delay: Delay = field(
-        default=Delay("100ms"), metadata={"help": "how late, 100us..60s", "grid": ("10ms", "100ms", "1s")}
+        default=Delay("100ms"), metadata={"help": "the delay, 100us..60s", "grid": ("10ms", "100ms", "1s")}
     )
-    jitter: Delay | None = field(default=None, metadata={"help": "by how much it varies, up and down", "kind": Delay})
+    jitter: Delay | None = field(default=None, metadata={"help": "the variation, plus or minus", "kind": Delay})
     correlation: Percent | None = field(
-        default=None, metadata={"help": "how much a delay is like the one before, with --jitter", "kind": Percent}
+        default=None, metadata={"help": "the correlation of successive delays, with --jitter", "kind": Percent}
     )
     distribution: Distribution = field(
         default=Distribution("uniform"), metadata={"help": "of the jitter: uniform or normal"}

@@ -1,4 +1,4 @@
-"""net-loss: packets get lost, one by one or in bursts, as on a bad line or a full queue."""
+"""net-loss: packets are lost, singly or in bursts, as on a bad link or a full queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stormdesk.witness.lost import flood
 
 @dataclass(frozen=True)
 class NetLoss(Impairing):
-    """Loss. Where rules drop what is sent, a program that sends a datagram is told (EPERM); on the wire nobody is."""
+    """Packet loss. Where netfilter rules drop outgoing packets, the sender of a datagram gets EPERM, unlike with loss on the wire."""
 
     name: ClassVar[str] = "net-loss"
     title: ClassVar[str] = "Lose packets"
@@ -27,7 +27,7 @@ class NetLoss(Impairing):
     )
     burst: Burst | None = field(
         default=None,
-        metadata={"help": "how many are lost in a row on average, 2..1000; default: each by itself", "kind": Burst},
+        metadata={"help": "the average number lost in a row, 2..1000; default: independent losses", "kind": Burst},
     )
     mechanism: str = field(default="", metadata=MECHANISM)
 

@@ -1,4 +1,4 @@
-"""net-partition: packets between hosts vanish, as behind a dead switch or a wrong firewall rule; the adapter stays up."""
+"""net-partition: packets between hosts are dropped, as by a dead switch or a wrong firewall rule; the adapter stays up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stormdesk.witness.unreachable import ping
 
 
 class Grudge(Word):
-    """Who of the chosen hosts cannot talk to whom."""
+    """Which of the selected hosts cannot talk to which."""
 
     WORD = "GRUDGE"
     EXAMPLE = "halves"
@@ -42,7 +42,7 @@ class NetPartition(Selecting):
     grudge: Grudge | None = field(
         default=None,
         metadata={
-            "help": "among the chosen hosts: one (the first alone), halves, ring (each reaches only its neighbours), bridge "
+            "help": "among the selected hosts: one (the first alone), halves, ring (each reaches only its neighbours), bridge "
             "(halves, with one between them that reaches all)",
             "kind": Grudge,
         },
@@ -64,18 +64,18 @@ class NetPartition(Selecting):
         return rules_plan(self, facts, site, ttl_s, traffic, Verdict(), "drop packets", witness)
 
     def _enemies(self, site: Site) -> Sequence[str]:
-        """The hosts that this one cannot talk to, by --grudge. Hosts are in order of their names: the same words, the same cut."""
+        """The hosts that this one cannot talk to, by --grudge. Hosts are sorted by name, so the same options give the same cut."""
         if self.grudge is None:
             return ()
         ring = sorted(site.chosen)
         if self.peer or len(ring) < 2 + (self.grudge in ("ring", "bridge")) * 2:
             least = 4 if self.grudge in ("ring", "bridge") else 2
-            raise UsageError(f"--grudge {self.grudge} is among at least {least} hosts that are chosen, without --peer")
+            raise UsageError(f"--grudge {self.grudge} needs at least {least} selected hosts, and no --peer")
         return enemies(str(self.grudge), ring)[site.host.name]
 
 
 def enemies(grudge: str, hosts: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """Of each host the others that it cannot talk to. As in Jepsen: in a ring each host reaches a majority, no two the same one."""
+    """For each host, the others that it cannot talk to. As in Jepsen: in a ring each host reaches a majority, and no two the same."""
     count, half = len(hosts), len(hosts) // 2
     if grudge == "ring":
         reach = (half + 1) // 2  # neighbours on each side; with the host itself they are a majority

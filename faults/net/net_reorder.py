@@ -1,4 +1,4 @@
-"""net-reorder: some packets overtake others, as over several paths of different length."""
+"""net-reorder: packets arrive out of order, as over paths of different length."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from stormdesk.witness.out_of_order import counted
 
 @dataclass(frozen=True)
 class NetReorder(Impairing):
-    """All packets are delayed but a share, which overtakes them."""
+    """All packets are delayed except for a share, which overtakes them."""
 
     name: ClassVar[str] = "net-reorder"
-    title: ClassVar[str] = "Let packets overtake others"
+    title: ClassVar[str] = "Reorder packets"
 
     percent: Percent = field(
         default=Percent(25), metadata={"help": "the share that overtakes, 1..99", "grid": ("1", "10", "25")}
     )
-    delay: Delay = field(default=Delay("50ms"), metadata={"help": "the delay of all others", "grid": ("10ms", "50ms")})
+    delay: Delay = field(
+        default=Delay("50ms"), metadata={"help": "the delay of all other packets", "grid": ("10ms", "50ms")}
+    )
     mechanism: str = field(default="", metadata=MECHANISM)
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         impairment = Impairment(delay_s=float(self.delay), reorder=float(self.percent))
-        says = f"let {self.percent}% of packets overtake the others, which are {self.delay} late"
+        says = f"let {self.percent}% of packets overtake the others, which are delayed by {self.delay}"
         return self.impaired(
             facts, site, ttl_s, impairment, says, self.mechanism, (counted(), "out-of-order", float(self.percent))
         )

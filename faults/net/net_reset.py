@@ -1,4 +1,4 @@
-"""net-reset: TCP connections are reset, live ones too, as by a load balancer or firewall that lost its state."""
+"""net-reset: TCP connections are reset, including established ones, as by a load balancer or firewall that lost its state."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from stormdesk.mechanism.netfilter import RESET, Verdict, ladder
 
 @dataclass(frozen=True)
 class NetReset(Selecting):
-    """Each packet of a selected connection is answered by a RST, so that a live one ends with its next packet."""
+    """Each packet of a selected connection is answered with an RST, so an established one ends with its next packet."""
 
     name: ClassVar[str] = "net-reset"
-    title: ClassVar[str] = "Reset TCP connections, live ones too"
+    title: ClassVar[str] = "Reset TCP connections, including established ones"
     undo: ClassVar[str] = UNDO
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = MAY_USE
@@ -32,7 +32,7 @@ class NetReset(Selecting):
 
     percent: Percent = field(
         default=Percent(100),
-        metadata={"help": "the share of packets that are answered so, 1..100", "grid": ("1", "10", "100")},
+        metadata={"help": "the share of packets answered with a reset, 1..100", "grid": ("1", "10", "100")},
     )
     mechanism: str = field(default="", metadata=MECHANISM)
 
@@ -51,7 +51,7 @@ class NetReset(Selecting):
             raise UsageError(f"--protocol {self.protocol}: only TCP has resets")
         traffic = self.traffic(self.name, facts, site, protocol="tcp")
         share = "" if float(self.percent) == 100 else f"{self.percent}% of "
-        return rules_plan(self, facts, site, ttl_s, traffic, self._verdict(), f"answer {share}packets by a reset")
+        return rules_plan(self, facts, site, ttl_s, traffic, self._verdict(), f"answer {share}packets with a reset")
 
     def _verdict(self) -> Verdict:
         return Verdict(RESET, percent=float(self.percent))

@@ -1,4 +1,4 @@
-"""port-block: a port is closed, as by a firewall rule that somebody forgot: its packets are dropped or rejected."""
+"""port-block: a port is blocked, as by a forgotten firewall rule: its packets are dropped or rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stormdesk.mechanism.netfilter import DROP, REJECT, RESET, Verdict, ladder
 
 
 class How(Word):
-    """What the other side gets: nothing, an ICMP error, or a TCP reset."""
+    """What the peer receives: nothing, an ICMP error, or a TCP reset."""
 
     WORD = "HOW"
     EXAMPLE = "drop"
@@ -31,7 +31,7 @@ class PortBlock(Selecting):
     """Rules on a port; the undo removes our own table or chains."""
 
     name: ClassVar[str] = "port-block"
-    title: ClassVar[str] = "Close a port"
+    title: ClassVar[str] = "Block a port"
     undo: ClassVar[str] = UNDO
     needs: ClassVar[Argv] = ("ip",)
     may_use: ClassVar[Argv] = MAY_USE

@@ -1,4 +1,4 @@
-"""port-exhaust: no ephemeral port is left, as on a host whose connections pile up in TIME_WAIT: new connections fail."""
+"""port-exhaust: new connections fail for lack of ephemeral ports, as on a host whose connections pile up in TIME_WAIT."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 
 RANGE, RESERVED = (f"/proc/sys/net/ipv4/ip_local_{name}" for name in ("port_range", "reserved_ports"))
-PORT = "61001"  # the one port of the range, and reserved: any would do that no service listens on
+PORT = "61001"  # the only port in the range, and reserved: any port on which no service listens
 
 
 @dataclass(frozen=True)
 class PortExhaust:
-    """The range of ephemeral ports is one port, and that one is reserved; IPv6 has the same range. What is connected stays so."""
+    """The ephemeral range shrinks to one port, which is reserved; IPv6 shares the range. Established connections stay."""
 
     name: ClassVar[str] = "port-exhaust"
-    title: ClassVar[str] = "Leave no ephemeral port for new connections"
-    undo: ClassVar[str] = (
-        "the range of ports and the reserved ports as they were, unless somebody changed them meanwhile"
-    )
+    title: ClassVar[str] = "Exhaust the ephemeral ports"
+    undo: ClassVar[str] = "restores the port range and the reserved ports, unless somebody has changed them since"
     needs: ClassVar[Argv] = ("cat", "curl")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -47,15 +45,15 @@ class PortExhaust:
         if not facts.answers["writable"].ok:
             return Unsupported("its sysctls cannot be written, as in a container with a read-only /proc/sys")
         if before[RANGE].split() == [PORT, PORT]:
-            raise RefusedError(f"{site.host.name} has no ephemeral ports already. Nothing was changed")
+            raise RefusedError(f"{site.host.name} already has no ephemeral ports. Nothing was changed")
         ours = {RESERVED: f"{before[RESERVED]},{PORT}".lstrip(","), RANGE: f"{PORT} {PORT}"}
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
             change=Change(
                 mechanism="sysctl",
-                says=f"ip_local_port_range is {PORT} alone, and reserved",
-                reverts_what="the range as it was",
+                says=f"set ip_local_port_range to {PORT} alone, and reserve it",
+                reverts_what="range restored",
                 steps=tuple(
                     Step(("sd_sysctl", path, text), (("sd_sysctl_back", path, text, before[path]),))
                     for path, text in ours.items()

@@ -1,4 +1,4 @@
-"""An interface that goes down and comes back: what must be known of it, and how everything on it is restored. No fault itself."""
+"""An interface that goes down and up: its state beforehand, and how everything on it is restored. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stormdesk.host import network
 from stormdesk.mechanism import interface
 
 TOUCHES: Argv = ("link", "addr", "route4", "route6", "neigh", "nexthop")
-WHAT = "link up, then addresses, routes and neighbours (v4 and v6) as they were"
+WHAT = "link up, then restores addresses, routes and neighbours (v4 and v6)"
 
 
 def probes(name: str) -> Mapping[str, Argv]:
-    """What `as_it_is` must know."""
+    """The probes that `as_it_is` needs."""
     return {
         **interface.probes(name),
-        # All of them: with `dev` added, ip leaves out routes that go over several links.
+        # All routes: with `dev`, ip omits multipath routes.
         "route4": ("ip", "-o", "-4", "route", "show", "table", "all"),
         "route6": ("ip", "-o", "-6", "route", "show", "table", "all"),
         "neigh": ("ip", "-o", "neigh", "show", "nud", "permanent"),
@@ -31,18 +31,18 @@ def probes(name: str) -> Mapping[str, Argv]:
 
 
 def as_it_is(name: str, facts: HostFacts, site: Site) -> network.Interface | Unsupported:
-    """The interface with all that goes with it, or why that could not be put back. Raises RefusedError where there is no such
-    interface, or it is down already."""
+    """The interface with everything that goes down with it, or why that could not be restored. RefusedError: there is no such
+    interface, or it is already down."""
     link = interface.link_of(name, facts, site)
     said = {key: answer.stdout for key, answer in facts.answers.items()}
     try:
         now = network.interface(name, _read(link, said))
     except network.MiddleError as error:
         return Unsupported(
-            f"route `{error}` is between equal routes of other interfaces: it could not be put back there"
+            f"route `{error}` is between equal routes of other interfaces: it could not be restored in its place"
         )
     if not now.up:
-        raise RefusedError(f"{name} on {site.host.name} is down already. Nothing was changed")
+        raise RefusedError(f"{name} on {site.host.name} is already down. Nothing was changed")
     if why := _no_way_back(now, said):
         return Unsupported(why)
     return now
@@ -54,7 +54,7 @@ def _read(link: str, said: Mapping[str, str]) -> network.Said:
 
 
 def restore(now: network.Interface) -> tuple[Argv, ...]:
-    """Link up, then what going down took away; nothing that is still present."""
+    """Link up, then whatever the kernel removed; nothing that is still present."""
     undo: list[Argv] = [now.up_again]
     if now.addresses6:
         undo.append(("sd_addresses_back", now.name, *now.addresses6))
@@ -72,11 +72,11 @@ def restore(now: network.Interface) -> tuple[Argv, ...]:
 def _no_way_back(now: network.Interface, said: Mapping[str, str]) -> str:
     """Why the interface could not be restored in full, or ""."""
     if "iproute2" not in said["version"] and (lost := _beyond_busybox(now)):
-        return f"{now.name} has {lost}, which busybox's ip cannot put back: install iproute2"
+        return f"{now.name} has {lost}, which busybox's ip cannot restore: install iproute2"
     if gateway := said["gateways"].partition("\n")[0]:
         return (
-            f"gateway {gateway} is not reached by {now.name} any more (ip route get {gateway} oif {now.name}): "
-            "its routes could not be put back"
+            f"gateway {gateway} is no longer reachable through {now.name} (ip route get {gateway} oif {now.name}): "
+            "its routes could not be restored"
         )
     return ""
 

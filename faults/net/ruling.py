@@ -1,4 +1,4 @@
-"""The plan of a fault that drops or rejects packets by rules of netfilter. No fault itself."""
+"""The plan of a fault that drops or rejects packets with netfilter rules. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stormdesk.mechanism.ladder import choose, tools
 from stormdesk.mechanism.netfilter import Rules, Verdict, ladder, rules_name
 from stormdesk.mechanism.traffic import Traffic
 
-LOOK: Argv = ("sh", "-c", "nft list ruleset; iptables-save")  # shows our rules, whoever made them
-UNDO = "removal of our own netfilter table or chains"
+LOOK: Argv = ("sh", "-c", "nft list ruleset; iptables-save")  # shows our rules, whichever tool made them
+UNDO = "removes our own netfilter table or chains"
 MECHANISM = {"help": "nft or iptables; default: the first that the host has"}
 MAY_USE: Argv = (*tools(ladder(Verdict())), "ip6tables", "unshare")
 
 
 class Ruled(Protocol):
-    """What the plan must know of the fault."""
+    """What the plan needs from the fault."""
 
     name: ClassVar[str]
 
@@ -36,7 +36,7 @@ def rules_plan(
     says: str,
     witness: tuple[PeerWitness | None, str] = (None, ""),
 ) -> Plan | Unsupported:
-    """The plan; `says` for people, without the traffic; `witness` is the one of another host, or why there is none."""
+    """The plan. `says` is its text, without the traffic; `witness` is another host's, or why there is none."""
     rules = Rules(rules_name(site.run_id), traffic, verdict)
     way = choose(ladder(verdict), rules, facts, fault.mechanism)
     if isinstance(way, Unsupported):

@@ -1,4 +1,4 @@
-"""What faults on packets have in common: the parameters that select packets, and what is asked of the host for them. No fault itself."""
+"""Common to all faults on packets: the parameters that select packets, and the probes for them. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stormdesk.mechanism.traffic import Ssh, Traffic
 
 @dataclass(frozen=True)
 class Selecting:
-    """Packets by interface, other side, port, protocol and direction. Our own SSH connection is never among them."""
+    """Packets by interface, peer, port, protocol and direction. Our own SSH connection is never selected."""
 
     network: str = field(default="", metadata={"help": "only the host's interface on this network, e.g. market"})
     interface: str = field(default="", metadata={"help": "only this interface, e.g. eth1"})
@@ -36,16 +36,16 @@ class Selecting:
     )
 
     def traffic_probes(self) -> Mapping[str, Argv]:
-        """What `traffic()` must know of the host."""
+        """The probes that `traffic()` needs."""
         return {"came": ("sd_came_in",), "carriers": ("sd_carriers",), "links": ("ip", "-o", "link", "show")}
 
     def traffic(
         self, fault: str, facts: HostFacts, site: Site, peers: Sequence[str] = (), protocol: str = ""
     ) -> Traffic:
-        """The packets that are selected on this host. `peers` are hosts besides --peer; `protocol` is the one where none is named.
+        """The packets selected on this host. `peers` are hosts in addition to --peer; `protocol` is the default.
 
-        Raises UsageError for parameters that select nothing or cannot be understood, RefusedError for an interface that the host
-        does not have and for what would take our own connection.
+        UsageError: the parameters are invalid or select nothing. RefusedError: the host lacks the interface, or our own
+        connection would be selected.
         """
         names = [*(part for part in self.peer.replace(" ", "").split(",") if part), *peers]
         if not (self.network or self.interface or names or self.port):
@@ -122,7 +122,7 @@ class Selecting:
             )
             if interface and interface == own and came == "":
                 raise RefusedError(
-                    f"{interface} on {site.host.name} carries our own connection, and the host does not know which one it is. "
+                    f"{interface} on {site.host.name} carries our own connection, and the host cannot tell which one it is. "
                     "Nothing was changed"
                 )
             return
@@ -133,12 +133,12 @@ class Selecting:
             and self.protocol != "udp"
         ):
             raise RefusedError(
-                f"--port {self.port} has port {ssh.port} of our own connection to {site.host.name}. Nothing was changed"
+                f"--port {self.port} includes port {ssh.port} of our own connection to {site.host.name}. Nothing was changed"
             )
 
 
 def _ssh(facts: HostFacts) -> Ssh | None:
-    """Our own connection, as the host says."""
+    """Our own connection, as the host sees it."""
     words = facts.answers["came"].stdout.split()
     if len(words) != 4:
         return None
@@ -149,12 +149,12 @@ def _ssh(facts: HostFacts) -> Ssh | None:
 def ping_witness(
     site: Site, traffic: Traffic, argv: Argv, kind: str, expected: float = 0.0
 ) -> tuple[PeerWitness | None, str]:
-    """Another host that pings an address of this one through the packets selected, or why there is none.
+    """Another host that pings this one so that the selected packets are measured, or why there is none.
 
     `argv` is the command up to the address.
     """
     if traffic.ports or traffic.protocol not in ("", "icmp"):
-        return None, ""  # the host's own counters are the evidence: ping is neither tcp nor udp
+        return None, ""  # ping is neither tcp nor udp, so the host's own counters are the evidence
     for network, link in sorted(site.host.networks.items()):
         if traffic.interface not in ("", link.interface):
             continue

@@ -1,4 +1,4 @@
-"""fd-exhaust: leave a service or process no free descriptor, as a leak of files or connections would."""
+"""fd-exhaust: leave a service or process no free file descriptor, as a leak of files or connections would."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from stormdesk.mechanism.limiting import FILES, Limiting, proof
 
 @dataclass(frozen=True)
 class FdExhaust(Targeting):
-    """The soft limit of open files is lowered to the first free number, of the process and its children: what is open stays open, and
-    open, accept and socket fail with EMFILE. Children that start meanwhile inherit it, and get the old one back too."""
+    """The soft limit on open files of the process and its children is lowered to the first free descriptor: open files stay open,
+    but open, accept and socket fail with EMFILE. Children started meanwhile inherit it, and the undo raises theirs too."""
 
     name: ClassVar[str] = "fd-exhaust"
-    title: ClassVar[str] = "Leave a process no free descriptor"
-    undo: ClassVar[str] = "the soft limit of open files as it was, of each process"
+    title: ClassVar[str] = "Exhaust a process's file descriptors"
+    undo: ClassVar[str] = "restores each process's soft limit on open files"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = tools(FILES)
     may_cut_control: ClassVar[bool] = False
@@ -66,13 +66,13 @@ class FdExhaust(Targeting):
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
                 says=f"{process.identity.split('.')[0]} ({process.command[:60].strip()}) and its children may open "
-                f"{self.spare} files more, of {soft}",
-                reverts_what="the limit of open files as it was",
+                f"{self.spare} more files, of {soft}",
+                reverts_what="limit on open files restored",
                 steps=way.mechanism.steps(limiting, facts),
                 resources=(f"process:{what}",),
                 touches=way.mechanism.touches,
             ),
             proof=proof(limiting, way.mechanism.name),
-            # A guard may end a process that cannot go on.
+            # A guard may kill a process that makes no progress.
             effects=Effects(restarts=((what, 0, 1),) if self.manager(site) else ()),
         )

@@ -1,4 +1,4 @@
-"""pid-exhaust: let a service start no more processes or threads, as a fork loop would."""
+"""pid-exhaust: stop a service from starting processes or threads, as a fork loop would."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ from stormdesk.mechanism.limiting import PIDS, Limiting, proof
 
 @dataclass(frozen=True)
 class PidExhaust(Targeting):
-    """The limit of processes of its control group is lowered to what it has, else the soft limit of its user, in this process and its
-    children alone: fork and new threads fail with EAGAIN. Nobody else on the host is short of pids."""
+    """Its cgroup's pids limit is lowered to the current number; without a cgroup, the soft limit RLIMIT_NPROC of this process and
+    its children. fork and new threads fail with EAGAIN. No other process on the host is short of pids."""
 
     name: ClassVar[str] = "pid-exhaust"
-    title: ClassVar[str] = "Let a service start no process or thread"
-    undo: ClassVar[str] = (
-        "the limit of processes as it was; of a control group it is written by the shell itself, without a process"
-    )
+    title: ClassVar[str] = "Stop a service from starting processes or threads"
+    undo: ClassVar[str] = "restores the limit on processes; a cgroup's is written by the shell itself, without a fork"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = tools(PIDS)
     may_cut_control: ClassVar[bool] = False
 
     spare: Spare = field(default=Spare(0), metadata={"help": "leave this many free, e.g. 2", "grid": ("16", "2", "0")})
     mechanism: str = field(
-        default="", metadata={"help": "pids (its control group), prlimit or python3; default: the first that works"}
+        default="", metadata={"help": "pids (its cgroup), prlimit or python3; default: the first that works"}
     )
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
-        # A group of its own has a service only where systemd made one; elsewhere it must not be root's.
+        # A service has its own cgroup only under systemd; elsewhere its user must not be root, whom RLIMIT_NPROC does not bind.
         look = (
             "sh",
             "-c",
@@ -70,13 +68,13 @@ class PidExhaust(Targeting):
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
                 says=f"{process.identity.split('.')[0]} ({process.command[:60].strip()}) and its children may start "
-                f"{self.spare} processes or threads more",
-                reverts_what="the limit of processes as it was",
+                f"{self.spare} more processes or threads",
+                reverts_what="limit on processes restored",
                 steps=way.mechanism.steps(limiting, facts),
                 resources=(f"process:{what}",),
                 touches=way.mechanism.touches,
             ),
             proof=proof(limiting, way.mechanism.name),
-            # A guard may end a process that cannot go on.
+            # A guard may kill a process that makes no progress.
             effects=Effects(restarts=((what, 0, 1),) if self.manager(site) else ()),
         )

@@ -1,4 +1,4 @@
-"""process-crashloop: let the next starts of a service fail, as a bad release or a broken configuration would."""
+"""process-crashloop: make a service's next starts fail, as a bad release or a broken configuration would."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from stormdesk.host import probe, targets
 from stormdesk.mechanism.selecting import selector
 
 DEFAULT_RTO_S = 30.0
-INJECT_BUDGET_S = 25.0  # the witness waits until its manager has started it once more
+INJECT_BUDGET_S = 25.0  # the witness waits until the manager has restarted it once
 
 
 @dataclass(frozen=True)
 class ProcessCrashloop:
-    """Its process is killed, and so are the next ones that its manager starts, right away. The manager may give it up."""
+    """Its process is killed, and so are the next ones as soon as its manager starts them. The manager may give up on it."""
 
     name: ClassVar[str] = "process-crashloop"
-    title: ClassVar[str] = "Let the next starts of a service fail"
-    undo: ClassVar[str] = "no more kills; its manager starts it again, and a start by us makes the run violated"
+    title: ClassVar[str] = "Make a service's next starts fail"
+    undo: ClassVar[str] = "stops the kills; its manager restarts it, and if we must start it, the run is violated"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -65,7 +65,7 @@ class ProcessCrashloop:
         manager = probe.manager(answer)
         if not manager:
             raise RefusedError(
-                f"{self.service} on {site.host.name} has no manager that starts it again. Nothing was changed"
+                f"{self.service} on {site.host.name} has no manager that restarts it. Nothing was changed"
             )
         kills = int(self.starts) + 1
         timing = targets.manager_timing(
@@ -78,7 +78,7 @@ class ProcessCrashloop:
             change=Change(
                 mechanism="kill",
                 says=f"kill {self.service}, pid {process.identity.split('.')[0]}, and its next {self.starts} starts",
-                reverts_what="its manager or guard starts it again",
+                reverts_what="its manager or guard restarts it",
                 steps=(Step(("sd_crashloop", self.service, manager, str(kills)), (("sd_crashloop_end",), back)),),
                 resources=(f"process:{self.service}",),
                 touches=("service", "process"),

@@ -1,4 +1,4 @@
-"""process-kill: send a signal to a service or process, once or again and again."""
+"""process-kill: send a signal to a service or process, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from stormdesk.faults.process.targeting import Targeting
 from stormdesk.host import probe, targets
 
 DEFAULT_RTO_S = 30.0
-ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals on which our services end
+ENDS = ("KILL", "TERM", "INT", "QUIT")  # signals that end our services
 
 
 @dataclass(frozen=True)
 class ProcessKill(Targeting):
-    """The target is one process by (pid, start time), never by a name: that could match another process when the signal is sent."""
+    """The target is one process, identified by (pid, start time), never by name: by then a name could match another process."""
 
     name: ClassVar[str] = "process-kill"
     title: ClassVar[str] = "Kill, stop or signal a process"
-    undo: ClassVar[str] = "its manager or guard starts it again; SIGCONT for STOP; a start by us makes the run violated"
+    undo: ClassVar[str] = (
+        "its manager or guard restarts it; SIGCONT after STOP; if we must start it, the run is violated"
+    )
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -61,7 +63,7 @@ class ProcessKill(Targeting):
         managed = how == "service" and bool(site.host.services[what].manager)
         manager = probe.manager(answer) or self.manager(site)
         if self.repeat is not None and not managed:
-            raise UsageError("--repeat needs --service with a manager: nothing else starts the process again")
+            raise UsageError("--repeat needs --service with a manager: nothing else restarts the process")
         kills = 1
         steps = [Step(("sd_kill", str(self.signal), target), self._undo(what, target, manager if managed else ""))]
         if self.repeat is not None:
@@ -80,7 +82,7 @@ class ProcessKill(Targeting):
                 steps=tuple(steps),
                 resources=(f"process:{what}",),
                 touches=("service", "process"),
-                # Any other signal may end it (HUP and USR1 do, unless it handles them).
+                # Any other signal may kill it (HUP and USR1 do by default).
                 irreversible=not managed and str(self.signal) != "STOP",
             ),
             proof=Proof(
@@ -89,7 +91,7 @@ class ProcessKill(Targeting):
                 still=("sd_still_stopped", target) if str(self.signal) == "STOP" else ("true",),
             ),
             effects=Effects(
-                # Whatever the signal: a guard may end a process that hangs.
+                # Whatever the signal: a guard may kill a process that hangs.
                 restarts=((what, int(str(self.signal) in ENDS), kills),) if managed else (),
                 rto_from="lift" if str(self.signal) == "STOP" else "inject",
             ),
@@ -104,4 +106,4 @@ class ProcessKill(Targeting):
     def _way_back(self, managed: bool) -> str:
         if str(self.signal) == "STOP":
             return "SIGCONT"
-        return "its manager or guard starts it again" if managed else "none: no manager starts it again"
+        return "its manager or guard restarts it" if managed else "none: no manager restarts it"

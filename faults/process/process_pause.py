@@ -1,4 +1,4 @@
-"""process-pause: stop a service or process with its children, as a debugger, a long collection or a hung disk would."""
+"""process-pause: pause a service or process with its children, as a debugger, a long garbage collection or a hung disk would."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ DEFAULT_RTO_S = 30.0
 
 @dataclass(frozen=True)
 class ProcessPause(Targeting):
-    """Its connections stay open and nobody answers. What is stopped is known by (pid, start time), and exactly that is continued."""
+    """Its connections stay open but nothing answers. Stopped processes are identified by (pid, start time), and only they are continued."""
 
     name: ClassVar[str] = "process-pause"
     title: ClassVar[str] = "Pause a process with its children"
-    undo: ClassVar[str] = "SIGCONT to exactly those that were stopped, or the thaw of their control group"
+    undo: ClassVar[str] = "sends SIGCONT to exactly the processes that were stopped, or thaws their cgroup"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -92,7 +92,7 @@ class ProcessPause(Targeting):
                 touches=way.mechanism.touches,
             ),
             proof=self._proof(pausing, way.mechanism.name),
-            # A guard may end a process that hangs.
+            # A guard may kill a process that hangs.
             effects=Effects(restarts=((what, 0, 1),) if manager else ()),
         )
 

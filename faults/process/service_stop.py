@@ -1,4 +1,4 @@
-"""service-stop: stop a service by its manager, as somebody does by mistake, or a failed upgrade."""
+"""service-stop: stop a service through its manager, as an operator's mistake or a failed upgrade would."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from stormdesk.core.plan import Change, Effects, Plan, Proof, Step, Timing, ttl
 from stormdesk.host import probe, targets
 from stormdesk.mechanism.selecting import selector
 
-INJECT_BUDGET_S = 40.0  # a manager gives a service time to end
+INJECT_BUDGET_S = 40.0  # a manager gives a service time to stop
 
 
 @dataclass(frozen=True)
 class ServiceStop:
-    """Its manager does not start it again by itself; that is the undo's."""
+    """Its manager does not restart it by itself; the undo does."""
 
     name: ClassVar[str] = "service-stop"
-    title: ClassVar[str] = "Stop a service by its manager"
+    title: ClassVar[str] = "Stop a service through its manager"
     undo: ClassVar[str] = "its manager starts it, unless somebody has started and stopped it since"
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = ()
@@ -56,7 +56,7 @@ class ServiceStop:
         manager = probe.manager(answer)
         if not manager:
             raise RefusedError(
-                f"{self.service} on {site.host.name} has no manager that could stop it. Nothing was changed"
+                f"{self.service} on {site.host.name} has no manager to stop it with. Nothing was changed"
             )
         of = (self.service, manager)
         return Plan(

@@ -1,4 +1,4 @@
-"""What faults on one process have in common: the parameters that select it. No fault itself."""
+"""Common to all faults on one process: the parameters that select it. Not a fault itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Targeting:
     )
 
     def selector(self, site: Site) -> tuple[str, str]:
-        """(how, what). Raises UsageError unless exactly one is given, and is allowed."""
+        """(how, what). UsageError unless exactly one is given and is allowed."""
         return selector(self.name, self.service, self.pidfile, self.pattern, site)
 
     def manager(self, site: Site) -> str:
@@ -32,5 +32,5 @@ class Targeting:
         return targets.named_manager(self.service, site)
 
     def words(self, site: Site) -> Argv:
-        """What `sd_processes` and its like are asked for."""
+        """The arguments of `sd_processes` and similar verbs."""
         return (*self.selector(site), self.manager(site))

@@ -1,1 +1,1 @@
-"""Faults of time: clocks and the way to time servers."""
+"""Faults of time: clocks and the path to time servers."""

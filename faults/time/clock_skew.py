@@ -1,4 +1,4 @@
-"""clock-skew: put a service's clock ahead or behind, let it run fast or slow, or jump to and fro."""
+"""clock-skew: set a service's clock ahead or back, make it drift, or jump back and forth."""
 
 from __future__ import annotations
 
@@ -21,28 +21,32 @@ from stormdesk.mechanism.ladder import choose
 
 @dataclass(frozen=True)
 class ClockSkew(Targeting):
-    """Only the clock of a service that runs with libfaketime; the host's own is never touched. Its time since boot stays as it is."""
+    """Only the wall clock of a service that runs with libfaketime: the host's clock and the service's monotonic clock are unaffected."""
 
     name: ClassVar[str] = "clock-skew"
-    title: ClassVar[str] = "Set a service's clock wrong"
-    undo: ClassVar[str] = "the offset in libfaketime's file as it was"
+    title: ClassVar[str] = "Skew a service's clock"
+    undo: ClassVar[str] = "restores the offset in libfaketime's file"
     needs: ClassVar[Argv] = ("stat", "tr", "awk")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
 
     offset: Offset | None = field(
         default=None,
-        metadata={"help": "ahead, or behind below 0, e.g. -5s", "kind": Offset, "grid": ("500ms", "5s", "1h")},
+        metadata={"help": "ahead, or behind if negative, e.g. -5s", "kind": Offset, "grid": ("500ms", "5s", "1h")},
     )
     drift: Ppm | None = field(
         default=None,
-        metadata={"help": "runs fast, or slow below 0, in ppm, e.g. 200", "kind": Ppm, "grid": ("50", "500", "50000")},
+        metadata={
+            "help": "runs fast, or slow if negative, in ppm, e.g. 200",
+            "kind": Ppm,
+            "grid": ("50", "500", "50000"),
+        },
     )
     strobe: Duration | None = field(
         default=None,
-        metadata={"help": "with --offset: there and back again after this long, e.g. 1s", "kind": Duration},
+        metadata={"help": "with --offset: jump there and back at this interval, e.g. 1s", "kind": Duration},
     )
-    mechanism: str = field(default="", metadata={"help": "faketime, the only one there is so far"})
+    mechanism: str = field(default="", metadata={"help": "faketime, the only one so far"})
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:  # noqa: ARG003
@@ -53,7 +57,7 @@ class ClockSkew(Targeting):
         if (self.offset is None) == (self.drift is None):
             raise UsageError("clock-skew needs --offset or --drift: how far it is ahead, or how fast it runs")
         if self.strobe is not None and self.offset is None:
-            raise UsageError("--strobe needs --offset: where it jumps to and back from")
+            raise UsageError("--strobe needs --offset: how far it jumps")
         return {"processes": ("sd_target_clock", *how, self.manager(site))}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
@@ -73,13 +77,13 @@ class ClockSkew(Targeting):
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
                 says=f"the clock of {process.identity.split('.')[0]} ({process.command[:60].strip()}) {self._how()}, by {file}",
-                reverts_what="its clock as it was",
+                reverts_what="clock restored",
                 steps=way.mechanism.steps(skew, facts),
                 resources=(f"clock:{file}",),
                 touches=way.mechanism.touches,
                 files=()
                 if self.drift
-                else (file,),  # what a drift writes changes all the time: a mark of its verb stands for it
+                else (file,),  # the file changes all the time during a drift, so the verb's marker represents it
                 persistent=kind != "tmpfs",
             ),
             proof=Proof(

@@ -20,7 +20,7 @@ LADDER = ladder(Verdict())
 
 @dataclass(frozen=True)
 class NtpBlock:
-    """Packets to and from UDP port 123 are dropped; the time service goes on, and its clock drifts."""
+    """Packets to and from UDP port 123 are dropped; the time service keeps running, and the clock drifts."""
 
     name: ClassVar[str] = "ntp-block"
     title: ClassVar[str] = "Cut a host off from its time servers"

@@ -95,7 +95,7 @@ class Netem:
             return "it needs --network or --interface"
         lines = facts.answers["qdiscs"].stdout.splitlines()
         mine = [line for line in lines if f" dev {intent.traffic.interface} root" in line and " 0: " not in line]
-        return f"{intent.traffic.interface} has a qdisc of its own: {mine[0].strip()}" if mine else ""
+        return f"{intent.traffic.interface} already has a root qdisc: {mine[0].strip()}" if mine else ""
 
     def steps(self, intent: Impaired, facts: HostFacts) -> tuple[Step, ...]:
         dev = f"dev {intent.traffic.interface}"

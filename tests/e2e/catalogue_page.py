@@ -13,12 +13,12 @@ from stormdesk.faults import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
 SHOWN = 110  # characters of a piece of evidence
-HEAD = """# The catalogue, as tried
+HEAD = """# The catalogue, as measured
 
-Each fault by its own example on the `core` lab while it trades, one after the other: which mechanism was taken there, what the host
-itself and another host saw while it was in, and how it is undone. In each of these runs the host was as before afterwards, fact by
-fact, and the stack traded again. `invoke chaos.catalog --host H` says what another host can do. `pytest
-tests/e2e/test_every_fault.py --write-catalogue` writes this page.
+Each fault, run with its own example on a `core` lab that trades: the mechanism that was chosen there, what the host and another host
+observed during the fault, and the undo. After each of these runs the host was back in its original state, fact by fact, and the stack
+traded again. `invoke chaos.catalog --host H` shows what another host can do. `pytest tests/e2e/test_every_fault.py --write-catalogue`
+writes this page.
 
 | fault | mechanism | seen on the host | seen by another host | undo |
 |---|---|---|---|---|

@@ -48,7 +48,7 @@ def test_a_qdisc_of_somebody_else_is_refused_at_the_plan_and_after_it(host: Rig)
     assert "qdisc pfifo 7: root" in done.stdout
     assert host.revert().ok
     assert "qdisc pfifo 7: root" in host.sandbox.sh("tc qdisc show dev eth1")
-    with pytest.raises(RefusedError, match="has a qdisc of its own: qdisc pfifo 7: root"):
+    with pytest.raises(RefusedError, match="already has a root qdisc: qdisc pfifo 7: root"):
         host.plan(NetBandwidth(network="market"))
 
 

@@ -138,7 +138,7 @@ def test_case_C06_a_file_system_is_known_by_its_device(how: str) -> None:
     with rig("dash") as host:
         host.sandbox.sh(REFUSED_MOUNTS[how])
         fault = DiskFull(path="/srv/data")
-        with pytest.raises(RefusedError, match="is not a separate mount; filling it fills /"):
+        with pytest.raises(RefusedError, match="is not a separate mount; filling it would fill /"):
             fault.plan(host.facts(fault), host.site(), None)
 
 
@@ -155,7 +155,7 @@ def test_case_C06_an_overlay_whose_files_lie_on_a_system_disk_is_refused() -> No
             "mount -t overlay -o lowerdir=/run/up/lower,upperdir=/run/up/upper,workdir=/run/up/work overlay /srv/data"
         )
         fault = DiskFull(path="/srv/data")
-        with pytest.raises(RefusedError, match="filling it fills /"):
+        with pytest.raises(RefusedError, match="filling it would fill /"):
             fault.plan(host.facts(fault), host.site(), None)
 
 

@@ -23,7 +23,7 @@ SEED = 0
 SETTLES_S = 3.0
 # Without duplicate-address detection, which would cost seconds each time.
 QUICK = "for each in all default; do echo 0 >/proc/sys/net/ipv6/conf/$each/accept_dad; done"
-REFUSED = ("is between equal routes of other interfaces", "is not reached by eth1 any more")
+REFUSED = ("is between equal routes of other interfaces", "is no longer reachable through eth1")
 
 
 def undone(host: Rig, plan: Plan) -> str:

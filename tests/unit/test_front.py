@@ -174,7 +174,7 @@ def test_lists_menus_and_completion(tmp_path: Path) -> None:
 def test_help_tells_units_and_defaults(tmp_path: Path) -> None:
     (end,) = run_all([["chaos.disk-full", "--help"]], environ(tmp_path))
     text = " ".join(end.out.split())
-    assert "--percent PERCENT how full, of what users can have: 1..100 (default: 100)" in text
+    assert "--percent PERCENT how full, as a share of what users can allocate: 1..100 (default: 100)" in text
     assert "--for TIME how long it stays in (default: 30s)" in text
     assert "Undo: unlink" in text
 
