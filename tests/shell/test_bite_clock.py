@@ -112,7 +112,7 @@ def test_a_service_without_libfaketime_or_with_a_fixed_offset_is_refused(host: R
         host.plan(ClockSkew(pattern="sleep 543", offset=Offset("5s")))
     host.sandbox.sh("pkill -f teller.py; " + TELLER.replace("EXTRA", "FAKETIME=+0"))
     eventually("pgrep -f teller.py", host.sandbox, 5)
-    with pytest.raises(AssertionError, match="FAKETIME, which goes before any file"):
+    with pytest.raises(AssertionError, match="FAKETIME, which takes precedence over any file"):
         host.plan(ClockSkew(pattern="teller.py", offset=Offset("5s")))
     with pytest.raises(RefusedError, match="selects 0 processes"):
         host.plan(ClockSkew(pattern="nobody at all", offset=Offset("5s")))

@@ -148,7 +148,7 @@ def test_what_somebody_else_has_stopped_is_not_ours_to_stop_and_continue(host: R
     pid = started(host, "sleep 543")
     plan = host.plan(ProcessKill(pattern="sleep 543", signal=Signal("STOP")))
     host.sandbox.sh(f"kill -STOP {pid}")
-    assert "is stopped already" in host.arm(plan).stdout
+    assert "is already stopped" in host.arm(plan).stdout
     assert host.revert().ok
     assert host.clear().ok
     assert "T" in host.sandbox.sh(f"ps -o stat= -p {pid}; kill -9 {pid}")

@@ -1,8 +1,8 @@
-# How a host comes to undo, at its next start, what survives a restart: it runs /etc/stormdesk/boot before its services, by a file
-# of ours that whatever starts it reads, and a link that enables it. What is there already is never replaced.
+# The boot hook, which undoes at the next boot what survives a restart: the host runs /etc/stormdesk/boot before its services, through
+# our file for its init system and a link that enables it. Existing files are never replaced.
 
-# Set $sd_hook to that file and $sd_link to its link; both are "" where the host's own files name /etc/stormdesk/boot. Fail, with
-# $sd_why_no_hook, where there is no way.
+# Set $sd_hook to that file and $sd_link to its link; both are "" if the host's own files already run /etc/stormdesk/boot. Fail,
+# with $sd_why_no_hook, if there is no way.
 sd_boot_hook_possible() {
   sd_hook='' sd_link=''
   sd_why_no_hook='nothing on this host runs /etc/stormdesk/boot at start'
@@ -36,7 +36,7 @@ sd_boot_hook_possible() {
   done
 }
 
-# Does something run /etc/rc.local at the start of this host?
+# Does this host run /etc/rc.local at boot?
 sd_runs_rc_local() {
   grep -qs /etc/rc.local /etc/inittab && return
   for sd_file in /etc/rc2.d/S??rc.local /etc/rcS.d/S??rc.local /etc/rc.d/S??done; do [ ! -e "$sd_file" ] || return 0; done
@@ -49,7 +49,7 @@ sd_read_only() {
   grep "^[^ ]* ${sd_mount:-/} " /proc/mounts | tail -n 1 | grep -q '^[^ ]* [^ ]* [^ ]* ro[, ]'
 }
 
-# Write the hook, after sd_boot_hook_possible; on disk when this ends. Fails where it could not be written.
+# Write the hook, after sd_boot_hook_possible, and sync it. Fails if it cannot be written.
 sd_boot_hook_install() {
   # shellcheck disable=SC2016  # the hook's own shell expands it
   mkdir -p /etc/stormdesk &&
@@ -66,7 +66,7 @@ sd_boot_hook_install() {
   sync /etc/stormdesk /etc/stormdesk/* "$sd_hook" "${sd_hook%/*}" "${sd_link%/*}" 2>/dev/null || sync
 }
 
-# The text of $sd_hook. All of them go before what uses the file systems, but /etc/rc.local, which is as early as it is.
+# The text of $sd_hook. All variants run before anything uses the file systems, except for /etc/rc.local, which runs when it runs.
 sd_boot_hook_text() {
   sd_mark='# The boot hook of Stormdesk: goes when no fault needs it any more.'
   case $sd_hook in

@@ -1,7 +1,7 @@
-# Control groups, of version 1 or 2.
+# Cgroups, v1 or v2.
 
-# Set $sd_group to the folder of the control group of process $1 for controller $2: that of version 1 where one has it, else that of
-# version 2. Fail where none is mounted, or where the process is in none that can be seen from here.
+# Set $sd_group to the cgroup folder of process $1 for controller $2: in v1 if a hierarchy has it, else in v2. Fail if none is
+# mounted, or if the process is in none that is visible here.
 sd_cgroup() {
   sd_one='' sd_two=''
   while IFS=: read -r _ sd_has sd_path; do
@@ -11,7 +11,7 @@ sd_cgroup() {
   sd_mounted "$sd_two" cgroup2 ''
 }
 
-# Set $sd_group to where the group $1 of a hierarchy is: file system $2, with controller $3 among its options.
+# Set $sd_group to the folder of group $1 in the hierarchy of file system type $2, with controller $3 among its mount options.
 sd_mounted() {
   sd_group=
   case $1 in '' | /../* | /..) return 1 ;; esac
@@ -25,27 +25,27 @@ sd_mounted() {
   return 1
 }
 
-# Print `group <folder>` of the control group of process $1 for controller $2, if it has file $3 and holds nothing but that process
-# and its children; else `group no: <why>`, and fail.
+# Print `group <folder>` for the cgroup of process $1 and controller $2, if it has file $3 and contains only that process and its
+# descendants; else print `group no: <why>` and fail.
 sd_own_group() {
-  sd_cgroup "$1" "$2" || { echo "group no: no control group with $2 is mounted here"; return 1; }
+  sd_cgroup "$1" "$2" || { echo "group no: no cgroup with $2 is mounted here"; return 1; }
   [ -w "$sd_group/$3" ] || { echo "group no: $sd_group has no $3"; return 1; }
   sd_inside=$(cat "$sd_group/cgroup.procs")
-  sd_family=$(sd_tree "$1")  # after that: who was born since is none of the others
+  sd_family=$(sd_tree "$1")  # afterwards, so that a child forked meanwhile does not count as foreign
   for sd_pid in $sd_inside; do
     [ "$sd_pid" = 0 ] || [ -e "/proc/$sd_pid" ] || continue
     case "$sd_newline$sd_family$sd_newline" in
       *"$sd_newline$sd_pid$sd_newline"*) ;;
-      *) echo "group no: its control group holds other processes too, $sd_pid among them"; return 1 ;;
+      *) echo "group no: its cgroup contains other processes too, such as $sd_pid"; return 1 ;;
     esac
   done
   for sd_below in "$sd_group"/*/cgroup.procs; do
-    ! read -r _ 2>/dev/null <"$sd_below" || { echo "group no: its control group has groups of its own"; return 1; }
+    ! read -r _ 2>/dev/null <"$sd_below" || { echo "group no: its cgroup has child groups"; return 1; }
   done
   echo "group $sd_group"
 }
 
-# As `sd_processes "$3" "$4" "$5"`, and what sd_own_group says of the process for controller $1 and file $2.
+# Like `sd_processes "$3" "$4" "$5"`, followed by sd_own_group's answer for the process, controller $1 and file $2.
 sd_target_group() {
   sd_said=$(sd_processes "$3" "$4" "$5")
   printf '%s\n' "$sd_said"

@@ -1,8 +1,8 @@
-# Which interfaces carry the connection that we came in by. It is asked on the host: the inventory may know it by a DNS name, or by
-# the address and port of a NAT. Changes nothing.
+# Which interfaces carry our own SSH connection. Only the host knows: the inventory may have a DNS name, or the address and port of
+# a NAT. Changes nothing.
 
-# Print "<peer> <port> <local address> <port>" of our connection. sudo takes SSH_CONNECTION out of our environment, but not out of
-# the one that sudo itself was started with.
+# Print "<peer> <port> <local address> <port>" of our connection. sudo removes SSH_CONNECTION from our environment, but its own
+# process still has it.
 sd_came_in() {
   sd_ssh=$SSH_CONNECTION
   sd_pid=$PPID
@@ -13,8 +13,8 @@ sd_came_in() {
   echo "$sd_ssh"
 }
 
-# Print "at <local address> from <peer>", then the interfaces that carry our connection, one a line: the one that has the address, those
-# that answers leave by, their master, and all that lie beneath them. Nothing where it is not known how we came in.
+# Print "at <local address> from <peer>", then the interfaces that carry our connection, one per line: the one with the address, those
+# that replies leave by, their master, and all lower devices. Prints nothing if our connection is unknown.
 sd_carriers() (
   set -f
   IFS=' ' read -r sd_peer _ sd_at _ <<END
@@ -28,7 +28,7 @@ END
     ip -o addr show | while read -r _ sd_dev _ sd_own _; do [ "${sd_own%%/*}" != "$sd_at" ] || echo "$sd_dev"; done
     sd_way "${sd_peer%%%*}" from "$sd_at"
   )
-  # Ports of a VRF come in by way of it; what else lies beneath it does not matter to them.
+  # Traffic of a VRF's port passes through the VRF; the VRF's other ports do not matter.
   sd_masters=$(for sd_dev in $sd_next; do readlink "/sys/class/net/$sd_dev/master"; done)
   sd_found=
   while [ -n "$sd_next" ]; do
@@ -45,13 +45,13 @@ END
   for sd_dev in $sd_found $sd_masters; do echo "${sd_dev##*/}"; done
 )
 
-# Print the interfaces that packets to "$@" leave by.
+# Print the outgoing interfaces of packets to "$@".
 sd_way() {
   ip route get "$@" | sed -n 's/.* dev \([^ ]*\).*/\1/p'
 }
 
-# Print what interface $1 sends by: ports of a bridge, slaves of a bond, the parent of a VLAN, a macvlan or an ipvlan, the other end of
-# a veth, the way to the other end of a tunnel.
+# Print the lower devices of interface $1: ports of a bridge, slaves of a bond, the parent of a VLAN, macvlan or ipvlan, the peer of
+# a veth, the route to a tunnel's remote end.
 sd_beneath() {
   (set +f; cd "/sys/class/net/$1" && for sd_lower in lower_*; do [ ! -e "$sd_lower" ] || echo "${sd_lower#lower_}"; done)
   sd_link=$(ip -o -d link show dev "$1" || ip -o link show dev "$1")
@@ -59,7 +59,7 @@ sd_beneath() {
   read -r sd_type <"/sys/class/net/$1/type"
   case $sd_link:$sd_type in
     *' remote '*) sd_to=${sd_link#* remote }; sd_way "${sd_to%% *}" ;;
-    # A VPN says to nobody where it sends to: PPP, tun and WireGuard, IP in IP.
+    # PPP, tun, WireGuard and IP-in-IP do not reveal where they send.
     *:512 | *:65534 | *:76[89] | *:77[68] | *:823) (ip -4 route show default; ip -6 route show default) | sed -n 's/.* dev \([^ ]*\).*/\1/p' ;;
   esac
 }

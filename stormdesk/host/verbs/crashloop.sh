@@ -1,6 +1,6 @@
 # A service whose starts fail.
 
-# Kill service $1 of manager $2, and each of its next starts, $3 processes in all. They are in $rec/crashes, by their identities.
+# Kill service $1 of manager $2 and each of its next starts, $3 processes in all. $rec/crashes lists their identities.
 sd_crashloop() {
   : >"$rec/crashes" || return
   # shellcheck disable=SC2016  # the inner shell expands it
@@ -12,8 +12,8 @@ sd_crashloop() {
     done' sh "$rec" "$1" "$2" "$3"
 }
 
-# Print the pid of service $1 of manager $2, without asking supervisord, which takes long: what it starts leads a group, and has the
-# service's name in its environment.
+# Print the pid of service $1 of manager $2 without calling supervisorctl, which is slow: a program of supervisord leads a process
+# group and has the service's name in its environment.
 sd_service_leader() {
   case $2 in
     supervisor) ;;
@@ -30,7 +30,7 @@ sd_service_leader() {
   done
 }
 
-# Kill process $1, unless it is never a target or we did already.
+# Kill process $1, unless it is never a target or we have killed it already.
 sd_crash() {
   case $1 in '' | 0 | *[!0-9]*) return 1 ;; esac
   sd_start "$1" || return 1
@@ -41,11 +41,11 @@ sd_crash() {
   [ -z "$sd_why" ] && sd_alive "$sd_one" && printf '%s\n' "$sd_one" >>"$rec/crashes" && kill -KILL "$1"
 }
 
-# Evidence that service $1 crashes again and again, within ten seconds: it was killed, and so was a start after that. $2: identity before.
+# Evidence of a crash loop of service $1, within ten seconds: it was killed, and so was its next start. $2: identity before.
 sd_witness_crashloop() {
   sd_left=100
   until [ "$(wc -l <"$rec/crashes")" -ge 2 ] && grep -qx "$2" "$rec/crashes"; do
-    [ "$sd_left" -gt 0 ] || { echo "$1: $(wc -l <"$rec/crashes") processes were killed, its manager started no other one"; return 1; }
+    [ "$sd_left" -gt 0 ] || { echo "$1: $(wc -l <"$rec/crashes") processes were killed, and its manager has not restarted it"; return 1; }
     sd_left=$((sd_left - 1))
     sleep 0.1
   done
@@ -53,12 +53,12 @@ sd_witness_crashloop() {
   echo "$1 was killed, and its next start failed: pids $(sed 's/\..*//' "$rec/crashes" | tr '\n' ' ')"
 }
 
-# Will the next start fail, or have all $1 that were to fail?
+# Will the next start fail, or have all $1 starts failed?
 sd_still_crashing() {
   [ "$(wc -l <"$rec/crashes")" -ge "$1" ] || sd_background_runs crasher
 }
 
-# No more of that; the record says how often it struck.
+# Stop the kills and record their number.
 sd_crashloop_end() {
   sd_background_end crasher
   [ ! -s "$rec/crashes" ] || { sd_left=$(wc -l <"$rec/crashes"); sd_note "hits=$((sd_left))"; }

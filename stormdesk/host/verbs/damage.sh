@@ -1,10 +1,10 @@
-# Verbs on a file that is damaged in place: what was there is written down first, beside it, and only that is put back.
+# Verbs that damage a file in place: the original bytes are first saved next to it, and the undo restores only those.
 
-# Damage file $1, which is inode $2, in the way $3: flip bits ("$4..": <offset>:<value of the bit>), cut $4 bytes of its end, tear its last line
-# at the $4-th byte, or as much of it as there is; add text $4 behind it. Its times stay, as they do where a disk rots.
+# Damage file $1 with inode $2. $3: flip bits ("$4..": <offset>:<value of the bit>), cut $4 bytes off its end, tear its last line after
+# at most $4 bytes, or append text $4. Its times stay, as with bit rot.
 sd_damage() {
   sd_file=$1 sd_by=${1%/*}/.stormdesk-$SD_RUN
-  [ "$(stat -c %i "$1")" = "$2" ] || { echo "$1 is another file by now"; return 1; }
+  [ "$(stat -c %i "$1")" = "$2" ] || { echo "$1 is a different file by now"; return 1; }
   sd_size=$(stat -c %s "$1")
   touch -r "$1" "$sd_by.times" || return
   case $3 in
@@ -26,7 +26,7 @@ sd_damage() {
   touch -r "$sd_by.times" "$sd_file"
 }
 
-# Keep the last $1 bytes of the file, and print "cut <size then> <how many>".
+# Save the last $1 bytes of the file, and print "cut <remaining size> <how many>".
 sd_tail() {
   [ "$1" -lt "$sd_size" ] && tail -c "$1" "$sd_file" >"$sd_by.kept" && echo "cut $((sd_size - $1)) $1"
 }
@@ -41,18 +41,18 @@ sd_byte() {
   printf "\\$(printf %03o "$3")" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 
-# Write what we kept into file $1 at offset $2.
+# Write the saved bytes into file $1 at offset $2.
 sd_kept() {
   dd if="$sd_by.kept" of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
 
-# Cut file $1 to $2 bytes.
+# Truncate file $1 to $2 bytes.
 sd_cut() {
   dd if=/dev/null of="$1" bs=1 seek="$2" count=0 2>/dev/null
 }
 
-# Undo of sd_damage: file $1, inode $2. Each byte of ours that is still there is put back. What the service wrote over it, or behind it, is
-# the service's: where that keeps us from repairing, the note of the damage stays, and the record says so.
+# Undo of sd_damage: file $1, inode $2. Restores each byte that still carries our damage. What the service has overwritten or appended
+# is left alone: if that prevents the repair, the note of the damage stays, and the record says so.
 sd_repair() {
   sd_by=${1%/*}/.stormdesk-$SD_RUN
   sd_since=
@@ -72,13 +72,13 @@ sd_repair() {
   rm -f -- "$sd_by.patch" "$sd_by.new" "$sd_by.kept" "$sd_by.times"
 }
 
-# Does file $1 hold nothing behind its first $2 bytes but what we kept, or the beginning of it?
+# After its first $2 bytes, does file $1 contain only a prefix of the saved bytes, or all of them?
 sd_only_ours() {
   sd_more=$(($(stat -c %s "$1") - $2))
   [ "$sd_more" -ge 0 ] && [ "$(tail -c "+$(($2 + 1))" "$1" | sha256sum)" = "$(head -c "$sd_more" "$sd_by.kept" | sha256sum)" ]
 }
 
-# Evidence that file $1 is damaged as our note says.
+# Evidence that file $1 is damaged as noted.
 sd_witness_damage() {
   sd_by=${1%/*}/.stormdesk-$SD_RUN
   read -r sd_what sd_at sd_old sd_byte 2>/dev/null <"$sd_by.patch" || { echo "$1 is not damaged"; return 1; }

@@ -1,9 +1,9 @@
 # Verbs on the space of a file system.
 
-# Fill: file $2 takes $3 bytes in the way $1 (sd_fallocate or sd_write_zeroes); then, if $4 is above 0, an unprivileged writer
-# adds to it until the file system refuses, at most $4 bytes.
+# Fill: allocate $3 bytes to file $2 with $1 (sd_fallocate or sd_write_zeroes); then, if $4 is above 0, an unprivileged writer
+# appends up to $4 bytes until the file system refuses.
 sd_fill() {
-  # Never a file that is there already, nor what a link there names.
+  # Never an existing file, nor the target of a link.
   (set -C; : >"$2") 2>/dev/null || return 1
   sd_write STEP "file=$2 inode=$(stat -c %i "$2")"
   [ "$3" -le 0 ] || "$1" "$2" "$3" 2>/dev/null
@@ -14,9 +14,9 @@ sd_fill() {
   return 0
 }
 
-# Give file $1 $2 bytes, writing nothing. A file system needs some of its free blocks for itself: what it refuses for want of
-# space is asked for by halves, down to 1 MiB, so that the time does not grow with the size. Zeroes are the rest, or all of it
-# where it knows no fallocate.
+# Allocate $2 bytes to file $1 without writing. A file system needs some of its free blocks for metadata: a size refused for lack of
+# space is halved, down to 1 MiB, so that the time does not grow with the size. The rest is written as zeroes, or all of it if the
+# file system lacks fallocate.
 sd_fallocate() {
   sd_at=0 sd_part=$2
   while [ "$sd_part" -gt 0 ]; do
@@ -32,14 +32,14 @@ sd_fallocate() {
   [ "$sd_at" -ge "$2" ] || sd_write_zeroes "$1" "$2" "$sd_at"
 }
 
-# Write zeroes into file $1 up to its byte $2, from byte $3 on.
+# Write zeroes to file $1 from byte $3 up to byte $2.
 sd_write_zeroes() {
   sd_from=$((${3:-0} / 4096))
   dd if=/dev/zero of="$1" bs=4096 conv=notrunc seek="$sd_from" count=$((($2 + 4095) / 4096 - sd_from))
 }
 
-# Undo of sd_fill: remove files "$@". The one that the record names by its inode is emptied first, so that its blocks go even
-# if it has another name by now, or a reader. It is opened for reading and emptied by its descriptor: never another file.
+# Undo of sd_fill: remove files "$@". The one whose inode the record has is truncated first, so that its blocks are freed even if
+# it was renamed or is open. It is opened for reading and truncated through its descriptor, so it is never a different file.
 sd_unlink() {
   sd_read
   sd_value inode
@@ -51,7 +51,7 @@ sd_unlink() {
   rm -f -- "$@"
 }
 
-# Evidence that folder $1 is full for user $2: a fresh write of 4 KiB ends in ENOSPC. The errno's own text comes from dd.
+# Evidence that folder $1 is full for user $2: writing a new 4 KiB file fails with ENOSPC, whose text dd prints.
 sd_witness_full() {
   sd_probe=$1/.stormdesk-$SD_RUN.probe
   sd_said=$( { : >"$sd_probe" && sd_as "$2" dd if=/dev/zero bs=4096 count=1 conv=fsync >>"$sd_probe"; } 2>&1)
@@ -62,12 +62,12 @@ sd_witness_full() {
   esac
 }
 
-# Before the fault: a fresh write in folder $1 works for user $2.
+# Baseline: user $2 can write a new file in folder $1.
 sd_not_full() {
   ! sd_witness_full "$1" "$2" || { echo "$sd_said"; return 1; }
 }
 
-# Evidence that file $2 in folder $1 takes the blocks of $3 bytes; also says how full that is, of what users can have (statvfs).
+# Evidence that file $2 in folder $1 occupies the blocks of $3 bytes; also prints how full that is, as users see it (statvfs).
 sd_witness_taken() {
   df -Pk "$1" | tail -n 1 | {
     read -r _ _ sd_used sd_free _
@@ -77,7 +77,7 @@ sd_witness_taken() {
   [ $((${sd_blocks% *} * ${sd_blocks#* })) -ge "$3" ]
 }
 
-# Before the fault: a file can be made in folder $1.
+# Baseline: a file can be created in folder $1.
 sd_writable() {
   sd_said=$( (: >"$1/.stormdesk-$SD_RUN.probe") 2>&1) || { echo "$sd_said"; return 1; }
   rm -f -- "$1/.stormdesk-$SD_RUN.probe"

@@ -5,7 +5,7 @@ sd_dns() {
   python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_dns_py" "$@"
 }
 
-# Answer queries on port $1 of this host's loopback, as "$@" say (dns.py serve).
+# Answer queries on loopback port $1 as specified by "$@" (dns.py serve).
 sd_dns_serve() {
   sd_background resolver python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_dns_py" serve "$@" || return 1
   sd_left=100
@@ -17,19 +17,19 @@ sd_dns_serve() {
   done
 }
 
-# Evidence that name $2, asked of the servers $3, gets the answer $1.
+# Evidence that a query for name $2 to servers $3 gets the answer $1.
 sd_dns_answers() {
   sd_said=$(sd_dns ask "$2" "$3")
   echo "$2: $sd_said"
   [ "$sd_said" = "$1" ]
 }
 
-# Before the fault: it gets another one.
+# Baseline: it gets a different one.
 sd_dns_answers_else() {
   ! sd_dns_answers "$@"
 }
 
-# The name servers of this host, one a line.
+# This host's name servers, one per line.
 sd_name_servers() {
   sed -n 's/^nameserver[[:space:]]*\([0-9a-fA-F.:]*\).*/\1/p' /etc/resolv.conf
 }

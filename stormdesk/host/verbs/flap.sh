@@ -1,6 +1,6 @@
-# An interface that goes down and comes back again and again.
+# A flapping interface.
 
-# Take interface $1 down for $2 seconds and up for $3, for as long as the run is in. It comes up by the undo of the plan's first step.
+# Take interface $1 down for $2 seconds and up for $3, repeatedly while the fault is in. The undo of the plan's first step brings it up.
 sd_flap() {
   ip link set dev "$1" down || return 1
   # shellcheck disable=SC2016  # the inner shell expands it

@@ -1,7 +1,7 @@
-# A host on which nothing works but what keeps it in reach.
+# A frozen host: only what keeps it reachable still runs.
 
-# Stop every process but the first, SSH servers, managers, log-in services, container engines, what carries our session, and Stormdesk
-# itself. It is looked again until there are no new ones.
+# Stop every process except PID 1, SSH servers, managers, log-in services, container engines, what carries our session, and Stormdesk
+# itself. Repeated until there are no new ones.
 sd_freeze_host() {
   sd_round=0
   while [ "$sd_round" -lt 8 ]; do
@@ -18,7 +18,7 @@ sd_freeze_host() {
   done
 }
 
-# Print the pids of what may be stopped and is not. Few processes for however many there are: it runs on a busy host.
+# Print the pids of running processes that may be stopped. Forks little, however many there are, since the host may be busy.
 sd_freezable() {
   sd_ours=$(sd_own_pids)
   # shellcheck disable=SC2012  # names of links in /proc
@@ -35,7 +35,7 @@ sd_freezable() {
     { pid = $1; sub(/^.*\) /, ""); parent[pid] = $2; if ($1 !~ /[TZX]/) order[++n_order] = pid }
     END {
       keep[1] = 1
-      # All of the SSH connection that we came in by: other commands go over it too.
+      # Every process of our own SSH connection: other commands use it too.
       for (pid = us; pid > 1; pid = parent[pid]) { keep[pid] = 1; if (pid in ssh && !came) { came = 1; below[pid] = 1 } }
       n = split(ours, own, "\n"); for (i = 1; i <= n; i++) below[own[i]] = 1
       below[us] = 1
@@ -46,38 +46,38 @@ sd_freezable() {
         if (up <= 1) print ((pid in ask) ? "ask " : "") pid
       }
     }' | while read -r sd_word sd_pid; do
-    # A manager may be a program of an interpreter.
+    # A manager may be an interpreter's script.
     [ "$sd_word" != ask ] || { sd_protected "$sd_pid"; [ -z "$sd_why" ] || continue; sd_word=$sd_pid; }
     echo "$sd_word"
   done
 }
 
-# Continue every process that we stopped. Where the record is gone, and with it their list, every process there is: a host that
-# stands still for good would be worse. Shell builtins alone.
+# Continue every process that we stopped. If the record is gone, and with it their list, continue every process: a host that stays
+# frozen would be worse. Shell builtins only.
 sd_thaw_host() {
   if [ -f "$rec/record" ]; then sd_continue_family ''; else kill -CONT -1; fi
 }
 
-# The baseline: something may be stopped.
+# Baseline: there is a process that may be stopped.
 sd_can_freeze() {
   [ -n "$(sd_freezable)" ] || { echo "there is no process that may be stopped"; return 1; }
 }
 
-# Evidence that this host stands still: what we stopped is stopped, and nothing that may be stopped is left running.
+# Evidence that this host is frozen: the processes that we stopped are stopped, and no others that may be stopped are running.
 sd_witness_frozen() {
   sd_left=20
   until sd_count_stopped && [ "$sd_running" = 0 ]; do
-    [ "$sd_left" -gt 0 ] || { echo "$sd_count processes are stopped, $sd_running run on"; return 1; }
+    [ "$sd_left" -gt 0 ] || { echo "$sd_count processes are stopped, $sd_running still run"; return 1; }
     sd_left=$((sd_left - 1))
     sleep 0.1
   done
   [ "$sd_count" -gt 0 ] || { echo "nothing is stopped"; return 1; }
   sd_rest=$(sd_freezable | wc -l)
-  echo "$sd_count processes are stopped, $((sd_rest)) others that may be run on"
+  echo "$sd_count processes are stopped, $((sd_rest)) that may be stopped still run"
   [ "$sd_rest" -le 2 ]
 }
 
-# Set $sd_count to how many of those that we stopped are, $sd_running to how many are not. Fail if we stopped none.
+# Of the processes that we stopped, set $sd_count to the number still stopped and $sd_running to the rest. Fail if we stopped none.
 sd_count_stopped() {
   sd_count=0 sd_running=0
   [ -f "$rec/stopped" ] || return 1
@@ -87,7 +87,7 @@ sd_count_stopped() {
   done <"$rec/stopped"
 }
 
-# Are most of them stopped still?
+# Are most of them still stopped?
 sd_still_frozen() {
   sd_count_stopped && [ "$sd_count" -gt "$sd_running" ]
 }

@@ -1,7 +1,7 @@
-# What is asked of routes before their interface goes down. Changes nothing.
+# Checks of routes before their interface goes down. Changes nothing.
 
-# Print the gateways of interface $1 that are not reached by it now, because of a rule or of a route that went: with such a gateway the
-# kernel takes no route anew.
+# Print the gateways of interface $1 that are no longer reachable through it, because of a policy rule or a route that is gone: the
+# kernel would refuse to add a route through such a gateway again.
 sd_lost_gateways() {
   for sd_family in 4 6; do
     sd_hops "$sd_family" "$1" | grep -v onlink | sd_gateway_of | while read -r sd_gateway; do
@@ -13,13 +13,13 @@ sd_lost_gateways() {
       esac
     done
   done
-  # IPv6 takes an on-link gateway only where no other interface's prefix comes before it, and ours comes back as the last.
+  # IPv6 accepts an on-link gateway only if no other interface's prefix precedes ours, which is restored last.
   sd_hops 6 "$1" | grep onlink | sd_gateway_of | while read -r sd_gateway; do
     ! ip -6 route show match "$sd_gateway" | grep -v '^default' | grep -qv " dev $1 " || echo "$sd_gateway"
   done
 }
 
-# Print each hop of routes and nexthop objects of family $1 that has a gateway by interface $2.
+# Print each hop of family $1's routes and nexthop objects that has a gateway on interface $2.
 sd_hops() {
   { ip -o "-$1" route show table all; ip -o nexthop show; } | sd_plain | sed 's/ nexthop /;/g' | tr ';' '\n' |
     grep "via [^ ]* dev $2\( \|\$\)" | grep -v 'via fe80'

@@ -1,13 +1,13 @@
-# Verbs on a folder that is away.
+# Verbs that hide a folder.
 
-# Rename folder $1 to $2, in the same parent: never into a folder that is there.
+# Rename folder $1 to $2, in the same parent, and never into an existing folder.
 sd_rename() {
-  if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 is there already"; return 1; fi
+  if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 already exists"; return 1; fi
   mv "$1" "$2"
 }
 
-# Undo of sd_rename. What others made in its place meanwhile is theirs: an empty folder goes, anything else keeps its content under the
-# name $2.made, and the record says so.
+# Undo of sd_rename. What others created in its place is kept: an empty folder is removed, anything else is renamed to $2.made, and
+# the record says so.
 sd_rename_back() {
   [ -d "$2" ] || return 0
   rmdir "$1" 2>/dev/null
@@ -18,12 +18,12 @@ sd_rename_back() {
   mv "$2" "$1"
 }
 
-# Mount an empty read-only file system of ours, known by its source $2, over folder $1.
+# Mount our own empty read-only file system, identified by its source $2, over folder $1.
 sd_cover() {
   mount -n -t tmpfs -o "ro,nosuid,nodev,size=4k,mode=$(stat -c %a "$1")" "$2" "$1"
 }
 
-# Undo of sd_cover: who works in it keeps an empty folder until then.
+# Undo of sd_cover. A process whose working directory is in our mount keeps the empty folder until it leaves.
 sd_cover_gone() {
   while awk -v at="$1" -v ours="$2" '{ gsub(/\\040/, " ", $5); for (i = 7; $i != "-"; i++); if ($5 == at) last = $(i + 2) } END { exit last != ours }' \
     /proc/self/mountinfo; do
@@ -31,21 +31,21 @@ sd_cover_gone() {
   done
 }
 
-# Evidence that folder $1 is not there, but at $2.
+# Evidence that folder $1 has been moved to $2.
 sd_witness_renamed() {
-  [ ! -e "$1" ] || { echo "$1 is there"; return 1; }
-  [ -d "$2" ] || { echo "$2 is not there"; return 1; }
+  [ ! -e "$1" ] || { echo "$1 exists"; return 1; }
+  [ -d "$2" ] || { echo "$2 does not exist"; return 1; }
   echo "no $1; its content is at $2"
 }
 
-# Evidence that folder $1 shows nothing of what it holds: only our mount $2.
+# Evidence that folder $1 shows none of its content, only our mount $2.
 sd_witness_covered() {
   [ -z "$(ls -A "$1")" ] || { echo "$1 is not empty"; return 1; }
   grep -F " - tmpfs $2 " /proc/self/mountinfo >/dev/null || { echo "$2 is not mounted"; return 1; }
   echo "$1 is an empty read-only folder"
 }
 
-# Before the fault: folder $1 is there, and not empty.
+# Baseline: folder $1 exists and is not empty.
 sd_has_content() {
-  [ -n "$(ls -A "$1" 2>/dev/null)" ] || { echo "$1 is empty: nothing would be missing"; return 1; }
+  [ -n "$(ls -A "$1" 2>/dev/null)" ] || { echo "$1 is empty: nothing would disappear"; return 1; }
 }

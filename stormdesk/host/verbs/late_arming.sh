@@ -1,22 +1,21 @@
-# Keep out an arming that may still come, and remove what one left that never was complete.
+# Fence off an arm script that may still arrive, and clean up after an incomplete one.
 
-# Remove a record that never came as far as INTENT, and a durable one that never was complete: nothing was done for it.
-# Its locks go too.
+# Remove a record that never reached INTENT, and an incomplete durable one: nothing was done for it. Its locks go too.
 sd_discard() {
   rm -rf "${rec:?}"
   sd_let_go
   rmdir "$sd_base" 2>/dev/null
 }
 
-# The locks and the durable record of a run that never came as far as INTENT.
+# Remove the locks and the durable record of a run that never reached INTENT.
 sd_let_go() {
   sd_unlock
   [ ! -d "$sd_durable" ] || { rm -rf "${sd_durable:?}/${SD_RUN:?}"; sd_boot_hook_remove; }
 }
 
-# Nothing of the run is known here, but until $1 (centiseconds since boot) its arming may still come: a script in the buffer
-# of a link that hung. The record's folder is taken in its place, claim and all: an arming that comes is refused, one that is
-# at work cannot inject any more. It goes by itself, or by sd_sweep. Fails when it could not be made.
+# The run is unknown here, but until $1 (centiseconds since boot) its arm script may still arrive, from the buffer of a link that
+# hung. Create the record's folder and the claim in its place: an arm script that arrives is refused, and one already running can no
+# longer inject. It is removed by itself, or by sd_sweep. Fails if it cannot be created.
 sd_keep_out() {
   sd_now
   if [ "$sd_now" -gt "$1" ]; then
@@ -31,7 +30,7 @@ sd_keep_out() {
     case ${sd_file##*/} in go | fenced) ;; *) rm -rf "$sd_file" ;; esac
   done
   sd_let_go
-  # Not in an argument: a process that names a record is taken for one that works on it.
+  # Not as an argument: a process that names a record counts as working on it.
   {
     trap '' HUP
     sleep $((($1 - sd_now + 199) / 100))
@@ -39,7 +38,7 @@ sd_keep_out() {
   } </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
 }
 
-# Remove the folders that only kept an arming out, once none can come any more.
+# Remove the folders that only fenced off an arm script, once none can arrive any more.
 sd_sweep() {
   sd_now
   for sd_file in "$sd_base"/r-*/fenced; do

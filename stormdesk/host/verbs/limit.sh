@@ -1,6 +1,6 @@
-# Limits of processes, lowered to what is used. $rec/limited has "<identity> <limit> <soft before> <ours>" of each process.
+# Resource limits, lowered to current use. $rec/limited has "<identity> <limit> <soft before> <ours>" for each process.
 
-# Set the soft limit $2 (nofile, nproc) of process $1 to $3 by tool $4; as its own user where root is not allowed to.
+# Set the soft limit $2 (nofile, nproc) of process $1 to $3 with tool $4; as its own user if root is not allowed to.
 sd_set_limit() {
   case $4 in
     prlimit)
@@ -9,7 +9,7 @@ sd_set_limit() {
       setpriv --reuid "${sd_owner%%"$sd_newline"*}" --regid "${sd_owner##*"$sd_newline"}" --clear-groups prlimit --pid "$1" "--$2=$3:"
       ;;
     *)
-      # As the process's own user, who is always allowed to. No line of it may be indented: the library sends none.
+      # As the process's own user, who is always allowed to. Python without indentation, which the library strips.
       python3 -I -S -c 'import os, resource, sys
 ids = dict(line.split(":", 1) for line in open(f"/proc/{sys.argv[1]}/status"))
 os.setgroups([])
@@ -33,8 +33,8 @@ sd_soft_limit() {
   return 1
 }
 
-# Lower limit $2 of identity $1 and its children by tool $4, so that $3 more may be had: of each process, descriptors; of its user,
-# processes and threads.
+# Lower limit $2 of identity $1 and its children with tool $4, leaving $3 free: descriptors of each process, or processes and
+# threads of its user.
 sd_limit_family() {
   sd_alive "$1" || return 0
   sd_ours=$(sd_own_pids)
@@ -53,8 +53,8 @@ sd_limit_family() {
   return 0
 }
 
-# Set $sd_least to the lowest number that no descriptor of process $1 has, $2 free ones left out. The kernel gives the lowest that is
-# free, so with this limit it has none to give.
+# Set $sd_least to the lowest unused descriptor number of process $1 after skipping $2. The kernel hands out the lowest free number,
+# so under this limit there is none left.
 sd_lowest_free() {
   sd_least=0 sd_spare=$2
   while :; do
@@ -66,14 +66,14 @@ sd_lowest_free() {
   done
 }
 
-# Set $sd_tasks to the processes and threads that the user of process $1 has.
+# Set $sd_tasks to the number of processes and threads of process $1's user.
 sd_tasks() {
   sd_uid=$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status")
   sd_tasks=$(cat /proc/[0-9]*/status 2>/dev/null | awk -v uid="$sd_uid" '/^Uid:/ { own = $2 == uid } /^Threads:/ && own { n += $2 } END { print n + 0 }')
 }
 
-# The soft limits are again what they were, also of children that inherited ours, unless somebody has set others since. $1 is the
-# identity, $2 the limit, $3 the soft one when the plan was made, $4 the tool.
+# Restore the soft limits, also of children that inherited ours, unless somebody has changed them since. $1 is the identity, $2 the
+# limit, $3 the soft limit at planning time, $4 the tool.
 sd_unlimit_family() {
   if [ ! -f "$rec/record" ]; then
     if sd_alive "$1"; then for sd_pid in $(sd_tree "${1%.*}"); do sd_set_limit "$sd_pid" "$2" "$3" "$4"; done; fi
@@ -89,17 +89,17 @@ sd_unlimit_family() {
   done
 }
 
-# Set limit $2 of process $1 to $3 by tool $5 if it is $4.
+# Set limit $2 of process $1 to $3 with tool $5 if it is $4.
 sd_unlimit() {
   sd_soft_limit "$1" "$2" && [ "$sd_soft" = "$4" ] && sd_set_limit "$1" "$2" "$3" "$5" </dev/null
 }
 
-# Is limit $2 of identity $1 ours still?
+# Is limit $2 of identity $1 still ours?
 sd_is_limited() {
   sd_alive "$1" && sd_soft_limit "${1%.*}" "$2" && grep -qsx "$1 $2 [^ ]* $sd_soft" "$rec/limited"
 }
 
-# Evidence that identity $1 can have no more of $2 than $3: its limit is ours, and so much is in use.
+# Evidence that identity $1 has at most $3 of $2 left: the limit is ours, and the rest is in use.
 sd_witness_limited() {
   sd_is_limited "$1" "$2" || { echo "the limit $2 of $1 is not ours"; return 1; }
   if [ "$2" = nofile ]; then
@@ -108,7 +108,7 @@ sd_witness_limited() {
       [ -L "/proc/${1%.*}/fd/$sd_least" ] || sd_free=$((sd_free + 1))
       sd_least=$((sd_least + 1))
     done
-    echo "process ${1%.*} may open $sd_soft descriptors and has $sd_free of them free"
+    echo "process ${1%.*} may open $sd_soft descriptors, $sd_free of them are free"
   else
     sd_tasks "${1%.*}"
     sd_free=$((sd_soft - sd_tasks))
@@ -117,7 +117,7 @@ sd_witness_limited() {
   [ "$sd_free" -le "$3" ]
 }
 
-# As `sd_processes "$2" "$3" "$4"`, and a line `limit <soft limit $1>` of the process.
+# Like `sd_processes "$2" "$3" "$4"`, then `limit <soft limit $1>` of the process.
 sd_target_limit() {
   sd_said=$(sd_processes "$2" "$3" "$4")
   printf '%s\n' "$sd_said"
@@ -125,18 +125,18 @@ sd_target_limit() {
   case $sd_top in '' | *[!0-9]*) ;; *) sd_soft_limit "$sd_top" "$1" && echo "limit $sd_soft" ;; esac
 }
 
-# That, and the control group of the process where it may have one of its own with a limit of processes, `was <limit>`.
+# The same, then the process's own cgroup, if it has one with a pids limit, and `was <limit>`.
 sd_target_pids() {
   sd_target_limit nproc "$1" "$2" "$3"
   case $sd_top in '' | *[!0-9]*) ;; *) sd_own_group "$sd_top" pids pids.max && read -r sd_was <"$sd_group/pids.max" && echo "was $sd_was" ;; esac
 }
 
-# Lower the limit of processes of control group $1 to $2 more than it has.
+# Lower the pids limit of cgroup $1 to $2 more than its current number.
 sd_pids_full() {
   read -r sd_tasks <"$1/pids.current" && sd_set_file "$1/pids.max" $((sd_tasks + $2))
 }
 
-# Evidence that control group $1 can have no more than $2 processes: its limit is ours, and it has so many.
+# Evidence that cgroup $1 has at most $2 pids left: the limit is ours, and the rest is in use.
 sd_witness_pids() {
   read -r sd_is <"$1/pids.max"
   grep -qsx "[^ ]* $sd_is $1/pids.max" "$rec/set" || { echo "the limit of $1 is not ours"; return 1; }

@@ -7,12 +7,12 @@ sd_witness_down() {
   [ "$sd_operstate" = down ]
 }
 
-# Before the fault: interface $1 is not down.
+# Baseline: interface $1 is not down.
 sd_not_down() {
   ! sd_witness_down "$1"
 }
 
-# Interface $1 up. Of those made on it, "$2..", which are down right before stays down, though the kernel puts a VLAN up with it.
+# Interface $1 up. Of its stacked interfaces "$2..", those that are down beforehand stay down, although the kernel brings VLANs up with it.
 sd_up_alone() {
   sd_dev=$1 sd_still=
   shift
@@ -22,17 +22,17 @@ sd_up_alone() {
   for sd_one in $sd_still; do ip link set dev "$sd_one" down; done
 }
 
-# Is interface $1 there, and not set up?
+# Does interface $1 exist, and is it not up?
 sd_is_down() {
   read -r sd_flags 2>/dev/null <"/sys/class/net/$1/flags" && [ $((sd_flags & 1)) = 0 ]
 }
 
-# Read what `ip -o` prints, print it with single spaces and without what the kernel alone decides.
+# Normalise the output of `ip -o`: single spaces, and without what only the kernel sets.
 sd_plain() {
   sed 's/[\\[:space:]][\\[:space:]]*/ /g; s/ expires [0-9]*sec//; s/ unbalanced_time [0-9]*//; s/ dead\>//g; s/ linkdown\>//g; s/ $//'
 }
 
-# Put IPv6 addresses back on interface $1, each `$2..` in the words of `ip addr add`, unless it is there.
+# Restore IPv6 addresses on interface $1, each `$2..` as arguments of `ip addr add`, unless present.
 sd_addresses_back() {
   sd_dev=$1
   sd_seen=$(ip -o -6 addr show dev "$sd_dev" | sd_plain)
@@ -44,8 +44,8 @@ sd_addresses_back() {
   done
 }
 
-# Put nexthop objects back; each is two words: what `ip nexthop add` takes, and which members of a group may be gone ("" for none).
-# A group gets its members back if it is as it was but for these.
+# Restore nexthop objects, two arguments each: those of `ip nexthop add`, and the members of a group that may be missing ("" for none).
+# A group gets its members back if nothing else about it has changed.
 sd_nexthops_back() {
   sd_seen="
 $(ip -o nexthop show | sd_plain)
@@ -74,9 +74,9 @@ sd_without() {
   (IFS=/; set -f; for sd_member in $2; do case /$1/ in */$sd_member/*) ;; *) echo "$sd_member" ;; esac; done)
 }
 
-# Put routes of family $1 back; each is four words: append or prepend, the route as `ip -o route show` prints it, the one that
-# then stands beside it ("" for any), seconds until it expires or "". One that is in its place is left alone, and so is every other
-# route: what exists is never replaced. Adding the same one twice fails without harm, so any number may do this at once.
+# Restore routes of family $1, four arguments each: append or prepend, the route as `ip -o route show` prints it, its neighbour in the
+# table ("" for any), seconds until it expires or "". A route in its place is left alone, and so are all others: nothing is replaced.
+# Adding a route twice fails without harm, so several processes may do this at once.
 sd_routes_back() {
   sd_family=$1
   sd_seen="
@@ -98,14 +98,14 @@ $sd_pair
   done
 }
 
-# `ip route $1` route $2, out of a wrong place if it is there; it expires in $3 seconds, or "".
+# `ip route $1` route $2, first removing it from a wrong place; it expires in $3 seconds, or "" for never.
 sd_route_back() (
   set -f
   sd_how=$1
-  # ip prints "rto_min lock", and does not read it.
+  # ip prints "rto_min lock" but does not parse it.
   sd_words=$2
   case $sd_words in *' rto_min lock '*) sd_words="${sd_words%% rto_min lock *} rto_min ${sd_words#* rto_min lock }" ;; esac
-  # By a nexthop object: its gateway and interface are printed, but are not the route's.
+  # With a nexthop object, the printed gateway and interface are the object's, not the route's.
   case $sd_words in *' nhid '*) sd_words=$(echo "$sd_words" | sed 's/ nexthop .*//; s/ via inet6 [^ ]*//; s/ via [^ ]*//; s/ dev [^ ]*//; s/ onlink//') ;; esac
   sd_expires=${3:+ expires $3}
   case $sd_words in
@@ -122,8 +122,8 @@ $2
   ip "-$sd_family" route "$sd_how" $sd_new
 )
 
-# Put permanent and proxy neighbours of interface $1 back, each $2.. in the words of `ip neigh`, unless its address has one. What may be
-# replaced is a neighbour that the kernel learned since.
+# Restore permanent and proxy neighbours of interface $1, each $2.. as arguments of `ip neigh`, unless its address has one. Only a
+# neighbour that the kernel has learned since may be replaced.
 sd_neighbours_back() {
   sd_dev=$1
   shift

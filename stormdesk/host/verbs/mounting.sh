@@ -1,8 +1,8 @@
-# A volume comes back after a loss of power.
+# Bringing a volume back after a power cut.
 
-# Unmount the file system that is shut down at $1, and mount $2 there again: type $3, options $4. Its journal is replayed.
+# Unmount the file system at $1, which is shut down, and mount $2 there again: type $3, options $4. The journal is replayed.
 sd_mount_again() (
-  exec 7<"$2" || exit  # a loop device may go with its last user
+  exec 7<"$2" || exit  # a loop device may be freed with its last user
   for _ in 1 2 3 4 5 6 7 8 9 10; do
     umount "$1" && break
     sd_ours=$(sd_own_pids)
@@ -15,8 +15,8 @@ sd_mount_again() (
   ! mountpoint -q "$1" && mount -n -t "$3" -o "$4" "$2" "$1"
 )
 
-# Undo of sd_cut_power, of the same words: what was stopped ends or goes on, the volume is mounted and works, and its services run.
-# One at a time: two would unmount what the other has mounted.
+# Undo of sd_cut_power, with the same arguments: stopped processes end or continue, the volume is mounted and works, and its services
+# run. One at a time: otherwise one would unmount what the other has mounted.
 sd_volume_back() {
   sd_start $$
   sd_me=$$.$sd_start sd_left=400
@@ -38,7 +38,7 @@ sd_volume_back() {
   sd_start_services "$@"
 }
 
-# Start the services "$@" (`<manager> <name>`); those that run already are left alone.
+# Start the services "$@" (`<manager> <name>`); running ones are left alone.
 sd_start_services() {
   sd_names=$(printf '%s\n' "$@" | sed -n 's/^supervisor //p')
   # shellcheck disable=SC2086  # names, one word each
@@ -48,7 +48,7 @@ sd_start_services() {
   [ -z "$sd_names" ] || { systemctl reset-failed $sd_names; timeout 20 systemctl start $sd_names; } 2>/dev/null
 }
 
-# Evidence that the volume at $1 is mounted and works, and lost what was not synced and only that.
+# Evidence that the volume at $1 is mounted, works, and has lost exactly what was not synced.
 sd_witness_lost() {
   sd_read
   case $sd_history in

@@ -1,7 +1,7 @@
-# Rules of netfilter in a table or chains of the run's own.
+# Netfilter rules in the run's own table or chains.
 
-# Does "$@", a change of the network, work on this kernel? "yes", "no: <why>", or "unknown" where it cannot be tried. It is tried in
-# a network namespace of its own that goes with the command: nothing on the host changes.
+# Does "$@", a network change, work on this kernel? "yes", "no: <why>", or "unknown" if it cannot be tried. It is tried in a
+# temporary network namespace: nothing on the host changes.
 sd_net_able() {
   sd_said=$(unshare -n "$@" 2>&1) && { echo yes; return; }
   case $sd_said in
@@ -10,8 +10,8 @@ sd_net_able() {
   esac
 }
 
-# Chain $4 of $1 (iptables, ip6tables), table $2, with the rules "$5..", each the words that iptables reads; the kernel's chain $3
-# goes there first. All of it at once, or nothing.
+# Create chain $4 of $1 (iptables, ip6tables), table $2, with rules "$5..", each in iptables' syntax; built-in chain $3 jumps to it
+# first. Atomic.
 sd_chain() {
   sd_tool=$1 sd_table=$2 sd_hook=$3 sd_name=$4
   shift 4
@@ -22,26 +22,26 @@ sd_chain() {
   } | "$sd_tool-restore" -w 5 --noflush
 }
 
-# Undo of sd_chain, in its words: the jump, the rules, the chain.
+# Undo of sd_chain, with the same arguments: the jump, the rules, the chain.
 sd_chain_gone() {
   "$1" -w 5 -t "$2" -D "$3" -j "$4"
   "$1" -w 5 -t "$2" -F "$4" && "$1" -w 5 -t "$2" -X "$4"
 }
 
-# Evidence that table $1 is in, with what it counted so far.
+# Evidence that table $1 exists, with its counters.
 sd_witness_nft() {
   sd_said=$(nft list table inet "$1" 2>&1) || { echo "no table $1"; return 1; }
   printf '%s\n' "$sd_said" | sed -n 's/^[[:space:]]*//; /counter/p' | head -n 3
 }
 
-# Evidence that chain $3 of $1, table $2, is in, with what it counted so far.
+# Evidence that chain $3 of $1, table $2, exists, with its counters.
 sd_witness_chain() {
   sd_said=$("$1" -w 5 -t "$2" -nvxL "$3" 2>&1) || { echo "no chain $3"; return 1; }
-  case $sd_said in *'(0 references)'*) echo "nothing goes to chain $3"; return 1 ;; esac
+  case $sd_said in *'(0 references)'*) echo "no rule jumps to chain $3"; return 1 ;; esac
   printf '%s\n' "$sd_said" | sed -n 's/  */ /g; 3,5p'
 }
 
-# Does "$@", another verb, fail? The baseline of a witness that sees what is ours alone.
+# Does "$@", another verb, fail? The baseline of a witness that sees only what is ours.
 sd_not() {
   ! "$@"
 }

@@ -1,6 +1,6 @@
-# The way to time servers: packets to and from UDP port 123.
+# The path to time servers: packets to and from UDP port 123.
 
-# Send a packet to UDP port 123 of this host itself, by what it has for that: 0 if it was sent, 1 if the kernel refused, 2 without a way.
+# Send a packet to UDP port 123 of this host with the tools at hand: 0 if it was sent, 1 if the kernel refused, 2 without a tool.
 sd_ntp_send() {
   if command -v python3 >/dev/null 2>&1; then
     python3 -I -S -c 'import socket
@@ -12,15 +12,15 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"\x23" + 47 * b"\0", ("
   fi
 }
 
-# The baseline: such a packet is sent, or that cannot be tried.
+# Baseline: such a packet can be sent, or it cannot be tried.
 sd_ntp_open() {
   sd_ntp_send
-  [ $? != 1 ] || { echo "packets to UDP port 123 are dropped already"; return 1; }
+  [ $? != 1 ] || { echo "packets to UDP port 123 are already dropped"; return 1; }
 }
 
-# Evidence that no packet goes to time servers: "$@" sees our rules, and the kernel drops a packet that is sent to UDP port 123.
+# Evidence that no packet reaches time servers: "$@" sees our rules, and the kernel drops a packet to UDP port 123.
 sd_witness_ntp() {
-  "$@" >/dev/null || { echo "our rules are not there"; return 1; }
+  "$@" >/dev/null || { echo "our rules are gone"; return 1; }
   sd_ntp_send
   case $? in
     0) echo "a packet to UDP port 123 was sent"; return 1 ;;
@@ -29,7 +29,7 @@ sd_witness_ntp() {
   esac
 }
 
-# Print the names of the time services that run.
+# Print the names of running time services.
 sd_time_services() {
   sd_names=
   for sd_file in /proc/[0-9]*/comm; do

@@ -1,6 +1,6 @@
-# Stopping processes with their children, and continuing exactly those.
+# Stop processes with their children, and continue exactly those.
 
-# Print process $1 and all that descend from it, one pid a line, parents first.
+# Print process $1 and its descendants, one pid per line, parents first.
 sd_tree() {
   cat /proc/[0-9]*/stat 2>/dev/null | awk -v top="$1" '
     { pid = $1; sub(/^.*\) /, ""); order[++n] = pid; parent[pid] = $2 }
@@ -13,8 +13,8 @@ sd_tree() {
     }'
 }
 
-# Stop identity $1 with all its children, but not what somebody else has stopped already. The parents come first, and it is looked
-# again until there are no new ones: one that is not stopped yet may fork.
+# Stop identity $1 with all its descendants, except those that somebody else has stopped already. Parents first, and repeated until
+# there are no new ones: a process that is not stopped yet may fork.
 sd_stop_family() {
   sd_alive "$1" || return 0
   sd_ours=$(sd_own_pids)
@@ -28,7 +28,7 @@ sd_stop_family() {
   return 0
 }
 
-# Stop process $1 unless it is stopped or never a target; fail where nothing was to be done. It is written down first.
+# Stop process $1 unless it is already stopped or never a target; fail if there is nothing to do. It is recorded first.
 sd_stop_one() {
   sd_start "$1" || return 1
   case $sd_stat in T*) return 1 ;; esac
@@ -39,8 +39,8 @@ sd_stop_one() {
   kill -STOP "$1" 2>/dev/null && sd_stopped "$sd_one" 20
 }
 
-# Continue every process that we stopped, and nothing else; where the record is gone, identity $1 and its children. Shell builtins
-# alone, where the record is there.
+# Continue exactly the processes that we stopped; if the record is gone, identity $1 and its descendants. With the record, shell
+# builtins only.
 sd_continue_family() {
   if [ -f "$rec/record" ]; then
     [ -f "$rec/stopped" ] || return 0
@@ -51,7 +51,7 @@ sd_continue_family() {
   return 0
 }
 
-# Stop identity $1 with its children for $2 seconds, let it run for $3, and so on for as long as the run is in.
+# Stop identity $1 with its children for $2 seconds, let it run for $3, repeatedly while the fault is in.
 sd_pause_again() {
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background pauser sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1
@@ -63,7 +63,7 @@ sd_pause_again() {
     done' sh "$rec" "$1" "$2" "$3"
 }
 
-# Evidence that identity $1 is paused, by us: within five seconds it is seen stopped.
+# Evidence that we have paused identity $1: it is seen stopped within five seconds.
 sd_witness_paused() {
   sd_left=100
   until sd_is_paused "$1"; do

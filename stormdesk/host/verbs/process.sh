@@ -1,31 +1,31 @@
-# Signals to processes, each known by its identity.
+# Signals to processes, identified by (pid, start time).
 
-# Send signal $1 to each of the identities "$2..": only to that very process, never to one that has its pid now.
+# Send signal $1 to each of the identities "$2..": only to that very process, never to another one that has reused its pid.
 sd_kill() {
   sd_signal=$1
   shift
   for sd_target; do
-    # What is stopped is written down first, so that whatever we stopped is continued, and nothing else.
+    # Recorded before the stop, so that the undo continues exactly what we stopped.
     [ "$sd_signal" != STOP ] || printf '%s\n' "$sd_target" >>"$rec/stopped" || continue
     sd_alive "$sd_target" && kill "-$sd_signal" "${sd_target%.*}" && sd_note "signal=$sd_signal target=$sd_target"
   done
   return 0
 }
 
-# Continue every process that we stopped; where the record is gone, identity $1.
+# Continue every process that we stopped; if the record is gone, identity $1.
 sd_continue() {
   [ -f "$rec/record" ] || { sd_kill CONT "$1"; return; }
   [ -f "$rec/stopped" ] || return 0
   while read -r sd_one; do sd_kill CONT "$sd_one"; done <"$rec/stopped"
 }
 
-# The baseline of a signal $1 to identity $2: it runs, and for STOP it is not stopped already.
+# Baseline of signal $1 to identity $2: it runs, and for STOP it is not already stopped.
 sd_before_signal() {
   sd_alive "$2" || { echo "$2 has ended"; return 1; }
-  case $1$sd_stat in STOPT*) echo "$2 is stopped already"; return 1 ;; esac
+  case $1$sd_stat in STOPT*) echo "$2 is already stopped"; return 1 ;; esac
 }
 
-# Wait up to $2 tenths of a second until identity $1 is stopped: a signal is on its way for a moment.
+# Wait up to $2 tenths of a second until identity $1 is stopped: a signal takes effect with a delay.
 sd_stopped() {
   sd_left=$2
   until sd_alive "$1" && grep -q '^State:.T' "/proc/${1%.*}/status" 2>/dev/null; do
@@ -35,14 +35,14 @@ sd_stopped() {
   done
 }
 
-# Is identity $1 still stopped? What has ended meanwhile cannot be.
+# Is identity $1 still stopped? A process that has ended is not.
 sd_still_stopped() {
   sd_alive "$1" || return 1
   case $sd_stat in T*) ;; *) return 1 ;; esac
 }
 
-# Evidence that signal $1 arrived at each of the identities "$2..": the note that we sent it, and what it does if it is one that
-# stops or ends a process. A daemon may handle any other.
+# Evidence that signal $1 reached each of the identities "$2..": the note that we sent it, and its effect if it is one that stops or
+# ends a process. A daemon may handle any other.
 sd_witness_signal() {
   sd_signal=$1
   shift

@@ -1,6 +1,6 @@
-# Verbs on queueing disciplines. Ours has a handle of its own, so that only ours is ever taken away.
+# Verbs on queueing disciplines. Ours has its own handle, so that only ours is ever removed.
 
-# Does this kernel know qdisc "$@"?
+# Does this kernel support qdisc "$@"?
 sd_qdisc_able() {
   sd_net_able tc qdisc add dev lo root "$@"
 }
@@ -14,13 +14,13 @@ sd_witness_qdisc() {
   esac
 }
 
-# Before the fault: the root of interface $1 is the kernel's own.
+# Baseline: the root qdisc of interface $1 is the kernel's default.
 sd_default_root() {
   sd_said=$(tc qdisc show dev "$1" | grep ' root') || return 0
   case $sd_said in *' 0: root'*) ;; *) echo "$sd_said"; return 1 ;; esac
 }
 
-# Run the lines "$@" of tc, at the first that fails no more.
+# Run the tc commands "$@", stopping at the first failure.
 sd_tc() {
   printf '%s\n' "$@" | tc -batch -
 }

@@ -1,6 +1,6 @@
 # Restarting a host.
 
-# Restart this host: `forced` at once, as a power cut would (but its caches are written); `clean` with its services stopped first.
+# Restart this host: `forced` at once, as a power cut would (but after a sync); `clean` after stopping its services.
 sd_reboot() {
   case $1 in
     forced) reboot -f ;;
@@ -8,7 +8,7 @@ sd_reboot() {
   esac
 }
 
-# Evidence that it did: nobody is left to say otherwise. A host that runs on after $1 seconds says so.
+# Evidence that it did: this process is gone. A host that still runs after $1 seconds says so.
 sd_witness_reboot() {
   sleep "$1"
   echo "it did not restart within $1 seconds"

@@ -1,8 +1,8 @@
-# A signal again and again.
+# A repeated signal.
 
-# Send signal $1 to service $2 of manager $4 again every $3 seconds, whenever it runs, for as long as the run is in.
+# Send signal $1 to service $2 of manager $4 every $3 seconds, whenever it runs, while the fault is in.
 sd_kill_again() {
-  # It looks every second whether the run is still in, so that it ends by itself even if nobody knows of it.
+  # It checks every second whether the fault is still in, so that it ends by itself even if nobody can find it.
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background repeater sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1; sd_wait=$4
     while sleep 1; do
@@ -14,8 +14,8 @@ sd_kill_again() {
     done' sh "$rec" "$1" "$2" "$3" "$4"
 }
 
-# Send signal $1 to process $2, without a note: only one process at a time may write the record, and that is the injector or the
-# reverter. What somebody else stopped is left alone.
+# Send signal $1 to process $2 without a note: only one process at a time may write the record, the injector or the reverter. A process
+# that somebody else has stopped is left alone.
 sd_send_again() {
   case $2 in 0 | *[!0-9]*) return 0 ;; esac
   sd_ours=$(sd_own_pids)

@@ -1,7 +1,7 @@
 # Which processes a fault may be aimed at.
 
-# "<pid>.<start> <user id> <command line>" of the processes that $1 (service, pidfile, pattern) $2 selects. $3: the manager of
-# a service, as the inventory has it. A line "left-out <text>" for each that is not a target, and "manager <name>" of a service.
+# Print "<pid>.<start> <user id> <command line>" of the processes that $1 (service, pidfile, pattern) $2 selects. $3: a service's
+# manager, from the inventory. Prints "left-out <text>" for each that is not a target, and "manager <name>" for a service.
 sd_processes() {
   case $1 in
     service) sd_service_pids "$2" "$3" ;;
@@ -37,7 +37,7 @@ sd_still_matching() {
   for sd_pid in "$@"; do case $sd_again in *" $sd_pid "*) echo "$sd_pid" ;; esac; done
 }
 
-# Set $sd_pids to the numbers in the first line of file $1. Other words may stand beside them; the newline may be missing.
+# Set $sd_pids to the numbers in the first line of file $1. The line may have other words, and the newline may be missing.
 sd_pidfile() {
   sd_pids=
   [ -f "$1" ] && [ -r "$1" ] || { echo "left-out there is no such file"; return; }
@@ -50,7 +50,7 @@ sd_pidfile() {
   [ -n "$sd_pids" ] || printf 'left-out its first line holds no pid: "%.40s"\n' "$sd_text"
 }
 
-# Pids whose command line contains $1 as a plain string, this session's own processes left out.
+# Print the pids whose command line contains $1 as a plain string, except this session's own processes.
 sd_matching() {
   sd_start $$
   sd_session "$sd_stat"; sd_here=$sd_session

@@ -1,7 +1,7 @@
 # Verbs on services and their managers.
 
-# Service $1 of manager $3 runs again, by its own manager if that needs no more than $2 seconds from the inject; else we start
-# it and say so: that the manager did not is what the run wanted to know.
+# Wait until service $1 runs again. Its own manager $3 has $2 seconds from the inject; after that we start it and record it: a
+# manager that fails to restart it is a finding of the run.
 sd_service_back() {
   sd_service_running "$1" "$3" && { sd_service_note manager; return 0; }
   sd_value injected_at
@@ -14,7 +14,7 @@ sd_service_back() {
 sd_service_start() {
   case $2 in
     systemd)
-      # A unit that has used up its starts is refused another one until it is reset.
+      # systemd refuses to start a unit that has hit its start limit until it is reset.
       systemctl reset-failed "$1" 2>/dev/null
       timeout 20 systemctl start "$1"
       ;;

@@ -1,4 +1,4 @@
-# Stopping a service by its manager, and starting it again if it is still our stop.
+# Stop a service through its manager, and start it again if our stop is still the latest.
 
 # Stop service $1 of manager $2.
 sd_service_stop() {
@@ -12,27 +12,27 @@ sd_service_stop() {
   sd_service_stopped_at "$1" "$2" >"$rec/stop.$1"
 }
 
-# Print since when service $1 of manager $2 is stopped, as the manager says it: supervisord to the minute.
+# Print since when service $1 of manager $2 has been stopped, according to the manager; supervisord's resolution is a minute.
 sd_service_stopped_at() {
   case $2 in
     systemd) systemctl show -p InactiveEnterTimestampMonotonic --value "$1" ;;
     runit)
       sd_now
       sd_for=$(sv status "$1" | sed -n 's/^down: [^:]*: \([0-9]*\)s.*/\1/p')
-      echo $(((sd_now / 100 - ${sd_for:-0}) / 4)) # a second more or less
+      echo $(((sd_now / 100 - ${sd_for:-0}) / 4)) # coarse: off by a second
       ;;
     docker) timeout 10 docker inspect -f '{{.State.FinishedAt}}' "$1" ;;
     *) timeout 10 supervisorctl status "$1" | sed 's/^[^ ]* *//' ;;
   esac
 }
 
-# Service $1 of manager $2 runs again, unless somebody started it meanwhile and stopped it again: then that is what they want.
+# Start service $1 of manager $2 again, unless somebody has started and stopped it since: then that is intended.
 sd_service_start_again() {
   [ -f "$rec/stop.$1" ] || [ ! -f "$rec/record" ] || return 0
   sd_service_running "$1" "$2" && return 0
   read -r sd_was 2>/dev/null <"$rec/stop.$1"
   if [ -n "$sd_was" ] && [ "$(sd_service_stopped_at "$1" "$2")" != "$sd_was" ]; then
-    # It is no change of ours any more.
+    # The change is no longer ours.
     sd_note "stopped_by_others=$1"
     [ ! -f "$rec/ours" ] || { grep -vx -- "- service $1 runs" "$rec/ours" >"$rec/ours.new"; mv "$rec/ours.new" "$rec/ours"; }
     return 0
@@ -40,7 +40,7 @@ sd_service_start_again() {
   sd_service_start "$1" "$2"
 }
 
-# Evidence that service $1 of manager $2 is stopped: its manager says so, and process $3 is gone.
+# Evidence that service $1 of manager $2 is stopped: its manager reports it, and process $3 is gone.
 sd_witness_service_stopped() {
   sd_gone "$3" 50 || { echo "process ${3%.*} of $1 is still there"; return 1; }
   ! sd_service_running "$1" "$2" || { echo "$2 says that $1 runs"; return 1; }

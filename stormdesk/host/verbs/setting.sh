@@ -1,13 +1,12 @@
-# Files of the kernel that hold one word, such as those of control groups. $rec/set has "<word before> <ours> <file>" of each that we wrote.
+# Kernel files that contain one word, such as those of cgroups. $rec/set has "<word before> <ours> <file>" for each that we wrote.
 
-# Write the word $2 to file $1. What it held is written down first.
+# Write word $2 to file $1. The old word is recorded first.
 sd_set_file() {
   read -r sd_was <"$1" && printf '%s %s %s\n' "$sd_was" "$2" "$1" >>"$rec/set" &&
     printf '^%s$ %s\n' "$2" "$1" >>"$rec/marks" && printf '%s\n' "$2" >"$1"
 }
 
-# File $1 holds again what it held before us, unless somebody has written another word to it since; where the record is gone, $2. Shell
-# builtins alone.
+# Restore the word in file $1, unless somebody has written another one since; if the record is gone, write $2. Shell builtins only.
 sd_unset_file() {
   [ -f "$rec/record" ] || { printf '%s\n' "$2" >"$1"; return; }
   [ -f "$rec/set" ] || return 0
@@ -17,7 +16,7 @@ sd_unset_file() {
   return 0
 }
 
-# Evidence that file $1 holds the word $2, within two seconds, as a freezer takes a moment, or at once for $3 = 0.
+# Evidence that file $1 contains word $2, within two seconds, since a freezer takes a moment, or at once if $3 is 0.
 sd_file_is() {
   sd_left=${3:-40}
   until read -r sd_is <"$1" && [ "$sd_is" = "$2" ]; do
@@ -28,7 +27,7 @@ sd_file_is() {
   echo "$1 is $2"
 }
 
-# The baseline of that: it does not.
+# Its baseline: it does not.
 sd_file_is_not() {
-  read -r sd_is <"$1" && [ "$sd_is" != "$2" ] || { echo "$1 is $2 already"; return 1; }
+  read -r sd_is <"$1" && [ "$sd_is" != "$2" ] || { echo "$1 is already $2"; return 1; }
 }

@@ -1,6 +1,6 @@
-# Packets impaired by a program of ours, by way of an NFQUEUE.
+# Packets impaired by our own program behind an NFQUEUE.
 
-# Impair what comes to queue $1 as "$3.." say (verbs/shim.py); $2 is the mark of its own packets.
+# Impair the packets of queue $1 as specified by "$3.." (verbs/shim.py); $2 is the mark of its own packets.
 sd_shim() {
   sd_background shim python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_shim_py" "$@" || return 1
   sd_left=100
@@ -11,7 +11,7 @@ sd_shim() {
   done
 }
 
-# End it; what it holds is let go first.
+# Stop it; it releases the packets that it holds first.
 sd_shim_end() {
   if read -r sd_one 2>/dev/null <"$rec/helper.shim" && sd_alive "$sd_one"; then
     kill -TERM "${sd_one%.*}"

@@ -1,6 +1,6 @@
-# Load: processors, memory, a disk. What makes it is helper "stressor" of the run, in a session of its own by which it is measured.
+# Load on CPUs, memory or a disk. Helper "stressor" of the run creates it, in its own session, which is what is measured.
 
-# Burn $2 percent of $1 processors.
+# Burn $2 percent of $1 CPUs.
 sd_burn() {
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background stressor sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; sd_cores=$2
@@ -8,7 +8,7 @@ sd_burn() {
     sd_burn_one "$3"' sh "$rec" "$1" "$2"
 }
 
-# Of each second burn $1 percent of one processor, and sleep through the rest.
+# Burn $1 percent of each second on one CPU, and sleep for the rest.
 sd_burn_one() {
   while :; do
     sd_now
@@ -18,7 +18,7 @@ sd_burn_one() {
   done
 }
 
-# Hold $1 MiB of memory, in buffers of dd that nobody takes from it. The kernel would end this first of all when there is none left.
+# Hold $1 MiB of memory in dd's buffers, by leaving its pipe unread. It is the first choice of the OOM killer.
 sd_hold_memory() {
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background stressor sh -c 'echo 1000 >/proc/self/oom_score_adj; left=$1; most=$(($1 / 16)); [ "$most" -ge 16 ] || most=16
@@ -30,14 +30,14 @@ sd_hold_memory() {
     wait' sh "$1"
 }
 
-# The same by stress-ng.
+# The same with stress-ng.
 sd_hold_memory_ng() {
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background stressor sh -c 'echo 1000 >/proc/self/oom_score_adj
     exec stress-ng --quiet --vm 1 --vm-bytes "$1m" --vm-keep --vm-hang 0 --temp-path /tmp' sh "$1"
 }
 
-# Write $3 MiB to a file in the new folder $1 again and again, each time to the disk itself, by $2 processes.
+# In the new folder $1, $2 processes write $3 MiB to a file and sync it, in a loop.
 sd_write_again() {
   mkdir -m 700 -- "$1" || return
   # shellcheck disable=SC2016  # the inner shell expands it
@@ -49,12 +49,12 @@ sd_write_again() {
     wait' sh "$1" "$2" "$3"
 }
 
-# Folder $1, which we made, is gone.
+# Remove folder $1, which we created.
 sd_written_away() {
   rm -rf -- "$1"
 }
 
-# Set $sd_ticks, $sd_kib and $sd_count: processor time in centiseconds, memory, and number of the stressor's processes.
+# Set $sd_ticks, $sd_kib and $sd_count: CPU time in centiseconds, memory in KiB, and number of the stressor's processes.
 sd_stressor() {
   read -r sd_one 2>/dev/null <"$rec/helper.stressor" || return 1
   # shellcheck disable=SC2046  # three numbers
@@ -65,15 +65,15 @@ sd_stressor() {
   [ "$sd_count" -gt 0 ]
 }
 
-# Set $sd_all and $sd_idle: ticks of all processors since boot, and those that were idle.
+# Set $sd_all and $sd_idle: all CPUs' ticks since boot, and the idle ones among them.
 sd_processors() {
   # shellcheck disable=SC2034  # fields that nobody needs
   read -r _ sd_user sd_nice sd_system sd_idle sd_io sd_irq sd_soft sd_steal _ </proc/stat
   sd_all=$((sd_user + sd_nice + sd_system + sd_idle + sd_io + sd_irq + sd_soft + sd_steal)) sd_idle=$((sd_idle + sd_io))
 }
 
-# Evidence of a load of $2 percent on $1 processors, over a second: the stressor had seven tenths of that, or had its part of
-# processors of which less than a twentieth was idle.
+# Evidence of a load of $2 percent on $1 CPUs, over a second: the stressor got seven tenths of that, or its share of CPUs that were
+# less than a twentieth idle.
 sd_witness_burns() {
   sd_stressor || { echo "the stressor does not run"; return 1; }
   sd_processors; sd_now
@@ -85,7 +85,7 @@ sd_witness_burns() {
   sd_rest=$(((sd_idle - sd_idle0) * 100 / (sd_all - sd_all0 + 1)))
   sd_psi=
   read -r sd_psi 2>/dev/null </proc/pressure/cpu
-  echo "the stressor takes $sd_used % of one processor, asked for $(($1 * $2)); all processors together are $sd_rest % idle; pressure: $sd_psi"
+  echo "the stressor uses $sd_used % of one CPU, asked for $(($1 * $2)); all CPUs together are $sd_rest % idle; pressure: $sd_psi"
   [ "$sd_used" -ge $(($1 * $2 * 7 / 10)) ] || { [ "$sd_used" -gt 0 ] && [ "$sd_rest" -lt 5 ]; }
 }
 
@@ -101,19 +101,19 @@ sd_witness_held() {
   echo "the stressor holds $((sd_kib / 1024)) MiB, $((sd_mib)) MiB are available"
 }
 
-# Set $sd_mib: how much memory the kernel calls available.
+# Set $sd_mib to the available memory in MiB, as the kernel reports it.
 sd_available() {
   while read -r sd_word sd_mib _; do [ "$sd_word" != MemAvailable: ] || break; done </proc/meminfo
   sd_mib=$((sd_mib / 1024))
 }
 
-# The baseline: $1 MiB are available, so that $2 of them stay when the rest is held.
+# Baseline: $1 + $2 MiB are available, so that $2 remain when $1 are held.
 sd_memory_free() {
   sd_available
   [ "$sd_mib" -ge $(($1 + $2)) ] || { echo "$sd_mib MiB are available, fewer than $1 and $2 to spare"; return 1; }
 }
 
-# Evidence that files in folder $1 are written again and again, $2 MiB each time: how much in at least a second.
+# Evidence that files in folder $1 are rewritten in a loop, $2 MiB each time: the rate over at least a second.
 sd_witness_writes() {
   sd_now
   sd_now0=$sd_now
@@ -121,7 +121,7 @@ sd_witness_writes() {
   sleep 1
   while sd_count=$(cat "$1"/done.* 2>/dev/null | wc -l) && [ "$sd_count" -le "$sd_before" ]; do
     sd_now
-    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "nothing was written to the end in nine seconds"; return 1; }
+    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "no write completed within nine seconds"; return 1; }
     sleep 0.2
   done
   sd_now

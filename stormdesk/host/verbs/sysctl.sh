@@ -1,7 +1,7 @@
 # Verbs on sysctls, each by its path below /proc/sys.
 
-# Set $sd_value to what sysctl $1 says, its words with single spaces. The kernel gives it to one read alone, and a shell's own reads
-# byte by byte.
+# Set $sd_value to the value of sysctl $1, with single spaces. The kernel returns it to a single read only, and the shell's own read
+# goes byte by byte.
 sd_sysctl_now() {
   sd_value=$(cat "$1")
   set -f
@@ -11,7 +11,7 @@ sd_sysctl_now() {
   sd_value=$*
 }
 
-# Is sysctl $1 the text $2?
+# Is the value of sysctl $1 $2?
 sd_sysctl_is() {
   sd_sysctl_now "$1"
   echo "$1 is $sd_value"
@@ -23,7 +23,7 @@ sd_sysctl() {
   printf '%s\n' "$2" >"$1"
 }
 
-# Sysctl $1 is $3 again, unless it is not $2, which we had set: then somebody else has set it since.
+# Restore sysctl $1 to $3 if it is still $2, which we set: otherwise somebody else has changed it since.
 sd_sysctl_back() {
   sd_sysctl_now "$1"
   [ "$sd_value" != "$2" ] || printf '%s\n' "$3" >"$1"
@@ -34,15 +34,15 @@ sd_sysctl_writable() {
   for sd_path; do [ -w "$sd_path" ] && (: >>"$sd_path") 2>/dev/null || return 1; done
 }
 
-# Can a process of this host still get an ephemeral port? It asks for one towards this host's own closed port 1: "refused" is a yes.
+# Can a process on this host still get an ephemeral port? It connects to this host's own closed port 1: "refused" means yes.
 sd_connects() {
   sd_said=$(curl -sv -m 2 http://127.0.0.1:1/ 2>&1)
-  sd_said=$(printf '%s\n' "$sd_said" | grep -m 1 -e refused -e 'assign requested') || sd_said='curl says nothing of it'
+  sd_said=$(printf '%s\n' "$sd_said" | grep -m 1 -e refused -e 'assign requested') || sd_said='curl does not say'
   echo "a new connection: $sd_said"
   case $sd_said in *refused*) ;; *) return 1 ;; esac
 }
 
-# Evidence that none gets one.
+# Evidence that it cannot.
 sd_connects_not() {
   sd_connects
   case $sd_said in *'assign requested'*) ;; *) return 1 ;; esac

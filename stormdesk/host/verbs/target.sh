@@ -1,6 +1,6 @@
-# The process of a service, and processes that are never targets: known by what they execute and by parentage, not by words.
+# A service's process, and processes that are never targets: recognised by executable and parentage, not by command line.
 
-# Set $sd_manager to the manager of service $1: $2 where that names one we know, else the one that runs it, or "".
+# Set $sd_manager to the manager of service $1: $2 if that is a known one, else the one that runs it, or "".
 sd_manager() {
   sd_manager=$2
   case $2 in supervisor | systemd | runit | docker) return 0 ;; esac
@@ -9,7 +9,7 @@ sd_manager() {
   case $(systemctl show -p MainPID --value "$1" 2>/dev/null) in [1-9]*) sd_manager=systemd ;; esac
 }
 
-# Set $sd_pids to the main process of service $1, as its manager $2 says, or the one that runs it.
+# Set $sd_pids to the main process of service $1, according to its manager $2, or the one that runs it.
 sd_service_pids() {
   sd_manager "$1" "$2"
   case $sd_manager in
@@ -20,7 +20,7 @@ sd_service_pids() {
     *) sd_pids= ;;
   esac
   case $?:$sd_pids in
-    124:* | 143:*) echo "left-out $sd_manager did not answer within 10 s" ;;  # a busy host: that is not the same as none
+    124:* | 143:*) echo "left-out $sd_manager did not answer within 10 s" ;;  # a busy host, not a missing service
     *:[1-9]*) echo "manager $sd_manager" ;;
     *) echo "left-out ${sd_manager:-no manager here} runs no $1" | tr -d '\000-\011\013-\037\177' ;;
   esac
@@ -33,7 +33,7 @@ sd_session() {
   sd_parent=$2 sd_session=$4
 }
 
-# Pids of the runs on this host: their watchdogs, armers, helpers.
+# The pids of runs on this host: watchdogs, arm scripts, helpers.
 sd_own_pids() {
   sd_find_base || return 0
   for sd_file in "$sd_base"/r-*/watch.? "$sd_base"/r-*/armer "$sd_base"/r-*/helper.*; do
@@ -43,18 +43,18 @@ sd_own_pids() {
   done
 }
 
-# Set $sd_why to why process $1 is never a target, "" for one that may be. $sd_ours has the answer of sd_own_pids.
+# Set $sd_why to the reason why process $1 is never a target, or "". $sd_ours has the output of sd_own_pids.
 sd_protected() {
   sd_why=
   [ "$1" != 1 ] || { sd_why="process 1"; return; }
   sd_exe=$(readlink "/proc/$1/exe" 2>/dev/null)
-  sd_exe=${sd_exe% (deleted)}  # it runs on after an upgrade
+  sd_exe=${sd_exe% (deleted)}  # a process outlives the upgrade of its program
   case ${sd_exe##*/} in
     sshd | sshd-session | sshd-auth | dropbear | dropbearmulti) sd_why="an SSH server" ;;
     dockerd | containerd | containerd-shim* | conmon | crio) sd_why="a container engine" ;;
     systemd) sd_why="a service manager" ;;
     python* | pypy*)
-      # The interpreter's script, which is its first word that is no option.
+      # The interpreter's script: its first argument that is not an option.
       sd_script=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed 1d | grep -m 1 -v '^-')
       case ${sd_script##*/} in supervisord | supervisor.supervisord) sd_why="a service manager" ;; esac
       ;;

@@ -1,18 +1,18 @@
-# Verbs on system calls of a process that fail, lie or take long: strace, attached to it, changes what they answer.
+# Verbs that make a process's system calls fail, lie or take long: an attached strace changes their results.
 
-# Can strace change a call here? "yes" or "no: <why>". It is tried on a process of its own.
+# Can strace inject into system calls here? "yes" or "no: <why>". It is tried on a new process.
 sd_trace_able() {
   sd_said=$(strace -f -qq -o /dev/null -e trace=getppid -e inject=getppid:retval=1 true 2>&1) || { echo "no: $(printf '%.160s' "$sd_said" | tr '\n' ' ')"; return; }
   if grep -qs '^3' /proc/sys/kernel/yama/ptrace_scope; then echo 'no: kernel.yama.ptrace_scope is 3: nobody may attach to a process'; else echo yes; fi
 }
 
-# Print "<pid>" of each process that somebody traces already: it can have one tracer only.
+# Print "<pid>" of each process that is already traced: a process can have only one tracer.
 sd_traced() {
   grep -ls '^TracerPid:.*[1-9]' /proc/[0-9]*/status | tr -dc '0-9\n'
 }
 
-# Attach strace with options "$4.." to process $1 and its children until the fault is over; and to the process that follows it, where
-# it is that of service $2 of manager $3.
+# Attach strace with options "$4.." to process $1 and its children until the fault is over, and to its successors if it is the process
+# of service $2 of manager $3.
 sd_trace() {
   sd_one=${1%.*}
   # shellcheck disable=SC2016  # the inner shell expands it
@@ -29,7 +29,7 @@ sd_attached() {
   grep -qs '^TracerPid:.*[1-9]' "/proc/$1/status"
 }
 
-# What the helper of sd_trace does. While the process lives it costs nothing but strace; then it looks every second for the next one.
+# The helper of sd_trace. While the process lives, only strace runs; then the helper looks for its successor every second.
 sd_follow() {
   sd_target=$1 sd_of=$2 sd_by=$3
   shift 3
@@ -49,13 +49,13 @@ sd_follow() {
   done
 }
 
-# Print process $1, its children, and theirs. (Not by awk from the files: one that has ended meanwhile would end it.)
+# Print process $1 and its descendants. (Not with awk on the files: a process that ends meanwhile would abort it.)
 sd_family() {
   cat /proc/[0-9]*/stat 2>/dev/null | awk -v top="$1" '{ pid = $1; sub(/^.*\) /, ""); parent[pid] = $2 }
     END { for (p in parent) { for (q = p; q + 0 > 1 && q != top; q = parent[q]); if (q == top) print p } }'
 }
 
-# Count the calls that strace reports to have changed.
+# Count the calls that strace reports as injected or delayed.
 sd_count_hits() {
   read -r sd_hits 2>/dev/null <"$rec/tracer.hits" || sd_hits=0
   while read -r sd_line; do
@@ -63,7 +63,7 @@ sd_count_hits() {
   done
 }
 
-# Undo of sd_trace: strace lets go of the processes by itself, so that no call of theirs is left half-way; then it is ended, and they run on.
+# Undo of sd_trace: strace detaches by itself, so that no call is left half-way; then the helper is killed. The processes keep running.
 sd_trace_end() {
   read -r sd_one 2>/dev/null <"$rec/helper.tracer" && sd_alive "$sd_one" && kill -KILL "${sd_one%.*}"
   sd_left=20
@@ -82,7 +82,7 @@ sd_trace_end() {
   [ ! -f "$rec/tracer.targets" ] || sd_note "traced=$(sort -u "$rec/tracer.targets" | tr '\n' ,)"
 }
 
-# Evidence that process $1 is traced by the helper of this run; says how many calls it has changed, and waits a second for the first one.
+# Evidence that this run's helper traces process $1; prints the number of changed calls, waiting a second for the first one.
 sd_witness_trace() {
   for _ in 1 2 3 4 5 6 7 8 9 10; do
     [ ! -s "$rec/tracer.hits" ] || break
@@ -94,13 +94,13 @@ sd_witness_trace() {
   echo "strace is attached to process ${1%.*}; $sd_hits calls changed so far"
 }
 
-# Before the fault: process $1 lives, and nobody traces it.
+# Baseline: process $1 lives and is not traced.
 sd_untraced() {
   sd_alive "$1" || { echo "process ${1%.*} has ended"; return 1; }
-  ! sd_attached "${1%.*}" || { echo "process ${1%.*} is traced already"; return 1; }
+  ! sd_attached "${1%.*}" || { echo "process ${1%.*} is already traced"; return 1; }
 }
 
-# Is the helper still at work, on whichever process the service has now?
+# Does the helper still run, on whichever process the service has now?
 sd_still_traced() {
   sd_background_runs tracer
 }

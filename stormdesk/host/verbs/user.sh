@@ -1,10 +1,10 @@
-# Run something as another user.
+# Running commands as another user.
 
-# Run "$2.." as user $1, without any privilege that root has on a full file system.
+# Run "$2.." as user $1, without root's privileges on a full file system.
 sd_as() {
   sd_user=$1
   shift
-  # The setpriv of busybox knows no users.
+  # busybox's setpriv cannot change the user.
   if setpriv --reuid "$sd_user" true 2>/dev/null; then
     setpriv --reuid "$sd_user" --regid "$(id -g "$sd_user")" --clear-groups "$@"
   else

@@ -1,12 +1,12 @@
-# Verbs on a whole volume: who uses it, and a loss of power.
+# Verbs on a whole volume: its users, and a power cut.
 
-# Set $sd_dev to the device of the file system of $1 as stat has it, and $sd_number to its "<major>:<minor>".
+# Set $sd_dev to the device number of the file system of $1 as stat prints it, and $sd_number to its "<major>:<minor>".
 sd_device() {
   sd_dev=$(stat -c %d "$1") || return
   sd_number=$((sd_dev >> 8 & 0xfff)):$((sd_dev & 0xff | sd_dev >> 12 & 0xfff00))
 }
 
-# Print the pids of the processes that have something on the file system of $1: an open or mapped file, a folder that they work in.
+# Print the pids of the processes that use the file system of $1: an open or mapped file, or a working directory.
 sd_on_volume() {
   sd_device "$1" || return
   sd_hex=$(printf '%02x:%02x' "${sd_number%:*}" "${sd_number#*:}")
@@ -17,8 +17,8 @@ sd_on_volume() {
   } | sort -un
 }
 
-# "<pid>.<start> <user id> <command line>" of each process on the volume of $1, "left-out <text>" for one that must never be ended,
-# "service <manager> <name>" of those that a manager runs. "held <text>": somebody whose mounts do not follow ours has it mounted too.
+# Print "<pid>.<start> <user id> <command line>" of each process on the volume of $1, "left-out <text>" for a protected one, "service
+# <manager> <name>" for those that a manager runs, "held <text>" if it is also mounted where our unmount does not propagate.
 sd_volume_users() {
   sd_ours=$(sd_own_pids)
   for sd_pid in $(sd_on_volume "$1"); do
@@ -36,18 +36,18 @@ sd_volume_users() {
   sd_held "$1"
 }
 
-# Is the source of the mount that holds $1 a block device here?
+# Is the source of $1's mount a block device here?
 sd_source() {
   [ -b "$(df -P "$1" | sed -n '$s/ .*//p')" ]
 }
 
-# Print what the kernel itself has open, "<file>:<path> ..": swaps, and what lies behind loop devices.
+# Print the files that the kernel itself has open, "<file>:<path> ..": swap files and the backing files of loop devices.
 sd_inside() {
   grep -Hs . /proc/swaps /sys/block/loop*/loop/backing_file
 }
 
-# Print "service <manager> <name>" of the service that process $1 belongs to: supervisord tells its children their name, systemd has a
-# control group for each. What supervisord runs is not systemd's.
+# Print "service <manager> <name>" of the service that process $1 belongs to: supervisord puts the name into its children's environment,
+# systemd into the cgroup's path. A program of supervisord does not count as systemd's.
 sd_managed() {
   sd_name=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/environ" | awk -F= '$1 == "SUPERVISOR_PROCESS_NAME" { name = $2 }
     $1 == "SUPERVISOR_GROUP_NAME" { group = $2 } END { if (name != "") print "supervisor", (group == name ? "" : group ":") name }')
@@ -56,7 +56,7 @@ sd_managed() {
   [ -z "$sd_name" ] || echo "service $sd_name"
 }
 
-# Print "held <text>" for each mount of the file system of $1 that would stay when ours goes: in a mount namespace that does not follow ours.
+# Print "held <text>" for each mount of the file system of $1 that would outlive ours, in a namespace to which unmounts do not propagate.
 sd_held() {
   sd_device "$1" || return
   grep -Hs " $sd_number " /proc/self/mountinfo /proc/[0-9]*/mountinfo | awk -v dev="$sd_number" '
@@ -67,7 +67,7 @@ sd_held() {
     { print "held process " part[3] " has it mounted in a mount namespace of its own" }'
 }
 
-# Is the file system at $1 shut down? Then nothing can be made there any more.
+# Is the file system at $1 shut down? Then no file can be created.
 sd_dead() {
   sd_said=$( (: >"$1/.stormdesk-$SD_RUN.probe") 2>&1) || case $sd_said in *'nput/output error'* | *'I/O error'*) return 0 ;; esac
   rm -f -- "$1/.stormdesk-$SD_RUN.probe"
@@ -85,8 +85,8 @@ sd_shut_python3() {
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))' "$1"
 }
 
-# The power of the volume at $1 fails: what is not synced is lost, its processes end at that instant, and it is mounted again. $2 source, $3
-# type, $4 options; $5 is what shuts it down; "$6..": `<manager> <name>` of services that stay down. Two lines of ours tell what it lost.
+# Cut the power of the volume at $1: unsynced data is lost, its processes die at that instant, and it is mounted again. $2 source, $3 type,
+# $4 options; $5 is the tool that shuts it down; "$6..": `<manager> <name>` of services that stay down. Two lines of ours show what it lost.
 sd_cut_power() {
   (set -C; : >"$1/.stormdesk-$SD_RUN") 2>/dev/null || return
   echo there | dd of="$1/.stormdesk-$SD_RUN" conv=fsync 2>/dev/null || return
@@ -110,8 +110,8 @@ sd_cut_power() {
   rm -f -- "$1/.stormdesk-$SD_RUN" "$1/.stormdesk-$SD_RUN.unsynced"
 }
 
-# End the processes $sd_pids, which are stopped, and have the managers of services "$6.." not start them again. supervisord is asked
-# before, so that their end is no crash to it; systemd would continue them, and is asked right after.
+# Kill the processes $sd_pids, which are stopped, and keep the managers of services "$6.." from restarting them. supervisord is told
+# beforehand, so that it does not see a crash; systemd would continue them, so it is told right afterwards.
 sd_end_services() {
   shift 5
   sd_left=80
