@@ -30,6 +30,11 @@ def test_every_word_is_defined_once() -> None:
     assert [word for word, count in words.items() if count > 1] == []
 
 
+def test_python_programs_have_one_launcher() -> None:
+    shell = {name: text for name, text in SCRIPTS.items() if name.endswith(".sh")}
+    assert [name for name, text in shell.items() if "python3 -c" in text and "_py" in text] == ["verbs/python.sh"]
+
+
 def test_files_stay_small() -> None:
     lines = {name: len(text.splitlines()) for name, text in SCRIPTS.items()}
     assert sum(count for name, count in lines.items() if name.startswith("core/")) <= CORE_LINES

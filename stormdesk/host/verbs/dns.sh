@@ -2,12 +2,12 @@
 
 # Run verbs/dns.py with "$@".
 sd_dns() {
-  python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_dns_py" "$@"
+  sd_python "" "$sd_dns_py" "$@"
 }
 
 # Answer queries on loopback port $1 as specified by "$@" (dns.py serve).
 sd_dns_serve() {
-  sd_background resolver python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_dns_py" serve "$@" || return 1
+  sd_python resolver "$sd_dns_py" serve "$@" || return 1
   sd_left=100
   # Its port, in hexadecimal, in the kernel's table of UDP sockets.
   until grep -qs "$(printf ':%04X 0' "$1")" /proc/net/udp; do

@@ -2,7 +2,7 @@
 
 # Impair the packets of queue $1 as specified by "$3.." (verbs/shim.py); $2 is the mark of its own packets.
 sd_shim() {
-  sd_background shim python3 -c 'import base64, sys, zlib; exec(zlib.decompress(base64.b64decode(sys.argv.pop(1))))' "$sd_shim_py" "$@" || return 1
+  sd_python shim "$sd_shim_py" "$@" || return 1
   sd_left=100
   until grep -qs "^ *$1 " /proc/net/netfilter/nfnetlink_queue; do
     [ "$sd_left" -gt 0 ] || { echo "the shim does not listen on queue $1"; return 1; }
