@@ -99,6 +99,14 @@ def bless(fault: str) -> int:
     return _through("tests.cases.bless", *([fault] if fault else []))
 
 
+def release(into: Path) -> int:
+    """Write a release of the commit that is checked out to `into`, and audit it; as `release.release` says."""
+    from stormdesk.cli import release as releasing
+
+    _need_checkout()
+    return releasing.release(ROOT, into)
+
+
 def _through(*words: str, codes: Mapping[int, ExitCode] = MappingProxyType({})) -> int:
     """Run a module in the checkout on this process's terminal. `codes` says what its exit codes mean besides 0; any other
     is VIOLATED.

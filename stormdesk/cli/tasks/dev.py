@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from invoke.collection import Collection
 
 from stormdesk.cli.command import command
@@ -146,6 +148,18 @@ def bless(_: Options, fault: str = "") -> int:
     return develop.bless(fault)
 
 
+@command(
+    effect="build wheel, sdist and SBOM of the commit that is checked out in {into}, and audit the pinned packages",
+    hint="--into dist",
+    help={"into": "the folder, new or empty"},
+)
+def release(_: Options, into: str = "dist") -> int:
+    """Build a release, twice, and audit it."""
+    from stormdesk.cli import develop
+
+    return develop.release(Path(into))
+
+
 def group() -> Collection:
     """dev.* in the order of the menu."""
-    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, vm, schemas, bless)
+    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, vm, schemas, bless, release)
