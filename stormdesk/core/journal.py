@@ -36,14 +36,23 @@ def decode(line: bytes) -> Event | None:
 
 
 def read(data: bytes, origin: str) -> list[Event]:
-    """All events of a record. A torn last line is dropped: the writer died while writing it. Any other bad line raises UsageError."""
+    """All events of a record. A torn last line is dropped: the writer died while writing it. Any other bad line raises UsageError, and
+    so do numbers that are missing. A line more than once is none of these: two writers may have met where files cannot be locked.
+    """
     events: list[Event] = []
+    last = 0
     lines = data.split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         event = decode(line)
         if event is not None:
+            seq = event.get("seq")
+            if isinstance(seq, int) and seq > last + 1:
+                raise UsageError(
+                    f"{origin}:{number}: lines before this one are missing ({last + 1} to {seq - 1}); the record cannot be trusted"
+                )
+            last = max(last, seq) if isinstance(seq, int) else last
             events.append(event)
         elif number < len(lines):
             raise UsageError(f"{origin}:{number}: this line was altered or damaged; the record cannot be trusted")

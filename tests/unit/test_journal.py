@@ -61,6 +61,21 @@ def test_with_any_bit_flipped_it_is_the_same_or_earlier_record_or_a_named_error(
     assert refused > 3 * len(DATA)
 
 
+def test_lines_that_were_taken_out_or_moved_are_named() -> None:
+    """All but the last ones: those may never have been written."""
+    one, two, three = DATA.splitlines(keepends=True)
+    assert journal.read(one + two, "x") == EVENTS[:2]
+    assert journal.read(one + two + two + three, "x") == [*EVENTS[:2], *EVENTS[1:]]
+    for data, where in (
+        (one + three, "x:2: .*2 to 2"),
+        (two + three, "x:1: .*1 to 1"),
+        (one + three + two, "x:2"),
+        (three, "x:1: .*1 to 2"),
+    ):
+        with pytest.raises(UsageError, match=f"^{where}"):
+            journal.read(data, "x")
+
+
 def test_a_bad_line_in_the_middle_is_named() -> None:
     lines = DATA.splitlines(keepends=True)
     with pytest.raises(UsageError, match=r"^runs/r-1/events.jsonl:2: this line was altered or damaged"):
