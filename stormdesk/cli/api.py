@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from stormdesk.cli import catalogue, fault_flags
+from stormdesk.cli import catalogue
 from stormdesk.cli.commands import watch
 from stormdesk.cli.options import Options
 from stormdesk.cli.show import Show
@@ -36,6 +36,7 @@ from stormdesk.core.runbook import BUDGET
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Value
 from stormdesk.desk.pulse import STABLE_S
+from stormdesk.run.aim import Aim
 from stormdesk.run.prepare import prepare
 from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.request import DEFAULT_RTO_S, Request, plan_digest, show_plan
@@ -127,9 +128,8 @@ class Chaos:
         """
         chosen = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
-        names = fault_flags.choose_hosts(words, self.inventory, self._random)
         rto_s = float(getattr(chosen, BUDGET, self.rto_s))
-        request = Request(chosen, names, hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
+        request = Request(chosen, tuple(words), hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
             injection = Injection(run)
@@ -190,13 +190,15 @@ class Chaos:
 
     def _run(self, request: Request, signals: Signals) -> Run:
         run_id, show = new_run_id(), Show.auto()
-        hosts = [self.inventory.host(name) for name in request.hosts]
         began = time.monotonic()
+        aim = Aim(request.hosts, self.inventory, request.seed, watch(self.pool), self._random)
+        hosts = [self.inventory.host(name) for name in aim.hosts]
         prepared = prepare(self.pool, request.fault, hosts, run_id, request.hold_s, request.ttl_s, request.allow)
         plans = [item.plan for item in prepared]
         show_plan(show, run_id, request, hosts, plans, time.monotonic() - began)
+        aim.show(show)
         record = Record(runs_folder() / run_id, run_id)
-        return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans), watch(self.pool))
+        return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans), aim)
 
     def _begin(self, run: Run, injection: Injection) -> None:
         """Inject on all hosts. If that fails, everything is healed and this raises; HostError if a fault was active on any host."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from stormdesk.cli import fault_flags
 from stormdesk.cli.options import Options
+from stormdesk.core import targets
 from stormdesk.core.errors import ExitCode, UsageError
+from stormdesk.core.targets import Leader, hosts_of
 from stormdesk.core.values import printable, shown
 
 if TYPE_CHECKING:
@@ -33,23 +35,20 @@ def attack(name: str, values: Mapping[str, Any]) -> int:
     """Run one fault with these flags, show it, and return the exit code."""
     from stormdesk.cli import catalogue
 
-    def hosts(inventory: Inventory, seed: int) -> tuple[str, ...]:
-        return fault_flags.choose_hosts(values["host"], inventory, Random(seed))
-
-    return _attack(catalogue.named(name), values, hosts)
+    return _attack(catalogue.named(name), values, lambda _: tuple(values["host"]))
 
 
 def attack_venue(name: str, values: Mapping[str, Any]) -> int:
     """Run one of the venue's own faults, on the venue's host."""
     from stormdesk.desk.venue_faults import host_of, runnable
 
-    return _attack(runnable(name), values, lambda inventory, _: (host_of(inventory),))
+    return _attack(runnable(name), values, lambda inventory: (host_of(inventory),))
 
 
 def _attack(
     fault_type: type[Fault],
     values: Mapping[str, Any],
-    hosts: Callable[[Inventory, int], tuple[str, ...]],
+    hosts: Callable[[Inventory], tuple[str, ...]],
 ) -> int:
     fault = fault_flags.fault_of(fault_type, values)
     hold_s, ttl_s = float(values["for_"]), None if values["ttl"] is None else float(values["ttl"])
@@ -66,7 +65,7 @@ def _attack(
 
     request = Request(
         fault=fault,
-        hosts=hosts(inventory, seed),
+        hosts=hosts(inventory),
         hold_s=hold_s,
         ttl_s=ttl_s,
         plan_only=values["plan"],
@@ -234,12 +233,16 @@ def one_environment(name: str) -> str:
     raise UsageError(f"{known}: --env {min(names, default='NAME')}, or set STORMDESK_ENV")
 
 
+def _nobody() -> Leader:
+    raise UsageError("--host leader: this task takes a host by its name. Who leads: invoke check.steady")
+
+
 def one_host(options: Options, host: str) -> tuple[Path, str]:
     """(folder, host): the one host that `--host` names, and the folder of its ssh files. Raises UsageError."""
     from stormdesk.cli import sources
 
     found = options.hosts()
-    chosen = fault_flags.choose_hosts([host] if host else [], found, Random(0))
+    chosen = hosts_of(targets.chosen([host] if host else [], found, 0, Random(0), _nobody))
     if len(chosen) > 1:
         raise UsageError(f"--host {printable(host)}: must be one host, not {len(chosen)}, e.g. --host {chosen[0]}")
     found.host(chosen[0])  # raises with the reason if it is unusable

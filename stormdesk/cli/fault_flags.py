@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
-from random import Random
 from typing import Any
 
 from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.fault import Fault
-from stormdesk.core.inventory import Inventory
 from stormdesk.core.plan import MAX_TTL_S
 from stormdesk.core.safety import Allow
-from stormdesk.core.values import Duration, FaultCount, Hold, HostCount, Seed, Share, Value, duration, shown
+from stormdesk.core.values import Duration, FaultCount, Hold, HostCount, Seed, Share, Value, duration
 
-HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 TARGETS: Mapping[str, tuple[object, str]] = {
     "env": ("", "environment; default: STORMDESK_ENV, else the only one"),
     "inventory": ("", "the hosts instead of an environment: FILE (JSON), ansible:FILE, ssh-config:FILE, pulumi:STACK"),
@@ -24,7 +20,7 @@ TARGETS: Mapping[str, tuple[object, str]] = {
 COMMON: Mapping[str, tuple[object, str]] = {
     "host": (
         None,
-        "where: a name, role:trader (all of a role), one:, minority: or majority:role:trader; again or with commas for more",
+        "where: a name, leader, role:trader (all of a role), one:, minority: or majority:role:trader; again or with commas",
     ),
     "for_": (Hold("30s"), "how long it stays in"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
@@ -32,7 +28,7 @@ COMMON: Mapping[str, tuple[object, str]] = {
     "plan_hash": (None, "refuse unless the plan has this hash (from --plan)"),
     "json": (False, "one JSON object on stdout, all else on stderr"),
     **TARGETS,
-    "seed": (None, "seed of the choice by one:role:; default: random, in the record"),
+    "seed": (None, "seed of the choice by one:, minority: and majority:role:; default: random, in the record"),
     "allow_irreversible": (False, "allow a fault that cannot be undone"),
     "allow_role_share": (None, "allow this percentage of a role at once; default 33"),
     "allow_hosts": (None, "allow this many hosts at once; default 10"),
@@ -45,7 +41,6 @@ VENUE: Mapping[str, tuple[object, str]] = {
     "rto": (Duration("150s"), "how long the stack may take to trade again; an open breaker takes 120s of it"),
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
-SHARES = ("one", "minority", "majority", "all")  # of a role
 KINDS: Mapping[str, type[Value]] = {
     "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
 }  # fmt: skip
@@ -143,53 +138,6 @@ def check_ttl(hold_s: float, ttl_s: float | None) -> None:
             f"--ttl {duration(ttl_s)}: must be at least --for {duration(hold_s)} + 5s, {most}, "
             f"e.g. --ttl {duration(min(hold_s + 15, MAX_TTL_S))}"
         )
-
-
-def choose_hosts(words: Sequence[str], inventory: Inventory, rng: Random) -> tuple[str, ...]:
-    """The hosts that `--host` names, each once, in the order given. Raises UsageError for none and for unknown ones."""
-    names = [name for word in words for name in word.split(",")]
-    known = ", ".join(sorted(inventory.hosts))
-    if not names:
-        raise UsageError(f"--host is required. Known: {known}.  e.g. --host {min(inventory.hosts, default='NAME')}")
-    chosen: dict[str, None] = {}
-    for name in names:
-        for host in _hosts(name, inventory, rng):
-            chosen[host] = None
-    return tuple(chosen)
-
-
-def _hosts(word: str, inventory: Inventory, rng: Random) -> Sequence[str]:
-    share, role = next(
-        ((name, word.removeprefix(f"{name}:")) for name in SHARES if word.startswith(f"{name}:")), ("", word)
-    )
-    if role.startswith("role:"):
-        found = [host.name for host in inventory.role(role.removeprefix("role:"))]
-        if not found:
-            roles = ", ".join(sorted({host.role for host in inventory.hosts.values()}))
-            raise UsageError(
-                f"--host {shown(word)}: no host has that role. Roles: {roles}.   e.g. --host role:{roles.split(',')[0]}"
-            )
-        return _some(word, share, found, rng)
-    if share or not HOST_NAME.fullmatch(word):
-        known = ", ".join(sorted(inventory.hosts))
-        raise UsageError(
-            f"--host {shown(word)}: must be a name (1..63 of letters, digits, . _ -), role:NAME or one:role:NAME "
-            f"(also minority: and majority:). Known: {known}"
-        )
-    return [inventory.host(word).name]
-
-
-def _some(word: str, share: str, found: Sequence[str], rng: Random) -> Sequence[str]:
-    """That share of the hosts, in their order; which ones, `rng` decides."""
-    if share in ("", "all"):
-        return found
-    if share == "one":
-        return [rng.choice(found)]
-    count = (len(found) - 1) // 2 if share == "minority" else len(found) // 2 + 1
-    if not count:
-        raise UsageError(f"--host {shown(word)}: of {len(found)} hosts no number is a minority; it takes three")
-    chosen = set(rng.sample(found, count))
-    return [name for name in found if name in chosen]
 
 
 def _fields(fault_type: type[Fault]) -> Sequence[dataclasses.Field[Any]]:

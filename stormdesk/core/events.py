@@ -44,6 +44,14 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pid_namespace: str
 
 
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word of `--host`, the hosts that it meant, and what decided: the seed, or how it was known who leads."""
+
+    asked: str
+    hosts: list[str]
+    why: str
+
+
 class RunStarted(Line, frozen=True, kw_only=True, tag="run.started"):
     """What was asked for. `params` are as one would type them; `runbook` is empty outside a game day."""
 
@@ -52,6 +60,7 @@ class RunStarted(Line, frozen=True, kw_only=True, tag="run.started"):
     params: dict[str, str]
     environment: str
     hosts: list[str]
+    targets: list[Target] = []
     hold_s: float
     ttl_s: float
     rto_s: float

@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar
 
 import yaml
 
+from stormdesk.core import targets
 from stormdesk.core.errors import UsageError
 from stormdesk.core.expect import CLOCKS, NUMERIC, TESTS, Expectation
 from stormdesk.core.fault import Fault
-from stormdesk.core.values import Duration, Hold, Value
+from stormdesk.core.values import Duration, Hold, Value, shown
 
 T = TypeVar("T")
 MAX_BYTES = 1 << 20
@@ -29,7 +30,7 @@ STEP = ("id", "fault", "host", "for", "ttl", "expect")
 
 @dataclass(frozen=True)
 class RunbookStep:
-    """One fault on some hosts, held for `hold_s`, and what is expected during and after it."""
+    """One fault on some hosts, held for `hold_s`, and what is expected during and after it. `hosts` are words of --host."""
 
     id: str
     fault: Fault
@@ -203,7 +204,7 @@ def _step(
     return RunbookStep(
         id=reader.text(keys["id"], f"{path}.id") if "id" in keys else name,
         fault=kind(**values),
-        hosts=tuple(part.strip() for part in reader.text(keys["host"], f"{path}.host").split(",")),
+        hosts=_hosts(reader, keys["host"], f"{path}.host"),
         hold_s=float(reader.value(keys["for"], f"{path}.for", Hold)),
         ttl_s=float(reader.value(keys["ttl"], f"{path}.ttl", Duration)) if "ttl" in keys else None,
         expect=tuple(
@@ -211,6 +212,15 @@ def _step(
             for n, e in enumerate(reader.sequence(keys.get("expect"), path))
         ),
     )
+
+
+def _hosts(reader: _Reader, node: yaml.Node, path: str) -> tuple[str, ...]:
+    """The words of `host`, as --host takes them; which hosts they mean is decided when the step runs."""
+    words = tuple(part.strip() for part in reader.text(node, path).split(","))
+    for word in words:
+        if why := targets.wrong(word):
+            reader.fail(node, path, f"{shown(word)}: {why}")
+    return words
 
 
 def _budget(reader: _Reader, node: yaml.Node, given: Duration | None, path: str, rto_s: float) -> Duration:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from stormdesk.core.targets import Leader
+from stormdesk.desk import leading
 from stormdesk.desk.metrics_sampler import Sampler
 from stormdesk.desk.pulse import Pulse, Recovery, ack_p99_ms
 from stormdesk.run.stack import Sample
@@ -14,6 +16,7 @@ class TradingStack:
     """Reads all traders, guards and orchestrators of a pool's inventory. Not thread-safe."""
 
     def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._sampler = Sampler(pool)
         self._last: Pulse | None = None
         self._trackers: list[Recovery] = []
@@ -28,6 +31,9 @@ class TradingStack:
         tracker = Recovery(from_t, self._last)
         self._trackers.append(tracker)
         return tracker
+
+    def leader(self) -> Leader:
+        return leading.leader(self._pool)
 
     def _words(self, now: Pulse | None) -> str:
         if now is None:

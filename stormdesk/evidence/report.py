@@ -97,6 +97,7 @@ def summary_md(events: Sequence[Event], cut: Cut | None) -> str:
     for check in (*story.expectations, *story.checks):
         lines.append(f"| {_cell(check.id)} | {check.verdict} | {_cell(check.why)} |")
     lines += ["", f"Run `{story.run}` in environment `{story.start.get('environment')}`."]
+    lines += [f"{name.capitalize()}: {_cell(value)}." for name, value in _facts(story) if name in ("chosen", "injected")]
     lines += [f"Again: `{story.command}`"] if story.command else []
     return "\n".join(lines) + "\n"
 
@@ -179,12 +180,25 @@ def _drained(cut: Cut | None) -> str:
     return "not drained" if cut.meta.drain_s is None else f"drained in {cut.meta.drain_s:.1f} s before the cut"
 
 
+def _spread(story: Story) -> str:
+    """How far apart the injects on several hosts were; "" where there is one host, or where that is not known."""
+    if not (seen := story.spread):
+        return ""
+    return f"on {seen['hosts']} hosts within {seen['spread_ms']} ms (known to {seen['uncertain_ms']} ms)"
+
+
 def _facts(story: Story) -> list[tuple[str, str]]:
     start = story.start
     parameters = start.get("params") or {}
     known = {
         "fault": " ".join([story.fault, *(f"{key}={value}" for key, value in parameters.items())]),
         "hosts": ", ".join(host.host for host in story.hosts),
+        "chosen": "; ".join(
+            f"{target['asked']} is {', '.join(target['hosts'])}: {target['why']}"
+            for target in story.targets
+            if target["why"]
+        ),
+        "injected": _spread(story),
         "held for": f"{start['hold_s']:g} s" if "hold_s" in start else "",
         "time to live": f"{start['ttl_s']:g} s" if "ttl_s" in start else "",
         "seed": str(start.get("seed", "")),

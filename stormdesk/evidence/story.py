@@ -78,6 +78,7 @@ class Story:
     expectations: tuple[Check, ...]
     notes: tuple[Event, ...]
     samples: tuple[Event, ...]
+    spread: Event
     recovered: Event
     started_t: float
     ended_t: float
@@ -107,9 +108,18 @@ class Story:
 
     @property
     def command(self) -> str:
-        """What to type to do it again."""
+        """What to type to do it again; with the seed, where it has chosen hosts."""
         argv = tuple(str(word) for word in self.start.get("argv", ()))
+        seed = str(self.start.get("seed", ""))
+        by_seed = any(target.get("why") == f"seed {seed}" for target in self.targets)
+        if by_seed and not any(word.partition("=")[0] == "--seed" for word in argv):
+            argv += ("--seed", seed)
         return f"invoke {words(argv)}" if argv else ""
+
+    @property
+    def targets(self) -> Sequence[Mapping[str, Any]]:
+        """The words of --host and the hosts that each meant; none in records of earlier versions."""
+        return list(self.start.get("targets", ()))
 
     @property
     def refused(self) -> int | None:
@@ -154,6 +164,7 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         expectations=_checks(e for e in events if e["event"] == "expectations"),
         notes=tuple(e for e in events if e["event"] == "note"),
         samples=tuple(e for e in events if e["event"] == "sample"),
+        spread=_last(events, "S4.spread"),
         recovered=_last(events, "recovered"),
         started_t=times[0],
         ended_t=times[-1],

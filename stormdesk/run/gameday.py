@@ -10,12 +10,13 @@ from stormdesk.core.model import Verdict
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
 from stormdesk.evidence.judges import ALWAYS
-from stormdesk.run import runner
+from stormdesk.run import aim, runner
 from stormdesk.run.record import runs_folder
 from stormdesk.run.request import Request
 from stormdesk.run.run_checks import write_reports
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
+from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.transport import Dialer
 
 
@@ -23,9 +24,13 @@ def run(
     book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch
 ) -> list[Outcome]:
     """All steps in order; a step that did not hold ends the game day. Raises like `runner.run` before the first touch."""
-    hosts = {name for step in book.steps for name in (*step.hosts, *(e.host for e in step.expect if e.host))}
-    for name in sorted(hosts):
-        inventory.host(name)
+    with Pool(inventory, dialer) as pool:  # nobody is asked yet
+        stack = watch(pool)
+    for step in book.steps:
+        aim.check(step.hosts, inventory, stack)
+        for expectation in step.expect:
+            if expectation.host:
+                inventory.host(expectation.host)
     checks = book.checks or (ALWAYS if inventory.trading else ())
     outcomes: list[Outcome] = []
     for step in book.steps:

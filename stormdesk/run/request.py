@@ -19,7 +19,8 @@ DEFAULT_RTO_S = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `hosts` are names; `ttl_s` None means hold + 15 s; `seed` is kept in the record."""
+    """What was asked for. `hosts` are the words of `--host`, resolved when the run is planned (run/aim.py); `ttl_s` None means
+    hold + 15 s; `seed` decides their choices, and is kept in the record."""
 
     fault: Fault
     hosts: tuple[str, ...]

@@ -19,6 +19,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
 from stormdesk.core.plan import Plan
+from stormdesk.run.aim import Aim
 from stormdesk.run.blast import Blast
 from stormdesk.run.controllers import process_start
 from stormdesk.run.fanout import Fanout
@@ -30,7 +31,7 @@ from stormdesk.run.recovery import SAMPLE_S, Observer
 from stormdesk.run.request import Request, parameters, plan_digest, show_commands, show_plan
 from stormdesk.run.run_checks import Proof
 from stormdesk.run.show import Show
-from stormdesk.run.stack import Stack, Watch
+from stormdesk.run.stack import Watch
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import LeaveNow, Signals
 from stormdesk.ssh.transport import Dialer
@@ -40,23 +41,26 @@ def run(request: Request, inventory: Inventory, dialer: Dialer, show: Show, watc
     """Do it. Raises UsageError, RefusedError or TransportError while nothing was touched; afterwards it always returns."""
     with Pool(inventory, dialer) as pool, Signals() as signals:
         run_id = new_run_id()
-        hosts = [inventory.host(name) for name in request.hosts]
         began = time.monotonic()
+        aim = Aim(request.hosts, inventory, request.seed, watch(pool))
+        hosts = [inventory.host(name) for name in aim.hosts]
         prepared = prepare(pool, request.fault, hosts, run_id, request.hold_s, request.ttl_s, request.allow)
         plans = [item.plan for item in prepared]
         plan_hash = plan_digest(plans)
         show_plan(show, run_id, request, hosts, plans, time.monotonic() - began)
+        aim.show(show)
         if request.plan_hash and request.plan_hash != plan_hash:
             raise RefusedError(
                 f"the plan is not {request.plan_hash} any more but {plan_hash}. Look again: --plan. Nothing was changed"
             )
         if request.plan_only:
             show_commands(show, plans, plan_hash)
-            show.result({"run": run_id, "plan_hash": plan_hash, "plans": [msgspec.to_builtins(plan) for plan in plans]})
+            documents = {name: msgspec.to_builtins(value) for name, value in (("targets", aim.targets), ("plans", plans))}
+            show.result({"run": run_id, "seed": request.seed, "plan_hash": plan_hash, **documents})
             return Outcome(run_id, ExitCode.HELD, Verdict.UNKNOWN, "untouched", "plan only: nothing was changed")
         record = Record(runs_folder() / run_id, run_id)
         try:
-            return Run(request, prepared, pool, record, show, signals, plan_hash, watch(pool)).go()
+            return Run(request, prepared, pool, record, show, signals, plan_hash, aim).go()
         finally:
             record.close()
 
@@ -73,9 +77,10 @@ class Run:
         show: Show,
         signals: Signals,
         plan_hash: str,
-        stack: Stack | None,
+        aim: Aim,
     ) -> None:
         self.request = request
+        self.aim = aim
         self.pool = pool
         self.record = record
         self.show = show
@@ -85,7 +90,7 @@ class Run:
         blast = Blast(pool, record.run_id, {p.plan.id.host: p.facts for p in prepared}, request.allow)
         self.fanout = Fanout(self.hosts, blast, pool, record, show)
         self.proof = Proof(pool, record, show)
-        self.observer = Observer(record, show, self.proof, stack)
+        self.observer = Observer(record, show, self.proof, aim.stack)
 
     @property
     def plan(self) -> Plan:
@@ -97,6 +102,7 @@ class Run:
         self._started()
         try:
             self._steady_before()
+            self.aim.confirm()
             self.fanout.inject()
             self._hold()
         except (RefusedError, UsageError, TransportError) as error:
@@ -138,6 +144,7 @@ class Run:
         """The fault is in, and witnessed. Whatever this raises, `end` comes next: the hosts may have heard of the run."""
         try:
             self._started()
+            self.aim.confirm()
             self.fanout.inject()
         except LeaveNow:
             self._leave()
@@ -168,6 +175,7 @@ class Run:
             params=parameters(fault),
             environment=self.pool.inventory.environment,
             hosts=[host.host for host in self.hosts],
+            targets=msgspec.to_builtins(self.aim.targets),
             hold_s=self.request.hold_s,
             ttl_s=self.plan.timing.ttl_s,
             rto_s=self.request.rto_s,
@@ -244,7 +252,8 @@ class Run:
         if incomplete:
             self.show.phase("record", incomplete, ok=False)
         more = {"incomplete": incomplete} if incomplete else {}
-        self.show.result({**asdict(outcome), "next": outcome.next, "report": report, **more})
+        chosen = {"targets": msgspec.to_builtins(self.aim.targets), "seed": self.request.seed}
+        self.show.result({**asdict(outcome), "next": outcome.next, "report": report, **chosen, **more})
         return outcome
 
     def _leave(self) -> Outcome:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stormdesk.core.targets import Leader
 from stormdesk.ssh.pool import Pool
 
 
@@ -45,6 +46,10 @@ class Stack(Protocol):
 
     def track(self, from_t: float) -> Tracker:
         """Start the recovery clock at `from_t`."""
+
+    def leader(self) -> Leader:
+        """Who leads at this moment, by a source that is not the leader itself. Raises RefusedError when nobody does, and
+        TransportError when the source cannot be asked."""
 
 
 Watch = Callable[[Pool], Stack | None]  # the stack on these hosts; None: none that can be watched

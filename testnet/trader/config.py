@@ -5,6 +5,8 @@ from __future__ import annotations
 from stormdesk.testnet.bus import Url
 from stormdesk.testnet.resilience import Configured
 
+LEADER_KEY = "trader:leader"  # of every stack of ours
+
 
 class Config(Configured, frozen=True, forbid_unknown_fields=True):
     """Rates are per second. `stand_back_s`: the seconds for which this instance, once it has found Redis, leaves the lock to others,
@@ -26,6 +28,6 @@ class Config(Configured, frozen=True, forbid_unknown_fields=True):
     symbols: list[str]
     seed: int
     orders_per_s: float = 3.0
-    leader_key: str = "trader:leader"
+    leader_key: str = LEADER_KEY
     stand_back_s: float = 0.0
     guard_dir: str = "/var/lib/trading/guard"

@@ -2,71 +2,15 @@
 
 from __future__ import annotations
 
-from random import Random
-
-import msgspec
 import pytest
 
 from stormdesk.cli import fault_flags
 from stormdesk.core.errors import UsageError
-from stormdesk.core.inventory import Inventory
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Percent, Share, Signal
 from stormdesk.faults import FAULTS
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.process.process_kill import ProcessKill
-from tests.support.invoking import inventory
-
-HOSTS: Inventory = inventory(22, "/nowhere")
-
-
-@pytest.mark.parametrize(
-    ("words", "chosen"),
-    [
-        (["trader-a"], ("trader-a",)),
-        (["venue,trader-a"], ("venue", "trader-a")),
-        (["trader-b", "trader-a,trader-b"], ("trader-b", "trader-a")),
-        (["role:trader"], ("trader-a", "trader-b")),
-        (["role:venue", "role:trader"], ("venue", "trader-a", "trader-b")),
-        (["one:role:venue"], ("venue",)),
-        (["all:role:trader"], ("trader-a", "trader-b")),
-        (["majority:role:trader"], ("trader-a", "trader-b")),
-    ],
-)
-def test_hosts_are_chosen_once_each_in_the_order_given(words: list[str], chosen: tuple[str, ...]) -> None:
-    assert fault_flags.choose_hosts(words, HOSTS, Random(1)) == chosen
-
-
-def test_one_of_a_role_follows_the_seed() -> None:
-    picks = [fault_flags.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
-    assert set(picks) == {"trader-a", "trader-b"}
-    assert picks == [fault_flags.choose_hosts(["one:role:trader"], HOSTS, Random(seed))[0] for seed in range(30)]
-
-
-def test_a_minority_and_a_majority_follow_the_seed() -> None:
-    five = inventory(22, "/nowhere")
-    trader = five.hosts["trader-a"]
-    hosts = {f"t{number}": msgspec.structs.replace(trader, name=f"t{number}") for number in range(5)}
-    five = msgspec.structs.replace(five, hosts=hosts)
-    for share, count in (("minority", 2), ("majority", 3)):
-        picks = [fault_flags.choose_hosts([f"{share}:role:trader"], five, Random(seed)) for seed in range(40)]
-        assert {len(pick) for pick in picks} == {count}
-        assert all(list(pick) == sorted(pick) for pick in picks)
-        assert len(set(picks)) > 5
-        assert picks == [fault_flags.choose_hosts([f"{share}:role:trader"], five, Random(seed)) for seed in range(40)]
-
-
-def test_two_hosts_have_no_minority() -> None:
-    with pytest.raises(UsageError, match="of 2 hosts no number is a minority; it takes three"):
-        fault_flags.choose_hosts(["minority:role:trader"], HOSTS, Random(1))
-
-
-@pytest.mark.parametrize(
-    "words", [[], [""], ["nobody"], ["role:"], ["role:nobody"], ["one:venue"], ["a b"], ["venue,"]]
-)
-def test_unknown_hosts_are_refused_with_the_known_ones(words: list[str]) -> None:
-    with pytest.raises(UsageError, match=r"--host|no host 'nobody'"):
-        fault_flags.choose_hosts(words, HOSTS, Random(1))
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -254,3 +254,25 @@ def test_many_hosts_are_one_band_and_a_number(events: Events, cut: Cut) -> None:
     assert ">fault on 42 hosts<" in drawn
     apart = dataclasses.replace(picture, faults=((host, 0.0, 1.0), ("node-2", 2.0, 3.0)))
     assert timeline.draw(apart, 800).count('class="fault"') == 2
+
+
+def test_what_was_chosen_and_how_far_apart_the_injects_were(
+    events: Events, cut: Cut, plans: list[dict[str, Any]]
+) -> None:
+    start = of(events, "run.started")
+    assert "--seed" not in report.html(events, cut, plans)
+    assert "within" not in dict(report._facts(report.tell(events, cut))).get("injected", "")
+    start["targets"] = [
+        {"asked": "leader", "hosts": ["trader-a"], "why": "it holds the lock"},
+        {"asked": "one:role:trader", "hosts": ["trader-b"], "why": f"seed {start['seed']}"},
+        {"asked": "ops", "hosts": ["ops"], "why": ""},
+    ]
+    spread = {"event": "S4.spread", "hosts": 3, "spread_ms": 12, "uncertain_ms": 4}
+    told: Events = [*events, {**spread, "t": start["t"], "run": start["run"], "seq": 0}]
+    for text in (report.html(told, cut, plans), report.summary_md(told, cut)):
+        assert f"leader is trader-a: it holds the lock; one:role:trader is trader-b: seed {start['seed']}" in text
+        assert "ops is" not in text
+        assert "on 3 hosts within 12 ms (known to 4 ms)" in text
+        assert f"--for 20s --seed {start['seed']}" in text
+    start["argv"].append("--seed=1")
+    assert f"--seed=1 --seed {start['seed']}" not in report.html(told, cut, plans)

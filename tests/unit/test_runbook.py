@@ -67,3 +67,17 @@ def test_case_C38_the_budget_of_a_test_session_reaches_its_faults_unless_the_tes
     assert fault_named("process-kill", {"service": "trader"}, 90.0) == ProcessKill(service="trader", rto=Duration(90))
     told = fault_named("process-kill", {"service": "trader", "rto": 45}, 90.0)
     assert told == ProcessKill(service="trader", rto=Duration(45))
+
+
+def targeted(host: str) -> tuple[str, ...]:
+    lines = ["```yaml", "title: T", "rto_s: 30", "steps:", f"  - {{fault: noop, host: {host}, for: 5s}}", "```"]
+    return parse("\n".join(lines), "book.md", FAULTS, tuple(JUDGES)).steps[0].hosts
+
+
+def test_a_step_takes_the_words_of_host_and_decides_nothing() -> None:
+    assert targeted('"leader, one:role:trader,venue"') == ("leader", "one:role:trader", "venue")
+
+
+def test_a_word_that_can_mean_no_host_is_an_error_with_its_place() -> None:
+    with pytest.raises(UsageError, match=r"^book\.md:5:25 steps\[0\]\.host: one:trader: must be a name .*or leader"):
+        targeted("one:trader")
