@@ -29,6 +29,7 @@ class PowerCut:
     needs: ClassVar[Argv] = ("stat", "mount", "mountpoint", "umount", "xargs", "awk", "dd")
     may_use: ClassVar[Argv] = tools(LADDER)
     may_cut_control: ClassVar[bool] = False
+    irreversible: ClassVar[str] = "always; what was not synced is lost"
 
     path: str = field(default="", metadata={"help": "a folder on the volume; default: the host's data folder"})
     mechanism: str = field(

@@ -31,6 +31,7 @@ class ProcessKill(Targeting):
     needs: ClassVar[Argv] = ("stat", "tr")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
+    irreversible: ClassVar[str] = "where no manager starts the process again, but not for STOP"
 
     signal: Signal = field(
         default=Signal("KILL"),

@@ -87,12 +87,10 @@ class Catalogue:
         lines: list[str] = []
         width = max(map(len, self.faults), default=0) + 2
         for name, fault in self.faults.items():
-            lines += [
-                f"{name:<{width}}{fault.title}",
-                f"{'':{width}}undo: {fault.undo}",
-                f"{'':{width}}needs: {', '.join(fault.needs)}",
-            ]
-            flags = {f"--{_flag(f.name)} {_word(f)}": f.metadata["help"] for f in _fields(fault)}
+            lines += [f"{name:<{width}}{fault.title}", f"{'':{width}}undo: {fault.undo}"]
+            lines += [f"{'':{width}}{text}" for text in _warnings(fault)]
+            lines += [f"{'':{width}}needs: {', '.join(fault.needs)}{_or_else(fault)}"]
+            flags = {f"--{_flag(f.name)} {_word(f)}": _help(f) for f in _fields(fault)}
             lines += [f"{'':{width}}  {flag:<22}  {text}" for flag, text in flags.items()]
         return lines
 
@@ -110,8 +108,32 @@ def _described(name: str, fault_type: type[Fault]) -> Mapping[str, object]:
         "what": fault_type.title,
         "parameters": parameters,
         "needs": list(fault_type.needs),
+        "may_use": list(getattr(fault_type, "may_use", ())),
         "undo": fault_type.undo,
+        "irreversible": getattr(fault_type, "irreversible", ""),
+        "may_cut_control": fault_type.may_cut_control,
     }
+
+
+def _warnings(fault_type: type[Fault]) -> Sequence[str]:
+    """What one should know before the first try."""
+    never = getattr(fault_type, "irreversible", "")
+    return [
+        *([f"takes --allow-irreversible: {never}"] if never else []),
+        *(["may cut our own SSH: then the host ends it by itself after --for"] if fault_type.may_cut_control else []),
+    ]
+
+
+def _or_else(fault_type: type[Fault]) -> str:
+    """The tools of which one or some are enough; what a host can do with its own, it says itself."""
+    others = sorted(set(getattr(fault_type, "may_use", ())) - set(fault_type.needs))
+    return f"; uses, by mechanism: {', '.join(others)}" if others else ""
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    """The help of a parameter, with the default that it does not say itself."""
+    text, default = field.metadata["help"], _default(field)
+    return text if default in (None, "") or "default:" in text else f"{text} (default: {default})"
 
 
 def _word(field: dataclasses.Field[Any]) -> str:

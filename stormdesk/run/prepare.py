@@ -42,7 +42,7 @@ def read_facts(pool: Pool, fault: Fault, site: Site) -> HostFacts:
     probes = fault.probes(site)
     sent = time.monotonic()
     done = pool.script(
-        site.host.name, render.facts(host_scripts(), probes, (*fault.needs, *fault.may_use)), FACTS_DEADLINE_S
+        site.host.name, render.facts(host_scripts(), probes, (*fault.needs, *getattr(fault, "may_use", ()))), FACTS_DEADLINE_S
     )
     if done.code != 0:
         raise HostError(f"{site.host.name}: could not read it: {done.stderr.strip()[-200:]}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stormdesk.cli import fault_flags
+from stormdesk.cli.abilities import Abilities
 from stormdesk.core.errors import UsageError
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Percent, Share, Signal
 from stormdesk.faults import FAULTS
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.faults.process.process_kill import ProcessKill
+from stormdesk.run.abilities import Ability
+from tests.cases.planning import PLANS, load
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -55,3 +60,45 @@ def test_the_catalogue_names_every_fault_with_its_undo() -> None:
     faults = catalogue.as_json()["faults"]
     assert isinstance(faults, list)
     assert [fault["fault"] for fault in faults] == list(FAULTS)
+
+
+def test_the_catalogue_says_what_one_should_know_before_the_first_try() -> None:
+    text = "\n".join(fault_flags.Catalogue(FAULTS).lines)
+    of = {part.split()[0]: part for part in re.split(r"\n(?=\S)", text)}
+    assert "how full, of what users can have: 1..100 (default: 100)" in of["disk-full"]
+    assert "default: the first that the host has (default" not in text
+    assert "uses, by mechanism: fallocate" in of["disk-full"]
+    cuts = {name for name, part in of.items() if "may cut our own SSH" in part}
+    assert cuts == {name for name, fault in FAULTS.items() if fault.may_cut_control} != set()
+    never = {name for name, part in of.items() if "--allow-irreversible" in part}
+    plans = [(name, case["plan"]["change"]) for name, case in map(load, PLANS)]
+    assert never == {name for name, change in plans if change.get("irreversible")}
+    always = {name for name in never if all(change.get("irreversible") for of_case, change in plans if of_case == name)}
+    assert always == {name for name in never if "--allow-irreversible: always" in of[name]}
+
+
+def test_what_a_host_can_do_is_said_with_the_command_that_was_planned() -> None:
+    netem = ("netem", "the kernel has no sch_netem")
+    can = Ability(
+        "net-loss", "nfqueue", (netem,), parameters={"peer": "venue"}, undo="rules removed", cuts_control=True
+    )
+    never = Ability(
+        "power-cut", "perl", irreversible=True, undo="none", unless="it cannot be undone: --allow-irreversible"
+    )
+    cannot = Ability("ntp-block", why_not="it asks no time server", parameters={})
+    found = Abilities("trader-a", [can, never, cannot])
+    assert list(found.lines) == [
+        "net-loss   by nfqueue",
+        "             not by netem: the kernel has no sch_netem",
+        "             undo: rules removed",
+        "             cuts our own SSH: the host's watchdog ends it",
+        "             tried: invoke chaos.net-loss --host trader-a --peer venue",
+        "power-cut  by perl",
+        "             undo: none",
+        "             refused: it cannot be undone: --allow-irreversible",
+        "             tried: invoke chaos.power-cut --host trader-a",
+        "ntp-block  no: it asks no time server",
+    ]
+    halted = Abilities("trader-a", [can], "trader-a is halted")
+    assert halted.lines[0] == "every fault is refused on it now: trader-a is halted"
+    assert halted.as_json()["refused"] == "trader-a is halted"
