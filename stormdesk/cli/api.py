@@ -32,16 +32,15 @@ from stormdesk.core.fault import Fault
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.plan import Plan
-from stormdesk.core.runbook import BUDGET
+from stormdesk.core.runbook_steps import BUDGET
 from stormdesk.core.safety import Allow
 from stormdesk.core.values import Duration, Value
 from stormdesk.desk.pulse import STABLE_S
-from stormdesk.run.aim import Aim
-from stormdesk.run.prepare import prepare
 from stormdesk.run.record import Record, new_run_id, runs_folder
-from stormdesk.run.request import DEFAULT_RTO_S, Request, plan_digest, show_plan
-from stormdesk.run.runner import Run
+from stormdesk.run.request import DEFAULT_RTO_S, Request, one
+from stormdesk.run.runner import Run, show_plans
 from stormdesk.run.stack import Stack
+from stormdesk.run.whole import Plans
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import Interrupted, LeaveNow, Signals
 
@@ -129,7 +128,8 @@ class Chaos:
         chosen = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
         rto_s = float(getattr(chosen, BUDGET, self.rto_s))
-        request = Request(chosen, tuple(words), hold_s, ttl_s, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
+        schedule = one(chosen, tuple(words), hold_s, ttl_s)
+        request = Request(schedule, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
             injection = Injection(run)
@@ -138,7 +138,7 @@ class Chaos:
             try:
                 until = time.monotonic() + hold_s
                 yield injection
-                if not run.plan.control.cuts:
+                if not any(host.plan.control.cuts for host in run.hosts):
                     time.sleep(max(0.0, until - time.monotonic()))
             except BaseException as error:
                 found.append(CheckResult("body", Verdict.VIOLATED, f"{type(error).__name__}: {error}".splitlines()[0]))
@@ -191,14 +191,10 @@ class Chaos:
     def _run(self, request: Request, signals: Signals) -> Run:
         run_id, show = new_run_id(), Show.auto()
         began = time.monotonic()
-        aim = Aim(request.hosts, self.inventory, request.seed, watch(self.pool), self._random)
-        hosts = [self.inventory.host(name) for name in aim.hosts]
-        prepared = prepare(self.pool, request.fault, hosts, run_id, request.hold_s, request.ttl_s, request.allow)
-        plans = [item.plan for item in prepared]
-        show_plan(show, run_id, request, hosts, plans, time.monotonic() - began)
-        aim.show(show)
+        plans = Plans(self.pool, request, run_id, watch(self.pool), self._random)
+        show_plans(show, run_id, request, plans, time.monotonic() - began)
         record = Record(runs_folder() / run_id, run_id)
-        return Run(request, prepared, self.pool, record, show, signals, plan_digest(plans), aim)
+        return Run(request, plans, record, show, signals)
 
     def _begin(self, run: Run, injection: Injection) -> None:
         """Inject on all hosts. If that fails, everything is healed and this raises; HostError if a fault was active on any host."""
@@ -219,7 +215,7 @@ class Chaos:
             outcome = run.end(found, stopped)
         finally:
             run.record.close()
-        self._healed_t = run.fanout.healed_t
+        self._healed_t = run.healed_t
         if outcome.residue == "dirty":
             raise ResidueError(outcome.why)
         if not (found or stopped) and outcome.exit_code is not ExitCode.HELD:

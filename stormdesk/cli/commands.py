@@ -61,13 +61,10 @@ def _attack(
     inventory, dialer = options.reach()
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
     from stormdesk.run import runner
-    from stormdesk.run.request import DEFAULT_RTO_S, Request
+    from stormdesk.run.request import DEFAULT_RTO_S, Request, one
 
     request = Request(
-        fault=fault,
-        hosts=hosts(inventory),
-        hold_s=hold_s,
-        ttl_s=ttl_s,
+        one(fault, hosts(inventory), hold_s, ttl_s),
         plan_only=values["plan"],
         plan_hash=values["plan_hash"] or "",
         allow=fault_flags.allow_of(values),
@@ -79,11 +76,12 @@ def _attack(
 
 
 def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False) -> int:
-    """Run a runbook, by its path or its name in runbooks/; returns the worst exit code of its steps.
+    """Run a runbook, by its path or its name in runbooks/; returns its exit code.
 
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
     """
     from stormdesk.cli import runbooks
+    from stormdesk.desk.acts import perform
     from stormdesk.desk.http_services import Services
     from stormdesk.run import gameday
     from stormdesk.ssh.pool import Pool
@@ -101,11 +99,11 @@ def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail:
     hosts, dialer = options.reach()
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
-    outcomes = gameday.run(book, path, hosts, dialer, steps, seed, watch)
-    code = ExitCode.worst(*(ExitCode(step.exit_code) for step in outcomes))
+    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform)
+    code = outcome.exit_code
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
     if abort_on_fail and code not in PASSED:
-        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcomes[-1].why}")
+        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcome.why}")
         for line in report.lines:
             presenter.say(line)
         document["aborted"] = report.exit_code is ExitCode.HELD

@@ -14,7 +14,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.faults import DEMO
 from stormdesk.infra import dialing, environment
 from stormdesk.run import runner
-from stormdesk.run.request import Request
+from stormdesk.run.request import Request, one
 
 HOST, HOLD_S, TTL_S = "trader-a", 20.0, 1800.0
 
@@ -24,7 +24,7 @@ def run(name: str, show: Show) -> int:
     show.say(f"demo: an environment of its own, then {DEMO.name} on {HOST} for {HOLD_S:.0f}s, checks, report")
     with _environment(name, show) as inventory:
         request = Request(
-            fault=DEMO, hosts=(HOST,), hold_s=HOLD_S, seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
+            one(DEMO, (HOST,), HOLD_S), seed=secrets.randbelow(2**32), argv=tuple(sys.argv[1:])
         )
         return int(runner.run(request, inventory, dialing.dialer(inventory), show, watch).exit_code)
 

@@ -20,9 +20,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class HostLine(Line, frozen=True, kw_only=True):
-    """An event of one host."""
+    """An event of one host. `op`: of which operation, in a run of several faults."""
 
     host: str
+    op: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +70,24 @@ class RunStarted(Line, frozen=True, kw_only=True, tag="run.started"):
     plan_hash: str
     controller: Controller
     version: str
+    ops: list[dict[str, Any]] = []  # of a run of several operations: id, lane, after, and what each does
+
+
+class Act(Line, frozen=True, kw_only=True, tag="act"):
+    """An operator's task of the schedule begins."""
+
+    op: str
+    task: str
+    options: dict[str, str]
+
+
+class Acted(Line, frozen=True, kw_only=True, tag="acted"):
+    """It has been done; `said` is what came of it."""
+
+    op: str
+    task: str
+    said: str
+    took_s: float
 
 
 class Steady(Line, frozen=True, kw_only=True, tag="steady"):
@@ -117,6 +136,7 @@ class Injected(HostLine, frozen=True, kw_only=True, tag="S4.injected"):
 class Spread(Line, frozen=True, kw_only=True, tag="S4.spread"):
     """How far apart the injects on several hosts were, and how precisely that is known."""
 
+    op: str = ""
     hosts: int
     spread_ms: int
     uncertain_ms: int
@@ -132,6 +152,7 @@ class Confirmed(HostLine, frozen=True, kw_only=True, tag="S5.confirmed"):
 class NoWitness(Line, frozen=True, kw_only=True, tag="witness.none"):
     """No peer can see the effect on `target`."""
 
+    op: str = ""
     target: str
     why: str
 
@@ -237,8 +258,9 @@ class Checks(Line, frozen=True, kw_only=True, tag="checks"):
 
 
 class Note(Line, frozen=True, kw_only=True, tag="note"):
-    """A person's remark, by `gameday.note`."""
+    """A person's remark, by `gameday.note`, or what a step of the runbook says."""
 
+    op: str = ""
     text: str
     who: str
 
@@ -253,6 +275,6 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 
 
 Event = (
-    RunStarted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline | PeerWitness
-    | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
+    RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline
+    | PeerWitness | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
 )  # fmt: skip

@@ -53,7 +53,7 @@ def chart(story: Story) -> Chart:
     last = max(min(held, story.ended_t) - t0, first + 1.0)
     bin_s = float(max(1, math.ceil((last - first) / MAX_BINS)))
     series, source = _series(story, first, last, bin_s)
-    faults = [(h.host, h.injected_t - t0, (h.lifted_t or story.ended_t) - t0) for h in story.hosts if h.injected_t]
+    faults = [(h.label, h.injected_t - t0, (h.lifted_t or story.ended_t) - t0) for h in story.hosts if h.injected_t]
     return Chart(
         first=first,
         last=max(story.ended_t - t0, last),

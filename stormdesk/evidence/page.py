@@ -159,6 +159,20 @@ _BODY = """</style>
 <p class="source">Orders per second: {{ source }}. Hatched: not observed. 0 is the moment the fault was in.</p>
 </section>
 
+{% if schedule %}
+<section>
+<h2>Steps</h2>
+<table class="checks">
+<thead><tr><th>lane</th><th>step</th><th>what</th><th class="num">began</th></tr></thead>
+<tbody>
+{% for lane, id, does, began in schedule %}
+<tr><td>{{ lane }}</td><td>{{ id }}</td><td>{{ does }}</td><td class="num">{{ began or "never" }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+</section>
+{% endif %}
+
 {% if story.expectations %}<section><h2>What was expected</h2>{{ table(story.expectations) }}</section>{% endif %}
 
 <section>
@@ -175,7 +189,7 @@ _BODY = """</style>
 <section>
 <h2>Plan, and proof that the fault was in</h2>
 {% for host in story.hosts %}
-<div class="evidence {{ "held" if host.witness else "unknown" }}"><b>{{ host.host }}</b>:
+<div class="evidence {{ "held" if host.witness else "unknown" }}"><b>{{ host.label }}</b>:
 {{ host.witness or ("no evidence in the record" if host.injected_t else "never injected") }}</div>
 {% endfor %}
 {% for peer in story.peers %}
@@ -195,14 +209,14 @@ _BODY = """</style>
 <h2>Proof of undo</h2>
 {% for host in story.hosts %}
 <div class="evidence {{ "held" if host.clean else "unknown" if host.clean is none else "violated" }}">
-<b>{{ host.host }}</b>: {{ undone(host) }}</div>
+<b>{{ host.label }}</b>: {{ undone(host) }}</div>
 {% for title, lines in (("Left", host.diff), ("Changed by the fault", host.ours), ("Put back", host.back),
 ("Side effects of the fault", host.side_effects), ("Changed by others meanwhile, and kept", host.others)) if lines %}
 <details{{ " open" if title == "Left" }}><summary>{{ title }}: {{ lines | length }}</summary><pre>{{ lines | join("\n") }}</pre></details>
 {% endfor %}
-<h3>The nine steps on {{ host.host }}</h3>
+<h3>The nine steps {% if not host.op %}on {% else %}of {% endif %}{{ host.label }}</h3>
 <ol class="steps">
-{% for name, says, when in steps[host.host] %}
+{% for name, says, when in steps[host.label] %}
 <li{% if not when %} class="missing"{% endif %}><b>{{ when or "never" }}</b>{{ name }} {{ says }}</li>
 {% endfor %}
 </ol>

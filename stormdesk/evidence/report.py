@@ -70,7 +70,8 @@ def html(
         undone=_undone,
         version=story.start.get("version", ""),
         plans=[_plan(plan) for plan in plans if "change" in plan],  # those of earlier versions had another shape
-        steps={host.host: _steps(story, host) for host in story.hosts},
+        steps={host.label: _steps(story, host) for host in story.hosts},
+        schedule=[(s.lane, s.id, s.does, "" if s.began_t is None else f"{s.began_t - story.t0:+.1f} s") for s in story.schedule],
         facts=_facts(story),
         files=sorted(files),
     )
@@ -192,7 +193,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     parameters = start.get("params") or {}
     known = {
         "fault": " ".join([story.fault, *(f"{key}={value}" for key, value in parameters.items())]),
-        "hosts": ", ".join(host.host for host in story.hosts),
+        "hosts": ", ".join(dict.fromkeys(host.host for host in story.hosts)),
         "chosen": "; ".join(
             f"{target['asked']} is {', '.join(target['hosts'])}: {target['why']}"
             for target in story.targets

@@ -49,7 +49,7 @@ def scorecard(story: Story) -> Scorecard:
         run=story.run,
         fault=story.fault,
         environment=story.start.get("environment"),
-        hosts=[host.host for host in story.hosts],
+        hosts=list(dict.fromkeys(host.host for host in story.hosts)),
         started_at=rfc3339(story.started_t),
         duration_s=round(story.ended_t - story.started_t, 3),
         verdict=story.verdict,

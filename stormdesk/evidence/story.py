@@ -26,6 +26,7 @@ STEPS = {
     "S8.verified": "revert verified",
     "S9.cleared": "host cleared",
 }
+BEGINS = ("S4.injected", "act", "note")
 NAMED = 6  # hosts that a sentence names
 BEFORE_S = 12.0  # of trading that the timeline shows before the fault
 
@@ -43,9 +44,11 @@ class Check:
 
 @dataclass(frozen=True)
 class HostStory:
-    """What happened on one host. `steps` are (name, instant); None: the record does not say."""
+    """What happened on one host, by one fault: that of operation `op`, where a run has several. `steps` are (name, instant);
+    None: the record does not say."""
 
     host: str
+    op: str
     steps: tuple[tuple[str, float], ...]
     mechanism: str
     witness: str
@@ -60,6 +63,21 @@ class HostStory:
     reverted_by: str
     lateness_ms: int | None
 
+    @property
+    def label(self) -> str:
+        """The host, and the operation where there are several."""
+        return f"{self.op} on {self.host}" if self.op else self.host
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a run of several, as people read it. `began_t` is None where it never began."""
+
+    lane: str
+    id: str
+    does: str
+    began_t: float | None
+
 
 @dataclass(frozen=True)
 class Story:
@@ -72,6 +90,7 @@ class Story:
     exit_code: int | None
     why: str
     hosts: tuple[HostStory, ...]
+    schedule: tuple[Step, ...]
     peers: tuple[str, ...]
     steady: Mapping[str, tuple[Check, ...]]
     checks: tuple[Check, ...]
@@ -149,7 +168,8 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
     start = _last(events, "run.started")
     end = _last(events, "verdict")
     times = [float(event["t"]) for event in events] or [0.0]
-    hosts = dict.fromkeys([*map(str, start.get("hosts", ())), *(str(e["host"]) for e in events if e["event"] in STEPS)])
+    seen = [(str(e["host"]), str(e.get("op", ""))) for e in events if e["event"] in STEPS]
+    asked = [] if start.get("ops") else [(str(host), "") for host in start.get("hosts", ())]
     return Story(
         run=str(events[0]["run"]) if events else "",
         start=start,
@@ -157,7 +177,8 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         residue=str(end.get("residue", "dirty" if any(e["event"] == "S2.armed" for e in events) else "clean")),
         exit_code=end.get("exit_code"),
         why=str(end.get("why", "the record ends before the verdict: the controller died or is still at it")),
-        hosts=tuple(_host(host, events) for host in hosts),
+        hosts=tuple(_host(host, op, events) for host, op in dict.fromkeys([*asked, *seen])),
+        schedule=tuple(_step(op, events) for op in start.get("ops", ())),
         peers=tuple(_peer(event) for event in events if event["event"] == "witness.peer"),
         steady={str(e.get("when", "")): _checks([e]) for e in events if e["event"] == "steady"},
         checks=_checks(e for e in events if e["event"] == "checks"),
@@ -172,13 +193,29 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
     )
 
 
-def _host(host: str, events: Sequence[Event]) -> HostStory:
-    mine = [event for event in events if event.get("host") == host]
+def _step(op: Mapping[str, Any], events: Sequence[Event]) -> Step:
+    name = str(op["id"])
+    began = next((float(e.get("injected_t") or e["t"]) for e in events if e.get("op") == name and e["event"] in BEGINS), None)
+    parameters = " ".join(f"{key} {value}" for key, value in (op.get("params") or op.get("options") or {}).items())
+    if "fault" in op:
+        does = f"{op['fault']} {parameters} on {op['host']} for {float(op['hold_s']):g} s"
+    elif "act" in op:
+        does = f"{op['act']} {parameters}"
+    elif "wait_s" in op:
+        does = f"wait {float(op['wait_s']):g} s"
+    else:
+        does = str(op.get("pause") or op.get("note") or "")
+    return Step(str(op["lane"]), name, " ".join(does.split()), began)
+
+
+def _host(host: str, op: str, events: Sequence[Event]) -> HostStory:
+    mine = [event for event in events if event.get("host") == host and event.get("op", "") == op]
     injected, lifted = _last(mine, "S4.injected"), _last(mine, "S8.verified")
     cleared, revert = _last(mine, "S9.cleared"), _last(mine, "S7.revert")
     late = cleared.get("lateness_ms", lifted.get("lateness_ms"))
     return HostStory(
         host=host,
+        op=op,
         steps=tuple(
             (str(event["event"]), float(event.get("host_t") or event["t"])) for event in mine if event["event"] in STEPS
         ),
@@ -225,7 +262,7 @@ def in_words(hosts: Sequence[str]) -> str:
 def sentence(story: Story) -> str:
     """One sentence for people: what was done, and what it showed."""
     hold = story.start.get("hold_s")
-    where = in_words([host.host for host in story.hosts])
+    where = in_words(list(dict.fromkeys(host.host for host in story.hosts)))
     what = f"{story.fault} on {where}" + (f" for {hold:g} s" if isinstance(hold, int | float) else "")
     parts = []
     if story.refused is not None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from stormdesk.core import safety
 from stormdesk.core.errors import RefusedError, StormdeskError, TransportError
 from stormdesk.core.model import HostFacts
+from stormdesk.core.run_ids import whole
 from stormdesk.core.safety import Claim, Seen
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostStatus
@@ -76,7 +77,7 @@ class Blast:
     def _seen(self, answer: HostStatus | StormdeskError) -> Seen:
         if isinstance(answer, StormdeskError):
             return Seen()
-        held = [record for record in answer.records if record.holds and record.run_id != self._run_id]
+        held = [record for record in answer.records if record.holds and whole(record.run_id) != whole(self._run_id)]
         return Seen(answer.identity, tuple(Claim(record.run_id, waiting=not record.bites) for record in held))
 
     def _without_later(self, seen: Seen) -> Seen:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from stormdesk.core.errors import UsageError
+from stormdesk.core.run_ids import whole
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import load, runs_folder
 
@@ -13,7 +14,7 @@ from stormdesk.run.record import load, runs_folder
 def controller_alive(run_id: str) -> bool | None:
     """Is the process that started this run still at it? None when this machine's records do not tell."""
     try:
-        started = next((e for e in load(runs_folder() / run_id) if e["event"] == "run.started"), None)
+        started = next((e for e in load(runs_folder() / whole(run_id)) if e["event"] == "run.started"), None)
     except UsageError:
         return None
     here = controller_identity()

@@ -11,7 +11,7 @@ from stormdesk.core.outcome import HostEnd
 from stormdesk.run.blast import Blast
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.peers import Peers
-from stormdesk.run.record import Record
+from stormdesk.run.record import Events
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 
@@ -30,7 +30,7 @@ def _verified(host: HostRun) -> str:
 class Fanout:
     """The hosts of a run. `healed_t` (seconds since 1970) is when the last of them began to undo; 0 until then."""
 
-    def __init__(self, hosts: Sequence[HostRun], blast: Blast, pool: Pool, record: Record, show: Show) -> None:
+    def __init__(self, hosts: Sequence[HostRun], blast: Blast, pool: Pool, record: Events, show: Show) -> None:
         self.hosts = hosts
         self._blast = blast
         self.healed_t = 0.0

@@ -24,7 +24,7 @@ from stormdesk.host import probe, render
 from stormdesk.host.probe import NO_DELTA, Delta, HostRecord
 from stormdesk.host.scripts import host_scripts
 from stormdesk.run import host_events
-from stormdesk.run.record import Record
+from stormdesk.run.record import Events
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 
@@ -45,7 +45,7 @@ class HostRun:
     plan: Plan
     facts: HostFacts
     pool: Pool
-    record: Record
+    record: Events
     allow: Allow = NOTHING_MORE
     intended: bool = False
     armed_mono: float = 0.0

@@ -9,7 +9,7 @@ from stormdesk.core.errors import StormdeskError
 from stormdesk.core.states import State
 from stormdesk.host import probe
 from stormdesk.run.hostrun import HostRun
-from stormdesk.run.record import Record
+from stormdesk.run.record import Events
 from stormdesk.ssh.pool import Pool
 
 EVERY_S = 4.0
@@ -19,7 +19,7 @@ LOOK_S = 3.0  # a host that does not answer within this is not asked this time
 class Looks:
     """The looks of one run. A host that the fault cut off is not asked."""
 
-    def __init__(self, hosts: Sequence[HostRun], pool: Pool, record: Record) -> None:
+    def __init__(self, hosts: Sequence[HostRun], pool: Pool, record: Events) -> None:
         self._hosts = {host.host: host for host in hosts if not host.plan.control.cuts}
         self._pool = pool
         self._record = record

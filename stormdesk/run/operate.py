@@ -8,6 +8,7 @@ from typing import Any
 
 from stormdesk.core.errors import ExitCode, ResidueError, StormdeskError, TransportError, UsageError
 from stormdesk.core.inventory import Inventory
+from stormdesk.core.run_ids import whole
 from stormdesk.core.states import State
 from stormdesk.host import probe, render
 from stormdesk.host.probe import HostRecord, HostStatus
@@ -86,7 +87,7 @@ def revert(
     names = [inventory.host(name).name for name in hosts] or sorted(inventory.hosts)
     with Pool(inventory, dialer) as pool:
         answers = ask(pool, names)
-        wanted = [(host, r) for host, r in found(answers) if not run or r.run_id == run]
+        wanted = [(host, r) for host, r in found(answers) if not run or run in (r.run_id, whole(r.run_id))]
         if run and not wanted and not any(isinstance(answer, StormdeskError) for answer in answers.values()):
             raise UsageError(
                 f"--run {run}: no host of {inventory.environment} knows it.   invoke chaos.status lists the runs"

@@ -11,7 +11,7 @@ from stormdesk.core.errors import HostError, StormdeskError
 from stormdesk.core.plan import PeerWitness
 from stormdesk.host import probe, render
 from stormdesk.run.hostrun import HostRun
-from stormdesk.run.record import Record
+from stormdesk.run.record import Events
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 from stormdesk.witness import KINDS
@@ -31,7 +31,7 @@ Answer = tuple[
 class Peers:
     """The witnesses of a run on other hosts. `look` before the fault, `agree` once it is in."""
 
-    def __init__(self, hosts: Sequence[HostRun], pool: Pool, record: Record, show: Show) -> None:
+    def __init__(self, hosts: Sequence[HostRun], pool: Pool, record: Events, show: Show) -> None:
         self._hosts = hosts
         self._pool = pool
         self._record = record

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from stormdesk.core import safety
 from stormdesk.core.clocks import Ahead
@@ -58,8 +59,10 @@ def prepare(
     hold_s: float,
     ttl_s: float | None,
     allow: safety.Allow,
+    beside: Mapping[str, HostFacts] = MappingProxyType({}),
 ) -> list[Prepared]:
-    """Plans for all hosts, or the first reason why not (UsageError, RefusedError, TransportError)."""
+    """Plans for all hosts, or the first reason why not (UsageError, RefusedError, TransportError). `beside` are the hosts of
+    the same run's other faults that may be in at the same time."""
     if not hosts:
         raise UsageError("--host matches no host.   invoke env.status lists them")
     chosen = frozenset(host.name for host in hosts)
@@ -70,7 +73,7 @@ def prepare(
     if not fault.may_cut_control:
         ttl(hold_s, ttl_s, cuts_control=False)
     controller = controller_identity()
-    asked = safety.rivals(chosen, pool.inventory, allow)
+    asked = safety.rivals({*chosen, *beside}, pool.inventory, allow)
     answers = pool.each(
         [*sites, *sorted(asked)],
         lambda name: read_facts(pool, fault, sites[name]) if name in sites else ask(pool, name),
@@ -85,7 +88,7 @@ def prepare(
             raise answer
         else:
             rivals[name] = answer
-    Blast(pool, run_id, found, allow).check(rivals)
+    Blast(pool, run_id, {**beside, **found}, allow).check(rivals)
     return [_plan(fault, facts, sites[name], ttl_s, allow) for name, facts in found.items()]
 
 

@@ -14,11 +14,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from stormdesk import durable
 from stormdesk.core import journal
 from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.run_ids import whole
 from stormdesk.run.lines import Lines
 from stormdesk.run.writing import Writer
 
@@ -38,6 +39,14 @@ def new_run_id() -> str:
     return time.strftime("r-%Y%m%d-%H%M-", time.gmtime()) + secrets.token_hex(3)
 
 
+class Events(Protocol):
+    """What one fault of a run writes to its record."""
+
+    def event(self, name: str, **values: Any) -> None: ...
+    def intent(self, **values: Any) -> None: ...
+    def write(self, name: str, content: str | bytes) -> None: ...
+
+
 class Record:
     """Writes the events of one run. Thread-safe. `error` is why the disk does not have all of it, or ""."""
 
@@ -55,9 +64,9 @@ class Record:
     @classmethod
     def reopen(cls, run_id: str) -> Record | None:
         """The record of an earlier run, to add what its dead controller could not; None when it was never ours."""
-        folder = runs_folder() / run_id
+        folder = runs_folder() / whole(run_id)
         try:
-            return cls(folder, run_id) if (folder / "events.jsonl").is_file() else None
+            return cls(folder, whole(run_id)) if (folder / "events.jsonl").is_file() else None
         except OSError:
             return None
 
@@ -169,6 +178,24 @@ class Record:
             folder.mkdir()
             self._elsewhere = folder
         return self._elsewhere
+
+
+class OpRecord:
+    """The record of a run of several faults, as one of them writes it: each event names the operation."""
+
+    def __init__(self, record: Record, op: str) -> None:
+        self._record = record
+        self._op = op
+
+    def event(self, name: str, **values: Any) -> None:
+        self._record.event(name, op=self._op, **values)
+
+    def intent(self, **values: Any) -> None:
+        self._record.intent(op=self._op, **values)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        folder, _, file = name.rpartition("/")
+        self._record.write(f"{folder}/{self._op}/{file}", content)
 
 
 def load(folder: Path) -> list[journal.Event]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from stormdesk.core.expect import Expectation, Watch
+from stormdesk.core.expect import Watch
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.run.record import Record
 from stormdesk.run.run_checks import Proof
@@ -36,9 +36,9 @@ class Observer:
         self._record.event("sample", **seen)
         return sample.text
 
-    def clock_from(self, t: float) -> Tracker:
-        """Start the recovery clock at `t`, unless it runs already."""
-        if self.recovery is None:
+    def clock_from(self, t: float, *, anew: bool = False) -> Tracker:
+        """Start the recovery clock at `t`, unless it runs already; `anew`: also then, as what came last counts."""
+        if self.recovery is None or anew:
             self.recovery = self._stack.track(t) if self._stack else Clock(t)
         return self.recovery
 
@@ -80,10 +80,9 @@ class Observer:
             self._show.progress("recover", time.monotonic() - began, budget_s, tracker.why)
             time.sleep(SAMPLE_S)
 
-    def expectations(self, expected: Sequence[Expectation], clocks: Mapping[str, float | None]) -> list[CheckResult]:
+    def expectations(self, watches: Sequence[Watch]) -> list[CheckResult]:
         """Judge what the runbook expects; those that may still come true are waited for."""
-        watches = [Watch(expectation, clocks) for expectation in expected]
-        until = max((clocks[w.expectation.after] or 0) + w.expectation.within_s for w in watches) if watches else 0.0
+        until = max(((w.clocks[w.expectation.after] or 0) + w.expectation.within_s for w in watches), default=0.0)
         while time.time() < until and any(watch.judge(self._samples).verdict is not Verdict.HELD for watch in watches):
             self.sample("recover")
             time.sleep(SAMPLE_S)

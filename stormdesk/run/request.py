@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from stormdesk.core import shell
 from stormdesk.core.expect import Expectation
@@ -12,6 +13,7 @@ from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
+from stormdesk.core.schedule import Act, Inject, Note, Op, Pause, Schedule, Wait
 from stormdesk.run.show import Show
 
 DEFAULT_RTO_S = 30.0
@@ -19,22 +21,45 @@ DEFAULT_RTO_S = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `hosts` are the words of `--host`, resolved when the run is planned (run/aim.py); `ttl_s` None means
-    hold + 15 s; `seed` decides their choices, and is kept in the record."""
+    """What was asked for. Hosts are words of `--host`, resolved when the run is planned (run/aim.py); `seed` decides their choices,
+    and is kept in the record."""
 
-    fault: Fault
-    hosts: tuple[str, ...]
-    hold_s: float
-    ttl_s: float | None = None
+    schedule: Schedule
     plan_only: bool = False
     plan_hash: str = ""
     allow: Allow = field(default_factory=Allow)
     seed: int = 0
     rto_s: float = DEFAULT_RTO_S
     argv: tuple[str, ...] = ()
-    expect: tuple[Expectation, ...] = ()
     checks: tuple[str, ...] = ()  # that must be among the results; empty: whatever applies
     runbook: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str:
+        """The names of its faults."""
+        return " + ".join(dict.fromkeys(inject(op).fault.name for op in self.schedule.injects))
+
+    @property
+    def hold_s(self) -> float:
+        """How long the schedule takes; of one fault, its hold."""
+        return max((end for _, end in self.schedule.windows().values()), default=0.0)
+
+
+def inject(op: Op) -> Inject:
+    """What an operation injects, of one that does."""
+    assert isinstance(op.do, Inject)
+    return op.do
+
+
+def one(
+    fault: Fault,
+    hosts: tuple[str, ...],
+    hold_s: float,
+    ttl_s: float | None = None,
+    expect: tuple[Expectation, ...] = (),
+) -> Schedule:
+    """The schedule of one fault; `ttl_s` None means hold + 15 s."""
+    return Schedule((Op(fault.name, "main", Inject(fault, hosts, hold_s, ttl_s, expect)),))
 
 
 def plan_digest(plans: Sequence[Plan]) -> str:
@@ -48,11 +73,47 @@ def parameters(fault: Fault) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
+def told(op: Op) -> dict[str, Any]:
+    """An operation as the record has it."""
+    begins = [{"op": at.op, "edge": at.edge, "plus_s": at.plus_s} for at in op.after]
+    return {"id": op.id, "lane": op.lane, "after": begins, **_does(op)}
+
+
+def _does(op: Op) -> dict[str, Any]:
+    match op.do:
+        case Inject() as do:
+            return {
+                "fault": do.fault.name,
+                "params": parameters(do.fault),
+                "host": ",".join(do.hosts),
+                "hold_s": do.hold_s,
+            }
+        case Act() as act:
+            return {"act": act.task, "options": dict(act.options)}
+        case Wait() as wait:
+            return {"wait_s": wait.s}
+        case Pause() as pause:
+            return {"pause": pause.question, "timeout_s": pause.timeout_s}
+        case Note() as note:
+            return {"note": note.text}
+
+
+def detail(request: Request) -> str:
+    """The parameters of its fault, or how many steps it has in how many lanes."""
+    if len(request.schedule.ops) > 1:
+        lanes = len({op.lane for op in request.schedule})
+        return f"{len(request.schedule.ops)} steps in {lanes} lane{'s' if lanes > 1 else ''}"
+    (op,) = request.schedule.injects
+    return " ".join(f"{name} {value}" for name, value in parameters(inject(op).fault).items())
+
+
 def show_plan(
     show: Show, run_id: str, request: Request, hosts: Sequence[InventoryHost], plans: Sequence[Plan], took_s: float
 ) -> None:
-    detail = " ".join(f"{name} {value}" for name, value in parameters(request.fault).items())
-    show.header(run_id, request.fault.name, [f"{host.name} ({host.target})" for host in hosts], detail, request.hold_s)
+    """The run in words, before anything is touched."""
+    show.header(
+        run_id, request.fault, [f"{host.name} ({host.target})" for host in hosts], detail(request), request.hold_s
+    )
     for plan in plans:
         for name, why in plan.change.rejected:
             show.phase("plan", f"{plan.id.host}: not by {name}: {why}")

@@ -15,6 +15,7 @@ from stormdesk.evidence import find_residue, service_processes
 from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.run.hostrun import HostRun
+from stormdesk.run.injection import Injection
 from stormdesk.run.record import Record, load
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Tracker
@@ -56,14 +57,12 @@ class Proof:
 
         return judge(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
-    def after(
-        self, hosts: Sequence[HostRun], recovery: Tracker | None, healed_t: float, rto_s: float
-    ) -> list[CheckResult]:
+    def after(self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float) -> list[CheckResult]:
         """Take the consistent cut and judge it."""
         from stormdesk.run.judge import judge
 
         began = time.monotonic()
-        first = hosts[0]
+        hosts = [host for each in injections for host in each.hosts]
         folder = self.record.place(CUT)
         results = judge(
             self.pool.inventory,
@@ -72,18 +71,12 @@ class Proof:
             folder,
             report=folder.parents[1] / "junit.xml",
             facts=RunFacts(
-                run_id=first.plan.id.run_id,
-                fault=lines.FaultWindow(
-                    name=first.plan.id.fault,
-                    host=first.host,
-                    injected_t=first.injected_t,
-                    lift_t=healed_t,
-                    refusals=first.plan.effects.refuses_orders,
-                ),
+                run_id=self.record.run_id,
+                fault=_window(injections),
                 recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
                 if recovery
                 else None,
-                diffs={host.host: host.delta.left for host in hosts},
+                diffs=_left(hosts),
                 before=self._before(hosts),
                 marks=self.marks,
             ),
@@ -99,11 +92,7 @@ class Proof:
             return None
         return lines.Before(
             processes=self.processes,
-            restarts={
-                host.host: {service: (least, most) for service, least, most in host.plan.effects.restarts}
-                for host in hosts
-                if host.plan.effects.restarts
-            },
+            restarts=_restarts(hosts),
         )
 
     def report(self) -> str:
@@ -115,6 +104,36 @@ class Proof:
         self.show.phase(name, f"{len(results) - len(bad)}/{len(results)} held", took_s, ok=not bad)
         for result in bad:
             self.show.phase(name, f"{result.id} {result.verdict}: {result.why}", ok=False)
+
+
+def _window(injections: Sequence[Injection]) -> lines.FaultWindow:
+    """The fault that must have made a trader refuse orders, if one had to; else the first."""
+    each = next((each for each in injections if each.plan.effects.refuses_orders), injections[0])
+    return lines.FaultWindow(
+        name=each.plan.id.fault,
+        host=each.hosts[0].host,
+        injected_t=each.injected_t,
+        lift_t=each.fanout.healed_t,
+        refusals=each.plan.effects.refuses_orders,
+    )
+
+
+def _left(hosts: Sequence[HostRun]) -> dict[str, list[str]]:
+    """What was left on each host by any fault."""
+    left: dict[str, list[str]] = {}
+    for host in hosts:
+        left.setdefault(host.host, []).extend(host.delta.left)
+    return left
+
+
+def _restarts(hosts: Sequence[HostRun]) -> dict[str, dict[str, tuple[int, int]]]:
+    """How often all faults together make each service restart, at least and at most."""
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    for host in hosts:
+        for service, least, most in host.plan.effects.restarts:
+            known = counts.setdefault(host.host, {}).get(service, (0, 0))
+            counts[host.host][service] = (known[0] + least, known[1] + most)
+    return counts
 
 
 def write_reports(folder: Path) -> str:

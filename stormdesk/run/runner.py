@@ -1,7 +1,7 @@
-"""Runs one fault on its hosts and proves what happened: prepare, steady, inject, hold, heal, recover, check, verdict.
+"""Runs a schedule and proves what happened: prepare, steady, play, heal, recover, check, verdict. One fault is a schedule too.
 
 Whatever happens after the first host has heard of the run, `heal` runs; and if we do not live to run it, the hosts heal
-by themselves. Gameday uses the same `Run` for its steps; cli/api.py begins and ends one around somebody else's code.
+by themselves. cli/api.py begins and ends a run of one fault around somebody else's code.
 """
 
 from __future__ import annotations
@@ -15,86 +15,95 @@ import msgspec
 
 from stormdesk import __version__
 from stormdesk.core.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
+from stormdesk.core.expect import Watch as Expected
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
-from stormdesk.core.plan import Plan
-from stormdesk.run.aim import Aim
-from stormdesk.run.blast import Blast
+from stormdesk.core.schedule import Op
+from stormdesk.run.aside import Acting, Aside, no_acts
+from stormdesk.run.conductor import Conductor, Hands
 from stormdesk.run.controllers import process_start
-from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
-from stormdesk.run.looks import Looks
-from stormdesk.run.prepare import Prepared, controller_identity, prepare
-from stormdesk.run.record import Record, new_run_id, runs_folder
-from stormdesk.run.recovery import SAMPLE_S, Observer
-from stormdesk.run.request import Request, parameters, plan_digest, show_commands, show_plan
+from stormdesk.run.injection import Injection
+from stormdesk.run.prepare import controller_identity
+from stormdesk.run.record import OpRecord, Record, new_run_id, runs_folder
+from stormdesk.run.recovery import Observer
+from stormdesk.run.request import Request, inject, parameters, show_commands, show_plan, told
 from stormdesk.run.run_checks import Proof
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
+from stormdesk.run.whole import Plans
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import LeaveNow, Signals
 from stormdesk.ssh.transport import Dialer
 
 
-def run(request: Request, inventory: Inventory, dialer: Dialer, show: Show, watch: Watch) -> Outcome:
+def run(
+    request: Request, inventory: Inventory, dialer: Dialer, show: Show, watch: Watch, acting: Acting = no_acts
+) -> Outcome:
     """Do it. Raises UsageError, RefusedError or TransportError while nothing was touched; afterwards it always returns."""
     with Pool(inventory, dialer) as pool, Signals() as signals:
         run_id = new_run_id()
         began = time.monotonic()
-        aim = Aim(request.hosts, inventory, request.seed, watch(pool))
-        hosts = [inventory.host(name) for name in aim.hosts]
-        prepared = prepare(pool, request.fault, hosts, run_id, request.hold_s, request.ttl_s, request.allow)
-        plans = [item.plan for item in prepared]
-        plan_hash = plan_digest(plans)
-        show_plan(show, run_id, request, hosts, plans, time.monotonic() - began)
-        aim.show(show)
-        if request.plan_hash and request.plan_hash != plan_hash:
+        plans = Plans(pool, request, run_id, watch(pool))
+        show_plans(show, run_id, request, plans, time.monotonic() - began)
+        if request.plan_hash and request.plan_hash != plans.hash:
             raise RefusedError(
-                f"the plan is not {request.plan_hash} any more but {plan_hash}. Look again: --plan. Nothing was changed"
+                f"the plan is not {request.plan_hash} any more but {plans.hash}. Look again: --plan. Nothing was changed"
             )
         if request.plan_only:
-            show_commands(show, plans, plan_hash)
-            documents = {name: msgspec.to_builtins(value) for name, value in (("targets", aim.targets), ("plans", plans))}
-            show.result({"run": run_id, "seed": request.seed, "plan_hash": plan_hash, **documents})
+            show_commands(show, plans.all, plans.hash)
+            said = {
+                name: msgspec.to_builtins(value) for name, value in (("targets", plans.targets), ("plans", plans.all))
+            }
+            show.result({"run": run_id, "seed": request.seed, "plan_hash": plans.hash, **said})
             return Outcome(run_id, ExitCode.HELD, Verdict.UNKNOWN, "untouched", "plan only: nothing was changed")
         record = Record(runs_folder() / run_id, run_id)
         try:
-            return Run(request, prepared, pool, record, show, signals, plan_hash, aim).go()
+            return Run(request, plans, record, show, signals, acting).go()
         finally:
             record.close()
 
 
+def show_plans(show: Show, run_id: str, request: Request, plans: Plans, took_s: float) -> None:
+    """What is going to be done, in words, and which hosts each word meant."""
+    show_plan(show, run_id, request, [plans.pool.inventory.host(name) for name in plans.hosts], plans.all, took_s)
+    for target in plans.targets:
+        if target.why:
+            show.phase("target", f"{target.asked} is {', '.join(target.hosts)}: {target.why}")
+
+
 class Run:
-    """One run of one fault. `go()` is the whole of it."""
+    """One run of one schedule. `go()` is the whole of it. `plans` were made before anything was touched."""
 
     def __init__(
-        self,
-        request: Request,
-        prepared: Sequence[Prepared],
-        pool: Pool,
-        record: Record,
-        show: Show,
-        signals: Signals,
-        plan_hash: str,
-        aim: Aim,
+        self, request: Request, plans: Plans, record: Record, show: Show, signals: Signals, acting: Acting = no_acts
     ) -> None:
         self.request = request
-        self.aim = aim
-        self.pool = pool
+        self.plans = plans
+        self.pool = plans.pool
         self.record = record
         self.show = show
         self.signals = signals
-        self.plan_hash = plan_hash
-        self.hosts = [HostRun(p.plan, p.facts, pool, record, request.allow) for p in prepared]
-        blast = Blast(pool, record.run_id, {p.plan.id.host: p.facts for p in prepared}, request.allow)
-        self.fanout = Fanout(self.hosts, blast, pool, record, show)
-        self.proof = Proof(pool, record, show)
-        self.observer = Observer(record, show, self.proof, aim.stack)
+        self.proof = Proof(self.pool, record, show)
+        self.observer = Observer(record, show, self.proof, plans.stack)
+        aside = Aside(self.pool, record, show, acting)
+        hands = Hands(self._injection, aside.act, aside.ask, aside.note)
+        self.conductor = Conductor(request.schedule, hands, self.observer, show)
 
     @property
-    def plan(self) -> Plan:
-        return self.hosts[0].plan
+    def injections(self) -> list[Injection]:
+        """Those that were begun."""
+        return self.conductor.injections
+
+    @property
+    def hosts(self) -> list[HostRun]:
+        return [host for each in self.injections for host in each.hosts]
+
+    @property
+    def healed_t(self) -> float:
+        """When the last host began to undo, in seconds since 1970; 0 before that."""
+        return max((each.fanout.healed_t for each in self.injections), default=0.0)
 
     def go(self) -> Outcome:
         stopped = failure = ""
@@ -102,9 +111,8 @@ class Run:
         self._started()
         try:
             self._steady_before()
-            self.aim.confirm()
-            self.fanout.inject()
-            self._hold()
+            self.conductor.play()
+            self._held()
         except (RefusedError, UsageError, TransportError) as error:
             no = error
         except LeaveNow:
@@ -144,8 +152,9 @@ class Run:
         """The fault is in, and witnessed. Whatever this raises, `end` comes next: the hosts may have heard of the run."""
         try:
             self._started()
-            self.aim.confirm()
-            self.fanout.inject()
+            for op in self.request.schedule.injects:
+                self.injections.append(injection := self._injection(op))
+                injection.inject()
         except LeaveNow:
             self._leave()
             raise
@@ -166,27 +175,40 @@ class Run:
 
     def _started(self) -> None:
         controller = controller_identity()
-        fault = self.request.fault
+        schedule = self.request.schedule
         identity = {"boot_id": controller.boot_id, "pid_namespace": controller.pid_namespace}
+        several = {} if len(schedule.ops) == 1 else {"ops": [told(op) for op in schedule]}
         self.record.event(
             "run.started",
             argv=list(self.request.argv),
-            fault=fault.name,
-            params=parameters(fault),
+            fault=self.request.fault,
+            params={} if several else parameters(inject(schedule.injects[0]).fault),
             environment=self.pool.inventory.environment,
-            hosts=[host.host for host in self.hosts],
-            targets=msgspec.to_builtins(self.aim.targets),
+            hosts=self.plans.hosts,
+            targets=msgspec.to_builtins(self.plans.targets),
             hold_s=self.request.hold_s,
-            ttl_s=self.plan.timing.ttl_s,
+            ttl_s=max(plan.timing.ttl_s for plan in self.plans.all),
             rto_s=self.request.rto_s,
             runbook=dict(self.request.runbook),
             seed=self.request.seed,
-            plan_hash=self.plan_hash,
+            plan_hash=self.plans.hash,
             controller={"pid": os.getpid(), "start": process_start(os.getpid()), **identity},
             version=__version__,
+            **several,
         )
-        self.record.write_json("plan.json", [msgspec.to_builtins(host.plan) for host in self.hosts])
+        self._write_plans()
         self.record.require()
+
+    def _write_plans(self) -> None:
+        self.record.write_json("plan.json", [msgspec.to_builtins(plan) for plan in self.plans.all])
+
+    def _injection(self, op: Op) -> Injection:
+        """The fault of an operation, ready: one that comes later is planned again, as its hosts are by then."""
+        prepared = self.plans.ready(op)
+        if op.after:
+            self._write_plans()
+        record = self.record if len(self.request.schedule.injects) == 1 else OpRecord(self.record, op.id)
+        return Injection(op, prepared, self.pool, record, self.show, self.request.allow, self.plans.beside(op))
 
     def _steady_before(self) -> None:
         results = self.proof.steady("before")
@@ -198,35 +220,32 @@ class Run:
         self.proof.remember()
         self.observer.sample("steady")  # what counters are compared with
 
-    def _hold(self) -> None:
-        hold_s = self.request.hold_s
-        cut = {host.host for host in self.hosts if host.plan.control.cuts}
-        began, began_t = time.monotonic(), time.time()
-        looks = Looks(self.hosts, self.pool, self.record)
-        for host in self.hosts:
-            self.record.event("S6.hold", host=host.host, hold_s=hold_s)
-        if self.plan.effects.rto_from == "inject":
-            self.observer.clock_from(self.hosts[0].injected_t or began_t)
-        until = max((host.due_mono for host in self.hosts if host.host in cut), default=began + hold_s)
-        while (left := until - time.monotonic()) > 0:
-            if not looks.due():
-                break
-            text = self.observer.sample("hold", cut)
-            self.show.progress("hold", hold_s - left, hold_s, f"{max(0, left):.0f} s left   {text}")
-            time.sleep(max(0.0, min(SAMPLE_S, until - time.monotonic())))
-        self.show.phase("hold", self.observer.sample("hold", cut), time.monotonic() - began)
+    def _held(self) -> None:
+        """The hold of what comes last is over."""
+        left = [each for each in self.injections if each.ends is None]
+        for each in left:
+            took_s = each.do.hold_s if each.cut else time.monotonic() - each.began
+            self.show.phase("hold", self.observer.sample("hold", each.cut), took_s)
 
     def _heal(self) -> list[HostEnd]:
         self.signals.shield()
-        return self.fanout.heal()
+        self.conductor.stop()
+        left = {each.op.id: each for each in self.injections if each.ends is None}
+        self.pool.each(left, lambda name: left[name].heal())
+        return [end for each in self.injections for end in each.ends or ()]
 
     def _prove(self, *, stopped: bool, failed: bool) -> tuple[list[CheckResult], CheckResult | None]:
         if stopped or failed:
             return [], None
-        recovery = self.observer.recover(self.fanout.healed_t, self.request.rto_s)
-        clocks = {"inject": self.hosts[0].injected_t or None, "lift": self.fanout.healed_t or None}
-        expected = self.observer.expectations(self.request.expect, clocks)
-        checks = self.proof.after(self.hosts, self.observer.recovery, self.fanout.healed_t, self.request.rto_s)
+        recovery = self.observer.recover(self.healed_t, self.request.rto_s)
+        expected = self.observer.expectations(
+            [
+                Expected(expectation, {"inject": each.injected_t or None, "lift": each.fanout.healed_t or None})
+                for each in self.injections
+                for expectation in each.do.expect
+            ]
+        )
+        checks = self.proof.after(self.injections, self.observer.recovery, self.request.rto_s)
         seen = {
             name for check in checks for name in (check.id, check.id.partition("[")[0])
         }  # also of all hosts: engine.up[a]
@@ -252,7 +271,7 @@ class Run:
         if incomplete:
             self.show.phase("record", incomplete, ok=False)
         more = {"incomplete": incomplete} if incomplete else {}
-        chosen = {"targets": msgspec.to_builtins(self.aim.targets), "seed": self.request.seed}
+        chosen = {"targets": msgspec.to_builtins(self.plans.targets), "seed": self.request.seed}
         self.show.result({**asdict(outcome), "next": outcome.next, "report": report, **chosen, **more})
         return outcome
 

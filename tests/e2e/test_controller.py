@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,16 @@ from stormdesk.cli import runbooks
 from stormdesk.cli.api import Chaos
 from stormdesk.cli.commands import watch
 from stormdesk.cli.show import Mode, Show
-from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError
+from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError, UsageError
+from stormdesk.core.outcome import Outcome
 from stormdesk.core.safety import Allow
+from stormdesk.desk.acts import perform
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.infra import dialing, existing
 from stormdesk.run import gameday, runner
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.record import load
-from stormdesk.run.request import Request
+from stormdesk.run.request import Request, one
 from tests.support.desk import Desk, eventually
 from tests.support.invoking import ROOT
 from tests.support.zygote import Process
@@ -139,7 +142,7 @@ def test_case_C30_revert_recover_and_checks_work_without_room(desk: Desk, small:
 
 
 def request(desk: Desk, hosts: str = TWO) -> Request:
-    return Request(DiskFull(), tuple(hosts.split(",")), 3.0, allow=Allow(unsteady=True, role_share=100))  # type: ignore[arg-type]
+    return Request(one(DiskFull(), tuple(hosts.split(",")), 3.0), allow=Allow(unsteady=True, role_share=100))  # type: ignore[arg-type]
 
 
 def run(desk: Desk, hosts: str = TWO) -> Any:
@@ -202,18 +205,40 @@ def test_case_C33_in_a_users_test_it_is_not_a_refusal(desk: Desk, monkeypatch: p
     assert (filled(desk, "ops"), filled(desk, "trader-b")) == ("", "")
 
 
-def test_case_C33_a_game_day_whose_second_step_is_refused_is_stopped_early(desk: Desk, tmp_path: Path) -> None:
-    book = tmp_path / "two.md"
-    book.write_text(
-        "# two\n```yaml\ntitle: Two\nrto_s: 60\nsteps:\n"
-        "  - {id: first, fault: disk-full, host: ops, for: 3s, percent: 60%}\n"
-        "  - {id: second, fault: disk-full, host: ops, for: 3s, path: /etc}\n```\n"
-    )
+def game_day(desk: Desk, folder: Path, *steps: str) -> Outcome:
+    book = folder / "two.md"
+    book.write_text("# two\n```yaml\ntitle: Two\nrto_s: 60\nsteps:\n" + "".join(f"  - {step}\n" for step in steps) + "```\n")
     inventory = existing.load(desk.name)
     show = Show(Mode.LINES, sys.stderr)
-    outcomes = gameday.run(runbooks.read(book), str(book), inventory, dialing.dialer(inventory), show, 0, watch)
-    assert [outcome.exit_code for outcome in outcomes] == [ExitCode.HELD, ExitCode.STOPPED], outcomes
-    assert "second" in outcomes[1].why
+    return gameday.run(runbooks.read(book), str(book), inventory, dialing.dialer(inventory), show, 0, watch, perform)
+
+
+def test_case_C33_a_game_day_with_an_impossible_step_touches_nothing(desk: Desk, tmp_path: Path) -> None:
+    before = set(desk.runs.iterdir())
+    with pytest.raises(UsageError, match=r"^step second: --path /etc"):
+        game_day(
+            desk, tmp_path,
+            "{id: first, fault: disk-full, host: ops, for: 3s, percent: 60%}",
+            "{id: second, fault: disk-full, host: ops, for: 3s, path: /etc}",
+        )  # fmt: skip
+    assert set(desk.runs.iterdir()) == before
+
+
+def test_case_C33_a_game_day_whose_second_step_is_refused_when_it_is_due_is_stopped_early(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """An operator takes away, in the hold of the first step, what the second is aimed at."""
+    desk.sh("ops", "mkdir -p /var/lib/trading/two; echo text >/var/lib/trading/two/file")
+    taking = threading.Timer(3, lambda: desk.sh("ops", "rm -r /var/lib/trading/two"))
+    taking.start()
+    outcome = game_day(
+        desk, tmp_path,
+        "{id: first, fault: disk-full, host: ops, for: 6s, percent: 60%}",
+        "{id: second, fault: file-corrupt, host: ops, for: 3s, path: /var/lib/trading/two/file}",
+    )  # fmt: skip
+    taking.join()
+    assert (outcome.exit_code, outcome.residue) == (ExitCode.STOPPED, "clean"), outcome
+    assert "/var/lib/trading/two/file" in outcome.why
 
 
 # ---- C35 --------------------------------------------------------------------------------------------------------------

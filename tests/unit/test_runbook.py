@@ -9,6 +9,7 @@ import pytest
 from stormdesk.cli.api import fault_named
 from stormdesk.core.errors import UsageError
 from stormdesk.core.runbook import Runbook, parse
+from stormdesk.core.schedule import Act, At, Pause
 from stormdesk.core.values import Duration
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.faults import FAULTS
@@ -27,7 +28,7 @@ def book(rto_s: str, *more: str) -> Runbook:
 
 
 def kill(rto_s: str, *more: str) -> ProcessKill:
-    fault = book(rto_s, *more).steps[1].fault
+    fault = book(rto_s, *more).faults[1].fault
     assert isinstance(fault, ProcessKill)
     return fault
 
@@ -60,7 +61,7 @@ def test_case_C38_a_budget_that_no_fault_can_have_is_an_error_with_its_place() -
 def test_case_C38_every_runbook_of_ours_has_one_budget() -> None:
     for path in (RUNBOOKS / "kill-trader.md", RUNBOOKS / "kill-feeder.md"):
         found = parse(path.read_text(), str(path), FAULTS, tuple(JUDGES))
-        assert [float(getattr(step.fault, "rto", found.rto_s)) for step in found.steps] == [found.rto_s]
+        assert [float(getattr(step.fault, "rto", found.rto_s)) for step in found.faults] == [found.rto_s]
 
 
 def test_case_C38_the_budget_of_a_test_session_reaches_its_faults_unless_the_test_says_another() -> None:
@@ -71,7 +72,7 @@ def test_case_C38_the_budget_of_a_test_session_reaches_its_faults_unless_the_tes
 
 def targeted(host: str) -> tuple[str, ...]:
     lines = ["```yaml", "title: T", "rto_s: 30", "steps:", f"  - {{fault: noop, host: {host}, for: 5s}}", "```"]
-    return parse("\n".join(lines), "book.md", FAULTS, tuple(JUDGES)).steps[0].hosts
+    return parse("\n".join(lines), "book.md", FAULTS, tuple(JUDGES)).faults[0].hosts
 
 
 def test_a_step_takes_the_words_of_host_and_decides_nothing() -> None:
@@ -81,3 +82,54 @@ def test_a_step_takes_the_words_of_host_and_decides_nothing() -> None:
 def test_a_word_that_can_mean_no_host_is_an_error_with_its_place() -> None:
     with pytest.raises(UsageError, match=r"^book\.md:5:25 steps\[0\]\.host: one:trader: must be a name .*or leader"):
         targeted("one:trader")
+
+
+LANES = [
+    "lanes:", "  net:", "    - {id: cut, fault: noop, host: trader-a, for: 5s}",
+    "    - {fault: noop, host: trader-a, for: 5s}", "    - {fault: noop, host: trader-a, for: 5s}",
+    "  people:", "    - {act: stack.pause, with: {by: ann}, after: {step: cut, edge: inject, plus: 2s}}",
+    "    - {pause: \"Who noticed?\", timeout: 1m, at: 10s}", "    - {wait: 3s}", "    - {note: The end}",
+]  # fmt: skip
+
+
+def laned(*lines: str) -> Runbook:
+    text = "\n".join(["```yaml", "title: T", "rto_s: 30", *lines, "```"])
+    return parse(text, "book.md", FAULTS, tuple(JUDGES), ("stack.pause",))
+
+
+def test_lanes_of_faults_tasks_waits_questions_and_notes() -> None:
+    schedule = laned(*LANES).schedule
+    assert [(op.id, op.lane) for op in schedule] == [
+        ("cut", "net"), ("noop", "net"), ("noop-2", "net"),
+        ("stack.pause", "people"), ("pause", "people"), ("wait", "people"), ("note", "people"),
+    ]  # fmt: skip
+    pause = schedule.op("stack.pause")
+    assert pause.do == Act("stack.pause", {"by": "ann"})
+    assert pause.after == (At("cut", "inject", 2),)
+    assert schedule.op("pause").do == Pause("Who noticed?", 60)
+    assert schedule.op("pause").after == (At(plus_s=10), At("stack.pause"))
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "why"),
+    [
+        (2, "    - {id: cut, fault: nop, host: a, for: 5s}", r"6:24 lanes\.net\[0\]\.fault: no fault 'nop'\. Did you mean: noop\?"),
+        (3, "    - {id: cut, fault: noop, host: a, for: 5s}", r"7:12 lanes\.net\[1\]\.id: cut is lanes\.net\[0\] already"),
+        (6, "    - {act: stack.stop}", r"10:13 lanes\.people\[0\]\.act: no task 'stack\.stop'\. Did you mean: stack\.pause\?"),
+        (6, "    - {act: stack.pause, after: {step: no}}", r"10:7 lanes\.people\[0\]\.after: there is no step 'no'"),
+        (6, "    - {act: stack.pause, after: {step: cut, edge: top}}", r"10:51 .*\.after\.edge: must be one of begin, inject, lift, end"),
+        (6, "    - {act: stack.pause, wait: 5s}", r"10:32 lanes\.people\[0\]: is act already: one step does one thing, not wait too"),
+        (6, "    - {wait: 5s, after: {step: wait}}", r"13:7 lanes\.people\[3\]\.after: note and .* wait for each other"),
+        (8, "    - {wait: 3s, host: a}", r"12:18 lanes\.people\[2\]: unknown key 'host'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_lane_is_an_error_with_its_place(line: int, instead: str, why: str) -> None:
+    with pytest.raises(UsageError, match=rf"^book\.md:{why}"):
+        laned(*LANES[:line], instead, *LANES[line + 1 :])
+
+
+def test_a_runbook_has_steps_or_lanes_and_a_fault_among_them() -> None:
+    with pytest.raises(UsageError, match=r"steps: and lanes: give one of them"):
+        laned("steps: []", *LANES)
+    with pytest.raises(UsageError, match=r"lanes: at least one step is required that is a fault"):
+        laned("lanes:", "  people:", "    - {wait: 1s}")

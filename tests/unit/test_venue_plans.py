@@ -97,7 +97,7 @@ steps:
 
 def test_a_step_of_a_runbook_may_be_a_fault_of_the_venue() -> None:
     book = runbook.parse(BOOK.format(fault="venue.drop-response"), "book.md", venue_faults.venue_faults(), ())
-    assert book.steps[0].fault == venue_faults.runnable("drop-response")(
+    assert book.faults[0].fault == venue_faults.runnable("drop-response")(
         share=faults.make("drop-response", {"share": "40"}).share
     )  # type: ignore[attr-defined, call-arg]
     with pytest.raises(

@@ -1,0 +1,72 @@
+"""What a step of a runbook may do to the trading stack: operators' tasks and signals from outside, each by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stormdesk.core.errors import ExitCode, HostError, UsageError
+from stormdesk.core.schedule import Act
+from stormdesk.desk import operators
+from stormdesk.desk.http_services import Services
+from stormdesk.run.operate import Report
+from stormdesk.ssh.pool import Pool
+
+SIGNAL_S = 10.0  # for the answer to one signal
+MOST_SIGNALS = 1000
+ORDER = {
+    "symbol": "BTCUSDT",
+    "side": "BUY",
+    "type": "LIMIT",
+    "qty": "0.00100",
+    "price": "58000.00",
+}  # rests far from the market
+
+
+def _signal(pool: Pool, signal: str, count: str = "1", **order: str) -> Report:
+    """Give every trader the same signal `count` times: whoever leads takes it, the others refuse."""
+    if not count.isdecimal() or not 1 <= int(count) <= MOST_SIGNALS:
+        raise UsageError(f"stack.signal: count {count} is no number from 1 to {MOST_SIGNALS}")
+    services = Services(pool)
+    hosts = services.hosts("trader")
+    body = {"signal": signal, **ORDER, **order}
+    said: dict[str, int] = {}
+    for _ in range(int(count)):
+        for answer in services.post("trader", "/execution/intents", body, hosts, SIGNAL_S).values():
+            what = answer.document.get("skipped") or ("accepted" if answer.status == 202 else answer.why)
+            said[str(what)] = said.get(str(what), 0) + 1
+    lines = tuple(f"{what}: {times}" for what, times in sorted(said.items()))
+    return Report(ExitCode.HELD, lines, {"signal": signal, "answers": said})
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+ACTS: Mapping[str, Callable[..., Report]] = {
+    "stack.abort": lambda pool, by, reason="": operators.abort(pool, by, reason),
+    "stack.clear-failsafe": lambda pool, by, host="": operators.clear_failsafe(pool, by, _hosts(host)),
+    "stack.kill-switch-off": lambda pool, by, reason="": operators.kill_switch(pool, False, True, by, reason),
+    "stack.kill-switch-on": lambda pool, by, reason="": operators.kill_switch(pool, True, False, by, reason),
+    "stack.pause": lambda pool, by, reason="": operators.pause(pool, by, reason),
+    "stack.reconcile": lambda pool, accept="", by="": operators.reconcile(pool, accept, by),
+    "stack.reset-breakers": lambda pool, symbol="": operators.reset_breakers(pool, symbol),
+    "stack.reset-repeats": lambda pool, by, strategy="": operators.reset_repeats(pool, by, strategy),
+    "stack.restart": lambda pool, service, host="": operators.restart(pool, service, _hosts(host)),
+    "stack.resume": operators.resume,
+    "stack.signal": _signal,
+}
+
+
+def perform(pool: Pool, act: Act) -> str:
+    """Do it, and say what came of it in one line. Raises UsageError for options that it does not take, HostError when it did not
+    come about."""
+    options: Mapping[str, Any] = act.options
+    try:
+        report = ACTS[act.task](pool, **options)
+    except TypeError as error:
+        raise UsageError(f"{act.task}: {str(error).partition('() ')[2] or error}") from error
+    said = "; ".join(report.lines)
+    if report.exit_code is not ExitCode.HELD:
+        raise HostError(f"{act.task}: {said}")
+    return said

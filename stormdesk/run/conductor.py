@@ -1,0 +1,223 @@
+"""Plays a schedule: begins each operation when it is due, in a thread of its own, watches the stack, and ends each hold in time.
+
+The main thread only decides and waits, so a signal finds it where nothing is half done. Whatever it raises, the caller heals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+from stormdesk.core.schedule import Act, Inject, Note, Op, Pause, Schedule, Wait
+from stormdesk.run.injection import Injection
+from stormdesk.run.recovery import SAMPLE_S, Observer
+from stormdesk.run.show import Show
+from stormdesk.ssh.signals import defer_signals
+from stormdesk.ssh.threads import Threads
+
+LOOK_S = 0.05  # how often something is looked for that nobody tells us
+HURRY_S = 5.0  # for an inject whose connections were closed
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What the conductor has done by others: `prepare` makes a fault ready right before it is due."""
+
+    prepare: Callable[[Op], Injection]
+    act: Callable[[str, Act], None]
+    ask: Callable[[str, Pause], None]
+    note: Callable[[str, Note], None]
+
+
+@dataclass
+class _Playing:
+    """An operation that has begun. `job` is what a thread does for it at the moment."""
+
+    op: Op
+    job: Future[None] | None = None
+    injection: Injection | None = None
+    until: float | None = None  # of a wait
+    held: bool = False  # its hold has begun
+    healing: bool = False
+
+
+class Conductor:
+    """`injections` are all that were begun, in order: whoever stops early heals those that have no `ends`."""
+
+    def __init__(self, schedule: Schedule, hands: Hands, observer: Observer, show: Show) -> None:
+        self.injections: list[Injection] = []
+        self._schedule = schedule
+        self._hands = hands
+        self._observer = observer
+        self._show = show
+        self._threads = Threads(2 * len(schedule.ops) + 1)
+        self._edges: dict[tuple[str, str], float] = {}  # when each edge was reached, monotonic
+        self._playing: dict[str, _Playing] = {}
+        self._watch: Future[str] | None = None
+        self._watched = 0.0
+        self._said = ""
+
+    def play(self) -> None:
+        """Return when all has been done but the last healing. Raises what an operation raised, as soon as it is known."""
+        self._edges["", "begin"] = self._edges["", "end"] = time.monotonic()
+        while True:
+            self._begin_due()
+            self._go_on()
+            if self._over():
+                break
+            self._sample()
+            self._rest()
+        self._let_watch_end()
+
+    def stop(self) -> None:
+        """Nothing begins any more, and what is under way ends soon."""
+        jobs = []
+        for playing in self._playing.values():
+            if playing.job is not None and not playing.job.done():
+                jobs.append(playing.job)
+                if playing.injection is not None and not playing.healing:
+                    playing.injection.hurry()
+        with defer_signals():
+            wait(jobs, HURRY_S)
+        self._let_watch_end()
+
+    # ---- one turn ----------------------------------------------------------------------------------------------------
+
+    def _begin_due(self) -> None:
+        for op in self._schedule:
+            if op.id not in self._playing and self._due(op) <= time.monotonic():
+                self._playing[op.id] = playing = _Playing(op)
+                self._edges[op.id, "begin"] = time.monotonic()
+                self._begin(playing)
+
+    def _begin(self, playing: _Playing) -> None:
+        match playing.op.do:
+            case Inject():
+                playing.job = self._threads.submit(self._inject, playing)
+            case Act() as act:
+                playing.job = self._threads.submit(self._hands.act, playing.op.id, act)
+            case Pause() as pause:
+                playing.job = self._threads.submit(self._hands.ask, playing.op.id, pause)
+            case Wait() as rest:
+                playing.until = time.monotonic() + rest.s
+            case Note() as note:
+                self._hands.note(playing.op.id, note)
+
+    def _inject(self, playing: _Playing) -> None:
+        playing.injection = injection = self._hands.prepare(playing.op)
+        self.injections.append(injection)
+        injection.inject()
+
+    def _go_on(self) -> None:
+        """Take up what has ended."""
+        for playing in self._playing.values():
+            if self._ended(playing.op) or (playing.job is not None and not playing.job.done()):
+                continue
+            if playing.job is not None:
+                playing.job.result()
+                playing.job = None
+            injection = playing.injection
+            if injection is None:
+                if playing.until is None or time.monotonic() >= playing.until:
+                    self._edges[playing.op.id, "end"] = time.monotonic()
+            elif playing.healing:
+                self._healed(playing.op, injection)
+            elif not playing.held:
+                self._hold(playing, injection)
+            elif not injection.left_s() and not self._last():
+                playing.healing = True
+                self._show_hold(playing)
+                playing.job = self._threads.submit(self._heal, injection)
+
+    def _hold(self, playing: _Playing, injection: Injection) -> None:
+        playing.held = True
+        self._edges[playing.op.id, "inject"] = time.monotonic()
+        if injection.plan.effects.rto_from == "inject":
+            self._observer.clock_from(injection.injected_t or time.time(), anew=True)
+
+    def _healed(self, op: Op, injection: Injection) -> None:
+        self._edges[op.id, "lift"] = self._edges[op.id, "end"] = time.monotonic()
+        if injection.plan.effects.rto_from != "inject":
+            self._observer.clock_from(injection.fanout.healed_t, anew=True)
+
+    @staticmethod
+    def _heal(injection: Injection) -> None:
+        injection.heal()
+
+    def _over(self) -> bool:
+        """Is nothing left to do but to heal?"""
+        if any(op.id not in self._playing for op in self._schedule):
+            return False
+        return all(self._ended(p.op) or self._held_out(p) for p in self._playing.values())
+
+    def _last(self) -> bool:
+        """Does nothing come after the holds that are at their end?"""
+        return all(
+            op.id in self._playing and (self._ended(op) or self._held_out(self._playing[op.id]))
+            for op in self._schedule
+        )
+
+    @staticmethod
+    def _held_out(playing: _Playing) -> bool:
+        return playing.held and not playing.healing and playing.injection is not None and not playing.injection.left_s()
+
+    def _ended(self, op: Op) -> bool:
+        return (op.id, "end") in self._edges
+
+    def _due(self, op: Op) -> float:
+        """The instant at which it begins, as far as is known by now; inf: not yet."""
+        return max((self._edges.get((at.op, at.edge), float("inf")) + at.plus_s for at in op.after), default=0.0)
+
+    # ---- between turns -----------------------------------------------------------------------------------------------
+
+    @property
+    def _holding(self) -> list[Injection]:
+        return [p.injection for p in self._playing.values() if p.injection and p.held and not p.healing]
+
+    def _sample(self) -> None:
+        """Have the stack and the hosts looked at, by one thread at a time."""
+        if self._watch is not None:
+            if not self._watch.done():
+                return
+            self._said, self._watch = self._watch.result(), None
+            left = max((each.left_s() for each in self._holding), default=0.0)
+            total = max((each.do.hold_s for each in self._holding), default=0.0)
+            self._show.progress("hold", total - left, total, f"{left:.0f} s left   {self._said}")
+        holding = self._holding
+        if any(edge == "inject" for _, edge in self._edges) and time.monotonic() >= self._watched + SAMPLE_S:
+            self._watched = time.monotonic()
+            self._watch = self._threads.submit(self._look, holding)
+
+    def _look(self, holding: list[Injection]) -> str:
+        text = self._observer.sample("hold", set().union(*(each.cut for each in holding)))
+        for injection in holding:
+            injection.look()
+        return text
+
+    def _rest(self) -> None:
+        """Until something has ended, or is due."""
+        now = time.monotonic()
+        moments = [self._watched + SAMPLE_S]
+        moments += [now + each.left_s() for each in self._holding]
+        moments += [playing.until for playing in self._playing.values() if playing.until is not None]
+        moments += [self._due(op) for op in self._schedule if op.id not in self._playing]
+        left = max(0.0, min([moment for moment in moments if moment > now], default=now + LOOK_S) - now)
+        jobs: list[Future[Any]] = [p.job for p in self._playing.values() if p.job is not None]
+        jobs += [self._watch] if self._watch is not None else []
+        with defer_signals():
+            if jobs:
+                wait(jobs, min(left, LOOK_S), FIRST_COMPLETED)
+            else:
+                time.sleep(min(left, LOOK_S))
+
+    def _show_hold(self, playing: _Playing) -> None:
+        held_s = time.monotonic() - self._edges[playing.op.id, "inject"]
+        self._show.phase("hold", f"{playing.op.id}: {self._said}", held_s)
+
+    def _let_watch_end(self) -> None:
+        if self._watch is not None:
+            with defer_signals():
+                wait([self._watch], HURRY_S)

@@ -1,0 +1,108 @@
+"""The plans of a whole schedule, and what only the whole of it shows: faults that clash, and too many hosts at once."""
+
+from __future__ import annotations
+
+from random import Random
+
+from stormdesk.core import safety
+from stormdesk.core.errors import RefusedError, TransportError, UsageError
+from stormdesk.core.model import HostFacts
+from stormdesk.core.plan import Plan
+from stormdesk.core.run_ids import part
+from stormdesk.core.safety import Seen
+from stormdesk.core.schedule import Op
+from stormdesk.core.targets import Target
+from stormdesk.run.aim import Aim
+from stormdesk.run.prepare import Prepared, prepare
+from stormdesk.run.request import Request, inject, plan_digest
+from stormdesk.run.stack import Stack
+from stormdesk.ssh.pool import Pool
+
+
+class Plans:
+    """The plans of all faults of a schedule as the hosts are now; those that come later are made again when they are due.
+
+    Raises UsageError, RefusedError or TransportError for the first reason why it cannot be; nothing has been touched.
+    """
+
+    def __init__(
+        self, pool: Pool, request: Request, run_id: str, stack: Stack | None, rng: Random | None = None
+    ) -> None:
+        self.pool = pool
+        self.stack = stack
+        self._request = request
+        self._schedule = request.schedule
+        self._run_id = run_id
+        self._rng = rng
+        self._aims: dict[str, Aim] = {}
+        self._prepared: dict[str, list[Prepared]] = {}
+        for op in self._schedule.injects:
+            self._plan(op, {})
+        for one, other in self._schedule.overlapping():
+            self._no_clash(one, other)
+        for op in self._schedule.injects:
+            self._spread(op)
+
+    @property
+    def all(self) -> list[Plan]:
+        """In the order of the schedule."""
+        return [each.plan for prepared in self._prepared.values() for each in prepared]
+
+    @property
+    def hash(self) -> str:
+        return plan_digest(self.all)
+
+    @property
+    def targets(self) -> list[Target]:
+        """What each word for hosts meant."""
+        return [target for aim in self._aims.values() for target in aim.targets]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Their names, each once."""
+        return list(dict.fromkeys(host for aim in self._aims.values() for host in aim.hosts))
+
+    def ready(self, op: Op) -> list[Prepared]:
+        """The plans of a fault that is due. Raises RefusedError where they are for another host than now they would have to be."""
+        if op.after:
+            self._plan(op, self.beside(op))
+        else:
+            self._aims[op.id].confirm()
+        return self._prepared[op.id]
+
+    def beside(self, op: Op) -> dict[str, HostFacts]:
+        """The facts of the hosts of faults that may be in at the same time."""
+        others = [each for each in self._schedule.injects if self._schedule.may_overlap(op.id, each.id)]
+        return {p.plan.id.host: p.facts for each in others for p in self._prepared[each.id]}
+
+    def _plan(self, op: Op, beside: dict[str, HostFacts]) -> None:
+        try:
+            self._aims[op.id], self._prepared[op.id] = self._planned(op, beside)
+        except (UsageError, RefusedError, TransportError) as error:
+            if len(self._schedule.ops) == 1:
+                raise
+            raise type(error)(f"step {op.id}: {error}") from error
+
+    def _planned(self, op: Op, beside: dict[str, HostFacts]) -> tuple[Aim, list[Prepared]]:
+        do, request = inject(op), self._request
+        aim = Aim(do.hosts, self.pool.inventory, request.seed, self.stack, self._rng)
+        hosts = [self.pool.inventory.host(name) for name in aim.hosts]
+        number = self._schedule.injects.index(op)
+        run_id = part(self._run_id, number, len(self._schedule.injects))
+        return aim, prepare(self.pool, do.fault, hosts, run_id, do.hold_s, do.ttl_s, request.allow, beside)
+
+    def _no_clash(self, one: Op, other: Op) -> None:
+        def needs(op: Op) -> set[tuple[str, str]]:
+            return {(p.plan.id.host, what) for p in self._prepared[op.id] for what in p.plan.change.resources}
+
+        for host, what in sorted(needs(one) & needs(other)):
+            raise RefusedError(
+                f"{one.id} and {other.id} may overlap, and both need {what} of {host}. Let one begin `after` the other. "
+                "Nothing was changed"
+            )
+
+    def _spread(self, op: Op) -> None:
+        facts = {**self.beside(op), **{p.plan.id.host: p.facts for p in self._prepared[op.id]}}
+        ephemeral = {name for name, each in facts.items() if each.marker and each.marker.get("ephemeral") is True}
+        seen = {name: Seen(each.identity) for name, each in facts.items()}
+        safety.check_spread(list(facts), self.pool.inventory, ephemeral, self._request.allow, seen)
