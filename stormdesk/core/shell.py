@@ -63,13 +63,16 @@ def plan_script(plan: Plan) -> str:
     return "".join(parts)
 
 
+SAVE = 'sd_save() { cat >"$rec/$1" || exit 74; }\n'  # what here_document() calls
+
+
 def here_document(name: str, text: str) -> str:
-    """Shell that writes `text` to $rec/<name>. The quoted delimiter keeps the text as it is.
+    """Shell that writes `text` to $rec/<name>, after SAVE. The quoted delimiter keeps the text as it is.
 
     dash loses a byte of a line that begins as the delimiter does and goes on with one above 127, so no line may.
     """
-    delimiter = "@STORMDESK_END_OF_FILE"
+    delimiter = "@STORMDESK_END"
     if any(line.startswith(delimiter[0]) for line in text.split("\n")):
         raise UsageError(f"no line of {name} may begin with {delimiter[0]}")
     whole = text if text.endswith("\n") else text + "\n"
-    return f"cat >\"$rec/{name}\" <<'{delimiter}' || exit 74\n{whole}{delimiter}\n"
+    return f"sd_save {name} <<'{delimiter}'\n{whole}{delimiter}\n"

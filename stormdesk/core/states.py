@@ -106,7 +106,9 @@ def row(state: str) -> Row:
 
 def as_shell() -> str:
     """The table for the host: `sd_next <state> <event>` sets $sd_next, and fails where the table has nothing."""
-    lines = [
-        f"    '{state}/{event}') sd_next={to} ;;" for state, each in TABLE.items() for event, to in each.to.items()
-    ]
-    return "\n".join(["sd_next() {", "  case $1/$2 in", *lines, "    *) sd_next=; return 1 ;;", "  esac", "}", ""])
+    leads_to: dict[State, list[str]] = {}
+    for state, each in TABLE.items():
+        for event, to in each.to.items():
+            leads_to.setdefault(to, []).append(f"{state}/{event}")
+    lines = [f"{' | '.join(pairs)}) sd_next={to} ;;" for to, pairs in leads_to.items()]
+    return "\n".join(["sd_next() {", "case $1/$2 in", *lines, "*) sd_next=; return 1 ;;", "esac", "}", ""])

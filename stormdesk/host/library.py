@@ -27,6 +27,7 @@ BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
 _ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault these too
 _ARM_PERSISTENT = (BOOT_HOOK, ("sd_boot_hook_install",))
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+_BLANK = re.compile(r"^\n", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*#.*\n|  # .*$", re.MULTILINE)
 
 
@@ -46,8 +47,8 @@ def step(scripts: HostScripts, name: str) -> str:
 
 
 def bare(text: str) -> str:
-    """A file without comments and indentation: they are for those who read it here."""
-    return _INDENT.sub("", _COMMENT.sub("", text))
+    """A file without comments, indentation and blank lines: they are for those who read it here."""
+    return _BLANK.sub("", _INDENT.sub("", _COMMENT.sub("", text)))
 
 
 def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:

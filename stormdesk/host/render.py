@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import MAX_FAULTS
-from stormdesk.core.shell import assignments, here_document, plan_script, words
+from stormdesk.core.shell import SAVE, assignments, here_document, plan_script, words
 from stormdesk.host import library
 from stormdesk.host.library import HostScripts, step
 
-_ON_HOST = ("inject", "revert", "watchdog", "boot", "clear", "arm", "look")
+_ON_HOST = ("inject", "revert", "watchdog", "arm", "look")  # and "boot", where the fault survives a restart
 
 
 def _whole(body: str) -> str:
@@ -51,10 +51,12 @@ def arm(
     parts = [
         assignments(values),
         step(scripts, "guard"),
+        SAVE,
         here_document("lib.sh", lib),
         here_document("verbs.sh", verbs),
     ]
     parts += [here_document(f"{name}.sh", step(scripts, name)) for name in _ON_HOST]
+    parts += [here_document("boot.sh", step(scripts, "boot"))] if plan.change.persistent else []
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)} || exit\n')
     if inject:
@@ -112,7 +114,8 @@ def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_a
 
 def clear(scripts: HostScripts, run_id: str) -> str:
     """S9: end the watchdogs and remove the record, only after a verified revert."""
-    return _whole(library.core(scripts) + assignments({"SD_RUN": run_id}) + step(scripts, "ask_clear"))
+    data = assignments({"SD_RUN": run_id})
+    return _whole(library.core(scripts) + data + step(scripts, "ask_clear") + step(scripts, "clear"))
 
 
 def status(scripts: HostScripts, *, sweep: bool = False) -> str:

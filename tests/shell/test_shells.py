@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.shell import assignments, function, here_document, words
+from stormdesk.core.shell import SAVE, assignments, function, here_document, words
 from stormdesk.host import library
 from stormdesk.host.scripts import host_scripts
 from tests.cases.planning import PLANS, arm_script, load, planned
@@ -76,7 +76,7 @@ def test_any_values_and_functions_arrive_unchanged(box: Sandbox, texts: list[str
 @example(text="STORMDESK\n$HOME `id` $(id) \\ \\\\\n'\"\n")
 def test_any_here_document_arrives_unchanged(box: Sandbox, text: str) -> None:
     assume(not any(line.startswith("@") for line in text.split("\n")))
-    script = "rec=/run\n" + here_document("text", text) + "cat /run/text\n"
+    script = "rec=/run\n" + SAVE + here_document("text", text) + "cat /run/text\n"
     assert box.sh(script) == (text if text.endswith("\n") else text + "\n")
 
 
@@ -86,7 +86,7 @@ def test_control_characters_are_refused(bad: str) -> None:
         words(("echo", bad))
 
 
-@pytest.mark.parametrize("text", ["a\n@STORMDESK_END_OF_FILE\nb\n", "@", "a\n@b"])
+@pytest.mark.parametrize("text", ["a\n@STORMDESK_END\nb\n", "@", "a\n@b"])
 def test_a_text_that_could_hold_the_delimiter_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"no line of plan\.sh may begin with @"):
         here_document("plan.sh", text)
@@ -99,7 +99,7 @@ def test_every_script_is_valid_shell(box: Sandbox) -> None:
         plan = planned(case, fault)
         texts[path.stem] = arm_script(plan)
     assert len(texts) > 30
-    script = "rec=/run\n" + "".join(here_document(f"{n}.sh", _inert(text)) for n, text in enumerate(texts.values()))
+    script = "rec=/run\n" + SAVE + "".join(here_document(f"{n}.sh", _inert(text)) for n, text in enumerate(texts.values()))
     script += "for file in /run/*.sh; do sh -n $file || exit 1; done\n"
     done = box.script(script)
     assert (done.code, done.stderr) == (0, "")
@@ -107,7 +107,7 @@ def test_every_script_is_valid_shell(box: Sandbox) -> None:
 
 def _inert(text: str) -> str:
     """The delimiter of our own here-documents, so that they can be put into one."""
-    return text.replace("@STORMDESK_END_OF_FILE", "INNER_END")
+    return text.replace("@STORMDESK_END", "INNER_END")
 
 
 def test_deadlines_are_in_time_since_boot_rule_R3() -> None:

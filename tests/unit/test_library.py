@@ -14,7 +14,7 @@ from stormdesk.host.scripts import host_scripts
 from tests.cases.planning import PLANS, arm_script, load, planned
 
 SCRIPTS = host_scripts()
-CORE_LINES, VERB_LINES, ARM_KIB = 400, 150, 42
+CORE_LINES, VERB_LINES, ARM_KIB = 400, 150, 40
 SMALL: HostScripts = {
     "core/a.sh": "sd_one() {\n  :\n}\n",
     "verbs/b.sh": "# sd_five is not called here\nsd_two() {\n  sd_three; sd_one\n}\n",

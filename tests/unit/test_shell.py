@@ -46,8 +46,8 @@ def test_assignments_are_lines() -> None:
 
 
 def test_a_here_document_ends_on_a_line_of_its_own() -> None:
-    assert here_document("x", "a").splitlines()[-2:] == ["a", "@STORMDESK_END_OF_FILE"]
-    assert here_document("x", "a\n").splitlines()[-2:] == ["a", "@STORMDESK_END_OF_FILE"]
+    assert here_document("x", "a").splitlines()[-2:] == ["a", "@STORMDESK_END"]
+    assert here_document("x", "a\n").splitlines()[-2:] == ["a", "@STORMDESK_END"]
 
 
 def test_shell_words_are_quoted_nowhere_else() -> None:

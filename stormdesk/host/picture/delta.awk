@@ -37,13 +37,19 @@ section == "after" { after[++n_after] = $0; in_after[key($0)] = 1 }
 
 # What changed from `before` to `after`, but for what other runs put back or take meanwhile.
 function changes(  i) {
-  for (i = 1; i <= n_before; i++) if (!(key(before[i]) in in_after)) tell("- " before[i])
-  for (i = 1; i <= n_after; i++) if (!(key(after[i]) in in_before)) tell("+ " after[i])
+  went_and_came("")
   for (i = 1; i <= n_ordered; i++) if (!alike(ordered[i], before, n_before, in_before)) tell("~ " ordered[i] " in another order")
+}
+function went_and_came(word,  i) {
+  for (i = 1; i <= n_before; i++) if (!(key(before[i]) in in_after)) say(word, "- " before[i])
+  for (i = 1; i <= n_after; i++) if (!(key(after[i]) in in_before)) say(word, "+ " after[i])
 }
 function tell(text) { if (!(about(text) in claimed)) print (touched(about(text)) ? "ours " : "side ") text }
 
-function say(word, text) { if (!((text) in said)) { said[text] = 1; print word " " text } }
+function say(word, text) {  # without a word: whose it is follows from what the plan touches
+  if (word == "") tell(text)
+  else if (!(text in said)) { said[text] = 1; print word " " text }
+}
 function verdict(  i) {
   if (!had["ours"]) guess()
   # Of an attribute with one value: what somebody else has set it to since stays, and what it was before is not expected any more.
@@ -53,8 +59,7 @@ function verdict(  i) {
   for (i = 1; i <= n_after; i++) if (kind(after[i]) == "process") say("left", "+ " after[i])
   undone_too_much()
   orders()
-  for (i = 1; i <= n_before; i++) if (!(key(before[i]) in in_after)) say("others", "- " before[i])
-  for (i = 1; i <= n_after; i++) if (!(key(after[i]) in in_before)) say("others", "+ " after[i])
+  went_and_came("others")
 }
 # The injector was killed before it could say what is ours: what has changed until now in the kinds that the plan touches.
 function guess(  i) {

@@ -64,20 +64,20 @@ $0 == "" { next }
 kind == "addr" {
   if (/ temporary| kernel_ra| mngtmpaddr.* dynamic| dynamic.* mngtmpaddr/ || $3 !~ /^inet/) next
   runs = cut("valid_lft", 1) cut("preferred_lft", 1)
-  cut("tentative", 0); cut("optimistic", 0); cut("dynamic", 0); cut("deprecated", 0)
+  cut("tentative"); cut("optimistic"); cut("dynamic"); cut("deprecated")
   fact(rest(2) (runs ~ /[0-9]sec/ ? "\t" runs : ""))
   next
 }
 kind ~ /^route/ {
   if (/ proto ra( |$)/ || (kind == "route6" && / table local .*proto kernel/)) next
   runs = cut("expires", 1)
-  cut("dead", 0); cut("linkdown", 0); cut("offload", 0); cut("trap", 0); cut("error", 1)
+  cut("dead"); cut("linkdown"); cut("offload"); cut("trap"); cut("error", 1)
   fact($0 (runs == "" ? "" : "\t" runs))
   next
 }
 kind == "neigh" { cut("used", 1); fact($0); next }
-kind == "nexthop" { cut("dead", 0); cut("linkdown", 0); fact($0); next }
-kind == "qdisc" { cut("refcnt", 1); cut("direct_packets_stat", 1); cut("dev", 0); fact($4 " " $2 " " $3 " " rest(5)); next }
+kind == "nexthop" { cut("dead"); cut("linkdown"); fact($0); next }
+kind == "qdisc" { cut("refcnt", 1); cut("direct_packets_stat", 1); cut("dev"); fact($4 " " $2 " " $3 " " rest(5)); next }
 kind ~ /tables$/ {
   if (/^\*/) table = substr($0, 2)
   sub(/ \[[0-9]*:[0-9]*\]$/, "")

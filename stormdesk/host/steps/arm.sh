@@ -16,6 +16,10 @@ refuse() {
   exit 10
 }
 
+still_wanted() {
+  [ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
+}
+
 # -n: the name of a run is that of its record beside the lock; it must never be followed.
 lock_all() {
   printf '%s\n' "$SD_RESOURCES" | while IFS= read -r resource; do
@@ -90,15 +94,15 @@ sd_now
 deadline=$((sd_now + ttl))
 sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
 if [ -n "$SD_PERSISTENT" ]; then
-  mkdir -p "$sd_durable/$SD_RUN" || refuse "cannot write $sd_durable/$SD_RUN"
-  cp "$rec"/*.sh "$rec/files" "$rec/space" "$rec/touches" "$sd_durable/$SD_RUN/" || refuse "cannot write $sd_durable/$SD_RUN"
+  durable=$sd_durable/$SD_RUN
+  { mkdir -p "$durable" && cp "$rec"/*.sh "$rec/files" "$rec/space" "$rec/touches" "$durable/"; } || refuse "cannot write $durable"
   if sd_boot_hook_possible; then sd_boot_hook_install || refuse "cannot write its boot hook ${sd_hook:-/etc/stormdesk/boot}"; fi
   # The files, then their folder; not every file system of the host. What is not complete was never injected.
-  sync "$sd_durable/$SD_RUN"/* "$sd_durable/$SD_RUN" "$sd_durable" 2>/dev/null || sync
-  : >"$sd_durable/$SD_RUN/complete"
-  sync "$sd_durable/$SD_RUN" 2>/dev/null || sync
+  sync "$durable"/* "$durable" "$sd_durable" 2>/dev/null || sync
+  : >"$durable/complete"
+  sync "$durable" 2>/dev/null || sync
 fi
-[ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
+still_wanted
 sd_start_watchdog a b
 waited=0
 while :; do
@@ -109,5 +113,5 @@ while :; do
   [ "$waited" -lt 60 ] || refuse "the watchdog did not come up within 3 s"
   sleep 0.05
 done
-[ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
+still_wanted
 sd_event acknowledge "a=${a%% *} b=${b%% *} oom=${a##* }"

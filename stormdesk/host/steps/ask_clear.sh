@@ -1,5 +1,4 @@
-# S9 in the open shell, after lib.sh; $SD_RUN is set.
+# S9 in the open shell, after lib.sh; $SD_RUN is set. Set $rec; clear.sh follows.
 sd_find_base
 rec=$sd_base/$SD_RUN
 [ -d "$rec" ] && [ ! -e "$rec/fenced" ] || exit 0
-sh "$rec/clear.sh" "$rec"

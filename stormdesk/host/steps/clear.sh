@@ -1,8 +1,7 @@
-# sh clear.sh <record>: S9 CLEAR. Only after a verified revert (15 otherwise): end what is left of the run, remove the record.
-rec=$1
+# S9 CLEAR of the record $rec, in the open shell after ask_clear.sh, with the run's own library. Only after a verified revert (15
+# otherwise): end what is left of the run, remove the record.
 . "$rec/lib.sh"
 . "$rec/plan.sh"
-sd_base=${rec%/*}
 sd_read
 [ "$sd_state" = REVERTED ] || { echo "refused: the record says ${sd_state:-nothing}"; exit 15; }
 # Whoever still works on this record has nothing left to do: watchdogs, and reverters that came second. (busybox grep does
