@@ -65,7 +65,7 @@ def up(
         ttl_s=ttl_s,
         expires_at=home.expiry(ttl_s),
         resilience=numbers or {},
-        init=_init(init, backend),
+        init=checked_init(init, backend),
     )
     if backend == "lab":
         control.require()
@@ -264,7 +264,8 @@ def _engine(backend: str, wanted: str) -> str:
     return wanted
 
 
-def _init(wanted: str, backend: str) -> Init:
+def checked_init(wanted: str, backend: str) -> Init:
+    """The init with that name. UsageError: there is none, or the backend's hosts cannot have it."""
     if wanted not in [*Init]:
         raise UsageError(f"no init '{wanted}'. There is: {', '.join(Init)}.")
     if wanted != Init.BUSYBOX and backends.named(backend) is not lab:

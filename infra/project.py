@@ -1,6 +1,6 @@
 """The trading stack as a Pulumi project, for people with the full Pulumi CLI: the program of `pulumi up` in the checkout.
 
-The stack's name is the environment's; backend, topology and ttl are its configuration. Previews run the program too, so it writes
+The stack's name is the environment's; backend, topology, ttl and init are its configuration. Previews run the program too, so it writes
 nothing until all is up, and then only the connection files; the lab manages the rest of the environment's folder.
 """
 
@@ -19,10 +19,10 @@ from stormdesk.infra import environment, home, program
 from stormdesk.infra.backends.lab import backend as lab
 from stormdesk.infra.backends.lab import declared, deploy, records
 from stormdesk.infra.home import Kept, Record
-from stormdesk.infra.topology import Topology
+from stormdesk.infra.topology import Init, Topology
 
 PROJECT = "stormdesk"
-SETTINGS = {"backend": "lab", "topology": "core", "ttl": "2h"}
+SETTINGS = {"backend": "lab", "topology": "core", "ttl": "2h", "init": Init.BUSYBOX.value}
 
 
 def main() -> None:
@@ -47,7 +47,10 @@ def settings(config: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def wanted(name: str, found: Mapping[str, str], old: Record | None, *, running: bool) -> Record:
-    """The environment for these settings. A running one keeps its expiry time unless its ttl changed. Raises UsageError."""
+    """The environment for these settings. A running one keeps its expiry time unless its ttl changed.
+
+    UsageError: a setting is not valid, or the init of a running environment would change.
+    """
     home.check_name(name)
     if found["backend"] != "lab":
         raise UsageError(
@@ -59,6 +62,15 @@ def wanted(name: str, found: Mapping[str, str], old: Record | None, *, running: 
         environment.check_ttl(ttl_s)
     except UsageError as error:
         raise UsageError(f"ttl: {error}. Type: pulumi config set ttl 2h") from None
+    try:
+        init = environment.checked_init(found["init"], found["backend"])
+    except UsageError as error:
+        raise UsageError(f"init: {error} Type: pulumi config set init {Init.BUSYBOX}") from None
+    if old is not None and running and old.init is not init:
+        raise UsageError(
+            f"init {init}: environment {name} runs with {old.init}, and hosts cannot change it. "
+            f"Type: pulumi config set init {old.init}, or pulumi destroy first"
+        )
     same = old is not None and running and old.ttl_s == ttl_s
     return Record(
         name=name,
@@ -68,6 +80,7 @@ def wanted(name: str, found: Mapping[str, str], old: Record | None, *, running: 
         topology=found["topology"],
         ttl_s=ttl_s,
         expires_at=old.expires_at if old is not None and same else home.expiry(ttl_s),
+        init=init,
     )
 
 
@@ -76,6 +89,7 @@ def _declare(name: str, found: Mapping[str, str]) -> None:
     _refuse_taken(name)
     record = wanted(name, found, home.read_record(name), running=bool(records.running(name)))
     topology, material = program.of(record)
+    lab.require_cgroups(topology)
     order = lab.order(record, topology, material)
     inventory = program.inventory(record, deploy.inventory_hosts(order))
     made = declared.declare(order, Kept(record=record, material=material))

@@ -99,7 +99,9 @@ def test_every_script_is_valid_shell(box: Sandbox) -> None:
         plan = planned(case, fault)
         texts[path.stem] = arm_script(plan)
     assert len(texts) > 30
-    script = "rec=/run\n" + SAVE + "".join(here_document(f"{n}.sh", _inert(text)) for n, text in enumerate(texts.values()))
+    script = (
+        "rec=/run\n" + SAVE + "".join(here_document(f"{n}.sh", _inert(text)) for n, text in enumerate(texts.values()))
+    )
     script += "for file in /run/*.sh; do sh -n $file || exit 1; done\n"
     done = box.script(script)
     assert (done.code, done.stderr) == (0, "")

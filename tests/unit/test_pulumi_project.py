@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from stormdesk.core.errors import UsageError
-from stormdesk.infra import environment, existing, home, project
+from stormdesk.infra import environment, existing, home, program, project
 from stormdesk.infra.home import Record
+from stormdesk.infra.topology import Init
 
 NAME, OTHER = (f"{what}-{os.getpid()}" for what in ("demo", "qa"))  # which no lab on this machine has
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,9 +60,9 @@ def _names_a_plugin(package: str) -> bool:
 
 def test_settings_are_those_of_the_project_alone() -> None:
     given = {"stormdesk:ttl": "1h", "aws:region": "eu-1", "pulumi:tags": "{}"}
-    assert project.settings(given) == {"backend": "lab", "topology": "core", "ttl": "1h"}
+    assert project.settings(given) == {"backend": "lab", "topology": "core", "ttl": "1h", "init": "busybox"}
     with pytest.raises(
-        UsageError, match=r"no setting 'topologie'. Did you mean topology\? There is: backend, topology, ttl"
+        UsageError, match=r"no setting 'topologie'. Did you mean topology\? There is: backend, topology, ttl, init"
     ):
         project.settings({"stormdesk:topologie": "core"})
 
@@ -74,6 +75,30 @@ def test_case_C73_what_runs_keeps_its_time_until_its_ttl_is_another() -> None:
     over = project.wanted(NAME, project.SETTINGS, RUNS, running=False)
     assert 7190 < home.seconds_left(over.expires_at) <= 7200
     assert home.seconds_left(project.wanted(NAME, project.SETTINGS, None, running=False).expires_at) > 7190
+
+
+def test_the_init_of_a_stack_is_a_setting_that_reaches_its_hosts() -> None:
+    found = project.settings({"stormdesk:init": "systemd"})
+    record = project.wanted(NAME, found, None, running=False)
+    assert record.init is Init.SYSTEMD
+    topology, _ = program.of(record)
+    assert {host.init for host in topology.hosts} == {Init.SYSTEMD}
+    assert project.wanted(NAME, found, record, running=True) == record
+    assert project.wanted(NAME, project.SETTINGS, None, running=False).init is Init.BUSYBOX
+
+
+def test_an_init_that_there_is_not_or_that_would_change_is_one_line() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^init: no init 'upstart'\. There is: busybox, systemd\. Type: pulumi config set init busybox$",
+    ):
+        project.wanted(NAME, {**project.SETTINGS, "init": "upstart"}, None, running=False)
+    changed = {**project.SETTINGS, "init": "systemd"}
+    with pytest.raises(
+        UsageError, match=rf"^init systemd: environment {NAME} runs with busybox, .*pulumi destroy first$"
+    ):
+        project.wanted(NAME, changed, RUNS, running=True)
+    assert project.wanted(NAME, changed, RUNS, running=False).init is Init.SYSTEMD
 
 
 @pytest.fixture

@@ -25,10 +25,15 @@ def prepare(
     RefusedError: no lab can run here, or the layer could not be built.
     """
     control.require()
-    if any(host.init is Init.SYSTEMD for host in topology.hosts) and cgroup.tree() is None:
-        raise RefusedError("systemd hosts need cgroups v2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified")
+    require_cgroups(topology)
     layer.ensure(say, with_kafka=topology.has(Kind.KAFKA))
     return deploy.shortcomings()
+
+
+def require_cgroups(topology: Topology) -> None:
+    """RefusedError for a stack with systemd hosts on a machine without cgroups v2."""
+    if any(host.init is Init.SYSTEMD for host in topology.hosts) and cgroup.tree() is None:
+        raise RefusedError("systemd hosts need cgroups v2. Type: mount -t cgroup2 none /sys/fs/cgroup/unified")
 
 
 def order(record: Record, topology: Topology, material: Material) -> deploy.Order:
