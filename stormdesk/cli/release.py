@@ -91,7 +91,7 @@ def verdict(control: Sequence[Package], found: Sequence[Package]) -> tuple[ExitC
     if bad:
         return ExitCode.VIOLATED, f"VULNERABLE: {', '.join(bad)}"
     if skipped or not found:
-        return ExitCode.REFUSED, f"NOT AUDITED: {'; '.join(skipped) or 'nothing was looked at'}"
+        return ExitCode.REFUSED, f"NOT AUDITED: {'; '.join(skipped) or 'nothing was checked'}"
     return ExitCode.HELD, f"audited: no known vulnerability in {len(found)} packages"
 
 

@@ -20,7 +20,7 @@ STEPS = {
     "S2.armed": "watchdog armed",
     "S3.acknowledged": "watchdog acknowledged",
     "S4.injected": "fault injected",
-    "S5.confirmed": "bite confirmed",
+    "S5.confirmed": "effect confirmed",
     "S6.hold": "hold",
     "S7.revert": "revert asked",
     "S8.verified": "revert verified",

@@ -165,7 +165,7 @@ class HostRun:
         if done.code != 0:
             last = self.host_record.lines[-1] if self.host_record else None
             raise HostError(
-                f"{self.host}: {self.plan.id.fault} did not bite: {last.state + ' ' + last.text if last else done.stderr[-200:]}"
+                f"{self.host}: {self.plan.id.fault} did not take effect: {last.state + ' ' + last.text if last else done.stderr[-200:]}"
             )
 
     def _take(self, text: str, sent: float) -> None:

@@ -61,7 +61,7 @@ class Peers:
             what = ", ".join(
                 f"{self._asked[target].host} of {target[0]}: {each.text}" for target, each in still.items()
             )
-            raise HostError(f"{what}: the fault does not bite from the other side")
+            raise HostError(f"{what}: the other host sees no effect of the fault")
 
     def _say(self, target: Target, answer: Answer, evidence: Evidence) -> None:
         peer = self._asked[target]

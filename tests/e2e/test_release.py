@@ -119,7 +119,7 @@ def test_without_a_source_of_advisories_all_is_written_and_nothing_is_called_sou
         (KNOWN, [SOUND], ExitCode.HELD, "audited: no known vulnerability in 1 packages"),
         (KNOWN, [SOUND, *KNOWN], ExitCode.VIOLATED, "VULNERABLE: paramiko 2.4.0 (PYSEC-2018-17)"),
         (KNOWN, [SOUND, {"name": "a", "skip_reason": "unknown"}], ExitCode.REFUSED, "NOT AUDITED: a: unknown"),
-        (KNOWN, [], ExitCode.REFUSED, "NOT AUDITED: nothing was looked at"),
+        (KNOWN, [], ExitCode.REFUSED, "NOT AUDITED: nothing was checked"),
         (
             [{**KNOWN[0], "vulns": []}],
             [SOUND],

@@ -43,7 +43,7 @@ LATE: dict[str, Any] = {"as_planned": False, "reverted_by": "watchdog", "latenes
         ({"started_by": "manager"}, [HELD], {}, 0, "held", "clean", "hypothesis held"),
         ({}, [], {"stopped": "Ctrl-C"}, 4, "unknown", "clean", "stopped by Ctrl-C"),
         ({"clean": None}, [], {"stopped": "Ctrl-C"}, 5, "unknown", "dirty", "stopped by Ctrl-C"),
-        ({}, [], {"failure": "did not bite"}, 5, "unknown", "clean", "did not bite"),
+        ({}, [], {"failure": "did not take effect"}, 5, "unknown", "clean", "did not take effect"),
         ({}, [HELD], {"recovery": CheckResult("recovery", Verdict.VIOLATED, "late")}, 1, "violated", "clean", "late"),
         ({}, [HELD], {"recovery": CheckResult("recovery", Verdict.HELD, "3 s")}, 0, "held", "clean", "held"),
     ],

@@ -44,7 +44,7 @@ def i10(cut: Cut) -> CheckResult:
     return result(
         "I-10",
         {"services": services, "restarts claimed": claimed},
-        unreadable=[cut.meta_problem, "" if before else "no process was looked at before", cut.processes_problem],
+        unreadable=[cut.meta_problem, "" if before else "no process was recorded before", cut.processes_problem],
         floors=((services, 1, "services before"), (len(cut.processes), 1, "hosts")),
         wrong=_other_processes(cut, before) if before else iter(()),
         doubts=[f"{silent[0]} was not asked" if silent else ""],
