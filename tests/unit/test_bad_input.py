@@ -96,7 +96,7 @@ def test_no_filter_takes_the_port_of_our_own_connection(fault: str, ports: str) 
         key: value for key, value in bad["params"].items() if key not in ("network", "interface", "protocol")
     }
     with pytest.raises(
-        RefusedError, match=r"has port 22 of our own connection to trader-a\. Nothing was changed"
+        RefusedError, match=r"includes port 22 of our own connection to trader-a\. Nothing was changed"
     ) as caught:
         planned(bad, fault)
     one_line(caught.value)
