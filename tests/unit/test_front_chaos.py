@@ -65,7 +65,7 @@ def test_the_catalogue_names_every_fault_with_its_undo() -> None:
 def test_the_catalogue_says_what_one_should_know_before_the_first_try() -> None:
     text = "\n".join(fault_flags.Catalogue(FAULTS).lines)
     of = {part.split()[0]: part for part in re.split(r"\n(?=\S)", text)}
-    assert "how full, of what users can have: 1..100 (default: 100)" in of["disk-full"]
+    assert "how full, as a share of what users can allocate: 1..100 (default: 100)" in of["disk-full"]
     assert "default: the first that the host has (default" not in text
     assert "uses, by mechanism: fallocate" in of["disk-full"]
     cuts = {name for name, part in of.items() if "may cut our own SSH" in part}
