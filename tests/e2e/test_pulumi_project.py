@@ -134,6 +134,7 @@ def test_case_C74_it_is_an_environment_like_any_other(desk: Desk, here: str) -> 
         ("topology", "big", "no topology 'big'"),
         ("topology", "scale:many", "no topology 'scale:many'"),
         ("topology", "scale:0", "--topology scale:0: 7 to 200 hosts"),
+        ("init", "upstart", "init: no init 'upstart'"),
         ("tll", "1h", "no setting 'tll'. Did you mean ttl?"),
     ],
 )
@@ -175,3 +176,25 @@ def test_a_lab_that_ended_is_made_again_by_the_next_up(desk: Desk, here: str, la
     desk.up()
     assert len(existing.load(here).hosts) == 6
     assert desk.changes() == {"same": ALL}
+
+
+def test_a_stack_whose_hosts_have_systemd(desk: Desk, lab_home: str) -> None:
+    name = f"{NAME}-systemd"
+    desk.done("stack", "init", name)
+    desk.done("config", "set", "init", "systemd")
+    try:
+        desk.up()
+        managers = {it.manager for host in existing.load(name).hosts.values() for it in host.services.values()}
+        assert managers == {"systemd"}
+        said = desk.invoke("env.exec", "--env", name, "--host", "trader-a", "--command", "cat /proc/1/comm")
+        assert (said.code, "systemd" in said.text.split()) == (0, True), said.text
+        assert desk.changes() == {"same": ALL}
+        desk.done("config", "set", "init", "busybox")
+        ended = desk.pulumi("preview")
+        assert ended.code != 0
+        assert f"error: init busybox: environment {name} runs with systemd, and hosts cannot change it." in ended.text
+        desk.done("config", "set", "init", "systemd")
+    finally:
+        desk.done("destroy", "--yes", "--stack", name)
+        desk.done("stack", "rm", "--yes", name)
+    assert_gone(name, lab_home, 0)
