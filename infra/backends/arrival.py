@@ -12,30 +12,30 @@ from typing import NoReturn
 
 from stormdesk.infra.backends.lab.spec import DirectorySpec, FileSpec
 
-POKES, POKE_S = 8, 10.0
+CONNECTIONS, WAKE_S = 8, 10.0
 
 
-def lay_out(directories: Iterable[DirectorySpec], files: Iterable[FileSpec]) -> None:
+def write_all(directories: Iterable[DirectorySpec], files: Iterable[FileSpec]) -> None:
     """Create the directories (mode and owner of existing ones are reset), then rewrite the files."""
     for directory in directories:
         os.makedirs(directory.path, exist_ok=True)
         os.chmod(directory.path, directory.mode)
-        _give(directory.path, directory.owner)
+        _chown(directory.path, directory.owner)
     for file in files:
         _write(file)
 
 
-def poke_supervisord() -> NoReturn:
+def wake_supervisord() -> NoReturn:
     """Keep connecting to supervisord: it sleeps a second before it starts its first program, unless a client connects.
 
     Call it in a forked child: it exits the process.
     """
     os.closerange(3, 1024)
-    deadline, answered = time.monotonic() + POKE_S, 0
-    while answered < POKES and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as poke:
-            poke.settimeout(0.5)
-            poke.connect("/run/supervisor.sock")
+    deadline, answered = time.monotonic() + WAKE_S, 0
+    while answered < CONNECTIONS and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(0.5)
+            client.connect("/run/supervisor.sock")
             answered += 1
         time.sleep(0.02)
     os._exit(0)
@@ -51,10 +51,10 @@ def _write(file: FileSpec) -> None:
     fd = os.open(file.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
     with os.fdopen(fd, "w") as out:
         out.write(file.text)
-    _give(file.path, file.owner)
+    _chown(file.path, file.owner)
 
 
-def _give(path: str, owner: str) -> None:
+def _chown(path: str, owner: str) -> None:
     if owner != "root":
         account = pwd.getpwnam(owner)
         os.chown(path, account.pw_uid, account.pw_gid)

@@ -48,7 +48,7 @@ def main() -> NoReturn:
     start = msgspec.json.decode(Path(DOCUMENT).read_bytes(), type=Start)
     names = [file for file in start.files if file.path == "/etc/hosts" and start.hosts]
     first = not STARTED.exists()
-    arrival.lay_out(start.directories, [f for f in start.files if f.path not in MOUNTED] if first else ())
+    arrival.write_all(start.directories, [f for f in start.files if f.path not in MOUNTED] if first else ())
     for file in names:
         Path(file.path).write_text(file.text)
     settle(start.links)
@@ -56,7 +56,7 @@ def main() -> NoReturn:
         _ip("route", "replace", to, "via", via)
     STARTED.touch()
     if os.fork() == 0:
-        arrival.poke_supervisord()
+        arrival.wake_supervisord()
     environment = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "linux"}
     os.execve("/bin/busybox", ["init"], environment)  # noqa: S606  this is the host's init
 

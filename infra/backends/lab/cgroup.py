@@ -24,7 +24,7 @@ EMPTY_S = 2.0  # a process keeps its group busy for some milliseconds after its 
 def version() -> str:
     """The version that can limit hosts here: `v2`, `v1` or `none`."""
     if (ROOT / "cgroup.controllers").exists():
-        return "v2" if _usable(ROOT) and _hand_down(ROOT) else "none"
+        return "v2" if _usable(ROOT) and _enable_controllers(ROOT) else "none"
     return "v1" if all(_usable(ROOT / controller) for controller in ("memory", "pids")) else "none"
 
 
@@ -41,7 +41,7 @@ def create(lab: str, host: HostSpec) -> None:
     if kind == "v2":
         group = ROOT / _name(lab) / host.name
         group.parent.mkdir(exist_ok=True)
-        _hand_down(group.parent)
+        _enable_controllers(group.parent)
         group.mkdir(exist_ok=True)
         _write(group / "memory.max", host.memory_mib << 20)
         _write(group / "pids.max", host.max_processes)
@@ -116,7 +116,7 @@ def _v1(lab: str, host: str) -> Sequence[Path]:
     return [ROOT / c / _name(lab) / host for c in V1 if _usable(ROOT / c)]
 
 
-def _hand_down(group: Path) -> bool:
+def _enable_controllers(group: Path) -> bool:
     """Enable the memory and pids controllers for a v2 group's children. False: not permitted (as in a container's root)."""
     if not {"memory", "pids"} <= set((group / "cgroup.subtree_control").read_text().split()):
         try:

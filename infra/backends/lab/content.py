@@ -46,17 +46,17 @@ def of(host: HostSpec, *, files: bool) -> tuple[Sequence[DirectorySpec], Sequenc
 
 def put_service(service: ServiceSpec) -> None:
     """Write a service's files, then start the service, or restart an existing one with that name."""
-    arrival.lay_out(service.directories, service.files)
+    arrival.write_all(service.directories, service.files)
     if _by_systemd():
         _systemctl("daemon-reload")
         _systemctl("restart", service.name)
         return
-    supervised.again(service.name)
+    supervised.restart(service.name)
 
 
 def put_files(files: Sequence[FileSpec]) -> None:
     """Write files on a running host."""
-    arrival.lay_out((), files)
+    arrival.write_all((), files)
 
 
 def drop_service(service: ServiceSpec) -> None:

@@ -23,7 +23,7 @@ from stormdesk.infra.backends.lab.files import PATH, SUPERVISORD_CONF
 from stormdesk.infra.backends.lab.spec import HostSpec, LabSpec
 from stormdesk.infra.topology import Init
 
-NOTHING = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+RESTRICTED = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 ROOT_MIB, RUN_MIB, TMP_MIB, SHM_MIB = 256, 32, 64, 64
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 MASKED_FILES = ("sysrq-trigger", "kcore", "kmsg", "kallsyms", "timer_list")
@@ -65,7 +65,7 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         _ip(network.inside(host))
         socket.sethostname(host.name)
         kernel.pivot_root(root)
-        arrival.lay_out(*content.of(host, files=fresh))
+        arrival.write_all(*content.of(host, files=fresh))
         channel.sendall(b"up\n")
         _become_init(host.init)
     except BaseException as error:  # noqa: BLE001  a forked child must never return into the lab init's code
@@ -89,12 +89,12 @@ def _root(lab: LabSpec, host: HostSpec, number: int, root: str) -> None:
 
 def _proc(root: str, boot_id: str) -> None:
     """Private /proc and read-only /sys. Below /proc/sys only the host's own network settings are writable."""
-    kernel.mount("sysfs", f"{root}/sys", "sysfs", NOTHING | kernel.MS_RDONLY)
+    kernel.mount("sysfs", f"{root}/sys", "sysfs", RESTRICTED | kernel.MS_RDONLY)
     proc = f"{root}/proc"
-    kernel.mount("proc", proc, "proc", NOTHING)
+    kernel.mount("proc", proc, "proc", RESTRICTED)
     kernel.bind(f"{proc}/sys", f"{proc}/sys")
     kernel.bind(f"{proc}/sys/net", f"{proc}/sys/net")
-    kernel.mount("", f"{proc}/sys", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | NOTHING)
+    kernel.mount("", f"{proc}/sys", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | RESTRICTED)
     Path(boot_id).unlink(missing_ok=True)  # never overwritten in place: the previous boot may still have it mounted
     Path(boot_id).write_text(f"{uuid.uuid4()}\n")
     kernel.bind(boot_id, f"{proc}/sys/kernel/random/boot_id", read_only=True)
@@ -103,7 +103,7 @@ def _proc(root: str, boot_id: str) -> None:
             kernel.bind(f"{root}/dev/null", f"{proc}/{name}")
     for name in MASKED_DIRECTORIES:
         if os.path.isdir(f"{proc}/{name}"):
-            kernel.mount("tmpfs", f"{proc}/{name}", "tmpfs", NOTHING | kernel.MS_RDONLY, "size=4k,mode=555")
+            kernel.mount("tmpfs", f"{proc}/{name}", "tmpfs", RESTRICTED | kernel.MS_RDONLY, "size=4k,mode=555")
 
 
 def _dev(root: str) -> None:
@@ -124,7 +124,7 @@ def _dev(root: str) -> None:
 
 def _for_systemd(root: str) -> None:
     """Mount the host's part of the cgroup tree, and a console, which nobody reads: the journal has everything."""
-    kernel.mount("cgroup2", f"{root}/sys/fs/cgroup", "cgroup2", NOTHING)
+    kernel.mount("cgroup2", f"{root}/sys/fs/cgroup", "cgroup2", RESTRICTED)
     os.symlink("null", f"{root}/dev/console")
 
 
@@ -157,7 +157,7 @@ def _ip(lines: Sequence[str]) -> None:
 def _become_init(init: Init) -> NoReturn:
     """Drop the capabilities that a host must not have, then exec its init. The bounding set limits the host's root."""
     if init is Init.BUSYBOX and os.path.exists(SUPERVISORD_CONF) and os.fork() == 0:
-        arrival.poke_supervisord()
+        arrival.wake_supervisord()
     for number in content.DROPPED:
         kernel.drop_capability(number)
     null = os.open("/dev/null", os.O_RDONLY)

@@ -41,7 +41,7 @@ class Running:
     next: Callable[[], None] | None = None  # called once its pid 1 has ended
     waiting: list[Done] = field(default_factory=list)
 
-    def let_go(self) -> None:
+    def close_volume(self) -> None:
         """Close the loop device; the kernel frees it with its last user."""
         if self.loop >= 0:
             os.close(self.loop)
@@ -80,7 +80,7 @@ class Hosts:
         if it.state == "up" and known == spec:
             done("")
             return
-        if it.state == "up" and _unmarked(known) == _unmarked(spec):
+        if it.state == "up" and _without_marker(known) == _without_marker(spec):
             self._enter(it, lambda: content.put_files([file for file in spec.files if file.path == MARKER]), done)
             return
 
@@ -93,10 +93,10 @@ class Hosts:
 
         self._stop(it, again)
 
-    def let_go(self) -> None:
+    def close_volumes(self) -> None:
         """Close all volumes' loop devices: when the lab ends, and in a host's process, which inherits the descriptors."""
         for it in self.all.values():
-            it.let_go()
+            it.close_volume()
 
     def drop(self, name: str, done: Done) -> None:
         """Power a host off and forget it; its volume's image stays. A missing host is no error."""
@@ -188,7 +188,7 @@ class Hosts:
         it.pid = os.fork()
         if it.pid == 0:
             ours.close()
-            self.let_go()  # this process waits until all are mounted, and must not hold another host's volume meanwhile
+            self.close_volumes()  # this process waits until all are mounted, and must not hold another host's volume meanwhile
             host.boot(self.lab, it.spec, it.boots, theirs, fresh=fresh)
         kernel.setns(self.home_ns, kernel.CLONE_NEWPID)
         theirs.close()
@@ -258,7 +258,7 @@ class Hosts:
         it.pid = 0
         if it.channel is not None:  # its last message may not have been read yet
             self._on_host(it, it.channel)
-        it.let_go()
+        it.close_volume()
         if it.next is not None:
             follow, it.next = it.next, None
             it.state = "off"
@@ -269,7 +269,7 @@ class Hosts:
             self._settle(it, "off", f"host {it.spec.name} ended" if it.waiting else "")
 
 
-def _unmarked(spec: HostSpec) -> HostSpec:
+def _without_marker(spec: HostSpec) -> HostSpec:
     """A host without its marker: the marker holds the lab's expiry and is read whenever it matters, so no reboot is needed."""
     return msgspec.structs.replace(spec, files=[file for file in spec.files if file.path != MARKER])
 

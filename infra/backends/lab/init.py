@@ -188,7 +188,7 @@ class Lab:
             time.sleep(0.005)
         with contextlib.suppress(OSError):
             kernel.unmount(self.spec.mounts)
-        self.hosts.let_go()
+        self.hosts.close_volumes()
         volume.wait_released(self.spec.home, 2)
         with contextlib.suppress(OSError):
             cgroup.remove(self.spec.name)

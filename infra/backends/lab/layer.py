@@ -97,7 +97,7 @@ def path(*, with_kafka: bool = False) -> Path:
 def require(*, with_kafka: bool = False) -> Path:
     """The path of the image. RefusedError says why there is no valid one and how to build it."""
     image = path(with_kafka=with_kafka)
-    if why := _unfit(image):
+    if why := _why_invalid(image):
         what = "package layer with Kafka" if with_kafka else "package layer"
         raise RefusedError(f"the lab's {what} {why} ({image}). Type: {MAKE_KAFKA if with_kafka else MAKE}")
     return image
@@ -110,29 +110,29 @@ def ensure(say: Say, *, with_kafka: bool = False) -> Path:
     """
     image = path(with_kafka=with_kafka)
     try:
-        if _unfit(image):
+        if _why_invalid(image):
             cache().mkdir(mode=0o755, parents=True, exist_ok=True)
             with open(cache() / "lock", "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if why := _unfit(image):
+                if why := _why_invalid(image):
                     _make(image, why, say)
                     making.remove_unused(cache(), "layer-*")
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RefusedError(f"package layer: {error}. Set STORMDESK_CACHE to a folder with 1 GiB free") from error
-    making.in_use(image, _made_of(image))
+    making.in_use(image, _package_list(image))
     return image
 
 
-def _unfit(image: Path) -> str:
+def _why_invalid(image: Path) -> str:
     """ "" if the image exists and is valid on this machine, else what is wrong with it."""
-    machine, beside = _status(), _made_of(image)
+    machine, beside = _status(), _package_list(image)
     if not (image.exists() and beside.exists()):
         return "is missing"
     changed = packages.changes(msgspec.json.decode(beside.read_bytes(), type=packages.Made), machine)
     return f"must be rebuilt: {packages.told(changed)}" if changed else ""
 
 
-def _made_of(image: Path) -> Path:
+def _package_list(image: Path) -> Path:
     """The file next to an image that lists the packages it depends on."""
     return image.with_name(f"{image.name}.json")
 
@@ -174,12 +174,12 @@ def _make(image: Path, why: str, say: Say) -> None:
     if done.returncode != 0:
         image.with_suffix(".new").unlink(missing_ok=True)
         again = MAKE_KAFKA if _is_with_kafka(image) else MAKE
-        said = _last_words(log.read_text(errors="replace"))
+        said = _cause(log.read_text(errors="replace"))
         raise RefusedError(f"package layer {why}: {said}   (all of it: {log}). Is there a network? Then type: {again}")
     say(f"package layer: ready, {image.stat().st_blocks >> 11} MiB")
 
 
-def _last_words(text: str) -> str:
+def _cause(text: str) -> str:
     """Why a build failed: apt's first error, else the last line of output."""
     lines = text.strip().splitlines() or ["no output"]
     return next((line for line in lines if line.startswith("E: ")), lines[-1])
@@ -188,27 +188,27 @@ def _last_words(text: str) -> str:
 def _build(image: Path) -> None:
     """Build the image. Runs in its own mount and pid namespaces, so nothing outlives this process."""
     work = image.with_suffix(".new")
-    spot = cache() / "build"
-    spot.mkdir(exist_ok=True)
-    kernel.mount("tmpfs", str(spot), "tmpfs", 0, "mode=755,size=4g")
+    build = cache() / "build"
+    build.mkdir(exist_ok=True)
+    kernel.mount("tmpfs", str(build), "tmpfs", 0, "mode=755,size=4g")
     for name in ("layer", "root"):
-        (spot / name).mkdir()
+        (build / name).mkdir()
     if image.suffix == ".ext4":
         volume.create(str(work), IMAGE_MIB)
-        volume.mount(str(work), f"{spot}/layer", "discard")
+        volume.mount(str(work), f"{build}/layer", "discard")
     for name in ("upper", "work"):
-        (spot / "layer" / name).mkdir()
+        (build / "layer" / name).mkdir()
     machine = _status()  # changes from now on are detected the next time
-    root, with_kafka = str(spot / "root"), _is_with_kafka(image)
-    _install(root, str(spot / "layer"), with_kafka=with_kafka)
+    root, with_kafka = str(build / "root"), _is_with_kafka(image)
+    _install(root, str(build / "layer"), with_kafka=with_kafka)
     made = packages.made(machine, _status(root), (*PACKAGES, *SYSTEMD, *(kafka.PACKAGES if with_kafka else ())))
     kernel.unmount(root)
     # Hosts use the machine's ld.so.cache; the layer's libraries are in the default folders and need none.
-    (spot / "layer/upper/etc/ld.so.cache").unlink(missing_ok=True)
+    (build / "layer/upper/etc/ld.so.cache").unlink(missing_ok=True)
     if image.suffix == ".tar":
-        subprocess.run(["tar", "-cf", str(work), *_TAR, "-C", f"{spot}/layer", "upper"], check=True, timeout=300)
+        subprocess.run(["tar", "-cf", str(work), *_TAR, "-C", f"{build}/layer", "upper"], check=True, timeout=300)
     os.sync()
-    beside = _made_of(image)
+    beside = _package_list(image)
     beside.unlink(missing_ok=True)  # it must never be next to an image that it does not describe
     work.rename(image)
     (new := beside.with_suffix(".new")).write_bytes(msgspec.json.encode(made))

@@ -52,7 +52,7 @@ def put_host(lab: str, host: HostSpec) -> None:
     """Create a host, or update an existing one to `host` (rebooting it if needed), and wait until it is up."""
     control.ask(lab, {"do": "put-host", "host": msgspec.to_builtins(host)}, 60.0)
     up = _up(lab)
-    seen = _look(up, host.name, drift.OBSERVE_HOST)
+    seen = _observe(up, host.name, drift.OBSERVE_HOST)
     if seen is not None and drift.of_host(host, seen):
         commands = drift.mend_host(host, seen)
         _script(up[host.name], INSIDE, "".join(f"{shell.words(command)} || true\n" for command in commands))
@@ -112,7 +112,7 @@ def drift_of_host(lab: str, host: HostSpec) -> Sequence[str]:
     state = control.status(lab).get(host.name)
     if state is None:
         return GONE
-    seen = _look(_up(lab), host.name, drift.OBSERVE_HOST)
+    seen = _observe(_up(lab), host.name, drift.OBSERVE_HOST)
     return drift.of_host(host, seen) if seen is not None else [f"not up: {state['state']}"]
 
 
@@ -120,7 +120,7 @@ def drift_of_service(lab: str, host: str, name: str) -> Sequence[str]:
     """A service's differences from its declaration."""
     if not has_service(lab, host, name):
         return GONE
-    seen = _look(_up(lab), host, drift.OBSERVE_SERVICES)
+    seen = _observe(_up(lab), host, drift.OBSERVE_SERVICES)
     return drift.of_service(name, seen) if seen is not None else ["its host is not up"]
 
 
@@ -132,7 +132,7 @@ def drift_of(lab: str) -> Mapping[str, Sequence[str]]:
     for host in declared.hosts:
         if host.volume:
             found[f"volume of {host.name}"] = drift_of_volume(host.volume)
-        seen = _look(up, host.name, drift.OBSERVE)
+        seen = _observe(up, host.name, drift.OBSERVE)
         found[f"host {host.name}"] = drift_of_host(lab, host) if seen is None else drift.of_host(host, seen)
         if seen is not None:
             found |= {f"service {s.name} on {host.name}": drift.of_service(s.name, seen) for s in host.services}
@@ -178,7 +178,7 @@ def _up(lab: str) -> Mapping[str, int]:
     return {host: pid for host, pid in pids.items() if states.get(host, {}).get("state") == "up"}
 
 
-def _look(up: Mapping[str, int], host: str, script: str) -> drift.Seen | None:
+def _observe(up: Mapping[str, int], host: str, script: str) -> drift.Seen | None:
     """A host's state as `script` observes it; None if the host is not up."""
     return drift.parse(_script(up[host], INSIDE, script)) if host in up else None
 

@@ -47,7 +47,7 @@ def wait_for(manager: str) -> None:
 
 
 @contextmanager
-def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
+def _connected() -> Iterator[xmlrpc.client.ServerProxy]:
     """The host's supervisord, once it listens. Its faults are raised as OSError."""
     wait_for(SOCKET)
     try:
@@ -57,24 +57,24 @@ def _asked() -> Iterator[xmlrpc.client.ServerProxy]:
         raise OSError(f"supervisord: {error}") from None
 
 
-def again(service: str) -> None:
+def restart(service: str) -> None:
     """(Re)start a service with its current configuration: supervisord does not reread a changed file by itself."""
-    with _asked() as proxy:
+    with _connected() as proxy:
         _stop(proxy, service)
-        _read_anew(proxy, service)
+        _reload(proxy, service)
         with contextlib.suppress(xmlrpc.client.Fault):  # a new program is already running
             proxy.supervisor.startProcess(service)
 
 
 def forget(service: str) -> None:
     """Remove a service whose file is gone."""
-    with _asked() as proxy:
-        _read_anew(proxy, service)
+    with _connected() as proxy:
+        _reload(proxy, service)
 
 
 def stop(service: str) -> None:
     """Stop a service, if it runs."""
-    with _asked() as proxy:
+    with _connected() as proxy:
         _stop(proxy, service)
 
 
@@ -83,7 +83,7 @@ def _stop(proxy: xmlrpc.client.ServerProxy, service: str) -> None:
         proxy.supervisor.stopProcess(service)
 
 
-def _read_anew(proxy: xmlrpc.client.ServerProxy, service: str) -> None:
+def _reload(proxy: xmlrpc.client.ServerProxy, service: str) -> None:
     """`supervisorctl update SERVICE`."""
     answer: Any = proxy.supervisor.reloadConfig()
     added, changed, removed = answer[0]
