@@ -23,7 +23,7 @@ JAVA = f"""\
 java -Xms48m -Xmx160m -XX:MaxMetaspaceSize=96m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData \\
   -Djava.awt.headless=true -Dlog4j.configuration=file:/etc/trading/kafka-log4j.properties -cp '{FOLDER}/*'"""
 
-# Storage without meta.properties, which the format writes last, is formatted again. `exec` keeps the shell's pid.
+# Storage without meta.properties is formatted anew. `exec` keeps the pid, so the pid file names the broker.
 START = f"""\
 #!/bin/sh
 set -eu
