@@ -187,7 +187,7 @@ def test_a_freezer_that_somebody_else_has_closed_is_refused(host: Rig, group: st
     plan = host.plan(ProcessPause(pattern="sleep 543", mechanism="freezer"))
     host.sandbox.sh(f"echo FROZEN >{group}/freezer.state")
     done = host.arm(plan)
-    assert "freezer.state is FROZEN already" in done.stdout
+    assert "freezer.state is already FROZEN" in done.stdout
     assert host.revert().ok
     assert host.sandbox.sh(f"cat {group}/freezer.state") == "FROZEN\n"
 
