@@ -13,6 +13,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.packets import network_of
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
+from stormdesk.core.values import shown
 from stormdesk.core.words import Word
 from stormdesk.faults.net.ruling import LOOK
 from stormdesk.mechanism.ladder import choose, probes, tools
@@ -97,7 +98,7 @@ class DnsFailure:
         names = tuple(part.lower() for part in self.names.replace(" ", "").split(",") if part)
         for each in names:
             if len(each) > 200 or not re.fullmatch(NAME, each):
-                raise UsageError(f"--names {each[:60]}: must be comma-separated names such as venue.example")
+                raise UsageError(f"--names {shown(each)}: must be comma-separated names such as venue.example")
         if self.answer == "wrong" and not re.fullmatch(r"[0-9.]+", network_of(self.address)):
-            raise UsageError(f"--address {self.address[:60]}: must be an IPv4 address, e.g. 192.0.2.1")
+            raise UsageError(f"--address {shown(self.address)}: must be an IPv4 address, e.g. 192.0.2.1")
         return names

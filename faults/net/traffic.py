@@ -11,6 +11,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.packets import Direction, Ports, Protocol, network_of
 from stormdesk.core.plan import PeerWitness
 from stormdesk.core.safety import check_interface
+from stormdesk.core.values import shown
 from stormdesk.mechanism.interface import peer_on
 from stormdesk.mechanism.traffic import Ssh, Traffic
 
@@ -76,7 +77,7 @@ class Selecting:
         if self.network:
             if self.network not in site.host.networks:
                 known = ", ".join(sorted(site.host.networks)) or "no network that the inventory names"
-                raise UsageError(f"--network {self.network}: {site.host.name} is on {known}")
+                raise UsageError(f"--network {shown(self.network)}: {site.host.name} is on {known}")
             name = site.host.networks[self.network].interface
         else:
             name = check_interface(self.interface) if self.interface else ""
@@ -94,7 +95,7 @@ class Selecting:
             return [network]
         if peer not in site.inventory.hosts:
             hosts = ", ".join(sorted(name for name in site.inventory.hosts if name != site.host.name)[:8])
-            raise UsageError(f"--peer {peer}: must be an address, a network or one of the hosts {hosts}")
+            raise UsageError(f"--peer {shown(peer)}: must be an address, a network or one of the hosts {hosts}")
         if peer == site.host.name:
             raise UsageError(f"--peer {peer}: that is the target itself")
         links = [

@@ -9,6 +9,7 @@ from stormdesk.core.fault import Site
 from stormdesk.core.inventory import Inventory, Link
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.safety import check_interface
+from stormdesk.core.values import shown
 
 
 def chosen(fault: str, network: str, interface: str, site: Site) -> str:
@@ -21,7 +22,7 @@ def chosen(fault: str, network: str, interface: str, site: Site) -> str:
     if interface:
         return check_interface(interface)
     if network not in links:
-        raise UsageError(f"--network {network}: {site.host.name} is on {', '.join(sorted(links))}")
+        raise UsageError(f"--network {shown(network)}: {site.host.name} is on {', '.join(sorted(links))}")
     return links[network].interface
 
 

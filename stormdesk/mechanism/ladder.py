@@ -10,6 +10,7 @@ from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Unsupported
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Step
+from stormdesk.core.values import shown
 
 Intent_contra = TypeVar("Intent_contra", contravariant=True)
 
@@ -55,7 +56,7 @@ def choose(ladder: Sequence[Way], intent: object, facts: HostFacts, wanted: str 
     name."""
     names = [mechanism.name for mechanism in ladder]
     if wanted and wanted not in names:
-        raise UsageError(f"--mechanism {wanted}: it must be {' or '.join(names)}")
+        raise UsageError(f"--mechanism {shown(wanted)}: it must be {' or '.join(names)}")
     rejected: list[tuple[str, str]] = []
     for mechanism in ladder:
         why = "another one was asked for" if wanted not in ("", mechanism.name) else _why_not(mechanism, intent, facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Site
 from stormdesk.core.safety import check_path, check_pattern
+from stormdesk.core.values import shown
 
 
 def selector(fault: str, service: str, pidfile: str, pattern: str, site: Site) -> tuple[str, str]:
@@ -16,7 +17,7 @@ def selector(fault: str, service: str, pidfile: str, pattern: str, site: Site) -
     how, what = given[0]
     if how == "service" and what not in site.host.services:
         raise UsageError(
-            f"--service {what}: {site.host.name} runs {', '.join(sorted(site.host.services)) or 'none that the inventory names'}"
+            f"--service {shown(what)}: {site.host.name} runs {', '.join(sorted(site.host.services)) or 'none that the inventory names'}"
         )
     if how == "pidfile":
         check_path("--pidfile", what)

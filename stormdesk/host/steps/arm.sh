@@ -8,7 +8,7 @@ ttl=$2
 sd_base=${rec%/*}
 
 refuse() {
-  echo "refused $*"
+  printf '%s\n' "refused $*"
   sd_end_watchdogs
   sd_release
   [ -e "$rec/fenced" ] || rm -rf "${rec:?}"
@@ -32,7 +32,7 @@ lock_all() {
 sd_same() {
   expected=$1
   shift
-  [ "$("$@" 2>/dev/null)" = "$expected" ] || { echo "changed since the plan was made: $*" >&2; return 1; }
+  [ "$("$@" 2>/dev/null)" = "$expected" ] || { printf 'changed since the plan was made: %s\n' "$*" >&2; return 1; }
 }
 
 # One of the places that this run may have, each a lock: however many arm at once, no more of them come in. Those that were

@@ -4,7 +4,7 @@ echo "uid $(id -u)"
 read -r sd_up _ </proc/uptime
 echo "uptime $sd_up"
 sd_identity
-echo "marker $(tr -d '\n' 2>/dev/null </etc/stormdesk.target)"
+printf 'marker %s\n' "$(tr -d '\n' 2>/dev/null </etc/stormdesk.target)"
 [ ! -e /etc/stormdesk.production ] || echo "production yes"
 sd_find_base && [ -e "$sd_base/halt" ] && echo "halted yes"
 if sd_boot_hook_possible; then echo "boot_hook yes"; else echo "no_boot_hook $sd_why_no_hook"; fi

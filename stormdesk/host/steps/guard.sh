@@ -1,7 +1,7 @@
 # First lines of an arm script, in the open shell: nothing has been written yet. $SD_RUN, $SD_MARKER, $SD_BOOT_ID and
 # $SD_NOT_AFTER (seconds since boot) are set.
 sd_refuse() {
-  echo "refused $*"
+  printf '%s\n' "refused $*"
   [ -z "$rec" ] || rm -rf "${rec:?}"
   exit 10
 }

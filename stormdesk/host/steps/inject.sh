@@ -9,7 +9,7 @@ trap '' PIPE HUP
 sd_base=${rec%/*}
 
 refuse() {
-  echo "refused $*"
+  printf '%s\n' "refused $*"
   exit 11
 }
 

@@ -5,7 +5,7 @@ sd_find_base || { echo "base none"; exit 0; }
 sd_now
 echo "base $sd_base"
 echo "now $sd_now"
-[ ! -e "$sd_base/halt" ] || echo "halt $(cat "$sd_base/halt")"
+[ ! -e "$sd_base/halt" ] || printf 'halt %s\n' "$(cat "$sd_base/halt")"
 for rec in "$sd_base"/r-*/ "$sd_durable"/r-*/; do
   rec=${rec%/}
   [ -d "$rec" ] || continue

@@ -23,9 +23,15 @@ sd_cover() {
   mount -n -t tmpfs -o "ro,nosuid,nodev,size=4k,mode=$(stat -c %a "$1")" "$2" "$1"
 }
 
+# Folder $1 as the table of mounts writes it.
+sd_mount_point() {
+  printf '%s\n' "$1" | sed 's/\\/\\134/g; s/ /\\040/g'
+}
+
 # Undo of sd_cover. A process whose working directory is in our mount keeps the empty folder until it leaves.
 sd_cover_gone() {
-  while awk -v at="$1" -v ours="$2" '{ gsub(/\\040/, " ", $5); for (i = 7; $i != "-"; i++); if ($5 == at) last = $(i + 2) } END { exit last != ours }' \
+  sd_point=$(sd_mount_point "$1")
+  while SD_AT=$sd_point awk -v ours="$2" '{ for (i = 7; $i != "-"; i++); if ($5 == ENVIRON["SD_AT"]) last = $(i + 2) } END { exit last != ours }' \
     /proc/self/mountinfo; do
     umount "$1" 2>/dev/null || umount -l "$1" || return
   done

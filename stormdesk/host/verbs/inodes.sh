@@ -13,7 +13,7 @@ sd_witness_no_inode() {
   sd_said=$( (: >"$1/.stormdesk-$SD_RUN.probe") 2>&1)
   sd_code=$?
   rm -f -- "$1/.stormdesk-$SD_RUN.probe"
-  sd_free=$(df -Pk "$1" | awk 'END { print $(NF - 2) }')
+  sd_free=$(df -Pk "$1" | awk 'END { print $4 }')
   case $sd_code.$sd_said in
     0.*) echo "a new file in $1 can still be created"; return 1 ;;
     *'No space left on device'*) [ "$sd_free" -gt 0 ] || { echo "$1 has no free space either"; return 1; } ;;
@@ -26,6 +26,6 @@ sd_witness_no_inode() {
 sd_witness_inodes() {
   # shellcheck disable=SC2012  # their names are numbers
   sd_count=$(ls "$1" | wc -l)
-  echo "$sd_count files in $1; $(df -Pi "$1" | awk 'END { print $(NF - 1) }') of the inodes are used"
+  echo "$sd_count files in $1; $(df -Pi "$1" | awk 'END { print $5 }') of the inodes are used"
   [ "$sd_count" -ge "$2" ]
 }

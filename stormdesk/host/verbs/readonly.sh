@@ -17,7 +17,8 @@ sd_cover_read_only() {
 
 # Undo of sd_cover_read_only: folder $1, $2 mounts on it without ours. Writes work again at once.
 sd_uncover() {
-  while [ "$(awk -v at="$1" '{ gsub(/\\040/, " ", $5) } $5 == at { n++ } END { print n + 0 }' /proc/self/mountinfo)" -gt "$2" ]; do
+  sd_point=$(sd_mount_point "$1")
+  while [ "$(SD_AT=$sd_point awk '$5 == ENVIRON["SD_AT"] { n++ } END { print n + 0 }' /proc/self/mountinfo)" -gt "$2" ]; do
     mount -n -o remount,bind,rw "$1"
     umount "$1" 2>/dev/null || umount -l "$1" || return
   done
