@@ -60,7 +60,7 @@ def bench(suite: str) -> int:
 
 
 def fuzz(for_s: float) -> int:
-    """Fuzz the venue's and the ledger's parsers, for this many seconds in total. 0, or 1 when something was found."""
+    """Fuzz the targets of tests/fuzz/targets.py, for this many seconds in total. 0, or 1 when something was found."""
     return _through("tests.fuzz", "--for", f"{for_s:.0f}")
 
 

@@ -15,9 +15,10 @@ import msgspec
 from msgspec.structs import fields
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.values import shown
+from stormdesk.core.values import printable, shown
 
 VERSION = 1
+MOST_SAID = 300  # characters of what a decoder says, which may quote its whole input
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"  # of hosts and roles
 ABOUT = (
     "role",
@@ -140,8 +141,8 @@ def parse(text: bytes | str, origin: str) -> Inventory:
     """
     try:
         document = msgspec.json.decode(text, type=_Received)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"{origin}: not an inventory: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{origin}: not an inventory: {printable(str(error)[:MOST_SAID])}") from error
     if document.version != VERSION:
         raise UsageError(f"{origin}: inventory version {document.version}: this Stormdesk reads version {VERSION}")
     return collect(document.environment, document.expires_at, document.hosts, origin)
@@ -170,7 +171,7 @@ def entry_of(name: str, entry: object, origin: str) -> InventoryHost:
     try:
         host = msgspec.convert(entry, InventoryHost)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise UsageError(f"{origin}: host '{shown(name)}': {error}") from error
+        raise UsageError(f"{origin}: host '{shown(name)}': {printable(str(error)[:MOST_SAID])}") from error
     if name != host.name:
         raise UsageError(f"{origin}: host '{shown(name)}' calls itself '{shown(host.name)}'")
     _check(host, origin)

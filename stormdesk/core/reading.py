@@ -13,6 +13,7 @@ import yaml
 from stormdesk.core.errors import UsageError
 
 T = TypeVar("T")
+MAX_DEPTH = 20  # each level more makes the parser slower for all that follows
 
 
 class Reader:
@@ -78,10 +79,14 @@ def block(text: str, origin: str) -> tuple[str, int, str]:
 
 
 def compose(block: str, reader: Reader) -> yaml.Node:
+    depth = 0
     try:
         for event in yaml.parse(block, Loader=yaml.SafeLoader):
+            line = reader.first_line + (event.start_mark.line if event.start_mark else 0)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise UsageError(f"{reader.origin}:{line}: nested more than {MAX_DEPTH} deep, which no runbook is")
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                line = reader.first_line + (event.start_mark.line if event.start_mark else 0)
                 raise UsageError(f"{reader.origin}:{line}: anchors and aliases are not allowed in a runbook")
         root = yaml.compose(block, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -100,7 +100,7 @@ def record_line(text: str) -> RecordLine:
     state, _, said = rest.partition(" ")
     if not uptime.isdigit() or not state:
         raise HostError(f"unreadable line in a host record: {text[:80]!r}")
-    return RecordLine(int(uptime), state, said)
+    return RecordLine(_int(uptime), state, said)
 
 
 def records(text: str) -> tuple[HostRecord, ...]:
@@ -125,8 +125,8 @@ def uptime_cs(text: str) -> int:
 
 def witnesses(text: str) -> Mapping[int, tuple[int, str]]:
     """Exit code and last words of each command of `render.witnesses`, by its number."""
-    found = [rest.split(" ", 2) for kind, rest in _lines(text) if kind == "witness"]
-    return {_int(number): (_int(code), "".join(why).strip()) for number, code, *why in found}
+    found = [(*rest.split(" ", 2), "", "")[:3] for kind, rest in _lines(text) if kind == "witness"]
+    return {_int(number): (_int(code), why.strip()) for number, code, why in found}
 
 
 def refusal(text: str) -> str:

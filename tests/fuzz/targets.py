@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.fuzz import ledger, venue
+from tests.fuzz import documents, ledger, venue
 
 CORPUS = Path(__file__).parent / "corpus"
-TARGETS: Mapping[str, Callable[[bytes], object]] = {"ledger": ledger.check, "venue": venue.check}
+TARGETS: Mapping[str, Callable[[bytes], object]] = {
+    "answer": documents.answer,
+    "inventory": documents.inventory,
+    "ledger": ledger.check,
+    "record": documents.record,
+    "runbook": documents.book,
+    "venue": venue.check,
+}
 
 
 def corpus(target: str) -> list[Path]:

