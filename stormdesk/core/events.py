@@ -149,6 +149,18 @@ class Confirmed(HostLine, frozen=True, kw_only=True, tag="S5.confirmed"):
     witness: str
 
 
+class ControlOpen(HostLine, frozen=True, kw_only=True, tag="control.open"):
+    """With the fault in, the host's sshd answered a new connection."""
+
+    took_ms: int
+
+
+class ControlLost(HostLine, frozen=True, kw_only=True, tag="control.lost"):
+    """With the fault in, no new connection got through: the run ends the fault."""
+
+    why: str
+
+
 class NoWitness(Line, frozen=True, kw_only=True, tag="witness.none"):
     """No peer can see the effect on `target`."""
 
@@ -275,6 +287,7 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 
 
 Event = (
-    RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | NoWitness | PeerBaseline
-    | PeerWitness | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations | Cut | Checks | Note | Verdict
+    RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | ControlOpen | ControlLost
+    | NoWitness | PeerBaseline | PeerWitness | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations
+    | Cut | Checks | Note | Verdict
 )  # fmt: skip

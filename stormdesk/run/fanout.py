@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from stormdesk.core.clocks import spread_s
 from stormdesk.core.errors import StormdeskError
 from stormdesk.core.outcome import HostEnd
+from stormdesk.run import control
 from stormdesk.run.blast import Blast
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.peers import Peers
@@ -41,19 +42,21 @@ class Fanout:
 
     def inject(self) -> None:
         """One round trip for one host, if no other host counts. Else all acknowledgements first, then a look at who holds the
-        others, then all injects at one instant. Raises RefusedError when others leave no room for the run."""
+        others, then all injects at one instant. Raises RefusedError when others leave no room for the run, and HostError for a host
+        that lets no new connection in any more."""
         peers = Peers(self.hosts, self._pool, self._record, self._show)
         peers.look()
         began = at = time.monotonic()
         if len(self.hosts) == 1 and not self._blast.rivals:
             self.hosts[0].arm(inject=True)
+            control.look(self.hosts[0], self._pool, self._record)
         else:
             self._each(lambda host: host.arm(inject=False))
             self._blast.confirm()
             at = time.monotonic()
             if len(self.hosts) > 1:
                 at += START_S + START_PER_HOST_S * len(self.hosts)
-            self._each(lambda host: host.inject(at))
+            self._each(lambda host: self._inject(host, at))
         took = time.monotonic() - began
         for host in self.hosts:
             text = f"{host.evidence}" if host.evidence else "armed and sent; the host itself is the witness"
@@ -94,6 +97,10 @@ class Fanout:
             text = done if host.clean else str(error)
             self._show.phase("revert", text, time.monotonic() - began, ok=host.clean is True)
         return ends
+
+    def _inject(self, host: HostRun, at: float) -> None:
+        host.inject(at)
+        control.look(host, self._pool, self._record)
 
     def _each(self, act: Callable[[HostRun], None]) -> None:
         named = {host.host: host for host in self.hosts}

@@ -17,6 +17,7 @@ from stormdesk.core.model import Argv, Completed
 from stormdesk.core.shell import words
 from stormdesk.ssh import parallel, patience
 from stormdesk.ssh.deadlines import CONNECT_TIMEOUT_S
+from stormdesk.ssh.greeting import answered
 from stormdesk.ssh.open_shell import Shell
 from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.transport import DIAL_S, TRIES, Dialer, connect
@@ -34,6 +35,7 @@ MIN_TRY_S = 1.0  # for a try that begins just before the deadline
 class _Link:
     transport: paramiko.Transport
     shell: Shell
+    took_s: float  # to be connected and logged in
 
 
 class Pool:
@@ -62,6 +64,14 @@ class Pool:
         """Whether there is a connection that works, as far as is known."""
         link = self._links.get(host)
         return link is not None and not link.shell.broken and link.transport.is_active()
+
+    def answered(self, host: str, within_s: float) -> float:
+        """Whether sshd answers a new connection, beside the one that is open: the seconds that took. Its limit is `within_s`, times
+        the command's patience; on a slow way, twice what the open connection took to be made. Raises ConnectFailed."""
+        link = self._links.get(host)
+        most_s = max(patience.scaled(within_s), 2 * link.took_s if link else 0.0)
+        with defer_signals():
+            return answered(self.inventory.host(host), self._dialer, most_s)
 
     def drop(self, host: str) -> None:
         """Forget the connection: after a fault that cut it, a new one works sooner than the old one."""
@@ -115,9 +125,11 @@ class Pool:
             if link is not None and not link.shell.broken and link.transport.is_active():
                 return link.shell
             self._forget(host.name)
+            began = time.monotonic()
             transport = connect(host, self._dialer, tries, timeout_s, patience.scaled(dial_s))
+            took_s = time.monotonic() - began
             try:
-                link = _Link(transport, Shell(host, transport, timeout_s))
+                link = _Link(transport, Shell(host, transport, timeout_s), took_s)
             except BaseException:
                 transport.close()
                 raise

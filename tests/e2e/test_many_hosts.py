@@ -92,6 +92,9 @@ def test_many_adapters_go_down_at_one_instant_and_a_peer_sees_it_of_each(people:
     assert witnessed[-1]["t"] - witnessed[0]["t"] < 1
     (spread,) = by_name["S4.spread"]
     assert spread["hosts"] == count
+    answered_ms = sorted(event["took_ms"] for event in by_name["control.open"])
+    print(f"{count} hosts answered a new connection within {answered_ms[len(answered_ms) // 2]} ms, all within {answered_ms[-1]} ms")
+    assert len(answered_ms) == count
     order = [event["event"] for event in events if event["event"] in ("S3.acknowledged", "S4.injected")]
     assert order == ["S3.acknowledged"] * count + ["S4.injected"] * count
 
