@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from stormdesk.core.errors import ConnectFailed, HostError, TransportError
 from stormdesk.run.hostrun import HostRun
-from stormdesk.run.record import Record
+from stormdesk.run.record import Events
 from stormdesk.ssh.pool import Pool
 
 WITHIN_S = 1.5  # of the answer that the fault is in, so that the revert begins within 2 s
 
 
-def look(host: HostRun, pool: Pool, record: Record) -> None:
+def look(host: HostRun, pool: Pool, record: Events) -> None:
     """Open a new connection to the host. Raises HostError when none gets through: then the fault must end at once."""
     if host.plan.control.cuts:
         return
