@@ -263,7 +263,8 @@ def sentence(story: Story) -> str:
     """One sentence for people: what was done, and what it showed."""
     hold = story.start.get("hold_s")
     where = in_words(list(dict.fromkeys(host.host for host in story.hosts)))
-    what = f"{story.fault} on {where}" + (f" for {hold:g} s" if isinstance(hold, int | float) else "")
+    one = not story.schedule and isinstance(hold, int | float)
+    what = f"{story.fault} on {where}" + (f" for {hold:g} s" if one else "")
     parts = []
     if story.refused is not None:
         calls = story.calls_for_refused

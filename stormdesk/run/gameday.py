@@ -30,7 +30,7 @@ def run(
                 inventory.host(expectation.host)
     show.say(book.title)
     request = Request(
-        book.schedule, seed=seed, rto_s=book.rto_s, argv=("gameday.run", "--runbook", path),
+        book.schedule, seed=seed, rto_s=book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
         runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
     )  # fmt: skip
