@@ -17,16 +17,17 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Self
 
 from stormdesk.cli import catalogue
-from stormdesk.cli.commands import watch
+from stormdesk.cli.commands import holder_of, watch
 from stormdesk.cli.options import Options
 from stormdesk.cli.show import Show
+from stormdesk.core.anchors import WITHIN_S, Event
 from stormdesk.core.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.model import CheckResult, Verdict
@@ -114,21 +115,25 @@ class Chaos:
         hold_s: float = 30.0,
         ttl_s: float | None = None,
         allow: Allow | None = None,
+        at: str | Mapping[str, Any] | None = None,
+        at_within_s: float = WITHIN_S,
         **parameters: Any,
     ) -> Iterator[Injection]:
         """Keep the fault active while the body runs, for at least `hold_s` seconds; then revert it and verify that.
 
         `parameters` are those of the fault (`invoke chaos.catalog`), as numbers or as typed on the command line. A body that
         raises ends the hold at once. At `ttl_s` (hold_s + 15) the host heals by itself. A fault that cuts the control link is
-        active for `hold_s`, whatever the body does, because only the host itself can end it.
+        active for `hold_s`, whatever the body does, because only the host itself can end it. With `at` the inject waits for that event
+        (`venue:accepted:3`, `trader-a/trader:fdatasync:4`), which is held until the fault is in.
 
-        Raises UsageError, RefusedError or TransportError before anything is touched; HostError when the fault had no
-        effect, or ended before the body; ResidueError when a host may not be as it was.
+        Raises UsageError, RefusedError or TransportError before anything is touched, also when the event does not come; HostError
+        when the fault had no effect, or ended before the body; ResidueError when a host may not be as it was.
         """
         chosen = fault_named(fault, parameters, self.rto_s)
         words = [host] if isinstance(host, str) else list(host)
         rto_s = float(getattr(chosen, BUDGET, self.rto_s))
-        schedule = one(chosen, tuple(words), hold_s, ttl_s)
+        event = None if at is None else Event.of(at)
+        schedule = one(chosen, tuple(words), hold_s, ttl_s, event=event, within_s=at_within_s)
         request = Request(schedule, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
@@ -191,7 +196,7 @@ class Chaos:
     def _run(self, request: Request, signals: Signals) -> Run:
         run_id, show = new_run_id(), Show.auto()
         began = time.monotonic()
-        plans = Plans(self.pool, request, run_id, watch(self.pool), self._random)
+        plans = Plans(self.pool, request, run_id, watch(self.pool), holder_of, self._random)
         show_plans(show, run_id, request, plans, time.monotonic() - began)
         record = Record(runs_folder() / run_id, run_id)
         return Run(request, plans, record, show, signals)

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 from stormdesk.cli import fault_flags
 from stormdesk.cli.options import Options
 from stormdesk.core import targets
+from stormdesk.core.anchors import WITHIN_S
 from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.targets import Leader, hosts_of
 from stormdesk.core.values import printable, shown
 
 if TYPE_CHECKING:
+    from stormdesk.core.anchors import Event
     from stormdesk.core.fault import Fault
     from stormdesk.core.inventory import Inventory
     from stormdesk.infra.status import HostStatus
+    from stormdesk.run.breakpoints import Holder
     from stormdesk.run.operate import Report
     from stormdesk.run.stack import Stack
     from stormdesk.ssh.pool import Pool
@@ -64,7 +67,14 @@ def _attack(
     from stormdesk.run.request import DEFAULT_RTO_S, Request, one
 
     request = Request(
-        one(fault, hosts(inventory), hold_s, ttl_s),
+        one(
+            fault,
+            hosts(inventory),
+            hold_s,
+            ttl_s,
+            event=values.get("at"),
+            within_s=float(values.get("at_within", WITHIN_S)),
+        ),
         plan_only=values["plan"],
         plan_hash=values["plan_hash"] or "",
         allow=fault_flags.allow_of(values),
@@ -72,7 +82,7 @@ def _attack(
         rto_s=float(values.get("rto", DEFAULT_RTO_S)),
         argv=tuple(sys.argv[1:]),
     )
-    return int(runner.run(request, inventory, dialer, options.show, watch).exit_code)
+    return int(runner.run(request, inventory, dialer, options.show, watch, holder_of=holder_of).exit_code)
 
 
 def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False) -> int:
@@ -99,7 +109,7 @@ def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail:
     hosts, dialer = options.reach()
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
-    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform)
+    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform, holder_of)
     code = outcome.exit_code
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
     if abort_on_fail and code not in PASSED:
@@ -187,6 +197,15 @@ def watch(pool: Pool) -> Stack | None:
     from stormdesk.desk.stack import TradingStack
 
     return TradingStack(pool)
+
+
+def holder_of(pool: Pool, event: Event, within_s: float) -> Holder:
+    """Who holds an event: the venue, or the process that makes a system call. Raises UsageError where there is neither."""
+    from stormdesk.desk.venue_breakpoint import VenueHolder
+
+    if not event.venue:
+        raise UsageError(f"--at {event}: only events of the venue can be waited for, e.g. --at {event.EXAMPLE}")
+    return VenueHolder(pool, event, within_s)
 
 
 def host_states(options: Options) -> Sequence[HostStatus]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any
 
+from stormdesk.core.anchors import Event
 from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.plan import MAX_TTL_S
@@ -23,6 +24,11 @@ COMMON: Mapping[str, tuple[object, str]] = {
         "where: a name, leader, role:trader (all of a role), one:, minority: or majority:role:trader; again or with commas",
     ),
     "for_": (Hold("30s"), "how long it stays in"),
+    "at": (
+        None,
+        "inject at this event, held until the fault is in: venue:accepted:N, :filled:N, :canceled:N, or HOST/SERVICE:SYSCALL:N",
+    ),
+    "at_within": (Duration("30s"), "with --at: how long the event may take to come; then nothing is injected"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
     "plan": (False, "show the commands, hosts and undo; change nothing"),
     "plan_hash": (None, "refuse unless the plan has this hash (from --plan)"),
@@ -42,7 +48,7 @@ VENUE: Mapping[str, tuple[object, str]] = {
     **{name: COMMON[name] for name in ("for_", "ttl", "plan", "plan_hash", "json", *TARGETS, "allow_unsteady")},
 }
 KINDS: Mapping[str, type[Value]] = {
-    "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
+    "at": Event, "ttl": Duration, "seed": Seed, "allow_role_share": Share, "allow_hosts": HostCount, "allow_faults": FaultCount,
 }  # fmt: skip
 
 

@@ -192,6 +192,31 @@ class PeerWitness(HostLine, frozen=True, kw_only=True, tag="witness.peer"):
     why: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class BreakpointSet(HostLine, frozen=True, kw_only=True, tag="breakpoint.set"):
+    """From now on `host` holds the event `at`; the run waits for it for `within_s`."""
+
+    at: str
+    within_s: float
+    how: str
+
+
+class BreakpointCome(HostLine, frozen=True, kw_only=True, tag="breakpoint.come"):
+    """The event has come, `waited_s` after it was set, and is held."""
+
+    at: str
+    waited_s: float
+    evidence: str
+
+
+class BreakpointOver(HostLine, frozen=True, kw_only=True, tag="breakpoint.over"):
+    """The event goes on, `held_s` after it came. `held`: the fault was in, acknowledged, while it was held."""
+
+    at: str
+    held: bool
+    held_s: float
+    evidence: str
+
+
 class Hold(HostLine, frozen=True, kw_only=True, tag="S6.hold"):
     """The hold begins."""
 
@@ -289,5 +314,5 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
 Event = (
     RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | ControlOpen | ControlLost
     | NoWitness | PeerBaseline | PeerWitness | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations
-    | Cut | Checks | Note | Verdict
+    | Cut | Checks | Note | Verdict | BreakpointSet | BreakpointCome | BreakpointOver
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from stormdesk.core import targets
+from stormdesk.core.anchors import WITHIN_S, Event
 from stormdesk.core.errors import UsageError
 from stormdesk.core.expect import CLOCKS, NUMERIC, TESTS, Expectation
 from stormdesk.core.fault import Fault
@@ -62,10 +63,21 @@ def step(reader: Reader, node: yaml.Node, path: str, lane: str, known: Known, rt
     return Op(name, lane, do, tuple(_when(reader, keys, path)))
 
 
+def _event(reader: Reader, node: yaml.Node | None, path: str) -> Event | None:
+    """`at: venue:accepted:3`, `at: {venue: accepted, nth: 3}`; a time is none."""
+    if isinstance(node, yaml.MappingNode):
+        document = {str(key.value): reader.text(value, f"{path}.{key.value}") for key, value in node.value}
+        try:
+            return Event.of(document)
+        except UsageError as error:
+            reader.fail(node, path, str(error))
+    return reader.value(node, path, Event) if node is not None and ":" in str(node.value) else None
+
+
 def _when(reader: Reader, keys: Mapping[str, yaml.Node], path: str) -> list[At]:
     """`at: 5s` counts from the start, `after: {step: cut, edge: inject, plus: 2s}` from another step; both may be given."""
     found = []
-    if "at" in keys:
+    if "at" in keys and not _event(reader, keys["at"], f"{path}.at"):
         found.append(At(plus_s=float(reader.value(keys["at"], f"{path}.at", Duration))))
     if "after" in keys:
         after = reader.mapping(keys["after"], f"{path}.after", ("step", "edge", "plus"))
@@ -107,7 +119,7 @@ def _inject(
 ) -> tuple[dict[str, yaml.Node], Inject]:
     kind = known[_known(reader, named, f"{path}.fault", "fault", list(known))]
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    keys = reader.mapping(node, path, (*WHEN, "fault", "host", "for", "ttl", "expect", *fields))
+    keys = reader.mapping(node, path, (*WHEN, "fault", "host", "for", "ttl", "within", "expect", *fields))
     for needed in ("host", "for"):
         if needed not in keys:
             reader.fail(node, f"{path}.{needed}", "is required")
@@ -119,6 +131,8 @@ def _inject(
         hosts=_hosts(reader, keys["host"], f"{path}.host"),
         hold_s=float(reader.value(keys["for"], f"{path}.for", Hold)),
         ttl_s=float(reader.value(keys["ttl"], f"{path}.ttl", Duration)) if "ttl" in keys else None,
+        event=_event(reader, keys.get("at"), f"{path}.at"),
+        within_s=float(reader.value(keys["within"], f"{path}.within", Duration)) if "within" in keys else WITHIN_S,
         expect=tuple(
             _expectation(reader, e, f"{path}.expect[{n}]")
             for n, e in enumerate(reader.sequence(keys.get("expect"), path))

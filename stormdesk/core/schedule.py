@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from stormdesk.core.anchors import WITHIN_S, Event
 from stormdesk.core.expect import Expectation
 from stormdesk.core.fault import Fault
 
@@ -28,13 +29,16 @@ class At:
 
 @dataclass(frozen=True)
 class Inject:
-    """A fault on hosts, named as `--host` takes them, held for `hold_s` seconds; `ttl_s` None: hold + 15 s."""
+    """A fault on hosts, named as `--host` takes them, held for `hold_s` seconds; `ttl_s` None: hold + 15 s. With `event` the inject
+    waits for that, for `within_s` seconds at most, and the event for the inject."""
 
     fault: Fault
     hosts: tuple[str, ...]
     hold_s: float
     ttl_s: float | None = None
     expect: tuple[Expectation, ...] = ()
+    event: Event | None = None
+    within_s: float = WITHIN_S
 
 
 @dataclass(frozen=True)

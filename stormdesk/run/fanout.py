@@ -10,6 +10,7 @@ from stormdesk.core.errors import StormdeskError
 from stormdesk.core.outcome import HostEnd
 from stormdesk.run import control
 from stormdesk.run.blast import Blast
+from stormdesk.run.breakpoints import Breakpoint
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.peers import Peers
 from stormdesk.run.record import Events
@@ -31,8 +32,17 @@ def _verified(host: HostRun) -> str:
 class Fanout:
     """The hosts of a run. `healed_t` (seconds since 1970) is when the last of them began to undo; 0 until then."""
 
-    def __init__(self, hosts: Sequence[HostRun], blast: Blast, pool: Pool, record: Events, show: Show) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[HostRun],
+        blast: Blast,
+        pool: Pool,
+        record: Events,
+        show: Show,
+        breakpoint_: Breakpoint | None = None,
+    ) -> None:
         self.hosts = hosts
+        self._breakpoint = breakpoint_
         self._blast = blast
         self.healed_t = 0.0
         self._pool = pool
@@ -42,21 +52,29 @@ class Fanout:
 
     def inject(self) -> None:
         """One round trip for one host, if no other host counts. Else all acknowledgements first, then a look at who holds the
-        others, then all injects at one instant. Raises RefusedError when others leave no room for the run, and HostError for a host
-        that lets no new connection in any more."""
+        others, then all injects at one instant. With a breakpoint the injects wait for its event, which waits for them.
+
+        Raises RefusedError when others leave no room for the run, or the event does not come, and HostError for a host that lets
+        no new connection in any more."""
         peers = Peers(self.hosts, self._pool, self._record, self._show)
         peers.look()
         began = at = time.monotonic()
-        if len(self.hosts) == 1 and not self._blast.rivals:
+        if len(self.hosts) == 1 and not self._blast.rivals and self._breakpoint is None:
             self.hosts[0].arm(inject=True)
             control.look(self.hosts[0], self._pool, self._record)
         else:
-            self._each(lambda host: host.arm(inject=False))
+            wait_s = self._breakpoint.within_s if self._breakpoint else 0.0
+            self._each(lambda host: host.arm(inject=False, wait_s=wait_s))
             self._blast.confirm()
+            if self._breakpoint:
+                self._breakpoint.come()
+                began = time.monotonic()
             at = time.monotonic()
             if len(self.hosts) > 1:
                 at += START_S + START_PER_HOST_S * len(self.hosts)
             self._each(lambda host: self._inject(host, at))
+            if self._breakpoint:
+                self._breakpoint.landed()
         took = time.monotonic() - began
         for host in self.hosts:
             text = f"{host.evidence}" if host.evidence else "armed and sent; the host itself is the witness"
@@ -69,7 +87,7 @@ class Fanout:
     def heal(self) -> list[HostEnd]:
         """Revert and verify on all hosts that may have heard of the run, at once. Never raises for a host: its end says it."""
         began = time.monotonic()
-        ends = []
+        ends = [*self._breakpoint.let_go()] if self._breakpoint else []
         named = {host.host: host for host in self.hosts if host.intended}
         errors = self._pool.each(named, lambda name: named[name].heal()) if named else {}
         self._note_spread()

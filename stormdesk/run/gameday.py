@@ -8,6 +8,7 @@ from stormdesk.core.runbook import Runbook
 from stormdesk.evidence.judges import ALWAYS
 from stormdesk.run import aim, runner
 from stormdesk.run.aside import Acting
+from stormdesk.run.breakpoints import HolderOf
 from stormdesk.run.record import runs_folder
 from stormdesk.run.request import Request
 from stormdesk.run.run_checks import write_reports
@@ -18,7 +19,8 @@ from stormdesk.ssh.transport import Dialer
 
 
 def run(
-    book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch, acting: Acting
+    book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch, acting: Acting,
+    holder_of: HolderOf,
 ) -> Outcome:
     """All of it, as one run. Raises like `runner.run` before the first touch."""
     with Pool(inventory, dialer) as pool:  # nobody is asked yet
@@ -34,7 +36,7 @@ def run(
         checks=book.checks or (ALWAYS if inventory.trading else ()),
         runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
     )  # fmt: skip
-    return runner.run(request, inventory, dialer, show, watch, acting)
+    return runner.run(request, inventory, dialer, show, watch, acting, holder_of)
 
 
 def report(run: str) -> str:

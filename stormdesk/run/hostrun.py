@@ -113,12 +113,12 @@ class HostRun:
             return self.host_record.bites or (self.plan.effects.reboots and self._restarted)
         return self.intended and self.clean is not True
 
-    def arm(self, *, inject: bool) -> None:
+    def arm(self, *, inject: bool, wait_s: float = 0.0) -> None:
         """S1-S3 and, with `inject`, S4-S5. Raises RefusedError when the host said no and nothing was done.
 
-        Without, the deadline is SPARE_S later until `inject` brings it forward.
+        Without, the deadline is SPARE_S and `wait_s` later until `inject` brings it forward.
         """
-        spare_s = 0.0 if inject else patience.scaled(SPARE_S)
+        spare_s = 0.0 if inject else patience.scaled(SPARE_S) + wait_s
         self._not_after_s = self._uptime_s() + patience.scaled(self.plan.timing.inject_budget_s)
         script = render.arm(
             host_scripts(), self.plan, self.facts, inject=inject, allow_no_boot_hook=self.allow.no_boot_hook,

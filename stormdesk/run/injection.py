@@ -11,6 +11,7 @@ from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
 from stormdesk.core.schedule import Inject, Op
 from stormdesk.run.blast import Blast
+from stormdesk.run.breakpoints import Breakpoint, Holder
 from stormdesk.run.fanout import Fanout
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.looks import Looks
@@ -32,6 +33,7 @@ class Injection:
         show: Show,
         allow: Allow,
         beside: Mapping[str, HostFacts],
+        holder: Holder | None = None,
     ) -> None:
         assert isinstance(op.do, Inject)
         self.op = op
@@ -42,7 +44,8 @@ class Injection:
         self.hosts = [HostRun(p.plan, p.facts, pool, record, allow) for p in prepared]
         facts = {**beside, **{p.plan.id.host: p.facts for p in prepared}}
         blast = Blast(pool, self.plan.id.run_id, facts, allow)
-        self.fanout = Fanout(self.hosts, blast, pool, record, show)
+        waiting = Breakpoint(holder, record, show) if holder else None
+        self.fanout = Fanout(self.hosts, blast, pool, record, show, waiting)
         self._looks: Looks | None = None
         self._until = 0.0
         self.began = 0.0  # its hold, monotonic

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from stormdesk.core import shell
-from stormdesk.core.expect import Expectation
+from stormdesk.core.anchors import WITHIN_S, Event
 from stormdesk.core.fault import Fault
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.plan import Plan
@@ -56,15 +56,18 @@ def one(
     hosts: tuple[str, ...],
     hold_s: float,
     ttl_s: float | None = None,
-    expect: tuple[Expectation, ...] = (),
+    *,
+    event: Event | None = None,
+    within_s: float = WITHIN_S,
 ) -> Schedule:
-    """The schedule of one fault; `ttl_s` None means hold + 15 s."""
-    return Schedule((Op(fault.name, "main", Inject(fault, hosts, hold_s, ttl_s, expect)),))
+    """The schedule of one fault; `ttl_s` None means hold + 15 s. With `event` the inject waits for that."""
+    return Schedule((Op(fault.name, "main", Inject(fault, hosts, hold_s, ttl_s, event=event, within_s=within_s)),))
 
 
-def plan_digest(plans: Sequence[Plan]) -> str:
-    """12 hex digits for the plans of all hosts, in their order: the first host's clock is the run's."""
-    return hashlib.sha256(" ".join(plan.hash() for plan in plans).encode()).hexdigest()[:12]
+def plan_digest(plans: Sequence[Plan], events: Sequence[Event] = ()) -> str:
+    """12 hex digits for the plans of all hosts, in their order: the first host's clock is the run's; and for what they wait for."""
+    text = " ".join([*(plan.hash() for plan in plans), *events])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def parameters(fault: Fault) -> dict[str, str]:
@@ -87,6 +90,7 @@ def _does(op: Op) -> dict[str, Any]:
                 "params": parameters(do.fault),
                 "host": ",".join(do.hosts),
                 "hold_s": do.hold_s,
+                **({"event": do.event} if do.event else {}),
             }
         case Act() as act:
             return {"act": act.task, "options": dict(act.options)}
@@ -118,6 +122,9 @@ def show_plan(
         for name, why in plan.change.rejected:
             show.phase("plan", f"{plan.id.host}: not by {name}: {why}")
         show.phase("plan", f"{plan.change.says} · undo: {plan.change.reverts_what}", took_s)
+    for op in request.schedule.injects:
+        if event := inject(op).event:
+            show.phase("plan", f"at {event}, which is held until the fault is in")
     by = "the host's watchdog reverts it" if plans[0].control.cuts else "dead-man timer on the host fires"
     show.phase("guard", f"{by} {plans[0].timing.ttl_s:.0f} s after arming, even if this terminal dies", ok=True)
 

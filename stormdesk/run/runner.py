@@ -21,6 +21,7 @@ from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
 from stormdesk.core.schedule import Op
 from stormdesk.run.aside import Acting, Aside, no_acts
+from stormdesk.run.breakpoints import HolderOf, nobody
 from stormdesk.run.conductor import Conductor, Hands
 from stormdesk.run.controllers import process_start
 from stormdesk.run.hostrun import HostRun
@@ -39,20 +40,29 @@ from stormdesk.ssh.transport import Dialer
 
 
 def run(
-    request: Request, inventory: Inventory, dialer: Dialer, show: Show, watch: Watch, acting: Acting = no_acts
+    request: Request,
+    inventory: Inventory,
+    dialer: Dialer,
+    show: Show,
+    watch: Watch,
+    acting: Acting = no_acts,
+    holder_of: HolderOf = nobody,
 ) -> Outcome:
-    """Do it. Raises UsageError, RefusedError or TransportError while nothing was touched; afterwards it always returns."""
+    """Do it. What the stack is asked and told: `watch`, `acting` for operators' tasks, `holder_of` for who holds an event.
+
+    Raises UsageError, RefusedError or TransportError while nothing was touched; afterwards it always returns.
+    """
     with Pool(inventory, dialer) as pool, Signals() as signals:
         run_id = new_run_id()
         began = time.monotonic()
-        plans = Plans(pool, request, run_id, watch(pool))
+        plans = Plans(pool, request, run_id, watch(pool), holder_of)
         show_plans(show, run_id, request, plans, time.monotonic() - began)
         if request.plan_hash and request.plan_hash != plans.hash:
             raise RefusedError(
                 f"the plan is not {request.plan_hash} any more but {plans.hash}. Look again: --plan. Nothing was changed"
             )
         if request.plan_only:
-            show_commands(show, plans.all, plans.hash)
+            show_commands(show, plans.whole, plans.hash)
             said = {
                 name: msgspec.to_builtins(value) for name, value in (("targets", plans.targets), ("plans", plans.all))
             }
@@ -208,7 +218,8 @@ class Run:
         if op.after:
             self._write_plans()
         record = self.record if len(self.request.schedule.injects) == 1 else OpRecord(self.record, op.id)
-        return Injection(op, prepared, self.pool, record, self.show, self.request.allow, self.plans.beside(op))
+        beside, holder = self.plans.beside(op), self.plans.holder(op)
+        return Injection(op, prepared, self.pool, record, self.show, self.request.allow, beside, holder)
 
     def _steady_before(self) -> None:
         results = self.proof.steady("before")

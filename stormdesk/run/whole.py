@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from stormdesk.core import safety
@@ -13,6 +14,8 @@ from stormdesk.core.safety import Seen
 from stormdesk.core.schedule import Op
 from stormdesk.core.targets import Target
 from stormdesk.run.aim import Aim
+from stormdesk.run.breakpoints import Holder, HolderOf
+from stormdesk.run.breakpoints import prepared as prepared_holder
 from stormdesk.run.prepare import Prepared, prepare
 from stormdesk.run.request import Request, inject, plan_digest
 from stormdesk.run.stack import Stack
@@ -26,9 +29,18 @@ class Plans:
     """
 
     def __init__(
-        self, pool: Pool, request: Request, run_id: str, stack: Stack | None, rng: Random | None = None
+        self,
+        pool: Pool,
+        request: Request,
+        run_id: str,
+        stack: Stack | None,
+        holder_of: HolderOf,
+        rng: Random | None = None,
     ) -> None:
         self.pool = pool
+        self._holder_of = holder_of
+        self._holders: dict[str, Holder] = {}
+        self._for_events: dict[str, Sequence[Plan]] = {}  # what has to be done to hold an event
         self.stack = stack
         self._request = request
         self._schedule = request.schedule
@@ -49,8 +61,17 @@ class Plans:
         return [each.plan for prepared in self._prepared.values() for each in prepared]
 
     @property
+    def whole(self) -> list[Plan]:
+        """With those that hold events."""
+        return [*self.all, *(plan for plans in self._for_events.values() for plan in plans)]
+
+    @property
     def hash(self) -> str:
-        return plan_digest(self.all)
+        return plan_digest(self.whole, [event for op in self._schedule.injects if (event := inject(op).event)])
+
+    def holder(self, op: Op) -> Holder | None:
+        """Who holds the event that the fault waits for, if it waits for one."""
+        return self._holders.get(op.id)
 
     @property
     def targets(self) -> list[Target]:
@@ -78,6 +99,7 @@ class Plans:
     def _plan(self, op: Op, beside: dict[str, HostFacts]) -> None:
         try:
             self._aims[op.id], self._prepared[op.id] = self._planned(op, beside)
+            self._plan_for_event(op)
         except (UsageError, RefusedError, TransportError) as error:
             if len(self._schedule.ops) == 1:
                 raise
@@ -90,6 +112,13 @@ class Plans:
         number = self._schedule.injects.index(op)
         run_id = part(self._run_id, number, len(self._schedule.injects))
         return aim, prepare(self.pool, do.fault, hosts, run_id, do.hold_s, do.ttl_s, request.allow, beside)
+
+    def _plan_for_event(self, op: Op) -> None:
+        do = inject(op)
+        if do.event is not None:
+            self._holders[op.id] = holder = self._holder_of(self.pool, do.event, do.within_s)
+            plans = [each.plan for each in self._prepared[op.id]]
+            self._for_events[op.id] = prepared_holder(holder, plans, self._request.allow)
 
     def _no_clash(self, one: Op, other: Op) -> None:
         def needs(op: Op) -> set[tuple[str, str]]:

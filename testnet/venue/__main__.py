@@ -33,6 +33,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         desk.tick()
         if public.server:
             app[IDLE].sweep(public.server.connections, time.monotonic())
+    desk.breakpoints.close()
     await desk.hub.farewell()
     for runner in runners:
         await runner.cleanup()

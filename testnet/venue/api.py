@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stormdesk.testnet.venue import errors, events, signing
+from stormdesk.testnet.venue.breakpoints import Breakpoint
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.faults.model import Asked
 from stormdesk.testnet.venue.order_entry import Desk
@@ -52,11 +53,12 @@ class Operation:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer and its headers; `changed`: the journal must be on the disk before it is sent."""
+    """An answer and its headers; `changed`: the journal must be on the disk before it is sent; `kept` until that breakpoint is over."""
 
     document: object
     headers: Mapping[str, str] = field(default_factory=dict)
     changed: bool = False
+    kept: Breakpoint | None = None
 
 
 def _fixed(weight: int) -> Weight:
@@ -149,7 +151,7 @@ class Api:
                 )
             raise
         if operation.changes:
-            self._desk.commit()
+            reply.kept = self._desk.commit()
             reply.changed = True
         return reply
 

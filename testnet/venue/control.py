@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from stormdesk.testnet.service import json_response, metrics_handler
 from stormdesk.testnet.venue import events, replies
+from stormdesk.testnet.venue.breakpoint_control import BreakpointControl
 from stormdesk.testnet.venue.faults.control import FaultControl
 from stormdesk.testnet.venue.market import UNIT, plain
 from stormdesk.testnet.venue.metrics import numbers
@@ -123,6 +124,7 @@ def control_app(desk: Desk) -> web.Application:
             web.post("/transfer", control.transfer),
             web.get("/metrics", metrics_handler(numbers(desk))),
             *FaultControl(desk).routes(),
+            *BreakpointControl(desk).routes(),
         ]
     )
     return app

@@ -17,6 +17,7 @@ import msgspec
 
 from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.accounts import Accounts
+from stormdesk.testnet.venue.breakpoints import Breakpoint, Breakpoints
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.exchange import Exchange
 from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
@@ -51,9 +52,10 @@ class Desk:
         self.limits = Limits(config.limits)
         self.keys = Keys(config.accounts)
         self.faults = ActiveFaults()
+        self.breakpoints = Breakpoints(self._note_breakpoint)
         self._ahead_s = time.time() - time.monotonic()  # read once, so that an instant told to a client stays the same
         self.users = Users(config.limits.listen_key_s, self.faults)
-        self.hub = Hub(self.exchange, self.users, config.limits, self.faults)
+        self.hub = Hub(self.exchange, self.users, config.limits, self.faults, self.breakpoints)
         self.bad_input: Counter[str] = Counter()  # what clients sent that was no request
         self.rejects: Counter[int] = Counter()  # by error code
         self.throttled: Counter[int] = Counter()  # by HTTP status
@@ -69,11 +71,16 @@ class Desk:
         """What the venue's clock says to clients, in seconds since 1970. The journal's `t` is the host's clock."""
         return time.time() + self.faults.offset_s(time.monotonic())
 
-    def commit(self) -> None:
-        """Write the engine's events to the journal, then publish them."""
+    def commit(self) -> Breakpoint | None:
+        """Write the engine's events to the journal, then publish them. Returns the breakpoint that they reached: the answer waits."""
         happenings = self.exchange.take()
         self.journal.append([happening.event for happening in happenings])
+        reached = self.breakpoints.passed(happenings) if self.breakpoints.active else None
         self.hub.publish(happenings)
+        return reached
+
+    def _note_breakpoint(self, one: Breakpoint) -> None:
+        self.note(events.Mark(t=time.time(), what="breakpoint", detail=one.describe()))
 
     def note(self, event: events.Line) -> None:
         """Write a line to the journal that changes no state."""
@@ -105,7 +112,8 @@ class Desk:
             raise ThrottledError(refusal.status, msg, now, until, early=refusal.early)
 
     def turn(self) -> None:
-        """Apply the pending acts of faults."""
+        """Apply the pending acts of faults, and lift breakpoints whose time is over."""
+        self.breakpoints.turn(time.monotonic())
         for active, act in self.faults.turn(time.monotonic()):
             active.hits += perform(self, active, act)
 

@@ -59,6 +59,8 @@ class Rest:
         reply = self._api.answer(ask)
         if reply.changed:
             await self._desk.journal.synced()
+        if reply.kept is not None:
+            await self._desk.breakpoints.let_go(reply.kept)
         response = json_response(reply.document)
         response.headers.update(reply.headers)
         return response

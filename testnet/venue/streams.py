@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, web
 
 from stormdesk.testnet.venue import events, market_requests, messages
 from stormdesk.testnet.venue.book import Book
+from stormdesk.testnet.venue.breakpoints import Breakpoints
 from stormdesk.testnet.venue.errors import ApiError
 from stormdesk.testnet.venue.exchange import Exchange, Happening
 from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
@@ -27,13 +28,16 @@ SLOW_TICKS = 10  # ticks between two messages of the slow streams: @depth, @tick
 class Hub:
     """All connections, the market streams, and the user streams' events."""
 
-    def __init__(self, exchange: Exchange, users: Users, rules: Rules, faults: ActiveFaults) -> None:
+    def __init__(
+        self, exchange: Exchange, users: Users, rules: Rules, faults: ActiveFaults, breakpoints: Breakpoints
+    ) -> None:
         self.clients: set[Client] = set()
         self.dropped: Counter[str] = Counter()
         self._exchange = exchange
         self._users = users
         self._rules = rules
         self._faults = faults
+        self._breakpoints = breakpoints
         self._waiting: list[Callable[[], None]] = []  # requests that came while the venue was frozen
         self._market: dict[str, set[Client]] = defaultdict(set)
         self._tops: dict[str, tuple[object, object]] = {}
@@ -103,9 +107,17 @@ class Hub:
             return
         symbol = self._exchange.symbols[order.symbol]
         held = self._exchange.accounts.of(order.account)
-        self._users.tell(order.account, messages.execution_report(happening, order))
+        account, report = order.account, messages.execution_report(happening, order)
         position = messages.account_position(held, (symbol.base, symbol.quote), happening.event.t)
-        self._users.tell(order.account, position)
+
+        def tell() -> None:
+            self._users.tell(account, report)
+            self._users.tell(account, position)
+
+        if (kept := self._breakpoints.holding(order.order_id)) is not None:
+            kept.later.append(tell)
+        else:
+            tell()
 
     # -- connections ---------------------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class WsApi:
             self._say(client, asked, error.status, {"error": refusal})
             return
         if isinstance(result, Reply) and result.changed:
-            task = asyncio.create_task(self._say_synced(client, asked, result.document))
+            task = asyncio.create_task(self._say_synced(client, asked, result))
             self._later.add(task)
             task.add_done_callback(self._later.discard)
         else:
@@ -100,10 +100,12 @@ class WsApi:
             if asked.method.startswith("userDataStream.subscribe"):
                 self._desk.users.greet(client)
 
-    async def _say_synced(self, client: Client, asked: ApiRequest, document: object) -> None:
-        """Answer when the journal is on the disk."""
+    async def _say_synced(self, client: Client, asked: ApiRequest, reply: Reply) -> None:
+        """Answer when the journal is on the disk, and no breakpoint keeps it back."""
         await self._desk.journal.synced()
-        self._say(client, asked, 200, {"result": document})
+        if reply.kept is not None:
+            await self._desk.breakpoints.let_go(reply.kept)
+        self._say(client, asked, 200, {"result": reply.document})
 
     def _say(self, client: Client, asked: ApiRequest | None, status: int, what: Mapping[str, Any]) -> None:
         limits: Mapping[str, Any] = {}

@@ -18,7 +18,7 @@ import pytest
 
 from stormdesk.cli import runbooks
 from stormdesk.cli.api import Chaos
-from stormdesk.cli.commands import watch
+from stormdesk.cli.commands import holder_of, watch
 from stormdesk.cli.show import Mode, Show
 from stormdesk.core.errors import ConnectionLost, ExitCode, HostError, RefusedError, TransportError, UsageError
 from stormdesk.core.outcome import Outcome
@@ -210,7 +210,7 @@ def game_day(desk: Desk, folder: Path, *steps: str) -> Outcome:
     book.write_text("# two\n```yaml\ntitle: Two\nrto_s: 60\nsteps:\n" + "".join(f"  - {step}\n" for step in steps) + "```\n")
     inventory = existing.load(desk.name)
     show = Show(Mode.LINES, sys.stderr)
-    return gameday.run(runbooks.read(book), str(book), inventory, dialing.dialer(inventory), show, 0, watch, perform)
+    return gameday.run(runbooks.read(book), str(book), inventory, dialing.dialer(inventory), show, 0, watch, perform, holder_of)
 
 
 def test_case_C33_a_game_day_with_an_impossible_step_touches_nothing(desk: Desk, tmp_path: Path) -> None:
