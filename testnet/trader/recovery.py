@@ -58,7 +58,8 @@ def _adopt(desk: Desk, ledger: Ledger, store: Store, row: Row, found: Trace | No
     )
     live.told = found.known if found else row.order_id is not None
     live.doubted = found.doubted if found else row.state is State.UNKNOWN
-    if live.state in (State.PENDING_NEW, State.UNKNOWN) and not live.doubted:
+    # An answer that is in the ledger is known, though the database had not heard of it yet.
+    if live.state in (State.PENDING_NEW, State.UNKNOWN) and not live.doubted and not live.told:
         reason = "a restart came before the answer"
         ledger.note("UNKNOWN", live.cid, reason=reason)
         store.state(live.cid, State.UNKNOWN, reason=reason)

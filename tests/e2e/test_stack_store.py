@@ -14,7 +14,7 @@ import pytest
 
 from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.resilience import load
-from stormdesk.testnet.trader import sql
+from stormdesk.testnet.trader import recovery, sql, trace
 from stormdesk.testnet.trader.metrics import Metrics
 from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.snapshot import Move
@@ -156,6 +156,31 @@ def test_scenario_S2_04_a_trade_that_memory_forgot_is_booked_once(stack: Stack) 
         ledger.close()
         lines = [json.loads(line) for line in (stack.home / "ledger.jsonl").read_bytes().splitlines()]
         assert [line["trade_id"] for line in lines if line["kind"] == "FILL"] == [1, 2]
+
+    with_store(stack, scenario)
+
+
+def test_an_answer_that_only_the_ledger_has_is_not_doubted_after_a_restart(stack: Stack) -> None:
+    """The trader died between the ACK in its ledger and the row's change. An UNKNOWN behind it would never be resolved there."""
+
+    async def scenario(store: Store) -> None:
+        ledger = Ledger(stack.home / "ledger.jsonl", time.time, load().ledger.restore_s)
+        order = intent(1, await store.grant())
+        terms = {"symbol": order.symbol, "side": order.side, "type": order.type, "price": f"{order.price:f}"}
+        await ledger.append("INTENT", "x-1", signal=order.signal, **terms, qty=f"{order.qty:f}", epoch=order.epoch)
+        await store.insert(order)
+        await ledger.append("ACK", "x-1", order_id=7)
+        desk = Desk(ledger, store, cast("Venue", None), Metrics(), load().order, lambda _: None)
+        (row,) = await store.unfinished()
+        assert row.state is State.PENDING_NEW
+        recovery._adopt(desk, ledger, store, row, (await ledger.fold(trace.fold)).unfinished["x-1"])
+        assert desk.live["x-1"].check
+        desk.observe(desk.live["x-1"], "EXPIRED", 7, Decimal(0))
+        assert await state_of(store) == ("EXPIRED", 7)
+        await ledger.flush()
+        ledger.close()
+        lines = [json.loads(line)["kind"] for line in (stack.home / "ledger.jsonl").read_bytes().splitlines()]
+        assert lines == ["INTENT", "ACK", "DONE"]
 
     with_store(stack, scenario)
 
