@@ -90,7 +90,6 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack("I", 2))'
 sd_cut_power() {
   (set -C; : >"$1/.stormdesk-$SD_RUN") 2>/dev/null || return
   echo there | dd of="$1/.stormdesk-$SD_RUN" conv=fsync 2>/dev/null || return
-  (set -C; echo unsynced >"$1/.stormdesk-$SD_RUN.unsynced") || return
   sd_pids=$(sd_on_volume "$1")
   sd_ours=$(sd_own_pids)
   for sd_pid in $sd_pids; do
@@ -100,12 +99,15 @@ sd_cut_power() {
   done
   # shellcheck disable=SC2086  # pids, one word each
   [ -z "$sd_pids" ] || kill -STOP $sd_pids
+  # Last, or a sync of theirs might take it along.
+  (set -C; echo unsynced >"$1/.stormdesk-$SD_RUN.unsynced") || return
   "$5" "$1" || return
   sd_note "ended=$(echo "$sd_pids" | grep -c .)"
   sd_end_services "$@"
   sd_mount_again "$1" "$2" "$3" "$4" || return
-  sd_found=there
-  [ -s "$1/.stormdesk-$SD_RUN.unsynced" ] || sd_found=gone
+  # The size of the file may have reached the disk without what is in it: then there are zeros.
+  sd_found=gone
+  ! grep -qs unsynced "$1/.stormdesk-$SD_RUN.unsynced" || sd_found=there
   sd_note "synced=$(cat "$1/.stormdesk-$SD_RUN" 2>&1) unsynced=$sd_found"
   rm -f -- "$1/.stormdesk-$SD_RUN" "$1/.stormdesk-$SD_RUN.unsynced"
 }
