@@ -27,7 +27,7 @@ from stormdesk.cli import catalogue
 from stormdesk.cli.commands import holder_of, watch
 from stormdesk.cli.options import Options
 from stormdesk.cli.show import Show
-from stormdesk.core.anchors import WITHIN_S, Event
+from stormdesk.core.anchors import WITHIN_S, Event, Within
 from stormdesk.core.errors import ExitCode, HostError, RefusedError, ResidueError, TransportError, UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.model import CheckResult, Verdict
@@ -39,7 +39,7 @@ from stormdesk.core.values import Duration, Value
 from stormdesk.desk.pulse import STABLE_S
 from stormdesk.run.record import Record, new_run_id, runs_folder
 from stormdesk.run.request import DEFAULT_RTO_S, Request, one
-from stormdesk.run.runner import Run, show_plans
+from stormdesk.run.runner import Run
 from stormdesk.run.stack import Stack
 from stormdesk.run.whole import Plans
 from stormdesk.ssh.pool import Pool
@@ -133,7 +133,7 @@ class Chaos:
         words = [host] if isinstance(host, str) else list(host)
         rto_s = float(getattr(chosen, BUDGET, self.rto_s))
         event = None if at is None else Event.of(at)
-        schedule = one(chosen, tuple(words), hold_s, ttl_s, event=event, within_s=at_within_s)
+        schedule = one(chosen, tuple(words), hold_s, ttl_s, event=event, within_s=float(Within(at_within_s)))
         request = Request(schedule, allow=allow or Allow(), seed=self.seed, rto_s=rto_s)
         with Signals() as signals:
             run = self._run(request, signals)
@@ -197,7 +197,7 @@ class Chaos:
         run_id, show = new_run_id(), Show.auto()
         began = time.monotonic()
         plans = Plans(self.pool, request, run_id, watch(self.pool), holder_of, self._random)
-        show_plans(show, run_id, request, plans, time.monotonic() - began)
+        plans.show(show, time.monotonic() - began)
         record = Record(runs_folder() / run_id, run_id)
         return Run(request, plans, record, show, signals)
 

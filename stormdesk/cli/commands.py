@@ -201,11 +201,14 @@ def watch(pool: Pool) -> Stack | None:
 
 def holder_of(pool: Pool, event: Event, within_s: float) -> Holder:
     """Who holds an event: the venue, or the process that makes a system call. Raises UsageError where there is neither."""
-    from stormdesk.desk.venue_breakpoint import VenueHolder
+    if event.venue:
+        from stormdesk.desk.venue_breakpoint import VenueHolder
 
-    if not event.venue:
-        raise UsageError(f"--at {event}: only events of the venue can be waited for, e.g. --at {event.EXAMPLE}")
-    return VenueHolder(pool, event, within_s)
+        return VenueHolder(pool, event, within_s)
+    from stormdesk.faults.process.held_call import HeldCall
+    from stormdesk.run.held_process import ProcessHolder
+
+    return ProcessHolder(pool, event, within_s, lambda service: HeldCall(service, event.syscall, event.nth))
 
 
 def host_states(options: Options) -> Sequence[HostStatus]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any
 
-from stormdesk.core.anchors import Event
+from stormdesk.core.anchors import Event, Within
 from stormdesk.core.errors import ExitCode, UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.plan import MAX_TTL_S
@@ -28,7 +28,7 @@ COMMON: Mapping[str, tuple[object, str]] = {
         None,
         "inject at this event, held until the fault is in: venue:accepted:N, :filled:N, :canceled:N, or HOST/SERVICE:SYSCALL:N",
     ),
-    "at_within": (Duration("30s"), "with --at: how long the event may take to come; then nothing is injected"),
+    "at_within": (Within("30s"), "with --at: how long the event may take to come; then nothing is injected"),
     "ttl": (None, "the host reverts by itself after this, whatever happens; default: --for + 15s, at most 30m"),
     "plan": (False, "show the commands, hosts and undo; change nothing"),
     "plan_hash": (None, "refuse unless the plan has this hash (from --plan)"),

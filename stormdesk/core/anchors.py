@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.values import Value, shown
+from stormdesk.core.values import Duration, Value, shown
 
 VENUE = ("accepted", "filled", "canceled")  # what a venue can keep back: its answer to a new order, a fill, a cancel
 MOST = 10_000
@@ -63,3 +63,10 @@ class Event(Value, str):
             return cls(f"venue:{document['venue']}:{document['nth']}")
         service = f"/{document['service']}" if "service" in document else ""
         return cls(f"{document['host']}{service}:{document['syscall']}:{document['nth']}")
+
+
+class Within(Duration):
+    """How long an event may take to come."""
+
+    LOW = 1.0
+    HIGH = 300.0

@@ -200,6 +200,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
             if target["why"]
         ),
         "injected": _spread(story),
+        "injected at": story.breakpoint,
         "held for": f"{start['hold_s']:g} s" if "hold_s" in start else "",
         "time to live": f"{start['ttl_s']:g} s" if "ttl_s" in start else "",
         "seed": str(start.get("seed", "")),

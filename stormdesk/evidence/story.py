@@ -102,6 +102,7 @@ class Story:
     started_t: float
     ended_t: float
     cut: Cut | None
+    breakpoint: str = ""  # the event that the inject waited for, in words; "": it waited for none
 
     @property
     def t0(self) -> float:
@@ -190,7 +191,23 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         started_t=times[0],
         ended_t=times[-1],
         cut=cut,
+        breakpoint=_breakpoint(events),
     )
+
+
+def _breakpoint(events: Sequence[Event]) -> str:
+    """When the event came, and whether the fault was in while it was held."""
+    asked, come, over = (_last(events, f"breakpoint.{name}") for name in ("set", "come", "over"))
+    if not asked:
+        return ""
+    start = f"{asked['at']} on {asked['host']}"
+    if not come:
+        return f"{start}: it did not come within {asked['within_s']:g} s"
+    start += f": it came {come['waited_s']:.1f} s after it was set ({come['evidence']})"
+    if not over:
+        return f"{start}; the record does not say whether the fault was in while it was held"
+    when = "while it was held" if over["held"] else "not while it was held"
+    return f"{start}; the fault was in {when}, for {over['held_s']:.2f} s ({over['evidence']})"
 
 
 def _step(op: Mapping[str, Any], events: Sequence[Event]) -> Step:

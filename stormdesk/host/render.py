@@ -95,6 +95,12 @@ def witnesses(commands: Sequence[Argv]) -> str:
     return _whole("".join(body) + "wait\n")
 
 
+def ask(scripts: HostScripts, base: str, run_id: str, argv: Argv) -> str:
+    """One word of the library about a run that is on the host, its record below `base`; ends with that word's exit code."""
+    data = assignments({"SD_RUN": run_id, "sd_base": base, "rec": f"{base}/{run_id}"})
+    return _whole(library.for_commands(scripts, [argv]) + data + words(argv))
+
+
 def revert(scripts: HostScripts, run_id: str, who: str, patience_s: float, not_after_s: float = 0.0) -> str:
     """S7 and S8: revert and verify, trying for `patience_s`; prints the record, and whose each change was.
 

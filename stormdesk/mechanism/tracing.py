@@ -60,14 +60,19 @@ class Strace:
     probes: ClassVar[Mapping[str, Argv]] = {"strace": ("sd_trace_able",), "traced": ("sd_traced",)}
 
     def able(self, intent: Change, facts: HostFacts) -> str:
-        said = facts.answers["strace"].stdout.strip()
-        if said.startswith("no:"):
-            return said.removeprefix("no: ")
-        pid = intent.identity.partition(".")[0]
-        if pid in facts.answers["traced"].stdout.split():
-            return f"somebody traces process {pid} already"
-        return ""
+        return not_traceable(intent.identity, facts)
 
     def steps(self, intent: Change, facts: HostFacts) -> tuple[Step, ...]:
         of = (intent.identity, intent.service, intent.manager)
         return (Step(("sd_trace", *of, *intent.answer.options), (("sd_trace_end",),)),)
+
+
+def not_traceable(identity: str, facts: HostFacts) -> str:
+    """Why the process cannot be traced on that host, by the probes of Strace; "" when it can."""
+    said = facts.answers["strace"].stdout.strip()
+    if said.startswith("no:"):
+        return said.removeprefix("no: ")
+    pid = identity.partition(".")[0]
+    if pid in facts.answers["traced"].stdout.split():
+        return f"somebody traces process {pid} already"
+    return ""

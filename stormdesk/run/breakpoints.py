@@ -9,12 +9,13 @@ deadline. An event that does not come is a refusal: nothing is injected, and not
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from stormdesk.core.anchors import Event
 from stormdesk.core.errors import HostError, RefusedError, StormdeskError, UsageError
+from stormdesk.core.model import HostFacts
 from stormdesk.core.outcome import HostEnd
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
@@ -23,7 +24,7 @@ from stormdesk.run.show import Show
 from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 
-SPARE_S = 30.0  # how much longer it is held at most: for the inject, and for the look
+SPARE_S = 20.0  # how much longer it is held at most: for the inject, and for the look
 POLL_S = 4.0  # one question to the host of the event
 
 
@@ -43,6 +44,10 @@ class Holder(Protocol):
 
     @property
     def host(self) -> str: ...
+
+    @property
+    def facts(self) -> Mapping[str, HostFacts]:
+        """The hosts that it touches, once `prepare` has read them: they count for the blast radius."""
 
     def prepare(self, allow: Allow) -> Sequence[Plan]:
         """See that it can be done, before anything is touched; the plans for it. Raises UsageError, RefusedError or TransportError."""
@@ -115,6 +120,12 @@ class Breakpoint:
         if not window.held:
             raise HostError(f"the fault did not come at {self._holder.event}: {window.evidence}")
 
+    def left(self) -> str:
+        """What is held, and until when, for who leaves now; "" for nothing."""
+        if not self._set or self._over:
+            return ""
+        return f"{self._holder.event} goes on by itself within {self.within_s + patience.scaled(SPARE_S):.0f} s"
+
     def let_go(self) -> Sequence[HostEnd]:
         """Let go whatever is held, however far it came. Never raises: what it could not do lets go by itself, at its deadline."""
         if not self._set:
@@ -124,7 +135,7 @@ class Breakpoint:
             try:
                 self._holder.let_go()
             except StormdeskError as error:
-                why = f"{error}; it lets go by itself within {self.within_s + patience.scaled(SPARE_S):g} s"
+                why = f"{error}; {self.left()}"
                 self._show.phase("break", why, ok=False)
             held_s = round(time.monotonic() - self._come_mono, 3) if self._come_mono else 0.0
             self._close(held=False, held_s=held_s, evidence=why or "let go before the fault was in")

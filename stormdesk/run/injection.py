@@ -42,10 +42,10 @@ class Injection:
         self._pool = pool
         self._record = record
         self.hosts = [HostRun(p.plan, p.facts, pool, record, allow) for p in prepared]
-        facts = {**beside, **{p.plan.id.host: p.facts for p in prepared}}
+        facts = {**beside, **(holder.facts if holder else {}), **{p.plan.id.host: p.facts for p in prepared}}
         blast = Blast(pool, self.plan.id.run_id, facts, allow)
-        waiting = Breakpoint(holder, record, show) if holder else None
-        self.fanout = Fanout(self.hosts, blast, pool, record, show, waiting)
+        self._breakpoint = Breakpoint(holder, record, show) if holder else None
+        self.fanout = Fanout(self.hosts, blast, pool, record, show, self._breakpoint)
         self._looks: Looks | None = None
         self._until = 0.0
         self.began = 0.0  # its hold, monotonic
@@ -90,6 +90,10 @@ class Injection:
         """Revert and verify on all its hosts that may have heard of it. Never raises for a host: its end says it."""
         self.ends = self.fanout.heal()
         return self.ends
+
+    def event_left(self) -> str:
+        """What is held for it at the moment, and until when; "" for nothing."""
+        return self._breakpoint.left() if self._breakpoint else ""
 
     def hurry(self) -> None:
         """Cut short an inject that is still under way: its connections close, and its answer counts as lost."""

@@ -40,8 +40,10 @@ def new_run_id() -> str:
 
 
 class Events(Protocol):
-    """What one fault of a run writes to its record."""
+    """What one fault of a run writes to its record; in `folder` there may be more of it."""
 
+    @property
+    def folder(self) -> Path: ...
     def event(self, name: str, **values: Any) -> None: ...
     def intent(self, **values: Any) -> None: ...
     def write(self, name: str, content: str | bytes) -> None: ...
@@ -51,7 +53,7 @@ class Record:
     """Writes the events of one run. Thread-safe. `error` is why the disk does not have all of it, or ""."""
 
     def __init__(self, folder: Path, run_id: str) -> None:
-        self.folder = folder
+        self._folder = folder
         self.run_id = run_id
         self.error = ""
         self._lock = threading.Lock()
@@ -69,6 +71,10 @@ class Record:
             return cls(folder, whole(run_id)) if (folder / "events.jsonl").is_file() else None
         except OSError:
             return None
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     @property
     def home(self) -> Path:
@@ -186,6 +192,10 @@ class OpRecord:
     def __init__(self, record: Record, op: str) -> None:
         self._record = record
         self._op = op
+
+    @property
+    def folder(self) -> Path:
+        return self._record.folder / self._op
 
     def event(self, name: str, **values: Any) -> None:
         self._record.event(name, op=self._op, **values)

@@ -29,7 +29,7 @@ from stormdesk.run.injection import Injection
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import OpRecord, Record, new_run_id, runs_folder
 from stormdesk.run.recovery import Observer
-from stormdesk.run.request import Request, inject, parameters, show_commands, show_plan, told
+from stormdesk.run.request import Request, inject, parameters, show_commands, told
 from stormdesk.run.run_checks import Proof
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
@@ -56,7 +56,7 @@ def run(
         run_id = new_run_id()
         began = time.monotonic()
         plans = Plans(pool, request, run_id, watch(pool), holder_of)
-        show_plans(show, run_id, request, plans, time.monotonic() - began)
+        plans.show(show, time.monotonic() - began)
         if request.plan_hash and request.plan_hash != plans.hash:
             raise RefusedError(
                 f"the plan is not {request.plan_hash} any more but {plans.hash}. Look again: --plan. Nothing was changed"
@@ -73,14 +73,6 @@ def run(
             return Run(request, plans, record, show, signals, acting).go()
         finally:
             record.close()
-
-
-def show_plans(show: Show, run_id: str, request: Request, plans: Plans, took_s: float) -> None:
-    """What is going to be done, in words, and which hosts each word meant."""
-    show_plan(show, run_id, request, [plans.pool.inventory.host(name) for name in plans.hosts], plans.all, took_s)
-    for target in plans.targets:
-        if target.why:
-            show.phase("target", f"{target.asked} is {', '.join(target.hosts)}: {target.why}")
 
 
 class Run:
@@ -297,6 +289,8 @@ class Run:
             if healed
             else "nothing was in"
         )
+        held = "; ".join(filter(None, (each.event_left() for each in self.injections)))
+        why += f"; {held}" if held else ""
         return self._finish(
-            Outcome(self.record.run_id, ExitCode.DIRTY, Verdict.UNKNOWN, "dirty" if left else "clean", why)
+            Outcome(self.record.run_id, ExitCode.DIRTY, Verdict.UNKNOWN, "dirty" if left or held else "clean", why)
         )

@@ -17,7 +17,8 @@ from stormdesk.run.aim import Aim
 from stormdesk.run.breakpoints import Holder, HolderOf
 from stormdesk.run.breakpoints import prepared as prepared_holder
 from stormdesk.run.prepare import Prepared, prepare
-from stormdesk.run.request import Request, inject, plan_digest
+from stormdesk.run.request import Request, inject, plan_digest, show_plan
+from stormdesk.run.show import Show
 from stormdesk.run.stack import Stack
 from stormdesk.ssh.pool import Pool
 
@@ -82,6 +83,13 @@ class Plans:
     def hosts(self) -> list[str]:
         """Their names, each once."""
         return list(dict.fromkeys(host for aim in self._aims.values() for host in aim.hosts))
+
+    def show(self, show: Show, took_s: float) -> None:
+        """What is going to be done, in words, and which hosts each word meant."""
+        hosts = [self.pool.inventory.host(name) for name in self.hosts]
+        show_plan(show, self._run_id, self._request, hosts, self.all, took_s)
+        for aim in self._aims.values():
+            aim.show(show)
 
     def ready(self, op: Op) -> list[Prepared]:
         """The plans of a fault that is due. Raises RefusedError where they are for another host than now they would have to be."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from stormdesk.core.anchors import Event
+from stormdesk.core.anchors import Event, Within
 from stormdesk.core.errors import UsageError
+from stormdesk.run.held_process import service_of
+from tests.support.invoking import inventory
 
 FORMS: list[tuple[str, object]] = [
     ("venue:accepted:3", {"venue": "accepted", "nth": 3}),
@@ -77,3 +80,48 @@ def test_other_documents_are_refused(document: object) -> None:
 def test_venue_refused_is_read_as_a_call_of_a_host_named_venue() -> None:
     """A host may have that name. Whether there is such a call, strace on the host knows."""
     assert Event("venue:refused:3").syscall == "refused"
+
+
+HOSTS = inventory(22, "/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nobody:fdatasync:1", "no host 'nobody'"),
+        ("trader-a/redis:fdatasync:1", "--at trader-a/redis:fdatasync:1: trader-a runs "),
+    ],
+)
+def test_a_process_that_is_not_there_is_refused_before_anybody_is_asked(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as error:
+        service_of(Event(text), HOSTS)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_name_it_is_the_service_of_the_role_or_the_only_one() -> None:
+    host = HOSTS.hosts["trader-a"]
+    entry = next(iter(host.services.values()))
+
+    def chosen(services: list[str], role: str = "trader", asked: str = "") -> str:
+        one = msgspec.structs.replace(host, role=role, services=dict.fromkeys(services, entry))
+        return service_of(
+            Event(f"trader-a{asked}:fdatasync:1"), msgspec.structs.replace(HOSTS, hosts={"trader-a": one})
+        )
+
+    assert chosen(["guard", "trader"]) == "trader"
+    assert chosen(["guard", "trader"], asked="/guard") == "guard"
+    assert chosen(["redis"], role="store") == "redis"
+    with pytest.raises(UsageError, match="which service"):
+        chosen(["postgres", "redis"], role="store")
+
+
+@pytest.mark.parametrize("text", ["1s", "30s", "5m"])
+def test_how_long_an_event_may_take_to_come(text: str) -> None:
+    assert 1 <= Within(text) <= 300
+
+
+@pytest.mark.parametrize("text", ["0s", "500ms", "6m", "30", "soon"])
+def test_too_long_or_too_short_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        Within(text)

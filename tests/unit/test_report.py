@@ -276,3 +276,35 @@ def test_what_was_chosen_and_how_far_apart_the_injects_were(
         assert f"--for 20s --seed {start['seed']}" in text
     start["argv"].append("--seed=1")
     assert f"--seed=1 --seed {start['seed']}" not in report.html(told, cut, plans)
+
+
+SET = {"event": "breakpoint.set", "host": "venue", "at": "venue:accepted:3", "within_s": 30.0, "how": "it holds"}
+COME = {"event": "breakpoint.come", "host": "venue", "at": "venue:accepted:3", "waited_s": 1.23, "evidence": "order x"}
+OVER = {
+    "event": "breakpoint.over",
+    "host": "venue",
+    "at": "venue:accepted:3",
+    "held": True,
+    "held_s": 0.2,
+    "evidence": "not answered",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], ""),
+        ([SET], "venue:accepted:3 on venue: it did not come within 30 s"),
+        ([SET, {**OVER, "held": False}], "venue:accepted:3 on venue: it did not come within 30 s"),
+        ([SET, COME], "it came 1.2 s after it was set (order x); the record does not say"),
+        ([SET, COME, OVER], "(order x); the fault was in while it was held, for 0.20 s (not answered)"),
+        ([SET, COME, {**OVER, "held": False}], "(order x); the fault was in not while it was held, for 0.20 s"),
+    ],
+)
+def test_it_says_when_the_event_came_and_whether_the_fault_was_in_while_it_was_held(
+    events: Events, cut: Cut, more: Events, says: str
+) -> None:
+    story = tell([*events, *({"t": 0.0, "run": "r", **event} for event in more)], cut)
+    assert says in story.breakpoint
+    assert bool(story.breakpoint) == bool(more)
+    assert dict(report._facts(story)).get("injected at", "") == story.breakpoint

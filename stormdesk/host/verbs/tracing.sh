@@ -14,12 +14,16 @@ sd_traced() {
 # Attach strace with options "$4.." to process $1 and its children until the fault is over, and to its successors if it is the process
 # of service $2 of manager $3.
 sd_trace() {
-  sd_one=${1%.*}
   # shellcheck disable=SC2016  # the inner shell expands it
   sd_background tracer sh -c '. "$1/lib.sh"; . "$1/verbs.sh"; rec=$1; sd_base=${rec%/*}; shift; sd_follow "$@"' sh "$rec" "$@" || return
+  sd_until_attached "${1%.*}" tracer
+}
+
+# Wait until process $1 is traced, by helper $2 of this run.
+sd_until_attached() {
   sd_left=100
-  until sd_attached "$sd_one"; do
-    [ "$sd_left" -gt 0 ] || { echo "strace could not attach: $(cat "$rec/tracer.said" 2>/dev/null)"; return 1; }
+  until sd_attached "$1"; do
+    [ "$sd_left" -gt 0 ] || { echo "strace could not attach: $(cat "$rec/$2.said" 2>/dev/null)"; return 1; }
     sd_left=$((sd_left - 1))
     sleep 0.05
   done
@@ -63,9 +67,16 @@ sd_count_hits() {
   done
 }
 
-# Undo of sd_trace: strace detaches by itself, so that no call is left half-way; then the helper is killed. The processes keep running.
+# Undo of sd_trace.
 sd_trace_end() {
-  read -r sd_one 2>/dev/null <"$rec/helper.tracer" && sd_alive "$sd_one" && kill -KILL "${sd_one%.*}"
+  sd_detach tracer
+  read -r sd_hits 2>/dev/null <"$rec/tracer.hits" && sd_note "hits=$sd_hits"
+  [ ! -f "$rec/tracer.targets" ] || sd_note "traced=$(sort -u "$rec/tracer.targets" | tr '\n' ,)"
+}
+
+# The strace of helper $1 detaches by itself, so that no call is left half-way; then the helper is killed. The processes keep running.
+sd_detach() {
+  read -r sd_one 2>/dev/null <"$rec/helper.$1" && sd_alive "$sd_one" && kill -KILL "${sd_one%.*}"
   sd_left=20
   while [ "$sd_left" -gt 0 ]; do
     sd_found=
@@ -77,9 +88,7 @@ sd_trace_end() {
     sd_left=$((sd_left - 1))
     sleep 0.05
   done
-  sd_background_end tracer
-  read -r sd_hits 2>/dev/null <"$rec/tracer.hits" && sd_note "hits=$sd_hits"
-  [ ! -f "$rec/tracer.targets" ] || sd_note "traced=$(sort -u "$rec/tracer.targets" | tr '\n' ,)"
+  sd_background_end "$1"
 }
 
 # Evidence that this run's helper traces process $1; prints the number of changed calls, waiting a second for the first one.
