@@ -52,6 +52,13 @@ def operators(holds: int, seed: int) -> int:
     return _through("tests.soak.run", "--holds", str(holds), "--seed", str(seed))
 
 
+def powercut(cuts: int, breakpoints: int, planted: int, seed: int) -> int:
+    """Cut the power of a trader's volume while it trades. 0 when no acknowledged order was lost and all judges held, and with each planted
+    bug were violated; else 1."""
+    counts = ("--random", str(cuts), "--breakpoints", str(breakpoints), "--planted", str(planted))
+    return _through("tests.soak.power_cuts", *counts, "--seed", str(seed))
+
+
 def bench(suite: str) -> int:
     """Measure a suite; nothing is asserted. Raises UsageError for a suite that does not exist."""
     if suite not in BENCHES:

@@ -12,6 +12,7 @@ from stormdesk.core.values import Count, Lifetime, Percent, Seed
 
 MINUTE, SEED, ALL = Lifetime("60s"), Seed(0), Percent(100)
 KILLS, NETWORKS, HOLDS = Count(200), Count(1000), Count(100)
+CUTS, BREAKPOINTS, PLANTED = Count(50), Count(20), Count(3)
 
 
 @command(effect="run linter, type checker and the tests that need no lab")
@@ -60,6 +61,28 @@ def operators(_: Options, holds: Count = HOLDS, seed: Seed = SEED) -> int:
     from stormdesk.cli import develop
 
     return develop.operators(holds, seed)
+
+
+@command(
+    effect=(
+        "cut the power of a trader's volume {random} times at random moments and {breakpoints} times between write and fdatasync, "
+        "in labs of its own; then {planted} times with each planted bug"
+    ),
+    hint="--random N --breakpoints N",
+    help={
+        "random": "how many at random moments",
+        "breakpoints": "how many between a write and its fdatasync",
+        "planted": "how many with each bug that must be found, and with syncs that lie; each in a lab of its own",
+        "seed": "seed of the moments",
+    },
+)
+def powercut(
+    _: Options, random: Count = CUTS, breakpoints: Count = BREAKPOINTS, planted: Count = PLANTED, seed: Seed = SEED
+) -> int:
+    """No power cut may lose an acknowledged order."""
+    from stormdesk.cli import develop
+
+    return develop.powercut(random, breakpoints, planted, seed)
 
 
 @command(
@@ -162,4 +185,6 @@ def release(_: Options, into: str = "dist") -> int:
 
 def group() -> Collection:
     """dev.* in the order of the menu."""
-    return Collection("dev", check, crashtest, networks, operators, contract, bench, fuzz, soak, vm, schemas, bless, release)
+    return Collection(
+        "dev", check, crashtest, networks, operators, powercut, contract, bench, fuzz, soak, vm, schemas, bless, release
+    )  # fmt: skip

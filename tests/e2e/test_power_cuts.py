@@ -1,0 +1,32 @@
+"""The power of a trader's volume fails while it trades: no acknowledged order is lost, unless its syncs lie. A short form of
+`invoke dev.powercut`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.soak.power_cuts import LIES, sound, unsound
+from tests.support.desk import Desk, sat_at
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def desk(brisk_lab: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with sat_at(brisk_lab, tmp_path_factory.mktemp("runs")) as desk:
+        yield desk
+
+
+def test_no_acknowledged_order_is_lost_at_any_moment(desk: Desk, repeats: Callable[..., int]) -> None:
+    found = sound(desk, range(repeats(50, 1)), range(repeats(20, 1)), 0, print)
+    assert found.problems == []
+    assert (found.as_expected, found.landed, found.lost) == (found.cuts, found.at_breakpoints, 0)
+
+
+def test_with_syncs_that_lie_orders_are_lost_and_the_run_is_violated(desk: Desk) -> None:
+    """The last test of this lab: what it loses stays lost."""
+    found = unsound(desk, LIES)
+    assert found.problems == []
+    assert found.lost > 0
