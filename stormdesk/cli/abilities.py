@@ -67,6 +67,7 @@ class Abilities:
                 "cuts_control": each.cuts_control,
                 "refused_unless": each.unless,
                 "why_not": each.why_not,
+                "untried": each.untried,
             }
             for each in self.found
         ]
@@ -77,13 +78,16 @@ def _described(each: Ability, host: str) -> Sequence[str]:
     """The lines of one fault. The command is what was planned here: other parameters may give another answer."""
     flags = [word for name, value in each.parameters.items() for word in (f"--{name.replace('_', '-')}", value)]
     tried = f"tried: invoke chaos.{each.fault} {words(('--host', host, *flags))}"
+    if each.untried:
+        return [f"not tried: {printable(each.untried)}"]
     if each.why_not:
         return [f"no: {printable(each.why_not)}", *([tried] if each.parameters else [])]
+    why, _, flag = each.unless.rpartition("   ")  # a refusal ends with the flag that lifts it
     return [
         f"by {each.mechanism}",
         *(f"not by {name}: {printable(why)}" for name, why in each.rejected),
         f"undo: {printable(each.undo)}",
-        *(["cuts our own SSH: the host's watchdog ends it"] if each.cuts_control else []),
-        *([f"refused: {printable(each.unless)}"] if each.unless else []),
+        *(["cuts our own SSH: the host ends it by itself"] if each.cuts_control else []),
+        *([f"only with {flag}: {printable(why.strip())}"] if flag else []),
         printable(tried),
     ]

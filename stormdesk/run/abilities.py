@@ -21,13 +21,15 @@ HOLD_S = 10.0
 @dataclass(frozen=True)
 class Ability:
     """A fault on a host, tried with `parameters`: by which mechanism, and why not by those that come before it (name, reason); or
-    why not at all. `unless` is why it is refused there without an --allow flag, and which one."""
+    why not at all; or why that is not known: the inventory names nothing to try it on, so somebody must. `unless` is why it is
+    refused there without an --allow flag, and which one."""
 
     fault: str
     mechanism: str = ""
     rejected: tuple[tuple[str, str], ...] = ()
     irreversible: bool = False
     why_not: str = ""
+    untried: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     undo: str = ""
     cuts_control: bool = False
@@ -65,9 +67,8 @@ def _ability(
     pool: Pool, name: str, kind: type[Fault], host: InventoryHost, made: Callable[[str, Example], Fault]
 ) -> tuple[Ability, HostFacts | None]:
     examples = kind.example(pool.inventory) if hasattr(kind, "example") else ()  # a project's own may have none
-    example = next((each for each in examples if each.host == host.name), None)
-    if example is None:
-        return Ability(name, why_not="the inventory names nothing on this host to try it on"), None
+    # Planning changes nothing, so what has no example here is planned as it stands.
+    example = next((each for each in examples if each.host == host.name), Example(host.name, {}, (), ""))
     site = Site("r-00000000-0000-plan", host, pool.inventory, HOLD_S, frozenset({host.name}))
     facts: HostFacts | None = None
     try:
@@ -76,7 +77,9 @@ def _ability(
         if missing := [tool for tool in fault.needs if tool not in facts.tools]:
             return Ability(name, why_not=f"the host has no {', '.join(missing)}"), facts
         plan = fault.plan(facts, site, None)
-    except (HostError, RefusedError, UsageError) as error:
+    except UsageError as error:
+        return Ability(name, untried=_reason(error), parameters=example.parameters), facts
+    except (HostError, RefusedError) as error:
         return Ability(name, why_not=_reason(error), parameters=example.parameters), facts
     if isinstance(plan, Unsupported):
         return Ability(name, why_not=plan.reason, parameters=example.parameters), facts

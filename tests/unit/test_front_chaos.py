@@ -83,21 +83,27 @@ def test_what_a_host_can_do_is_said_with_the_command_that_was_planned() -> None:
         "net-loss", "nfqueue", (netem,), parameters={"peer": "venue"}, undo="rules removed", cuts_control=True
     )
     never = Ability(
-        "power-cut", "perl", irreversible=True, undo="none", unless="it cannot be undone: --allow-irreversible"
+        "power-cut",
+        "perl",
+        irreversible=True,
+        undo="none",
+        unless="it cannot be undone: it is lost.   --allow-irreversible",
     )
     cannot = Ability("ntp-block", why_not="it asks no time server", parameters={})
-    found = Abilities("trader-a", [can, never, cannot])
+    untried = Ability("noop", untried="noop needs --service")
+    found = Abilities("trader-a", [can, never, cannot, untried])
     assert list(found.lines) == [
         "net-loss   by nfqueue",
         "             not by netem: the kernel has no sch_netem",
         "             undo: rules removed",
-        "             cuts our own SSH: the host's watchdog ends it",
+        "             cuts our own SSH: the host ends it by itself",
         "             tried: invoke chaos.net-loss --host trader-a --peer venue",
         "power-cut  by perl",
         "             undo: none",
-        "             refused: it cannot be undone: --allow-irreversible",
+        "             only with --allow-irreversible: it cannot be undone: it is lost.",
         "             tried: invoke chaos.power-cut --host trader-a",
         "ntp-block  no: it asks no time server",
+        "noop       not tried: noop needs --service",
     ]
     halted = Abilities("trader-a", [can], "trader-a is halted")
     assert halted.lines[0] == "every fault is refused on it now: trader-a is halted"
