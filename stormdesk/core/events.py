@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from stormdesk.core.event_parts import Check, Controller, Target
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
     """The keys of every line. `t` is seconds since 1970; `sum` is the line's checksum (core/journal.py)."""
@@ -24,33 +26,6 @@ class HostLine(Line, frozen=True, kw_only=True):
 
     host: str
     op: str = ""
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one check said; `sources` counts what it read."""
-
-    id: str
-    verdict: Literal["held", "violated", "unknown"]
-    why: str
-    took_s: float = 0.0
-    sources: dict[str, int] = {}
-
-
-class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The controller's process; `start` is field 22 of its stat."""
-
-    pid: int
-    start: str
-    boot_id: str
-    pid_namespace: str
-
-
-class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A word of `--host`, the hosts that it meant, and what decided: the seed, or how it was known who leads."""
-
-    asked: str
-    hosts: list[str]
-    why: str
 
 
 class RunStarted(Line, frozen=True, kw_only=True, tag="run.started"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
-from stormdesk.evidence.story import Story, rfc3339
+from stormdesk.evidence.story import Story
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,3 +71,8 @@ def scorecard(story: Story) -> Scorecard:
             held=verdicts.count("held"), violated=verdicts.count("violated"), unknown=verdicts.count("unknown")
         ),
     )
+
+
+def rfc3339(t: float) -> str:
+    """An instant as people write it, UTC."""
+    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from stormdesk.core.journal import Event
@@ -295,8 +294,3 @@ def sentence(story: Story) -> str:
         parts.append(f"hosts {story.residue}" + (f", reverted by {by}" if by else ""))
     text = f"{what}: {'; '.join(parts) or 'nothing was measured'}."
     return text if story.exit_code == 0 else f"{story.why.rstrip('.')}. {text}"
-
-
-def rfc3339(t: float) -> str:
-    """An instant as people write it, UTC."""
-    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,34 @@
+"""What some events of a run record contain: checks, the controller, targets. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one check said; `sources` counts what it read."""
+
+    id: str
+    verdict: Literal["held", "violated", "unknown"]
+    why: str
+    took_s: float = 0.0
+    sources: dict[str, int] = {}
+
+
+class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The controller's process; `start` is field 22 of its stat."""
+
+    pid: int
+    start: str
+    boot_id: str
+    pid_namespace: str
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word of `--host`, the hosts that it meant, and what decided: the seed, or how it was known who leads."""
+
+    asked: str
+    hosts: list[str]
+    why: str
