@@ -70,7 +70,7 @@ ip link set peer1 up
 until [ "$(cat /sys/class/net/eth1/operstate /sys/class/net/peer1/operstate | uniq)" = up ]; do sleep 0.01; done
 ip route add 10.99.0.0/16 via 10.9.1.1 dev eth1
 ip -6 route add fd98::/64 via fd99::1 dev eth1
-[ "$KIND" = dash ] || mount --bind "$(command -v busybox)" "$(readlink -f /bin/sh)"
+[ "$KIND" = dash ] || mount --bind "$(readlink -f "$(command -v "$KIND")")" "$(readlink -f /bin/sh)"
 echo ready
 exec 3<&0
 # Until the test lets go of the other end, or dies. The shell takes in, as any init does, processes whose parents have died.
@@ -100,7 +100,7 @@ def require(*tools: str) -> None:
 class Sandbox:
     """Namespaces with a tmpfs /run, a data file system of 32 MiB, a veth, a target marker; gone when closed.
 
-    `shell` is what /bin/sh is: dash or busybox. `image`: the data file system is ext4 in this new file, else a tmpfs.
+    `shell` is what /bin/sh is: dash, busybox or bash. `image`: the data file system is ext4 in this new file, else a tmpfs.
     """
 
     def __init__(self, shell: str = "dash", image: Path | None = None) -> None:

@@ -1,12 +1,15 @@
 """SIGKILL at each command boundary of arming, injecting and reverting: the host is as before all the same.
 
 The shell itself says where a command begins: `set -x` expands PS4 before each one, and PS4 counts down and kills. The
-traced scripts are the shipped ones with one line in front. `--counts 100` does every boundary, the default one in a hundred.
+traced scripts are the shipped ones with one line in front. `--counts 100` does every boundary, the default one in a hundred of three
+faults, and one of two others that it draws; all faults that need no service to work on are among them.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from random import Random
 
 from stormdesk.core.fault import Fault
 from stormdesk.core.values import Signal
@@ -16,12 +19,14 @@ from stormdesk.faults.process.process_kill import ProcessKill
 from stormdesk.host.scripts import host_scripts
 from tests.shell.rig import Rig, beside, picture, repeated, same
 from tests.shell.sandbox import Sandbox, eventually
+from tests.shell.test_pairs import HERE
 
 FAULTS: dict[str, Fault] = {
     "disk-full": DiskFull(),
     "adapter-down": AdapterDown(interface="eth1"),
     "process-kill": ProcessKill(pattern="sleep 543", signal=Signal("STOP")),
 }
+NOT_HERE = ("memory-stress", "noop")  # too much for several hosts at once; nothing to heal
 # The injector is its own process group; of the others only the shell dies, as it would at the end of its connection.
 VICTIM = {"arm": "$$", "inject": "-$$", "revert": "$$"}
 # One token a command; whoever finds none left dies. They are single bytes behind one shared offset, so that the parts of
@@ -115,3 +120,29 @@ test_adapter_down_killed_while_reverting = killed("revert", "adapter-down")
 test_process_kill_killed_while_arming = killed("arm", "process-kill")
 test_process_kill_killed_while_injecting = killed("inject", "process-kill")
 test_process_kill_killed_while_reverting = killed("revert", "process-kill")
+
+
+OTHERS = {fault.name: fault for fault in HERE if fault.name not in FAULTS and fault.name not in NOT_HERE}
+DRAWN = [(name, phase) for name in sorted(OTHERS) for phase in VICTIM]
+Random(time.strftime("%Y-%j")).shuffle(DRAWN)  # others each day, and the same in both shells
+
+
+def any_fault_killed(host: Rig) -> None:
+    """Two boundaries of other faults; each boundary of each of them with `--counts 100`."""
+    box, all_of_them = host.sandbox, host.counts >= 100
+    box.sh("ip link set eth1 txqueuelen 1000")
+    for number, (name, phase) in enumerate(DRAWN if all_of_them else DRAWN[:2]):
+        fault, before = OTHERS[name], picture(box)
+        total = boundaries(box, phase, fault)
+        places = range(1, total + 1) if all_of_them else [Random(f"{name} {phase} {box.shell}").randint(1, total)]
+        repeated.append(f"boundaries of {phase}, {name}, {box.shell}: {len(places)} of {total}")
+        for place in places:
+            rig = until_killed(box, phase, fault, 1000 * number + place, place)
+            box.script("rm /tmp/rest")
+            try:
+                heal(rig, before, phase)
+            except AssertionError as error:
+                raise AssertionError(f"{name}, stopped before command {place} of {phase}: {error}") from error
+
+
+test_any_fault_killed_at_a_boundary = beside(any_fault_killed)
