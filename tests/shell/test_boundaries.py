@@ -130,7 +130,9 @@ Random(time.strftime("%Y-%j")).shuffle(DRAWN)  # others each day, and the same i
 def any_fault_killed(host: Rig) -> None:
     """Two boundaries of other faults; each boundary of each of them with `--counts 100`."""
     box, all_of_them = host.sandbox, host.counts >= 100
-    box.sh("ip link set eth1 txqueuelen 1000")
+    tables = "for t in mangle filter nat; do $tool -t $t -N x; $tool -t $t -X x; done"  # which iptables leaves behind, empty
+    box.script(f"for tool in iptables ip6tables; do {tables}; done")
+    box.sh("mount -o remount,nr_inodes=3000 /var/lib/trading")
     for number, (name, phase) in enumerate(DRAWN if all_of_them else DRAWN[:2]):
         fault, before = OTHERS[name], picture(box)
         total = boundaries(box, phase, fault)

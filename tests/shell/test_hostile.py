@@ -184,3 +184,19 @@ def test_bash_as_sh_arms_injects_and_reverts() -> None:
         assert host.record().value("reverted_by") == "watchdog"
         assert host.clear().ok
         same(before, host.sandbox)
+
+
+def test_a_host_record_that_was_cut_off_can_be_reverted(host: Rig) -> None:
+    """Wherever it ends: whoever reverts undoes the fault, or says that it cannot."""
+    box, record = host.sandbox, f"/run/stormdesk/{host.run_id}/record"
+    before = picture(box)
+    for number in range(times(host, 40, "records cut off")):
+        assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=5))) == CONFIRMED
+        size = int(box.sh(f"tr -d '\\n' <{record} | wc -c"))
+        at = (number * 97 + 13 * len(repeated)) % size
+        box.sh(f"head -c {at} {record} >/tmp/cut; : >{record}; cat /tmp/cut >{record}")
+        done = host.revert("recover")
+        if not (done.code == 0 and states(done)[-1:] == ["REVERTED"]):
+            eventually("ip -4 route | grep -q 10.99 && ip -6 route | grep -q fd98", box, 20)  # the watchdogs have it in memory
+        box.sh("until ! pgrep -f watchdog[.]sh; do pkill -9 -f watchdog[.]sh; done >/dev/null; rm -rf /run/stormdesk")
+        same(before, box)

@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from stormdesk.core import journal
-from stormdesk.core.errors import RefusedError
+from stormdesk.core.errors import HostError, RefusedError
+from stormdesk.core.states import Stuck, row
+from stormdesk.host import probe
 from stormdesk.run import lines
 from stormdesk.run.record import Record, load
 
@@ -407,3 +409,21 @@ def test_case_C31_two_processes_that_write_at_once(runs: Path) -> None:
     whole(runs / RUN)
     for who in ("owner", "other"):
         assert [event["n"] for event in load(runs / RUN) if event.get("who") == who] == list(range(100))
+
+
+def test_a_host_record_cut_off_at_any_byte_is_an_earlier_one() -> None:
+    """Never a state that was not written: an answer that ends in a word is an error, or a word that needs a person."""
+    lines = [
+        "10 INTENT fault=noop deadline=9", "20 ARMED oom=0", "30 ACKED a=1.1 b=2.2", "40 INJECTING injected_at=40", "50 INJECTED",
+        "60 CONFIRMED seen", "70 REVERTING by=watchdog", "80 REVERTED late_cs=0",
+    ]  # fmt: skip
+    text = f"run {RUN} /run/stormdesk\n" + "".join(f"line {line}\n" for line in lines)
+    written = {"", *(line.split()[1] for line in lines)}
+    for length in range(len(text)):
+        try:
+            found = probe.records(text[:length])
+        except HostError:
+            continue
+        for one in found:
+            assert one.state in written or row(one.state).stuck is Stuck.ALWAYS, (length, one.state)
+            assert one.state != "REVERTED" or length >= text.index("REVERTED") + len("REVERTED")

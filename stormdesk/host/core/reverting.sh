@@ -58,7 +58,8 @@ sd_revert() {
   sd_read
   case $sd_history in
     *' INJECTING '*) ;;
-    *) [ -e "$rec/restarted" ] || { sd_lateness; sd_end "$1"; return; } ;;  # nothing was done yet
+    # Nothing was done yet; unless an inject has come to its end, and somebody cut the record short since.
+    *) [ -e "$rec/restarted" ] || [ -e "$rec/ours" ] || { sd_lateness; sd_end "$1"; return; } ;;
   esac
   [ "$sd_was_in" != CONFIRMED ] || sd_last_look
   sd_last=$(sd_picture)
