@@ -201,6 +201,13 @@ CASES: Sequence[Case] = (
         before=MAKE_LEDGER,
         after=f"seq 1 500 | cmp - {LEDGER}",
     ),
+    Case(
+        "disk-slow-rate",
+        ("chaos.disk-slow", "--service", "quote", "--rate", "1MiB/s"),
+        "grep -q ' wbps=1048576 ' /sys/fs/cgroup/system.slice/quote.service/io.max",
+        before="systemctl set-property --runtime quote IOAccounting=yes",  # else systemd hands no io down to it
+        after='[ -z "$(cat /sys/fs/cgroup/system.slice/quote.service/io.max)" ]',
+    ),
     Case("power-cut", ("chaos.power-cut", "--allow-irreversible"), f"! {ACTIVE}", after=ACTIVE),
     Case("process-kill", KILL, RESTARTED, after=ACTIVE),
     Case("process-stop", (*KILL, "--signal", "STOP"), STOPPED, after=ACTIVE),
