@@ -13,7 +13,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.values import Count, Percent
 from stormdesk.mechanism.ladder import choose, tools
-from stormdesk.mechanism.stressing import BURN, Burning
+from stormdesk.mechanism.stressing import BURN, Burning, own_group
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CpuStress:
 
     name: ClassVar[str] = "cpu-stress"
     title: ClassVar[str] = "Keep CPUs busy"
-    undo: ClassVar[str] = "ends our own processes"
+    undo: ClassVar[str] = "ends our own processes, removes their control group"
     needs: ClassVar[Argv] = ("grep", "awk")
     may_use: ClassVar[Argv] = tools(BURN)
     may_cut_control: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class CpuStress:
         return [Example(host, {"percent": "20", "cores": "1"}, look, r"^[0-9]+\.[0-9]+$") for host in inventory.hosts]
 
     def probes(self, site: Site) -> Mapping[str, Argv]:
-        return {"processors": ("grep", "-c", "^processor", "/proc/cpuinfo")}
+        return {"processors": ("grep", "-c", "^processor", "/proc/cpuinfo"), "group": ("sd_parent_group", "cpu")}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         has = int(facts.answers["processors"].stdout.strip() or "1")
@@ -53,15 +53,16 @@ class CpuStress:
         way = choose(BURN, burning, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
+        group, where = own_group(facts.answers["group"].stdout.strip(), site.run_id)
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False)),
             change=Change(
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
-                says=f"keep {cores} of {has} CPUs {percent} % busy with {way.mechanism.name}",
+                says=f"keep {cores} of {has} CPUs {percent} % busy with {way.mechanism.name}, {where}",
                 reverts_what="our processes ended",
-                steps=way.mechanism.steps(burning, facts),
+                steps=group + way.mechanism.steps(burning, facts),
                 resources=("cpu",),
                 touches=way.mechanism.touches,
             ),

@@ -14,6 +14,7 @@ from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.values import Count
 from stormdesk.host import probe, volumes
 from stormdesk.mechanism import data_folder
+from stormdesk.mechanism.stressing import own_group
 
 EACH_MIB = 8  # written between two syncs
 SPARE_MIB = 16
@@ -26,7 +27,7 @@ class IoStress:
 
     name: ClassVar[str] = "io-stress"
     title: ClassVar[str] = "Keep a disk busy with writes"
-    undo: ClassVar[str] = "ends our own processes, removes the folder with their files"
+    undo: ClassVar[str] = "ends our own processes, removes the folder with their files and their control group"
     needs: ClassVar[Argv] = ("df", "dd", "stat")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -50,6 +51,7 @@ class IoStress:
             **data_folder.probes(path),
             "inodes": ("df", "-Pi", path),
             **volumes.probes(path),
+            "group": ("sd_parent_group", "blkio"),
         }
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
@@ -63,15 +65,17 @@ class IoStress:
                 f"--path {path}: {site.host.name} has {space.free_kib // 1024} MiB free there, and {self.workers} processes "
                 f"need {int(self.workers) * EACH_MIB} MiB with {SPARE_MIB} MiB to spare. Nothing was changed"
             )
+        group, where = own_group(facts.answers["group"].stdout.strip(), site.run_id)
         folder = f"{path}/.stormdesk-{site.run_id}-io"
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
             change=Change(
                 mechanism="dd",
-                says=f"rewrite and sync {self.workers} files of {EACH_MIB} MiB in {folder} in a loop",
+                says=f"rewrite and sync {self.workers} files of {EACH_MIB} MiB in {folder} in a loop, {where}",
                 reverts_what="our processes ended, their folder removed",
                 steps=(
+                    *group,
                     Step(
                         ("sd_write_again", folder, str(self.workers), str(EACH_MIB)),
                         (("sd_background_end", "stressor"), ("sd_written_away", folder)),

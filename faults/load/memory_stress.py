@@ -13,7 +13,7 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.values import Size
 from stormdesk.mechanism.ladder import choose, tools
-from stormdesk.mechanism.stressing import HOLD, Holding
+from stormdesk.mechanism.stressing import HOLD, Holding, own_group
 
 MIB = 1024 * 1024
 SPARE_MIB = 64  # always left available, so that the OOM killer has no reason to act
@@ -26,7 +26,7 @@ class MemoryStress:
 
     name: ClassVar[str] = "memory-stress"
     title: ClassVar[str] = "Use up memory"
-    undo: ClassVar[str] = "ends our own processes"
+    undo: ClassVar[str] = "ends our own processes, removes their control group"
     needs: ClassVar[Argv] = ("cat", "awk")
     may_use: ClassVar[Argv] = tools(HOLD)
     may_cut_control: ClassVar[bool] = False
@@ -48,7 +48,7 @@ class MemoryStress:
     def probes(self, site: Site) -> Mapping[str, Argv]:
         if (self.size is None) == (self.reserve is None):
             raise UsageError("memory-stress needs --size or --reserve: how much to hold, or how much to leave")
-        return {"memory": ("cat", "/proc/meminfo")}
+        return {"memory": ("cat", "/proc/meminfo"), "group": ("sd_parent_group", "memory")}
 
     def plan(self, facts: HostFacts, site: Site, ttl_s: float | None) -> Plan | Unsupported:
         available = self._available(facts, site)
@@ -64,15 +64,16 @@ class MemoryStress:
         way = choose(HOLD, holding, facts, self.mechanism)
         if isinstance(way, Unsupported):
             return way
+        group, where = own_group(facts.answers["group"].stdout.strip(), site.run_id)
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
             change=Change(
                 mechanism=way.mechanism.name,
                 rejected=way.rejected,
-                says=f"hold {mib} of {available} MiB of available memory with {way.mechanism.name}",
+                says=f"hold {mib} of {available} MiB of available memory with {way.mechanism.name}, {where}",
                 reverts_what="our processes ended",
-                steps=way.mechanism.steps(holding, facts),
+                steps=group + way.mechanism.steps(holding, facts),
                 resources=("memory",),
                 touches=way.mechanism.touches,
             ),

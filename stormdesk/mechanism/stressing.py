@@ -1,4 +1,5 @@
-"""Load on processors and memory: by stress-ng where the host has it, else by shell and dd alone. Pure."""
+"""Load on processors and memory: by stress-ng where the host has it, else by shell and dd alone; in a control group of its own where
+one can be made. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +11,15 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Step
 
 END = (("sd_background_end", "stressor"),)
+
+
+def own_group(said: str, run_id: str) -> tuple[tuple[Step, ...], str]:
+    """(the step that makes a control group for the stressor, where it is in words), from what the host said: the answer of
+    `sd_parent_group`. Where none can be made the stressor is in the one of the session that starts it, and that is said."""
+    if said.startswith("no:"):
+        return (), f"in no control group of its own ({said.removeprefix('no: ')})"
+    folder = f"{said.rstrip('/')}/stormdesk.{run_id}"
+    return (Step(("sd_make_group", folder), (("sd_end_group", folder),)),), f"in control group {folder}"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.shell.rig import Rig, rig
 from tests.shell.sandbox import SHELLS, require
 from tests.shell.test_bite import bite, heal
 from tests.shell.test_bite_process import by_the_watchdog, finish, killed_half_way
+from tests.skips import cannot
 
 # Of stress-ng by their name: it overwrites its environment.
 OURS = "{ grep -ls STORMDESK_RUN=r- /proc/[0-9]*/environ | cut -d/ -f3; pgrep stress-ng; } | sort -u"
@@ -113,3 +116,48 @@ def test_a_disk_is_written_to_and_nothing_stays(host: Rig) -> None:
     assert host.sandbox.sh("ls -A /var/lib/trading") == ""
     goes_away(host, fault, "sd_write_again")
     assert host.sandbox.sh("ls -A /var/lib/trading") == ""
+
+
+OWN_GROUP: Mapping[str, tuple[Fault, str]] = {
+    "cpu": (CpuStress(percent=Percent(20), cores=Count(1), mechanism="sh"), "sd_burn"),
+    "memory": (MemoryStress(size=Size("32MiB"), mechanism="dd"), "sd_hold_memory"),
+    "blkio": (IoStress(workers=Count(1)), "sd_write_again"),
+}
+
+
+@pytest.fixture(params=OWN_GROUP)
+def controller(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One of version 1, in which we are in a group of the test's own meanwhile: what comes into a sandbox comes from us."""
+    top = Path("/sys/fs/cgroup", request.param)
+    if not (top / "cgroup.procs").exists() or not os.access(top, os.W_OK):
+        cannot(f"it has no {request.param} of cgroup v1")
+    lines = [line.split(":") for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    home = top / next(path for _, names, path in lines if request.param in names.split(",")).lstrip("/")
+    made = top / f"sdtest-{os.getpid()}"
+    made.mkdir()
+    (made / "cgroup.procs").write_text(str(os.getpid()))
+    yield request.param
+    (home / "cgroup.procs").write_text(str(os.getpid()))
+    until = time.monotonic() + 5
+    while (made / "cgroup.procs").read_text() and time.monotonic() < until:
+        time.sleep(0.05)  # a sandbox ends
+    made.rmdir()
+
+
+def test_a_stressor_is_in_a_control_group_of_its_own_which_goes_with_it(controller: str, host: Rig) -> None:
+    fault, verb = OWN_GROUP[controller]
+    assert "no control group of its own (no control group with" in host.plan(fault).change.says
+    host.sandbox.sh(f"mkdir /mnt/{controller} && mount -t cgroup -o {controller} {controller} /mnt/{controller}")
+    ours = f"find /mnt/{controller}/sdtest-{os.getpid()} -type d -name stormdesk.{host.run_id}"
+    before = bite(host, fault)
+    group = host.sandbox.sh(ours).strip()
+    assert group.startswith(f"/mnt/{controller}/sdtest-{os.getpid()}/")
+    theirs = host.sandbox.sh(f"for pid in $({OURS}); do grep -hs :{controller}: /proc/$pid/cgroup; done | sort -u")
+    assert [line.rpartition("/")[2] for line in theirs.splitlines()] == [f"stormdesk.{host.run_id}"]
+    heal(host, before)
+    assert processes(host) == []
+    assert host.sandbox.sh(ours) == ""
+    goes_away(host, fault, verb)
+    assert host.sandbox.sh(ours) == ""
+    finish(host, killed_half_way(host, fault, "sd_make_group"))
+    assert host.sandbox.sh(ours) == ""

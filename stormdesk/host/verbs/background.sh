@@ -10,6 +10,7 @@ sd_background() {
     sd_start $$; printf "%s\n" "$$.$sd_start" >"$rec/helper.$2"
     # From here on a reverter can find us; one that began earlier has killed us already or will see this file.
     sd_read; case $sd_state in INJECTING | INJECTED) ;; *) exit ;; esac
+    ! read -r sd_group 2>/dev/null <"$rec/group" || echo 0 >"$sd_group/cgroup.procs" || exit
     shift 2; exec "$@"' sh "$rec" "$sd_helper" "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
   # Return only once it is recorded, so that the next step and the witness find it.
   sd_left=100

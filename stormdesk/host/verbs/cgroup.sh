@@ -52,3 +52,25 @@ sd_target_group() {
   sd_top=$(printf '%s\n' "$sd_said" | sed -n 's/^\([0-9]*\)\.[0-9]* .*/\1/p')
   case $sd_top in '' | *[!0-9]*) ;; *) sd_own_group "$sd_top" "$1" "$2" ;; esac
 }
+
+# Print the control group for controller $1 that we are in, below which one for helpers can be made; else "no: <why>". What limits us
+# limits them, too.
+sd_parent_group() {
+  sd_cgroup $$ "$1" || { echo "no: no control group with $1 is mounted here"; return; }
+  if [ -w "$sd_group/cgroup.procs" ]; then echo "$sd_group"; else echo "no: $sd_group cannot be written to"; fi
+}
+
+# Make control group $1. Helpers of this run that start from now on are in it.
+sd_make_group() {
+  mkdir "$1" && printf '%s\n' "$1" >"$rec/group"
+}
+
+# Control group $1 is gone, and so is what is in it: it was started there by us. Shell builtins and rmdir.
+sd_end_group() {
+  sd_left=50
+  while [ -d "$1" ] && [ "$sd_left" -gt 0 ]; do
+    while read -r sd_pid; do [ "$sd_pid" = 0 ] || kill -KILL "$sd_pid"; done <"$1/cgroup.procs"
+    rmdir "$1" 2>/dev/null || sleep 0.05
+    sd_left=$((sd_left - 1))
+  done
+}
