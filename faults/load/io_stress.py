@@ -10,11 +10,12 @@ from stormdesk.core.errors import RefusedError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
-from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
+from stormdesk.core.plan import Change, Plan, Proof, Timing, ttl
 from stormdesk.core.values import Count
 from stormdesk.host import probe, volumes
 from stormdesk.mechanism import data_folder
-from stormdesk.mechanism.stressing import own_group
+from stormdesk.mechanism.ladder import choose, tools
+from stormdesk.mechanism.stressing import WRITE, Writing, own_group
 
 EACH_MIB = 8  # written between two syncs
 SPARE_MIB = 16
@@ -28,14 +29,15 @@ class IoStress:
     name: ClassVar[str] = "io-stress"
     title: ClassVar[str] = "Keep a disk busy with writes"
     undo: ClassVar[str] = "ends our own processes, removes the folder with their files and their control group"
-    needs: ClassVar[Argv] = ("df", "dd", "stat")
-    may_use: ClassVar[Argv] = ()
+    needs: ClassVar[Argv] = ("df", "stat")
+    may_use: ClassVar[Argv] = tools(WRITE)
     may_cut_control: ClassVar[bool] = False
 
     path: str = field(default="", metadata={"help": "a folder on the file system; default: the host's data folder"})
     workers: Count = field(
         default=Count(2), metadata={"help": "how many processes write at the same time", "grid": ("1", "2", "8")}
     )
+    mechanism: str = field(default="", metadata={"help": "stress-ng or dd; default: the first that the host has"})
 
     @classmethod
     def example(cls, inventory: Inventory) -> Sequence[Example]:
@@ -65,30 +67,29 @@ class IoStress:
                 f"--path {path}: {site.host.name} has {space.free_kib // 1024} MiB free there, and {self.workers} processes "
                 f"need {int(self.workers) * EACH_MIB} MiB with {SPARE_MIB} MiB to spare. Nothing was changed"
             )
+        writing = Writing(f"{path}/.stormdesk-{site.run_id}-io", int(self.workers), EACH_MIB)
+        way = choose(WRITE, writing, facts, self.mechanism)
+        if isinstance(way, Unsupported):
+            return way
         group, where = own_group(facts.answers["group"].stdout.strip(), site.run_id)
-        folder = f"{path}/.stormdesk-{site.run_id}-io"
         return Plan(
             id=site.id(self.name),
             timing=Timing(site.hold_s, ttl(site.hold_s, ttl_s, cuts_control=False), INJECT_BUDGET_S),
             change=Change(
-                mechanism="dd",
-                says=f"rewrite and sync {self.workers} files of {EACH_MIB} MiB in {folder} in a loop, {where}",
+                mechanism=way.mechanism.name,
+                rejected=way.rejected,
+                says=f"rewrite and sync {self.workers} files of {EACH_MIB} MiB in {writing.folder} in a loop with {way.mechanism.name}, "
+                f"{where}",
                 reverts_what="our processes ended, their folder removed",
-                steps=(
-                    *group,
-                    Step(
-                        ("sd_write_again", folder, str(self.workers), str(EACH_MIB)),
-                        (("sd_background_end", "stressor"), ("sd_written_away", folder)),
-                    ),
-                ),
+                steps=group + way.mechanism.steps(writing, facts),
                 resources=(volumes.lock(facts.answers, path, space),),
-                touches=("process",),
-                files=(folder,),
+                touches=way.mechanism.touches,
+                files=(writing.folder,),
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
             proof=Proof(
-                baseline=("test", "!", "-e", folder),
-                witness=("sd_witness_writes", folder, str(EACH_MIB)),
+                baseline=("test", "!", "-e", writing.folder),
+                witness=way.mechanism.witness(writing),
                 still=("sd_background_runs", "stressor"),
             ),
         )

@@ -1,4 +1,4 @@
-"""Load on processors and memory: by stress-ng where the host has it, else by shell and dd alone; in a control group of its own where
+"""Load on processors, memory and disks: by stress-ng where the host has it, else by shell and dd alone; in a control group of its own where
 one can be made. Pure."""
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ class Burning:
 class Holding:
     """Memory, in MiB."""
 
+    mib: int
+
+
+@dataclass(frozen=True)
+class Writing:
+    """`workers` files of `mib` MiB each in the new folder `folder`."""
+
+    folder: str
+    workers: int
     mib: int
 
 
@@ -90,5 +99,34 @@ class Hold:
         return (Step((self.verb, str(intent.mib)), END),)
 
 
+@dataclass(frozen=True)
+class Write:
+    """One way to write to a disk again and again: `verb` does it, with tool `name`; `seen_by` is the evidence."""
+
+    name: str
+    verb: str
+    seen_by: str
+    touches: ClassVar[Argv] = ("process",)
+    probes: ClassVar[Mapping[str, Argv]] = {}
+
+    @property
+    def tools(self) -> Argv:
+        return (self.name,)
+
+    def able(self, intent: Writing, facts: HostFacts) -> str:
+        return ""
+
+    def steps(self, intent: Writing, facts: HostFacts) -> tuple[Step, ...]:
+        do = (self.verb, intent.folder, str(intent.workers), str(intent.mib))
+        return (Step(do, (*END, ("sd_written_away", intent.folder))),)
+
+    def witness(self, intent: Writing) -> Argv:
+        return (self.seen_by, intent.folder, str(intent.mib))
+
+
 BURN = (BurnNg(), BurnShell())
 HOLD = (Hold("stress-ng", "sd_hold_memory_ng"), Hold("dd", "sd_hold_memory"))
+WRITE = (
+    Write("stress-ng", "sd_write_again_ng", "sd_witness_written"),
+    Write("dd", "sd_write_again", "sd_witness_writes"),
+)

@@ -14,6 +14,7 @@ from stormdesk.core.values import Count, Percent, Size
 from stormdesk.faults.load.cpu_stress import CpuStress
 from stormdesk.faults.load.io_stress import IoStress
 from stormdesk.faults.load.memory_stress import MemoryStress
+from stormdesk.infra.backends.lab import volume
 from tests.shell.rig import Rig, rig
 from tests.shell.sandbox import SHELLS, require
 from tests.shell.test_bite import bite, heal
@@ -27,6 +28,15 @@ OURS = "{ grep -ls STORMDESK_RUN=r- /proc/[0-9]*/environ | cut -d/ -f3; pgrep st
 @pytest.fixture(params=SHELLS)
 def host(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with rig(request.param) as one:
+        yield one
+
+
+@pytest.fixture(params=SHELLS)
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """A host with a disk: what is written there is seen as the disk counts it."""
+    if not volume.loops_available():
+        cannot("it has no loop devices")
+    with rig(request.param, tmp_path / "image") as one:
         yield one
 
 
@@ -101,7 +111,7 @@ def test_memory_that_went_meanwhile_is_refused(host: Rig) -> None:
 
 
 def test_a_disk_is_written_to_and_nothing_stays(host: Rig) -> None:
-    fault = IoStress(workers=Count(1))
+    fault = IoStress(workers=Count(1), mechanism="dd")
     before = bite(host, fault)
     folder = host.sandbox.sh("echo /var/lib/trading/.stormdesk-*-io").strip()
     stamps = set()
@@ -118,10 +128,32 @@ def test_a_disk_is_written_to_and_nothing_stays(host: Rig) -> None:
     assert host.sandbox.sh("ls -A /var/lib/trading") == ""
 
 
+def test_stress_ng_writes_to_a_disk_and_nothing_stays(disk: Rig) -> None:
+    require("stress-ng")
+    fault = IoStress(workers=Count(1), mechanism="stress-ng")
+    device = disk.sandbox.sh("grep ' /var/lib/trading ' /proc/self/mountinfo | cut -d' ' -f3").strip()
+
+    def written() -> int:
+        """MiB that the disk itself has got, by its own count of sectors."""
+        return int(disk.sandbox.sh(f"cat /sys/dev/block/{device}/stat").split()[6]) // 2048
+
+    before, then = bite(disk, fault), written()
+    assert disk.sandbox.sh("ls -A /var/lib/trading | grep -c '^.stormdesk-.*-io$'") == "1\n"
+    until = time.monotonic() + 10
+    while written() - then < 32 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert written() - then >= 32
+    heal(disk, before)
+    assert processes(disk) == []
+    assert disk.sandbox.sh("ls -A /var/lib/trading") == "lost+found\n"
+    goes_away(disk, fault, "sd_write_again_ng")
+    assert disk.sandbox.sh("ls -A /var/lib/trading") == "lost+found\n"
+
+
 OWN_GROUP: Mapping[str, tuple[Fault, str]] = {
     "cpu": (CpuStress(percent=Percent(20), cores=Count(1), mechanism="sh"), "sd_burn"),
     "memory": (MemoryStress(size=Size("32MiB"), mechanism="dd"), "sd_hold_memory"),
-    "blkio": (IoStress(workers=Count(1)), "sd_write_again"),
+    "blkio": (IoStress(workers=Count(1), mechanism="dd"), "sd_write_again"),
 }
 
 

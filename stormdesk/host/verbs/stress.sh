@@ -37,23 +37,6 @@ sd_hold_memory_ng() {
     exec stress-ng --quiet --vm 1 --vm-bytes "$1m" --vm-keep --vm-hang 0 --temp-path /tmp' sh "$1"
 }
 
-# In the new folder $1, $2 processes write $3 MiB to a file and sync it, in a loop.
-sd_write_again() {
-  mkdir -m 700 -- "$1" || return
-  # shellcheck disable=SC2016  # the inner shell expands it
-  sd_background stressor sh -c 'cd "$1" || exit; left=$2
-    while [ "$left" -gt 0 ]; do
-      while dd if=/dev/zero of="data.$left" bs=1M count="$3" conv=fsync,notrunc 2>/dev/null; do echo >>"done.$left"; done &
-      left=$((left - 1))
-    done
-    wait' sh "$1" "$2" "$3"
-}
-
-# Remove folder $1, which we created.
-sd_written_away() {
-  rm -rf -- "$1"
-}
-
 # Set $sd_ticks, $sd_kib and $sd_count: CPU time in centiseconds, memory in KiB, and number of the stressor's processes.
 sd_stressor() {
   read -r sd_one 2>/dev/null <"$rec/helper.stressor" || return 1
@@ -111,21 +94,4 @@ sd_available() {
 sd_memory_free() {
   sd_available
   [ "$sd_mib" -ge $(($1 + $2)) ] || { echo "$sd_mib MiB are available, fewer than $1 and $2 to spare"; return 1; }
-}
-
-# Evidence that files in folder $1 are rewritten in a loop, $2 MiB each time: the rate over at least a second.
-sd_witness_writes() {
-  sd_now
-  sd_now0=$sd_now
-  sd_before=$(cat "$1"/done.* 2>/dev/null | wc -l)
-  sleep 1
-  while sd_count=$(cat "$1"/done.* 2>/dev/null | wc -l) && [ "$sd_count" -le "$sd_before" ]; do
-    sd_now
-    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "no write completed within nine seconds"; return 1; }
-    sleep 0.2
-  done
-  sd_now
-  sd_psi=
-  read -r sd_psi 2>/dev/null </proc/pressure/io
-  echo "the stressor writes $(((sd_count - sd_before) * $2 * 100 / (sd_now - sd_now0))) MiB/s to $1; pressure: $sd_psi"
 }
