@@ -18,7 +18,11 @@ from stormdesk.mechanism.tracing import Answer
 
 @dataclass(frozen=True)
 class DiskError(Traced):
-    """One kind of system call returns an error. Reads, writes and opens fail for one file only, so that the service's sockets work."""
+    """One kind of system call returns an error. Reads, writes and opens fail for one file only, so that the service's sockets work.
+
+    SHORT is the shortest short write: the call is not made and returns 0, and the file and its position stay as they are. strace cannot
+    make a part of the data be written: it changes what a call returns, not how much it is given. A caller that writes the rest in a
+    loop retries for as long as it gets 0; with --every 2 the second try works. A caller that does not check has lost all of it."""
 
     name: ClassVar[str] = "disk-error"
     title: ClassVar[str] = "Make a service's reads, writes, syncs or opens fail"
@@ -27,7 +31,7 @@ class DiskError(Traced):
     calls: Calls = field(default=Calls("sync"), metadata={"help": "what fails: read, write, sync or open"})
     error: CallError = field(
         default=CallError("EIO"),
-        metadata={"help": "EIO, ENOSPC, EROFS, EDQUOT, EACCES or SHORT: a write that writes nothing"},
+        metadata={"help": "EIO, ENOSPC, EROFS, EDQUOT, EACCES or SHORT: a write that returns 0 and writes nothing"},
     )
     every: Count = field(default=Count(1), metadata={"help": "every n-th call fails", "grid": ("100", "10", "1")})
     path: str = field(default="", metadata={"help": "only for this file; required unless --calls is sync"})

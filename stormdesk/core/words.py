@@ -30,7 +30,7 @@ class Calls(Word):
 
 
 class CallError(Word):
-    """What a system call fails with; SHORT: it writes nothing, and says so."""
+    """What a system call fails with; SHORT: it writes nothing, and answers 0, which is no error."""
 
     WORD = "ERROR"
     EXAMPLE = "EIO"

@@ -100,6 +100,29 @@ def test_the_process_sees_it_and_runs_on_afterwards(host: Rig, what: str) -> Non
     assert host.clear().ok
 
 
+def test_a_short_write_leaves_the_file_and_the_next_try_writes_it_all(host: Rig) -> None:
+    """What is documented: 0 is what was written, so nobody who looks loses a byte."""
+    fault = DiskError(
+        pattern="writer.py", calls=Calls("write"), error=CallError("SHORT"), path=f"{DATA}/log", every=Count(2)
+    )
+    assert states(host.arm(host.plan(fault))) == CONFIRMED
+    saying(host, "w 0 s 0")
+    host.sandbox.sh("pkill -STOP -f '[w]riter.py'; sleep 0.3")
+    said = host.sandbox.sh("cat /tmp/said").splitlines()
+    size = int(host.sandbox.sh(f"stat -c %s {DATA}/log"))
+    host.sandbox.sh(": >/tmp/said; pkill -CONT -f '[w]riter.py'")
+    eventually("[ $(wc -l </tmp/said) -ge 10 ]", host.sandbox, 10)
+    host.sandbox.sh("pkill -STOP -f '[w]riter.py'; sleep 0.3")
+    lines = host.sandbox.sh("cat /tmp/said").splitlines()
+    grown = int(host.sandbox.sh(f"stat -c %s {DATA}/log")) - size
+    whole = sum(line == "w 4096 s 0" for line in lines)
+    assert {"w 4096 s 0", "w 0 s 0"} == {*said, *lines}
+    assert abs(grown - 4096 * whole) <= 4096, (grown, whole)  # one may be written and not yet said
+    host.sandbox.sh("pkill -CONT -f '[w]riter.py'")
+    assert host.revert().ok
+    unharmed(host)
+
+
 def test_a_slow_sync_takes_so_long(host: Rig) -> None:
     assert states(host.arm(host.plan(DiskSlow(pattern="writer.py", delay=Duration("500ms"))))) == CONFIRMED
     host.sandbox.sh("sleep 0.6; : >/tmp/said; sleep 3")
