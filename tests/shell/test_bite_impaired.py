@@ -146,6 +146,23 @@ def test_a_shim_that_dies_lets_packets_pass_and_is_no_fault_any_more(host: Rig, 
     heal(host, before)
 
 
+def test_a_second_fault_that_needs_the_queue_is_refused_before_anything_is_touched(
+    host: Rig, beside: Neighbour
+) -> None:
+    before = bite(host, NetLatency(network="market", delay=Delay("80ms"), mechanism="nfqueue"))
+    during = picture(host.sandbox)
+    other = Rig(host.sandbox, run_id="r-20261121-0399-aaaa", host=host.host)
+    done = other.arm(other.plan(NetCorrupt(port=Ports("8001"), mechanism="nfqueue")))
+    assert done.code == 10
+    assert f"refused nfqueue:23808 is taken by run {host.run_id}" in done.stdout
+    assert states(done) == []
+    same(during, host.sandbox)
+    assert 78 < round_trip_ms(beside) < 110
+    heal(host, before)
+    before = bite(other, NetCorrupt(port=Ports("8001"), mechanism="nfqueue"))
+    heal(other, before)
+
+
 def test_what_no_mechanism_can_do_is_refused_with_each_reason(host: Rig, beside: Neighbour) -> None:
     fault = NetDuplicate(network="market", direction=Direction("both"))
     made = dataclasses.replace(fault)
