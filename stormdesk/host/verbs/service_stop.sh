@@ -17,9 +17,12 @@ sd_service_stopped_at() {
   case $2 in
     systemd) systemctl show -p InactiveEnterTimestampMonotonic --value "$1" ;;
     runit)
-      sd_now
-      sd_for=$(sv status "$1" | sed -n 's/^down: [^:]*: \([0-9]*\)s.*/\1/p')
-      echo $(((sd_now / 100 - ${sd_for:-0}) / 4)) # coarse: off by a second
+      # The time of the last change, from its status file: sv prints an age in seconds, which depends on when it is asked.
+      for sd_dir in "/etc/service/$1" "/var/service/$1" "/service/$1" "$1"; do
+        [ -f "$sd_dir/supervise/status" ] || continue
+        printf '@%s\n' "$(head -c 12 "$sd_dir/supervise/status" | od -An -tx1 | tr -d ' \n')"
+        break
+      done
       ;;
     docker) timeout 10 docker inspect -f '{{.State.FinishedAt}}' "$1" ;;
     *) timeout 10 supervisorctl status "$1" | sed 's/^[^ ]* *//' ;;

@@ -52,7 +52,7 @@ sd_protected() {
   case ${sd_exe##*/} in
     sshd | sshd-session | sshd-auth | dropbear | dropbearmulti) sd_why="an SSH server" ;;
     dockerd | containerd | containerd-shim* | conmon | crio) sd_why="a container engine" ;;
-    systemd) sd_why="a service manager" ;;
+    systemd | runsv | runsvdir) sd_why="a service manager" ;;
     python* | pypy*)
       # The interpreter's script: its first argument that is not an option.
       sd_script=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed 1d | grep -m 1 -v '^-')
