@@ -44,7 +44,7 @@ def plan_script(plan: Plan) -> str:
                 "SD_STEPS": str(len(plan.change.steps)),
                 "SD_FILES": "\n".join(plan.change.files),
                 "SD_SERVICES": "\n".join(plan.change.services),
-                "SD_TOUCHES": "\n".join(plan.change.touches),
+                "SD_TOUCHES": "\n".join(sorted({*plan.change.touches})),
                 "SD_SPACES": "\n".join(plan.change.spaces),
                 "SD_RESOURCES": "\n".join(plan.change.resources),
                 "SD_PERSISTENT": "yes" if plan.change.persistent else "",
@@ -76,3 +76,8 @@ def here_document(name: str, text: str) -> str:
         raise UsageError(f"no line of {name} may begin with {delimiter[0]}")
     whole = text if text.endswith("\n") else text + "\n"
     return f"sd_save {name} <<'{delimiter}'\n{whole}{delimiter}\n"
+
+
+def to_file(name: str, text: str) -> str:
+    """The same for a constant, by the shell itself: a here-document takes a process. Larger, where the text has many quotes."""
+    return f'printf %s {words((text,))} >"$rec/{name}" || exit 74\n'

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import MAX_FAULTS
-from stormdesk.core.shell import SAVE, assignments, here_document, plan_script, words
+from stormdesk.core.shell import SAVE, assignments, here_document, plan_script, to_file, words
 from stormdesk.host import library
 from stormdesk.host.library import HostScripts, step
 
@@ -55,10 +55,11 @@ def arm(
         here_document("lib.sh", lib),
         here_document("verbs.sh", verbs),
     ]
-    parts += [here_document(f"{name}.sh", step(scripts, name)) for name in _ON_HOST]
-    parts += [here_document("boot.sh", step(scripts, "boot"))] if plan.change.persistent else []
+    steps = [*_ON_HOST, *(["boot"] if plan.change.persistent else [])]
+    parts += [to_file(f"{name}.sh", step(scripts, name)) for name in steps]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
-    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)} || exit\n')
+    later = "" if inject and not plan.control.cuts else " later"
+    parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)}{later} || exit\n')
     if inject:
         parts.append(_inject(cuts=plan.control.cuts))
     parts += [step(scripts, "print"), _EXIT]

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from stormdesk.core.errors import UsageError
-from stormdesk.core.shell import SAVE, assignments, function, here_document, words
+from stormdesk.core.shell import SAVE, assignments, function, here_document, to_file, words
 from stormdesk.host import library
 from stormdesk.host.scripts import host_scripts
 from tests.cases.planning import PLANS, arm_script, load, planned
@@ -78,6 +78,19 @@ def test_any_here_document_arrives_unchanged(box: Sandbox, text: str) -> None:
     assume(not any(line.startswith("@") for line in text.split("\n")))
     script = "rec=/run\n" + SAVE + here_document("text", text) + "cat /run/text\n"
     assert box.sh(script) == (text if text.endswith("\n") else text + "\n")
+
+
+@settings(BATCH, max_examples=30)
+@given(text=STRINGS)
+@example(text="STORMDESK\n$HOME `id` $(id) \\ \\\\\n'\"\n")
+@example(text="@STORMDESK_END\nS\xa0\n-n %s\n")
+def test_any_file_arrives_unchanged(box: Sandbox, text: str) -> None:
+    assert box.sh("rec=/run\n" + to_file("text", text) + "cat /run/text\n") == text
+
+
+def test_a_file_that_has_no_room_is_an_error(box: Sandbox) -> None:
+    done = box.script("rec=/dev\n" + to_file("full", "a" * 20000) + "echo went on\n")
+    assert (done.code, done.stdout) == (74, "")
 
 
 @pytest.mark.parametrize("bad", ["\0", "\x1b[31m", "a\rb", "\x07", "\x7f"])

@@ -25,8 +25,8 @@ sd_known() {
 sd_take_ours() {
   sd_changes=$({ sd_known; echo '=after'; sd_picture; } | awk -v mode=changes "$sd_delta_awk") || return
   case $sd_changes in *' !error '*) return 1 ;; esac
-  printf '%s\n' "$sd_changes" | sed -n 's/^side //p' >"$rec/side"
-  printf '%s\n' "$sd_changes" | sed -n 's/^ours //p' >"$rec/ours.new" && mv "$rec/ours.new" "$rec/ours"
+  printf '%s\n' "$sd_changes" | sed -n "s/^side //w $rec/side
+s/^ours //w $rec/ours.new" && mv "$rec/ours.new" "$rec/ours"
 }
 
 # Is the host as expected, given the last picture $1? Sets $sd_judged: a line for each fact that differs from the picture before.

@@ -187,6 +187,7 @@ sd_helpers() {
 
 # "<KiB used> <path>" for each path in $SD_SPACES; nothing where df cannot tell. No file is looked at, however many there are.
 sd_space() {
+  [ -n "$SD_SPACES" ] || return 0
   printf '%s\n' "$SD_SPACES" | while IFS= read -r sd_path; do
     [ -z "$sd_path" ] || df -Pk "$sd_path" 2>/dev/null | tail -n 1 | { read -r _ _ sd_used _ && echo "$sd_used $sd_path"; }
   done
@@ -194,6 +195,7 @@ sd_space() {
 
 # Note where used space differs from $rec/space by more than 16 MiB: others use a volume too, so that this is no verdict.
 sd_space_note() {
+  [ -n "$SD_SPACES" ] || return 0
   sd_space | while read -r sd_used sd_path; do
     while read -r sd_used0 sd_path0; do
       sd_more=$((sd_used - sd_used0))

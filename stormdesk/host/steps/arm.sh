@@ -1,5 +1,6 @@
-# sh arm.sh <record> <ttl in centiseconds>: S1 INTENT, S2 ARM, S3 ACK on the host. Ends with 0 only when two watchdogs are
-# alive and have said so. Refuses (10) with nothing left behind. rule R1: the watchdog is there before the first side effect.
+# sh arm.sh <record> <ttl in centiseconds> [later]: S1 INTENT, S2 ARM, S3 ACK on the host; the inject comes right after, or later. Ends
+# with 0 only when two watchdogs are alive and have said so. Refuses (10) with nothing left behind. rule R1: the watchdog is there
+# before the first side effect.
 rec=$1
 ttl=$2
 . "$rec/lib.sh"
@@ -22,10 +23,12 @@ still_wanted() {
 
 # -n: the name of a run is that of its record beside the lock; it must never be followed.
 lock_all() {
-  printf '%s\n' "$SD_RESOURCES" | while IFS= read -r resource; do
+  while IFS= read -r resource; do
     sd_lock_path "$resource"
-    ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; exit 1; }
-  done
+    ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; return 1; }
+  done <<END
+$SD_RESOURCES
+END
 }
 
 # Does command "$2.." still print $1? The plan was made from that answer.
@@ -43,10 +46,10 @@ place() {
     ln -sn "$SD_RUN" "$sd_base/lock.fault.$number" 2>/dev/null && break
     number=$((number + 1))
   done
-  taken=$(for lock in "$sd_base"/lock.fault.*; do [ ! -L "$lock" ] || readlink "$lock"; done)
-  [ "$number" -le "$SD_MOST_FAULTS" ] && [ "$(printf '%s\n' "$taken" | grep -c .)" -le "$SD_MOST_FAULTS" ] && return
-  echo "$(printf '%s\n' "$taken" | grep -vcxF "$SD_RUN") faults are in already: at most $SD_MOST_FAULTS at once"
-  return 1
+  set -- "$sd_base"/lock.fault.*
+  [ -L "$1" ] || shift
+  [ "$number" -le "$SD_MOST_FAULTS" ] || { echo "$# faults are in already: at most $SD_MOST_FAULTS at once"; return 1; }
+  [ $# -le "$SD_MOST_FAULTS" ] || { echo "$(($# - 1)) faults are in already: at most $SD_MOST_FAULTS at once"; return 1; }
 }
 
 # Whoever died while arming acts no more, and holds what it had taken. The one-shot claim makes sure that only one of us
@@ -77,22 +80,24 @@ done
 said=$(plan_recheck 2>&1) || refuse "$said"
 sd_start $$
 printf '%s\n' "$$.$sd_start" >"$rec/armer"
-said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } ||
+# What another one who arms clears away meanwhile is gone a moment later.
+said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } || { sleep 0.5; said=$(sd_unlock; lock_all); } ||
   refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
-said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } ||
+said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } || { sleep 0.5; said=$(sd_unlock fault.; place); } ||
   refuse "$said. Wait, or: --allow-faults $((SD_MOST_FAULTS + 1))"
 sd_put ''
 printf '%-63s\n' '' >"$rec/watch.a"
 printf '%-63s\n' '' >"$rec/watch.b"
 mkfifo "$rec/life.a" "$rec/life.b"
 printf '%s\n' "$SD_TOUCHES" >"$rec/touches"
-# The picture before the fault is taken right before it; that it can be taken is seen now.
-said=$(sd_picture | grep -F '!error') && refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
+# The picture before the fault is taken right before it; where that is later, it is seen now that it can be taken.
+[ "${3:-}" != later ] || ! said=$(sd_picture | grep -F '!error') || refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
 sd_files "$SD_FILES" >"$rec/files"
 sd_space >"$rec/space"
 sd_now
 deadline=$((sd_now + ttl))
-sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$(cat /proc/sys/kernel/random/boot_id)"
+read -r boot </proc/sys/kernel/random/boot_id
+sd_event intend "fault=$SD_FAULT deadline=$deadline boot=$boot"
 if [ -n "$SD_PERSISTENT" ]; then
   durable=$sd_durable/$SD_RUN
   { mkdir -p "$durable" && cp "$rec"/*.sh "$rec/files" "$rec/space" "$rec/touches" "$durable/"; } || refuse "cannot write $durable"

@@ -24,9 +24,9 @@ sleep_until() {
 }
 
 # While this run changes things of some kind, no other run may begin to: what changed is to be known for ours. The lock goes to
-# the next one when its holder has died.
+# the next one when its holder has died. All runs take them in one order.
 enter() {
-  for kind in $(printf '%s\n' "$SD_TOUCHES" | sort -u); do
+  for kind in $SD_TOUCHES; do
     until ln -sn "$SD_RUN" "$sd_base/lock.kind.$kind" 2>/dev/null; do
       holder=$(readlink "$sd_base/lock.kind.$kind") || continue
       sd_alive "$(readlink "$sd_base/$holder/go")" || rm -f "$sd_base/lock.kind.$kind"
@@ -52,7 +52,7 @@ sd_value a; a=$sd_value
 sd_value b
 sd_alive "$a" || sd_alive "$sd_value" || refuse "the watchdog is gone"
 sd_value deadline
-deadline=$sd_value
+deadline=$sd_value armed=$sd_value
 # A deadline is never put off: a watchdog may have read it already.
 [ "${3:-$deadline}" -ge "$deadline" ] || deadline=$3
 sd_now
@@ -61,19 +61,21 @@ said=$(plan_baseline 2>&1) || refuse "the witness would prove nothing, before th
 sd_start $$
 ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
 said=$(enter $((deadline - 100))) || refuse "$said"
-sd_picture >"$rec/before" || refuse "no room for the picture of this host in $rec"
-! said=$(grep -m 1 -F '!error' "$rec/before") || refuse "cannot read this host: $said"
+before=$(sd_picture)
+case $before in *'!error'*) refuse "cannot read this host: $(printf '%s\n' "$before" | grep -m 1 -F '!error')" ;; esac
+printf '%s\n' "$before" >"$rec/before" || refuse "no room for the picture of this host in $rec"
 sleep_until "${2:-0}"
 [ $((deadline - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
 sd_event inject "injected_at=$sd_now deadline=$deadline" || refuse "the record says $sd_state"
 # Who sleeps until the old deadline hears of the new one.
-for letter in a b; do echo 1<>"$rec/life.$letter"; done
+[ "$deadline" = "$armed" ] || for letter in a b; do echo 1<>"$rec/life.$letter"; done
 step=1
 while [ "$step" -le "$SD_STEPS" ]; do
   said=$("plan_do_$step" 2>&1) || {
     code=$?
     leave
-    sd_event fail "step=$step code=$code $(printf '%.120s' "$said" | tr '\n' ' ')"
+    sd_short "$said" 120
+    sd_event fail "step=$step code=$code $sd_short"
     exit 12
   }
   step=$((step + 1))
@@ -81,6 +83,6 @@ done
 sd_event finish || exit 12
 said=$(plan_witness 2>&1)
 code=$?
-said=$(printf '%.240s' "$said" | tr '\n' ' ')
 leave
-if [ "$code" = 0 ]; then sd_event confirm "$said"; else sd_event doubt "$said"; exit 13; fi
+sd_short "$said" 240
+if [ "$code" = 0 ]; then sd_event confirm "$sd_short"; else sd_event doubt "$sd_short"; exit 13; fi
