@@ -48,13 +48,8 @@ def arm(
     }
     allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
     lib, verbs = library.of_plan(scripts, plan)
-    parts = [
-        assignments(values),
-        step(scripts, "guard"),
-        SAVE,
-        here_document("lib.sh", lib),
-        here_document("verbs.sh", verbs),
-    ]
+    parts = [assignments(values), step(scripts, "guard"), SAVE]
+    parts += [here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
     steps = [*_ON_HOST, *(["boot"] if plan.change.persistent else [])]
     parts += [to_file(f"{name}.sh", step(scripts, name)) for name in steps]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
