@@ -63,7 +63,8 @@ def plan_script(plan: Plan) -> str:
     return "".join(parts)
 
 
-SAVE = 'sd_save() { cat >"$rec/$1" || exit 74; }\n'  # what here_document() calls
+# What here_document() and to_file() call.
+SAVE = 'sd_save() { cat >"$rec/$1" || exit 74; }\nsd_put_in() { printf %s "$2" >"$rec/$1" || exit 74; }\n'
 
 
 def here_document(name: str, text: str) -> str:
@@ -80,4 +81,4 @@ def here_document(name: str, text: str) -> str:
 
 def to_file(name: str, text: str) -> str:
     """The same for a constant, by the shell itself: a here-document takes a process. Larger, where the text has many quotes."""
-    return f'printf %s {words((text,))} >"$rec/{name}" || exit 74\n'
+    return f"sd_put_in {words((name, text))}\n"

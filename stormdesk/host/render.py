@@ -51,7 +51,7 @@ def arm(
     parts = [assignments(values), step(scripts, "guard"), SAVE]
     parts += [here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
     steps = [*_ON_HOST, *(["boot"] if plan.change.persistent else [])]
-    parts += [to_file(f"{name}.sh", step(scripts, name)) for name in steps]
+    parts += [_step_file(scripts, name) for name in steps]
     parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
     later = "" if inject and not plan.control.cuts else " later"
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)}{later} || exit\n')
@@ -59,6 +59,14 @@ def arm(
         parts.append(_inject(cuts=plan.control.cuts))
     parts += [step(scripts, "print"), _EXIT]
     return _whole("".join(parts))
+
+
+_FEW_QUOTES = 8  # more of them make to_file() larger than a here-document
+
+
+def _step_file(scripts: HostScripts, name: str) -> str:
+    text = step(scripts, name)
+    return (to_file if text.count("'") <= _FEW_QUOTES else here_document)(f"{name}.sh", text)
 
 
 _EXIT = 'exit "${code:-0}"\n'

@@ -19,8 +19,8 @@ from tests.shell.test_pictures import QUIET_MS
 from tests.skips import cannot
 
 CPUACCT = Path("/sys/fs/cgroup/cpuacct")
-ARM_MS, REVERT_MS = 75, 65
-ARM_FORKS, REVERT_FORKS = 68, 50
+ARM_MS, REVERT_MS = 80, 65
+ARM_FORKS, REVERT_FORKS = 80, 52
 LINKS = "i=0; while [ $i -lt 200 ]; do ip -o link show >/dev/null; i=$((i + 1)); done"  # as QUIET_MS
 
 

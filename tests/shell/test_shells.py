@@ -85,11 +85,11 @@ def test_any_here_document_arrives_unchanged(box: Sandbox, text: str) -> None:
 @example(text="STORMDESK\n$HOME `id` $(id) \\ \\\\\n'\"\n")
 @example(text="@STORMDESK_END\nS\xa0\n-n %s\n")
 def test_any_file_arrives_unchanged(box: Sandbox, text: str) -> None:
-    assert box.sh("rec=/run\n" + to_file("text", text) + "cat /run/text\n") == text
+    assert box.sh(f"rec=/run\n{SAVE}" + to_file("text", text) + "cat /run/text\n") == text
 
 
 def test_a_file_that_has_no_room_is_an_error(box: Sandbox) -> None:
-    done = box.script("rec=/dev\n" + to_file("full", "a" * 20000) + "echo went on\n")
+    done = box.script(f"rec=/dev\n{SAVE}" + to_file("full", "a" * 20000) + "echo went on\n")
     assert (done.code, done.stdout) == (74, "")
 
 

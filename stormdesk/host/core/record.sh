@@ -49,14 +49,6 @@ sd_event() {
   [ "$sd_next" = "$sd_state" ] || sd_write "$sd_next" "$2"
 }
 
-# Set $sd_short to the first $2 characters of text $1, on one line.
-sd_short() {
-  sd_short=$(printf "%.$2s" "$1")
-  while :; do
-    case $sd_short in *"$sd_newline"*) sd_short=${sd_short%%"$sd_newline"*}\ ${sd_short#*"$sd_newline"} ;; *) return ;; esac
-  done
-}
-
 # Add remark $1, once.
 sd_note() {
   sd_read

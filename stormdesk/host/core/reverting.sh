@@ -29,27 +29,17 @@ sd_release() {
   return 0
 }
 
-# Remove this run's locks, or only those whose names begin with $1. A lock leads to its record, as long as there is one.
+# Remove this run's locks, or only those whose names begin with $1.
 sd_unlock() {
-  sd_named=${1:-}
-  set --
-  for sd_lock in "$sd_base/lock.$sd_named"*; do
-    if [ -d "$rec" ]; then
-      [ "$sd_lock" -ef "$rec" ] && set -- "$@" "$sd_lock"
-    else
-      [ "$(readlink "$sd_lock" 2>/dev/null)" != "${rec##*/}" ] || set -- "$@" "$sd_lock"
-    fi
+  for sd_lock in "$sd_base/lock.$1"*; do
+    # A lock leads to its record, as long as there is one.
+    if [ "$sd_lock" -ef "$rec" ] || [ "$(readlink "$sd_lock" 2>/dev/null)" = "${rec##*/}" ]; then rm -f "$sd_lock"; fi
   done
-  [ $# = 0 ] || rm -f "$@"
 }
 
 # Set $sd_lock: the lock's path for resource $1; the name is the resource with everything but letters and digits replaced.
 sd_lock_path() {
-  sd_lock=$sd_base/lock. sd_rest=$1
-  while [ -n "$sd_rest" ]; do
-    case $sd_rest in [A-Za-z0-9]*) sd_lock=$sd_lock${sd_rest%"${sd_rest#?}"} ;; *) sd_lock=${sd_lock}_ ;; esac
-    sd_rest=${sd_rest#?}
-  done
+  sd_lock=$sd_base/lock.$(printf '%s' "$1" | tr -c 'A-Za-z0-9' '_')
 }
 
 # Revert this run: $1 who, $2 for how many tenths of a second to keep trying. Absolute and idempotent: any number of

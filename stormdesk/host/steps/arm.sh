@@ -47,9 +47,10 @@ place() {
     number=$((number + 1))
   done
   set -- "$sd_base"/lock.fault.*
-  [ -L "$1" ] || shift
-  [ "$number" -le "$SD_MOST_FAULTS" ] || { echo "$# faults are in already: at most $SD_MOST_FAULTS at once"; return 1; }
-  [ $# -le "$SD_MOST_FAULTS" ] || { echo "$(($# - 1)) faults are in already: at most $SD_MOST_FAULTS at once"; return 1; }
+  # One of them is ours, if there was one to be had.
+  [ "$number" -gt "$SD_MOST_FAULTS" ] || { [ $# -gt "$SD_MOST_FAULTS" ] || return 0; shift; }
+  echo "$# faults are in already: at most $SD_MOST_FAULTS at once"
+  return 1
 }
 
 # Whoever died while arming acts no more, and holds what it had taken. The one-shot claim makes sure that only one of us
@@ -70,6 +71,7 @@ discard_dead() {
       ln -s fenced "$rec/go" 2>/dev/null && sd_discard
     )
   done
+  sleep 0.5  # another one who arms may be clearing one away
 }
 
 for tool in ip sleep readlink ln stat sha256sum grep sed tr df tail head awk dd mkfifo setsid timeout; do
@@ -80,10 +82,9 @@ done
 said=$(plan_recheck 2>&1) || refuse "$said"
 sd_start $$
 printf '%s\n' "$$.$sd_start" >"$rec/armer"
-# What another one who arms clears away meanwhile is gone a moment later.
-said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } || { sleep 0.5; said=$(sd_unlock; lock_all); } ||
+said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } ||
   refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
-said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } || { sleep 0.5; said=$(sd_unlock fault.; place); } ||
+said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } ||
   refuse "$said. Wait, or: --allow-faults $((SD_MOST_FAULTS + 1))"
 sd_put ''
 printf '%-63s\n' '' >"$rec/watch.a"
@@ -91,7 +92,7 @@ printf '%-63s\n' '' >"$rec/watch.b"
 mkfifo "$rec/life.a" "$rec/life.b"
 printf '%s\n' "$SD_TOUCHES" >"$rec/touches"
 # The picture before the fault is taken right before it; where that is later, it is seen now that it can be taken.
-[ "${3:-}" != later ] || ! said=$(sd_picture | grep -F '!error') || refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
+[ "$3" != later ] || ! said=$(sd_picture | grep -F '!error') || refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
 sd_files "$SD_FILES" >"$rec/files"
 sd_space >"$rec/space"
 sd_now

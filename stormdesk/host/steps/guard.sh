@@ -9,11 +9,8 @@ rec=
 umask 077
 [ "$(id -u)" = 0 ] || sd_refuse "not root on this host"
 [ ! -e /etc/stormdesk.production ] || sd_refuse "/etc/stormdesk.production is there: this host is in production"
-sd_target=
-while IFS= read -r sd_line || [ -n "$sd_line" ]; do sd_target=$sd_target$sd_line; done 2>/dev/null </etc/stormdesk.target
-[ "$sd_target" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
-read -r sd_boot </proc/sys/kernel/random/boot_id
-[ "$sd_boot" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
+[ "$(tr -d '\n' 2>/dev/null </etc/stormdesk.target)" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
+[ "$(cat /proc/sys/kernel/random/boot_id)" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
 # A stale script, delivered late: its controller has given up, and nobody would know of the fault.
 IFS=' ' read -r sd_up _ </proc/uptime
 [ "${sd_up%.*}" -le "$SD_NOT_AFTER" ] || sd_refuse "too late: the controller has stopped waiting for this"

@@ -61,9 +61,8 @@ said=$(plan_baseline 2>&1) || refuse "the witness would prove nothing, before th
 sd_start $$
 ln -s "$$.$sd_start" "$rec/go" 2>/dev/null || refuse "fenced: this run was reverted or injected already"
 said=$(enter $((deadline - 100))) || refuse "$said"
-before=$(sd_picture)
-case $before in *'!error'*) refuse "cannot read this host: $(printf '%s\n' "$before" | grep -m 1 -F '!error')" ;; esac
-printf '%s\n' "$before" >"$rec/before" || refuse "no room for the picture of this host in $rec"
+sd_picture >"$rec/before" || refuse "no room for the picture of this host in $rec"
+! said=$(grep -m 1 -F '!error' "$rec/before") || refuse "cannot read this host: $said"
 sleep_until "${2:-0}"
 [ $((deadline - sd_now)) -ge 100 ] || refuse "too late: less than a second before the deadline"
 sd_event inject "injected_at=$sd_now deadline=$deadline" || refuse "the record says $sd_state"
@@ -74,8 +73,7 @@ while [ "$step" -le "$SD_STEPS" ]; do
   said=$("plan_do_$step" 2>&1) || {
     code=$?
     leave
-    sd_short "$said" 120
-    sd_event fail "step=$step code=$code $sd_short"
+    sd_event fail "step=$step code=$code $(printf '%.120s' "$said" | tr '\n' ' ')"
     exit 12
   }
   step=$((step + 1))
@@ -83,6 +81,6 @@ done
 sd_event finish || exit 12
 said=$(plan_witness 2>&1)
 code=$?
+said=$(printf '%.240s' "$said" | tr '\n' ' ')
 leave
-sd_short "$said" 240
-if [ "$code" = 0 ]; then sd_event confirm "$sd_short"; else sd_event doubt "$sd_short"; exit 13; fi
+if [ "$code" = 0 ]; then sd_event confirm "$said"; else sd_event doubt "$said"; exit 13; fi
