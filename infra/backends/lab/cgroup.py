@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stormdesk.infra.backends.lab.spec import HostSpec
 from stormdesk.infra.topology import Init
 
 ROOT = Path("/sys/fs/cgroup")
-V1 = ("memory", "pids", "cpu", "freezer")
+LIMITS, SHOWN = ("memory", "pids"), ("cpu", "freezer", "blkio")  # what limits a host, and what it may use itself
+V1 = (*LIMITS, *SHOWN)
 UNIFIED = "unified"  # where v2 is mounted beside v1
 EMPTY_S = 2.0  # a process keeps its group busy for some milliseconds after its end
 
@@ -60,6 +61,14 @@ def enter(lab: str, host: str) -> None:
         groups.append(top / _name(lab) / host)
     for group in groups:
         _write(group / "cgroup.procs", 0)
+
+
+def shown() -> Mapping[str, str]:
+    """The hierarchies of version 1 in which a host sees its own groups: by controller, all controllers of that hierarchy."""
+    if version() != "v1":
+        return {}
+    lines = [line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    return {c: line for c in SHOWN for line in lines if c in line.split(",") and _usable(ROOT / c)}
 
 
 def labs() -> set[str]:

@@ -55,6 +55,8 @@ def boot(lab: LabSpec, host: HostSpec, number: int, channel: socket.socket, *, f
         _proc(root, f"{lab.mounts}/hosts/{host.name}/boot_id")
         if host.init is Init.SYSTEMD:
             _for_systemd(root)
+        else:
+            _groups(root)
         device = _volume(lab, host, root)
         for path in lab.binds:
             os.makedirs(root + path, exist_ok=True)
@@ -120,6 +122,17 @@ def _dev(root: str) -> None:
     kernel.mount("devpts", f"{dev}/pts", "devpts", kernel.MS_NOSUID, "newinstance,ptmxmode=0666,mode=620,gid=5")
     os.mkdir(f"{dev}/shm")
     kernel.mount("tmpfs", f"{dev}/shm", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={SHM_MIB}m,mode=1777")
+
+
+def _groups(root: str) -> None:
+    """Its own part of the control groups of version 1, where this machine has them, but not those that limit the host."""
+    if not (hierarchies := cgroup.shown()):
+        return
+    top = f"{root}/sys/fs/cgroup"
+    kernel.mount("tmpfs", top, "tmpfs", RESTRICTED, "size=4k,mode=755")
+    for name, controllers in hierarchies.items():
+        os.mkdir(f"{top}/{name}")
+        kernel.mount("cgroup", f"{top}/{name}", "cgroup", RESTRICTED, controllers)
 
 
 def _for_systemd(root: str) -> None:
