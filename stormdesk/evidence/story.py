@@ -13,6 +13,7 @@ from stormdesk.core.journal import Event
 from stormdesk.core.shell import words
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.judges import calls_for_refused, refused_ids
+from stormdesk.evidence.waiting import waited_for
 
 STEPS = {
     "S1.intent": "intent recorded",
@@ -190,28 +191,15 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         started_t=times[0],
         ended_t=times[-1],
         cut=cut,
-        breakpoint=_breakpoint(events),
+        breakpoint=waited_for(events),
     )
-
-
-def _breakpoint(events: Sequence[Event]) -> str:
-    """When the event came, and whether the fault was in while it was held."""
-    asked, come, over = (_last(events, f"breakpoint.{name}") for name in ("set", "come", "over"))
-    if not asked:
-        return ""
-    start = f"{asked['at']} on {asked['host']}"
-    if not come:
-        return f"{start}: it did not come within {asked['within_s']:g} s"
-    start += f": it came {come['waited_s']:.1f} s after it was set ({come['evidence']})"
-    if not over:
-        return f"{start}; the record does not say whether the fault was in while it was held"
-    when = "while it was held" if over["held"] else "not while it was held"
-    return f"{start}; the fault was in {when}, for {over['held_s']:.2f} s ({over['evidence']})"
 
 
 def _step(op: Mapping[str, Any], events: Sequence[Event]) -> Step:
     name = str(op["id"])
-    began = next((float(e.get("injected_t") or e["t"]) for e in events if e.get("op") == name and e["event"] in BEGINS), None)
+    began = next(
+        (float(e.get("injected_t") or e["t"]) for e in events if e.get("op") == name and e["event"] in BEGINS), None
+    )
     parameters = " ".join(f"{key} {value}" for key, value in (op.get("params") or op.get("options") or {}).items())
     if "fault" in op:
         does = f"{op['fault']} {parameters} on {op['host']} for {float(op['hold_s']):g} s"
