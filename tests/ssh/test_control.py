@@ -22,7 +22,7 @@ from stormdesk.core.safety import Allow
 from stormdesk.faults.disk.disk_full import DiskFull
 from stormdesk.run import control, runner
 from stormdesk.run.record import load
-from stormdesk.run.request import Request
+from stormdesk.run.request import Request, one
 from stormdesk.ssh.pool import Pool
 from tests.cases.planning import changed
 from tests.shell.rig import picture, same
@@ -82,7 +82,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def go(server: Server, more: tuple[Step, ...], hold_s: float = HOLD_S, ttl_s: float = TTL_S) -> Outcome:
-    request = Request(Planted(more=more), ("sandbox",), hold_s, ttl_s, allow=Allow(unsteady=True, role_share=100))
+    schedule = one(Planted(more=more), ("sandbox",), hold_s, ttl_s)
+    request = Request(schedule, allow=Allow(unsteady=True, role_share=100))
     paths = {"data": "/var/lib/trading"}
     return runner.run(
         request, server.inventory(paths=paths), server.dial, Show(Mode.LINES, sys.stderr), lambda pool: None
