@@ -8,6 +8,7 @@ deadline. An event that does not come is a refusal: nothing is injected, and not
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ class Breakpoint:
         self._show = show
         self._come_mono = 0.0
         self._set = self._over = False
+        self.halted = False  # set by another thread, which lets go afterwards
 
     @property
     def within_s(self) -> float:
@@ -95,11 +97,13 @@ class Breakpoint:
         """Set it and wait. Raises RefusedError when the event does not come in time."""
         began = time.monotonic()
         self._set = True
+        self._unless_halted()
         how = self._holder.set(self._record)
         self._event("breakpoint.set", within_s=self.within_s, how=how)
         self._show.phase("break", f"waiting for {self._holder.event}, for {self.within_s:g} s at most: {how}")
         until = time.monotonic() + self.within_s
         while not (evidence := self._holder.wait(min(POLL_S, max(0.0, until - time.monotonic())))):
+            self._unless_halted()
             if time.monotonic() >= until:
                 raise RefusedError(
                     f"{self._holder.event} did not come within {self.within_s:g} s. Nothing was injected   (--at-within)"
@@ -108,6 +112,13 @@ class Breakpoint:
         waited_s = round(self._come_mono - began, 3)
         self._event("breakpoint.come", waited_s=waited_s, evidence=evidence)
         self._show.phase("break", f"{self._holder.event}: {evidence}", waited_s, ok=True)
+
+    def _unless_halted(self) -> None:
+        """Raises RefusedError, with nothing left set, when the run was stopped meanwhile."""
+        if self.halted:
+            with contextlib.suppress(StormdeskError):
+                self._holder.let_go()
+            raise RefusedError(f"the run was stopped before {self._holder.event} came. Nothing was injected")
 
     def landed(self) -> None:
         """The fault is in and acknowledged: see that the event is held still, and let it go. Raises HostError when it is not."""

@@ -6,7 +6,7 @@ The main thread only decides and waits, so a signal finds it where nothing is ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +15,12 @@ from stormdesk.core.schedule import Act, Inject, Note, Op, Pause, Schedule, Wait
 from stormdesk.run.injection import Injection
 from stormdesk.run.recovery import SAMPLE_S, Observer
 from stormdesk.run.show import Show
-from stormdesk.ssh.signals import defer_signals
+from stormdesk.ssh.signals import defer_signals, leave_point
 from stormdesk.ssh.threads import Threads
 
 LOOK_S = 0.05  # how often something is looked for that nobody tells us
 HURRY_S = 5.0  # for an inject whose connections were closed
+HEAL_S = 120.0  # for a revert that is under way: it has limits of its own
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Conductor:
         self._watch: Future[str] | None = None
         self._watched = 0.0
         self._said = ""
+        self._stopped = False
 
     def play(self) -> None:
         """Return when all has been done but the last healing. Raises what an operation raised, as soon as it is known."""
@@ -74,15 +76,15 @@ class Conductor:
 
     def stop(self) -> None:
         """Nothing begins any more, and what is under way ends soon."""
-        jobs = []
-        for playing in self._playing.values():
-            if playing.job is not None and not playing.job.done():
-                jobs.append(playing.job)
-                if playing.injection is not None and not playing.healing:
-                    playing.injection.hurry()
-        with defer_signals():
-            wait(jobs, HURRY_S)
+        self._stopped = True
+        under_way = [playing for playing in self._playing.values() if playing.job is not None and not playing.job.done()]
+        for playing in under_way:
+            if playing.injection is not None and not playing.healing:
+                playing.injection.halt()
+        _wait([playing.job for playing in under_way if not playing.healing], HURRY_S)
+        _wait([playing.job for playing in under_way if playing.healing], HEAL_S)
         self._let_watch_end()
+        self._threads.shutdown()
 
     # ---- one turn ----------------------------------------------------------------------------------------------------
 
@@ -109,6 +111,8 @@ class Conductor:
     def _inject(self, playing: _Playing) -> None:
         playing.injection = injection = self._hands.prepare(playing.op)
         self.injections.append(injection)
+        if self._stopped:  # looked at after it is known: whoever stops later finds it, and halts it
+            injection.halt()
         injection.inject()
 
     def _go_on(self) -> None:
@@ -218,6 +222,12 @@ class Conductor:
         self._show.phase("hold", f"{playing.op.id}: {self._said}", held_s)
 
     def _let_watch_end(self) -> None:
-        if self._watch is not None:
-            with defer_signals():
-                wait([self._watch], HURRY_S)
+        _wait([self._watch], HURRY_S)
+
+
+def _wait(jobs: Sequence[Future[Any] | None], within_s: float) -> None:
+    """Until all have ended, or so long; a second signal leaves at once."""
+    left, until = [job for job in jobs if job is not None], time.monotonic() + within_s
+    with defer_signals():
+        while left and wait(left, LOOK_S).not_done and time.monotonic() < until:
+            leave_point()

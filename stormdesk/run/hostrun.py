@@ -58,6 +58,7 @@ class HostRun:
     clean: bool | None = None
     delta: Delta = NO_DELTA
     cleared: bool = False
+    halted: bool = False  # nothing may be armed any more: set by another thread, which then heals what is `intended`
     unguarded: str = ""  # since when it had no watchdog, in words
     seen_s: float = 0.0  # when the fault was last seen in, in seconds after the inject
     over_s: float = 0.0  # when it was first seen not to be in any more, by a look in the hold
@@ -126,7 +127,9 @@ class HostRun:
         )  # fmt: skip
         self.record.write(f"scripts/{self.host}-arm.sh", script)
         self.record.intent(host=self.host, plan_hash=self.plan.hash(), ttl_s=self.plan.timing.ttl_s)
-        self.intended = True
+        self.intended = not self.halted
+        if not self.intended:
+            raise RefusedError(f"{self.host}: the run was stopped before it was armed")
         self.armed_mono = time.monotonic()
         self.due_mono = self.armed_mono + self.plan.timing.ttl_s + spare_s
         self._script(script, inject=inject)
@@ -273,17 +276,14 @@ class HostRun:
         why = "restart" if restarted else "never injected" if never else "record removed by somebody"
         self.record.event("S8.verified", host=self.host, clean=self.clean, diff=[], reverted_by=why, lateness_ms=0)
         if not self.clean:
-            raise ResidueError(
-                f"DIRTY {self.host}: the record of {self.plan.id.run_id} is gone. Run: invoke chaos.status"
-            )
+            raise ResidueError(f"DIRTY {self.host}: the record of {self.plan.id.run_id} is gone. Run: invoke chaos.status")
 
     def clear(self) -> None:
         """S9. Raises HostError when the host refuses: then the record stays and chaos.recover finishes it."""
         done = self._twice(render.clear(host_scripts(), self.plan.id.run_id), SCRIPT_MARGIN_S)
         if done.code != 0:
-            raise HostError(
-                f"{self.host}: could not clear the record of {self.plan.id.run_id}: {done.stdout.strip() or done.stderr.strip()}"
-            )
+            said = done.stdout.strip() or done.stderr.strip()
+            raise HostError(f"{self.host}: could not clear the record of {self.plan.id.run_id}: {said}")
         self.cleared = True
         self.record.event("S9.cleared", host=self.host, reverted_by=self.reverted_by, lateness_ms=self.lateness_ms)
 

@@ -95,7 +95,10 @@ class Injection:
         """What is held for it at the moment, and until when; "" for nothing."""
         return self._breakpoint.left() if self._breakpoint else ""
 
-    def hurry(self) -> None:
-        """Cut short an inject that is still under way: its connections close, and its answer counts as lost."""
+    def halt(self) -> None:
+        """Cut short an inject that is still under way: its connections close, and what it has not armed yet it never will."""
+        if self._breakpoint:
+            self._breakpoint.halted = True
         for host in self.hosts:
+            host.halted = True
             self._pool.drop(host.host)
