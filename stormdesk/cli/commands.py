@@ -85,8 +85,10 @@ def _attack(
     return int(runner.run(request, inventory, dialer, options.show, watch, holder_of=holder_of).exit_code)
 
 
-def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False) -> int:
-    """Run a runbook, by its path or its name in runbooks/; returns its exit code.
+def game_day(
+    options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False, plan_only: bool = False
+) -> int:
+    """Run a runbook, by its path or its name in runbooks/, or only plan it; returns its exit code.
 
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
     """
@@ -109,7 +111,7 @@ def game_day(options: Options, runbook: str, seed: int | None, *, abort_on_fail:
     hosts, dialer = options.reach()
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
-    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform, holder_of)
+    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform, holder_of, plan_only=plan_only)
     code = outcome.exit_code
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
     if abort_on_fail and code not in PASSED:

@@ -20,9 +20,9 @@ from stormdesk.ssh.transport import Dialer
 
 def run(
     book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch, acting: Acting,
-    holder_of: HolderOf,
+    holder_of: HolderOf, *, plan_only: bool = False,
 ) -> Outcome:
-    """All of it, as one run. Raises like `runner.run` before the first touch."""
+    """All of it, as one run; with `plan_only` nothing is touched. Raises like `runner.run` before the first touch."""
     with Pool(inventory, dialer) as pool:  # nobody is asked yet
         stack = watch(pool)
     for do in book.faults:
@@ -32,7 +32,7 @@ def run(
                 inventory.host(expectation.host)
     show.say(book.title)
     request = Request(
-        book.schedule, seed=seed, rto_s=book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
+        book.schedule, plan_only=plan_only, seed=seed, rto_s=book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
         runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
     )  # fmt: skip

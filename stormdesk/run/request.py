@@ -41,8 +41,9 @@ class Request:
 
     @property
     def hold_s(self) -> float:
-        """How long the schedule takes; of one fault, its hold."""
-        return max((end for _, end in self.schedule.windows().values()), default=0.0)
+        """How long its faults take, from the start of the schedule on; of one fault, its hold."""
+        windows = self.schedule.windows()
+        return max(windows[op.id][1] for op in self.schedule.injects)
 
 
 def inject(op: Op) -> Inject:
@@ -118,6 +119,11 @@ def show_plan(
     show.header(
         run_id, request.fault, [f"{host.name} ({host.target})" for host in hosts], detail(request), request.hold_s
     )
+    if len(request.schedule.ops) > 1:
+        windows = request.schedule.windows()
+        for op in request.schedule:
+            begin, end = windows[op.id]
+            show.phase("step", f"{op.lane}: {op.id} from {begin:g} s to {end:g} s")
     for plan in plans:
         for name, why in plan.change.rejected:
             show.phase("plan", f"{plan.id.host}: not by {name}: {why}")

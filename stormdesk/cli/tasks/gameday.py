@@ -39,6 +39,19 @@ def run(options: Options, runbook: str = "", seed: Seed | None = None, abort_on_
 
 
 @command(
+    {**WHERE, **JSON},
+    hint="--runbook R [--env N]",
+    help={"runbook": "a file, or its name in runbooks/", "seed": "seed of its random choices; default: random"},
+    kinds={"seed": Seed},
+)
+def plan(options: Options, runbook: str = "", seed: Seed | None = None) -> int:
+    """Show what a runbook would do.
+
+    Asks the hosts, plans every step and checks the whole; nothing is touched."""
+    return commands.game_day(options, runbook, seed, plan_only=True)
+
+
+@command(
     effect="write the report of run {run} again",
     hint="--run ID",
     help={"run": "the id of a run in runs/"},
@@ -61,4 +74,4 @@ def note(_: Options, run: str = "", text: str = "", by: str = "") -> None:
 
 def group() -> Collection:
     """gameday.* in the order of the menu."""
-    return Collection("gameday", list_, run, note, report)
+    return Collection("gameday", list_, plan, run, note, report)
