@@ -238,7 +238,7 @@ class Sample(Line, frozen=True, kw_only=True, tag="sample"):
     """The stack at one instant: numbers by name, health documents by host. `phase`: steady, hold, recover."""
 
     phase: str
-    metrics: dict[str, float | None]
+    metrics: dict[str, float | None] | None
     health: dict[str, Any]
 
 

@@ -40,8 +40,8 @@ def book(data: bytes) -> None:
     except UsageError as error:
         _refused(error)
         return
-    assert parsed.steps
-    assert all(step.hold_s > 0 and step.hosts for step in parsed.steps)
+    assert parsed.faults
+    assert all(do.hold_s > 0 and do.hosts for do in parsed.faults)
 
 
 def record(data: bytes) -> None:

@@ -125,7 +125,7 @@ def scripted(plan: Plan) -> tuple[str, list[str]]:
         expected += [said, *argv]
     change = plan.change
     expected += [
-        "\n".join(some) for some in (change.files, change.services, change.touches, change.spaces, change.resources)
+        "\n".join(some) for some in (change.files, change.services, sorted(change.touches), change.spaces, change.resources)
     ]
     return text, expected
 
