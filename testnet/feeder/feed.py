@@ -186,8 +186,10 @@ class Feed:
                 counts.refused += 1
                 await asyncio.sleep(self._timing.backoff_s[0])
                 continue
-            counts.published += len(batch)
+            first, counts.published = not counts.published, counts.published + len(batch)
             self._records.note(self.outbox.done(), time.time())
+            if first:  # killed before the next write, a feeder with no file would not know that it has a gap
+                self.write()
 
     async def keep(self) -> None:
         """Write the files until cancelled."""
