@@ -115,6 +115,7 @@ def _words(task: str, file: Path) -> list[str]:
         "env.exec": ["--inventory", str(file), "--host", "trader-a", "--command", "true"],
         "env.ssh": ["--inventory", str(file), "--host", "trader-a"],
         "chaos.revert": ["--inventory", str(file), "--all"],
+        "gameday.plan": ["--runbook", "disk-full-trader"],
         "gameday.run": ["--inventory", str(file), "--runbook", "disk-full-trader"],
     }
     named = {"stack.kill-switch": ["--on"], "stack.restart": ["--service", "trader"]}
