@@ -38,10 +38,9 @@ class _Playing:
     """An operation that has begun. `job` is what a thread does for it at the moment."""
 
     op: Op
-    job: Future[None] | None = None
+    job: Future[Any] | None = None
     injection: Injection | None = None
     until: float | None = None  # of a wait
-    held: bool = False  # its hold has begun
     healing: bool = False
 
 
@@ -129,16 +128,15 @@ class Conductor:
                     self._edges[playing.op.id, "end"] = time.monotonic()
             elif playing.healing:
                 self._healed(playing.op, injection)
-            elif not playing.held:
-                self._hold(playing, injection)
-            elif not injection.left_s() and not self._last():
+            elif not self._holds(playing):
+                self._hold(playing.op, injection)
+            elif not injection.left_s() and not self._over():
                 playing.healing = True
                 self._show_hold(playing)
-                playing.job = self._threads.submit(self._heal, injection)
+                playing.job = self._threads.submit(injection.heal)
 
-    def _hold(self, playing: _Playing, injection: Injection) -> None:
-        playing.held = True
-        self._edges[playing.op.id, "inject"] = time.monotonic()
+    def _hold(self, op: Op, injection: Injection) -> None:
+        self._edges[op.id, "inject"] = time.monotonic()
         if injection.plan.effects.rto_from == "inject":
             self._observer.clock_from(injection.injected_t or time.time(), anew=True)
 
@@ -147,26 +145,19 @@ class Conductor:
         if injection.plan.effects.rto_from != "inject":
             self._observer.clock_from(injection.fanout.healed_t, anew=True)
 
-    @staticmethod
-    def _heal(injection: Injection) -> None:
-        injection.heal()
-
     def _over(self) -> bool:
-        """Is nothing left to do but to heal?"""
-        if any(op.id not in self._playing for op in self._schedule):
-            return False
-        return all(self._ended(p.op) or self._held_out(p) for p in self._playing.values())
-
-    def _last(self) -> bool:
-        """Does nothing come after the holds that are at their end?"""
+        """Is nothing left to do but to heal what is at the end of its hold?"""
         return all(
             op.id in self._playing and (self._ended(op) or self._held_out(self._playing[op.id]))
             for op in self._schedule
         )
 
-    @staticmethod
-    def _held_out(playing: _Playing) -> bool:
-        return playing.held and not playing.healing and playing.injection is not None and not playing.injection.left_s()
+    def _holds(self, playing: _Playing) -> bool:
+        """Is its fault in, and not being healed yet?"""
+        return (playing.op.id, "inject") in self._edges and not playing.healing
+
+    def _held_out(self, playing: _Playing) -> bool:
+        return self._holds(playing) and playing.injection is not None and not playing.injection.left_s()
 
     def _ended(self, op: Op) -> bool:
         return (op.id, "end") in self._edges
@@ -179,7 +170,7 @@ class Conductor:
 
     @property
     def _holding(self) -> list[Injection]:
-        return [p.injection for p in self._playing.values() if p.injection and p.held and not p.healing]
+        return [p.injection for p in self._playing.values() if p.injection and self._holds(p)]
 
     def _sample(self) -> None:
         """Have the stack and the hosts looked at, by one thread at a time."""

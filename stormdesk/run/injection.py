@@ -72,10 +72,8 @@ class Injection:
         self._looks = Looks(self.hosts, self._pool, self._record)
         for host in self.hosts:
             self._record.event("S6.hold", host=host.host, hold_s=self.do.hold_s)
-        cut = self.cut
-        self._until = max(
-            (host.due_mono for host in self.hosts if host.host in cut), default=self.began + self.do.hold_s
-        )
+        due = [host.due_mono for host in self.hosts if host.plan.control.cuts]
+        self._until = max(due, default=self.began + self.do.hold_s)
 
     def left_s(self) -> float:
         """Seconds of the hold that are left."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from stormdesk.core import safety
 from stormdesk.core.errors import RefusedError, TransportError, UsageError
 from stormdesk.core.model import HostFacts
 from stormdesk.core.plan import Plan
 from stormdesk.core.run_ids import part
-from stormdesk.core.safety import Seen
 from stormdesk.core.schedule import Op
 from stormdesk.core.targets import Target
 from stormdesk.run.aim import Aim
+from stormdesk.run.blast import Blast
 from stormdesk.run.breakpoints import Holder, HolderOf
 from stormdesk.run.breakpoints import prepared as prepared_holder
 from stormdesk.run.prepare import Prepared, prepare
@@ -140,6 +139,4 @@ class Plans:
 
     def _spread(self, op: Op) -> None:
         facts = {**self.beside(op), **{p.plan.id.host: p.facts for p in self._prepared[op.id]}}
-        ephemeral = {name for name, each in facts.items() if each.marker and each.marker.get("ephemeral") is True}
-        seen = {name: Seen(each.identity) for name, each in facts.items()}
-        safety.check_spread(list(facts), self.pool.inventory, ephemeral, self._request.allow, seen)
+        Blast(self.pool, self._run_id, facts, self._request.allow).check({})
