@@ -29,6 +29,28 @@ def read(path: str | Path) -> Runbook:
 
 
 def known() -> list[Path]:
-    """The project's own runbooks (the folders in invoke.yaml), then ours, each by its name once."""
-    found = [path for folder in (*settings.load().runbooks, OURS) for path in sorted(folder.glob("*.md"))]
-    return list({path.stem: path for path in reversed(found)}.values())[::-1]
+    """The project's own runbooks (the folders in invoke.yaml), then ours, each by its name once, by family. Raises UsageError
+    for two of the same name below one folder."""
+    found: dict[str, Path] = {}
+    for folder in (*settings.load().runbooks, OURS):
+        for name, path in _named(folder).items():
+            found.setdefault(name, path)
+    return list(found.values())
+
+
+def family(path: Path) -> str:
+    """The folder that a runbook is in, below the folder of all; "" for none."""
+    for folder in (*settings.load().runbooks, OURS):
+        if path.resolve().is_relative_to(folder.resolve()):
+            return path.resolve().relative_to(folder.resolve()).parent.as_posix().removeprefix(".")
+    return ""
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    """The runbooks below a folder by their names, in the order of their families."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.md"), key=lambda path: (path.parent, path.name)):
+        if path.stem in found:
+            raise UsageError(f"{found[path.stem]} and {path}: two runbooks named {path.stem}. Rename one of them")
+        found[path.stem] = path
+    return found

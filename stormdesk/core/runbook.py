@@ -27,11 +27,12 @@ MAIN = "main"  # the lane of `steps`
 class Runbook:
     """A game day. `rto_s` is the recovery budget, and overrides those of the faults.
 
-    `checks` must be held at the end; empty means all that apply. `engine.listens` is a project's own check.
+    `scenarios` are the ids that it shows. `checks` must be held at the end; empty means all that apply. `engine.listens` is a
+    project's own check.
     """
 
     title: str
-    scenario: str
+    scenarios: tuple[str, ...]
     hypothesis: str
     owner: str
     tags: tuple[str, ...]
@@ -40,6 +41,11 @@ class Runbook:
     schedule: Schedule
     checks: tuple[str, ...]
     prose: str
+
+    @property
+    def scenario(self) -> str:
+        """The ids in one text."""
+        return " ".join(self.scenarios)
 
     @property
     def faults(self) -> list[Inject]:
@@ -71,7 +77,7 @@ def parse(
 
     return Runbook(
         title=reader.text(keys["title"], "title"),
-        scenario=optional("scenario"),
+        scenarios=_ids(reader, keys.get("scenario")),
         hypothesis=optional("hypothesis"),
         owner=optional("owner"),
         tags=tuple(reader.text(node, f"tags[{n}]") for n, node in enumerate(reader.sequence(keys.get("tags"), "tags"))),
@@ -139,6 +145,22 @@ def _names(reader: Reader, node: yaml.Node | None, path: str, known: Sequence[st
             reader.fail(entry, f"{path}[{number}]", f"no check '{name}'. Known: {', '.join(known)}")
         names.append(name)
     return names
+
+
+def _ids(reader: Reader, node: yaml.Node | None) -> tuple[str, ...]:
+    """`scenario: L-01`, `scenario: L-01 L-02` or `scenario: [L-01, L-02]`; each once."""
+    if node is None:
+        return ()
+    listed = isinstance(node, yaml.SequenceNode)
+    nodes = reader.sequence(node, "scenario") if listed else [node]
+    ids: list[str] = []
+    for number, entry in enumerate(nodes):
+        path = f"scenario[{number}]" if listed else "scenario"
+        for word in reader.text(entry, path).split():
+            if word in ids:
+                reader.fail(entry, path, f"{word} is given twice")
+            ids.append(word)
+    return tuple(ids)
 
 
 def _seconds(text: str) -> float:

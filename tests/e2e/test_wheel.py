@@ -118,7 +118,7 @@ def test_the_wheel_has_one_import_name_and_real_files(wheel: Path) -> None:
         names = archive.namelist()
         tops = {name.split("/")[0] for name in names}
         assert {top for top in tops if not top.endswith(".dist-info")} == {"stormdesk"}
-        for path in (*ROOT.glob("stormdesk/host/*.sh"), *ROOT.glob("runbooks/*.md"), ROOT / "tasks.py"):
+        for path in (*ROOT.glob("stormdesk/host/*.sh"), *ROOT.glob("runbooks/**/*.md"), ROOT / "tasks.py"):
             inside = path.relative_to(ROOT).as_posix().removeprefix("stormdesk/")
             assert archive.read(f"stormdesk/{inside}") == path.read_bytes()
         for room in ("faults", "checks", "infra", "testnet"):

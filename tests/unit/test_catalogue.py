@@ -13,15 +13,8 @@ from stormdesk.core.errors import UsageError
 from stormdesk.faults import FAULTS
 from stormdesk.run import settings
 
-OURS = [
-    "disk-full-trader",
-    "frozen-venue",
-    "kill-feeder",
-    "kill-trader",
-    "leader-loss",
-    "lost-answers",
-    "network-cut-60s",
-]
+CHECKOUT = Path(__file__).resolve().parents[2] / "runbooks"
+OURS = [path.stem for path in sorted(CHECKOUT.rglob("*.md"), key=lambda path: (path.parent, path.name))]
 GOOD = """
 from dataclasses import dataclass, field
 
@@ -123,6 +116,7 @@ def test_a_wrong_block_is_reported_and_loses_no_fault(make: Make, block: str, sa
 
 def test_a_project_without_a_block_has_nothing_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    assert {"disk-full-trader", "kill-feeder", "leader-loss"} <= set(OURS)
     assert settings.load() == settings.Settings(root=tmp_path)
     assert [path.stem for path in runbooks.known()] == OURS
 
@@ -138,3 +132,27 @@ def test_own_runbooks_come_first_and_hide_ours_of_the_same_name(
     found = {path.stem: path for path in runbooks.known()}
     assert sorted(found) == sorted([*OURS, "zebra"])
     assert found["disk-full-trader"] == tmp_path / "days/disk-full-trader.md"
+
+
+def test_runbooks_are_found_in_the_folders_of_their_families(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("days/later.md", "days/disk/full.md", "days/net/deep/cut.md"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    (tmp_path / "invoke.yaml").write_text("stormdesk: {runbooks: [days]}\n")
+    monkeypatch.chdir(tmp_path)
+    found = [path for path in runbooks.known() if path.is_relative_to(tmp_path)]
+    assert [(runbooks.family(path), path.stem) for path in found] == [
+        ("", "later"), ("disk", "full"), ("net/deep", "cut"),
+    ]  # fmt: skip
+    assert runbooks.family(Path("days/disk/full.md")) == "disk"
+    assert runbooks.family(tmp_path / "elsewhere.md") == ""
+
+
+def test_two_runbooks_of_one_name_are_an_error_that_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("days/disk/full.md", "days/net/full.md"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("")
+    (tmp_path / "invoke.yaml").write_text("stormdesk: {runbooks: [days]}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"/days/disk/full\.md and .*/days/net/full\.md: two runbooks named full\."):
+        runbooks.known()

@@ -133,3 +133,23 @@ def test_a_runbook_has_steps_or_lanes_and_a_fault_among_them() -> None:
         laned("steps: []", *LANES)
     with pytest.raises(UsageError, match=r"lanes: at least one step is required that is a fault"):
         laned("lanes:", "  people:", "    - {wait: 1s}")
+
+
+@pytest.mark.parametrize("written", ["L-01 L-02", "[L-01, L-02]", "[L-01 L-02]"])
+def test_a_runbook_may_show_several_scenarios(written: str) -> None:
+    book = laned(f"scenario: {written}", *LANES)
+    assert book.scenarios == ("L-01", "L-02")
+    assert book.scenario == "L-01 L-02"
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("[L-01, L-01]", r"4:18 scenario\[1\]: L-01 is given twice"),
+        ("{a: b}", r"4:11 scenario: expected a text"),
+        ("[[L-01]]", r"4:12 scenario\[0\]: expected a text"),
+    ],
+)
+def test_a_mistake_in_the_scenarios_is_an_error_with_its_place(written: str, why: str) -> None:
+    with pytest.raises(UsageError, match=rf"^book\.md:{why}"):
+        laned(f"scenario: {written}", *LANES)

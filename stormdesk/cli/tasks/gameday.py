@@ -12,11 +12,19 @@ from stormdesk.core.values import Seed
 
 @command(JSON, name="list")
 def list_(options: Options) -> None:
-    """List the runbooks."""
+    """List the runbooks by family."""
     from stormdesk.cli import runbooks
 
-    books = [(path, runbooks.read(path)) for path in runbooks.known()]
-    rows = [{"runbook": path.stem, "scenario": book.scenario, "title": book.title} for path, book in books]
+    rows = [
+        {
+            "family": runbooks.family(path),
+            "runbook": path.stem,
+            "scenarios": list(book.scenarios),
+            "tags": list(book.tags),
+            "title": book.title,
+        }
+        for path, book in ((path, runbooks.read(path)) for path in runbooks.known())
+    ]
     options.show.rows("runbooks", rows)
 
 
