@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from stormdesk.core.errors import RefusedError, UsageError
+from stormdesk.core.errors import LackingError, UsageError
 from stormdesk.core.fault import Example, Site, Unsupported
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import Argv, HostFacts
@@ -46,7 +46,7 @@ class HostReboot:
         rows = (line.split() for line in facts.answers["status"].stdout.splitlines())
         held = [int(row[1], 16) for row in rows if len(row) > 1 and row[0] == "CapEff:"]
         if not held or not held[0] >> SYS_BOOT & 1:
-            raise RefusedError(
+            raise LackingError(
                 f"{site.host.name} cannot restart itself: it lacks CAP_SYS_BOOT, as in a container. Nothing was changed"
             )
         services = [(name, 1, 2) for name, service in sorted(site.host.services.items()) if service.manager]

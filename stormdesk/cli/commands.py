@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from stormdesk.run.operate import Report
     from stormdesk.run.stack import Stack
     from stormdesk.ssh.pool import Pool
-    from stormdesk.ssh.transport import Dialer
-
-
-PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # stopping a game day is no failure
 
 
 def attack(name: str, values: Mapping[str, Any]) -> int:
@@ -83,54 +79,6 @@ def _attack(
         argv=tuple(sys.argv[1:]),
     )
     return int(runner.run(request, inventory, dialer, options.show, watch, holder_of=holder_of).exit_code)
-
-
-def game_day(
-    options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False, plan_only: bool = False
-) -> int:
-    """Run a runbook, by its path or its name in runbooks/, or only plan it; returns its exit code.
-
-    With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
-    """
-    from stormdesk.cli import runbooks
-    from stormdesk.desk.acts import perform
-    from stormdesk.desk.http_services import Services
-    from stormdesk.run import gameday
-    from stormdesk.ssh.pool import Pool
-
-    known = {path.stem: str(path) for path in runbooks.known()}
-    if not runbook:
-        raise UsageError(
-            f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
-        )
-    path = known.get(runbook, runbook)
-    book = runbooks.read(path)  # reports mistakes in the file before hosts are resolved
-    presenter = options.show
-    steps = presenter.gathering()
-    seed = secrets.randbelow(2**32) if seed is None else seed
-    hosts, dialer = options.reach()
-    if abort_on_fail:
-        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
-    outcome = gameday.run(book, path, hosts, dialer, steps, seed, watch, perform, holder_of, plan_only=plan_only)
-    code = outcome.exit_code
-    document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
-    if abort_on_fail and code not in PASSED:
-        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcome.why}")
-        for line in report.lines:
-            presenter.say(line)
-        document["aborted"] = report.exit_code is ExitCode.HELD
-    presenter.result(document)
-    return int(code)
-
-
-def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
-    """Pause the desk and pull every kill switch, in the name of the user who runs the game day."""
-    from stormdesk.desk import operators
-    from stormdesk.infra import home
-    from stormdesk.ssh.pool import Pool
-
-    with Pool(inventory, dialer) as pool:
-        return operators.abort(pool, home.owner(), reason)
 
 
 def report_again(run: str) -> str:

@@ -10,6 +10,7 @@ from stormdesk.core import runbook
 from stormdesk.core.errors import UsageError
 from stormdesk.core.runbook import Runbook
 from stormdesk.desk.acts import ACTS
+from stormdesk.desk.stacks import STACKS
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.run import settings
 
@@ -25,7 +26,7 @@ def read(path: str | Path) -> Runbook:
         raise UsageError(
             f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {names}"
         ) from error
-    return runbook.parse(text, str(path), catalogue.everything(), tuple(JUDGES), tuple(ACTS))
+    return runbook.parse(text, str(path), catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS)
 
 
 def known() -> list[Path]:

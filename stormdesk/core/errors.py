@@ -3,6 +3,7 @@
     StormdeskError
     ├── UsageError        2   the command line, a file or a value is wrong; nothing was touched
     ├── RefusedError      3   a guard or the host refused before anything was touched
+    │   └── LackingError        the host or the environment lacks what it takes
     ├── TransportError    3   the link failed: nothing may be assumed about the host
     │   ├── ConnectFailed       no connection was made
     │   ├── HostKeyMismatch     another host answered
@@ -53,6 +54,10 @@ class RefusedError(StormdeskError):
     """A guard or the host refused, before any change."""
 
     exit_code = ExitCode.REFUSED
+
+
+class LackingError(RefusedError):
+    """The host or the environment lacks what it takes: there it cannot be done, and nothing has failed."""
 
 
 class TransportError(StormdeskError):

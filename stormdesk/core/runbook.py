@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 
 import yaml
 
-from stormdesk.core import reading
+from stormdesk.core import needs, reading
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Fault
+from stormdesk.core.needs import Needs
 from stormdesk.core.reading import Reader
 from stormdesk.core.runbook_steps import Known, step
 from stormdesk.core.schedule import Inject, Op, Schedule, in_lanes
 
 MAX_BYTES = 1 << 20
-TOP = ("title", "scenario", "hypothesis", "owner", "tags", "rto_s", "steady_state", "steps", "lanes", "checks")
+TOP = ("title", "scenario", "hypothesis", "owner", "tags", "needs", "rto_s", "steady_state", "steps", "lanes", "checks")
+NO_STACKS: Mapping[str, Sequence[str]] = {}
 MAIN = "main"  # the lane of `steps`
 
 
@@ -36,6 +38,7 @@ class Runbook:
     hypothesis: str
     owner: str
     tags: tuple[str, ...]
+    needs: Needs
     rto_s: float
     steady_state: tuple[str, ...]
     schedule: Schedule
@@ -54,10 +57,15 @@ class Runbook:
 
 
 def parse(
-    text: str, origin: str, catalogue: Mapping[str, type[Fault]], checks: Sequence[str], acts: Sequence[str] = ()
+    text: str,
+    origin: str,
+    catalogue: Mapping[str, type[Fault]],
+    checks: Sequence[str],
+    acts: Sequence[str] = (),
+    stacks: Mapping[str, Sequence[str]] = NO_STACKS,
 ) -> Runbook:
-    """Read a runbook; `checks` are the names allowed in its `checks`, `acts` the tasks that a step may do. Raises UsageError with
-    file, line and column."""
+    """Read a runbook; `checks` are the names allowed in its `checks`, `acts` the tasks that a step may do, `stacks` what it may
+    need, with their services. Raises UsageError with file, line and column."""
     if len(text.encode()) > MAX_BYTES:
         raise UsageError(f"{origin}: larger than {MAX_BYTES} bytes: not a runbook")
     block, first_line, prose = reading.block(text, origin)
@@ -81,6 +89,7 @@ def parse(
         hypothesis=optional("hypothesis"),
         owner=optional("owner"),
         tags=tuple(reader.text(node, f"tags[{n}]") for n, node in enumerate(reader.sequence(keys.get("tags"), "tags"))),
+        needs=needs.read(reader, keys.get("needs"), stacks),
         rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         schedule=schedule,

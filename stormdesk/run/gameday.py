@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stormdesk.core.errors import LackingError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
@@ -23,6 +24,8 @@ def run(
     holder_of: HolderOf, *, plan_only: bool = False,
 ) -> Outcome:
     """All of it, as one run; with `plan_only` nothing is touched. Raises like `runner.run` before the first touch."""
+    if lacking := book.needs.lacking(inventory):
+        raise LackingError(f"{lacking}. Nothing was changed")
     with Pool(inventory, dialer) as pool:  # nobody is asked yet
         stack = watch(pool)
     for do in book.faults:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from stormdesk.core import safety
 from stormdesk.core.clocks import Ahead
-from stormdesk.core.errors import HostError, RefusedError, StormdeskError, UsageError
+from stormdesk.core.errors import HostError, LackingError, StormdeskError, UsageError
 from stormdesk.core.fault import Fault, Site, Unsupported
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.model import HostFacts, Identity
@@ -94,12 +94,12 @@ def prepare(
 
 def _plan(fault: Fault, facts: HostFacts, site: Site, ttl_s: float | None, allow: safety.Allow) -> Prepared:
     if missing := [tool for tool in fault.needs if tool not in facts.tools]:
-        raise RefusedError(
+        raise LackingError(
             f"{fault.name} cannot be done on {facts.host}: it has no {', '.join(missing)}. Nothing was changed"
         )
     plan = fault.plan(facts, site, ttl_s)
     if isinstance(plan, Unsupported):
-        raise RefusedError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")
+        raise LackingError(f"{fault.name} cannot be done on {facts.host}: {plan.reason}. Nothing was changed")
     safety.check_plan(plan, facts, facts.active, allow)
     return Prepared(completed(plan, site), facts)
 

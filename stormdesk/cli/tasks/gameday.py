@@ -43,7 +43,9 @@ def run(options: Options, runbook: str = "", seed: Seed | None = None, abort_on_
     """Run a runbook.
 
     It never asks. Ctrl-C ends it in order (exit code 4) and is no failure."""
-    return commands.game_day(options, runbook, seed, abort_on_fail=abort_on_fail)
+    from stormdesk.cli import game_days
+
+    return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail)
 
 
 @command(
@@ -56,7 +58,9 @@ def plan(options: Options, runbook: str = "", seed: Seed | None = None) -> int:
     """Show what a runbook would do.
 
     Asks the hosts, plans every step and checks the whole; nothing is touched."""
-    return commands.game_day(options, runbook, seed, plan_only=True)
+    from stormdesk.cli import game_days
+
+    return game_days.game_day(options, runbook, seed, plan_only=True)
 
 
 @command(
