@@ -22,6 +22,7 @@ from stormdesk.mechanism.resolving import LADDER, Answer
 
 NAME = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*"
 PROBE = "stormdesk-probe.invalid"  # when all names get the same answer, any name will do
+NOT_ROUTED = "192.0.2.1"
 LOCAL = "127.0.0.1"  # the resolver's default when /etc/resolv.conf names no server
 
 
@@ -56,7 +57,7 @@ class DnsFailure:
         default="", metadata={"help": "only these names and their subdomains, e.g. venue.example,db; default: all"}
     )
     address: str = field(
-        default="192.0.2.1", metadata={"help": "the wrong address, e.g. 192.0.2.1, which is not routed"}
+        default="", metadata={"help": f"with --answer wrong: that address; default: {NOT_ROUTED}, which is not routed"}
     )
     mechanism: str = field(default="", metadata={"help": "nft or iptables; default: the first that the host has"})
 
@@ -71,7 +72,7 @@ class DnsFailure:
         names = self._names()
         servers = [line for line in facts.answers["servers"].stdout.split() if network_of(line)] or [LOCAL]
         what = {"nxdomain": "NXDOMAIN", "servfail": "SERVFAIL", "timeout": "no answer"}.get(
-            str(self.answer), self.address
+            str(self.answer), self.address or NOT_ROUTED
         )
         intent = Answer(rules_name(site.run_id), what, names, tuple(servers))
         way = choose(LADDER, intent, facts, self.mechanism)
@@ -99,6 +100,8 @@ class DnsFailure:
         for each in names:
             if len(each) > 200 or not re.fullmatch(NAME, each):
                 raise UsageError(f"--names {shown(each)}: must be comma-separated names such as venue.example")
-        if self.answer == "wrong" and not re.fullmatch(r"[0-9.]+", network_of(self.address)):
+        if self.address and self.answer != "wrong":
+            raise UsageError(f"--address: is for --answer wrong, not {self.answer}")
+        if self.address and not re.fullmatch(r"[0-9.]+", network_of(self.address)):
             raise UsageError(f"--address {shown(self.address)}: must be an IPv4 address, e.g. 192.0.2.1")
         return names

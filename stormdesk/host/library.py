@@ -24,11 +24,16 @@ _FUNCTION = re.compile(r"^(sd_\w+)\(\) [{(]\n.*?^[)}]\n", re.MULTILINE | re.DOTA
 _WORD = re.compile(r"\bsd_\w+")
 CORE = ("core/", "picture/")
 BOOT_HOOK: Argv = ("sd_boot_hook_possible",)
+IDENTITY: Argv = ("sd_identity",)
 _ARM: Argv = ("sd_discard",)  # what steps/arm.sh needs besides the core; for a persistent fault these too
 _ARM_PERSISTENT = (BOOT_HOOK, ("sd_boot_hook_install",))
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _BLANK = re.compile(r"^\n", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*#.*\n|  # .*$", re.MULTILINE)
+_STRING = re.compile(r'("(?:\\.|[^"\\])*")')
+_SPACED = re.compile(
+    r" ?(;|,|==|!=|=|&&|\|\||\{) "
+)  # the same in awk without the blanks; no regular expression there has these
 
 
 def core(scripts: HostScripts) -> str:
@@ -37,7 +42,9 @@ def core(scripts: HostScripts) -> str:
     for name, text in sorted(scripts.items()):
         if name.startswith(CORE):
             program = name.rpartition("/")[2].removesuffix(".awk")
-            texts.append(assignments({f"sd_{program}_awk": bare(text)}) if name.endswith(".awk") else bare(text))
+            texts.append(
+                assignments({f"sd_{program}_awk": _tight(bare(text))}) if name.endswith(".awk") else bare(text)
+            )
     return "".join(texts)
 
 
@@ -49,6 +56,11 @@ def step(scripts: HostScripts, name: str) -> str:
 def bare(text: str) -> str:
     """A file without comments, indentation and blank lines: they are for those who read it here."""
     return _BLANK.sub("", _INDENT.sub("", _COMMENT.sub("", text)))
+
+
+def _tight(program: str) -> str:
+    """An awk program without the blanks around its operators, outside of strings."""
+    return "".join(part if part.startswith('"') else _SPACED.sub(r"\1", part) for part in _STRING.split(program))
 
 
 def verbs(scripts: HostScripts, commands: Iterable[Argv]) -> tuple[str, ...]:

@@ -49,10 +49,10 @@ def arm(
     allowed = {"SD_NO_BOOT_HOOK": "allowed" if allow_no_boot_hook else "", "SD_MOST_FAULTS": str(most_faults)}
     lib, verbs = library.of_plan(scripts, plan)
     parts = [assignments(values), step(scripts, "guard"), SAVE]
-    parts += [here_document("lib.sh", lib), here_document("verbs.sh", verbs)]
+    parts += [_file("lib", lib), _file("verbs", verbs)]
     steps = [*_ON_HOST, *(["boot"] if plan.change.persistent else [])]
-    parts += [_step_file(scripts, name) for name in steps]
-    parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
+    parts += [_file(name, step(scripts, name)) for name in steps]
+    parts.append(to_file("plan.sh", plan_script(plan) + assignments(allowed)))
     later = "" if inject and not plan.control.cuts else " later"
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)}{later} || exit\n')
     if inject:
@@ -64,8 +64,7 @@ def arm(
 _FEW_QUOTES = 8  # more of them make to_file() larger than a here-document
 
 
-def _step_file(scripts: HostScripts, name: str) -> str:
-    text = step(scripts, name)
+def _file(name: str, text: str) -> str:
     return (to_file if text.count("'") <= _FEW_QUOTES else here_document)(f"{name}.sh", text)
 
 
@@ -130,7 +129,7 @@ def clear(scripts: HostScripts, run_id: str) -> str:
 
 def status(scripts: HostScripts, *, sweep: bool = False) -> str:
     """What is on the host, without changing anything; with `sweep`, fences that are past their time go."""
-    lib = library.for_commands(scripts, [("sd_sweep",)] if sweep else [])
+    lib = library.for_commands(scripts, [library.IDENTITY, *([("sd_sweep",)] if sweep else [])])
     return _whole(lib + ("sd_find_base && sd_sweep\n" if sweep else "") + step(scripts, "status"))
 
 
@@ -138,7 +137,7 @@ def facts(scripts: HostScripts, probes: Mapping[str, Argv], tools: Argv) -> str:
     """Identity, marker, tools, and the answers to the fault's probes: `probe <name> <code> <base64 of stdout>`."""
     body = [
         assignments({"SD_TOOLS": " ".join(tools)}),
-        library.for_commands(scripts, [library.BOOT_HOOK, *probes.values()]),
+        library.for_commands(scripts, [library.IDENTITY, library.BOOT_HOOK, *probes.values()]),
         step(scripts, "facts"),
     ]
     for name, argv in probes.items():

@@ -9,7 +9,7 @@ from stormdesk.core.model import HostFacts
 from stormdesk.core.outcome import HostEnd
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
-from stormdesk.core.schedule import Inject, Op
+from stormdesk.core.schedule import Op
 from stormdesk.run.blast import Blast
 from stormdesk.run.breakpoints import Breakpoint, Holder
 from stormdesk.run.fanout import Fanout
@@ -17,6 +17,7 @@ from stormdesk.run.hostrun import HostRun
 from stormdesk.run.looks import Looks
 from stormdesk.run.prepare import Prepared
 from stormdesk.run.record import Events
+from stormdesk.run.request import inject
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 
@@ -35,9 +36,8 @@ class Injection:
         beside: Mapping[str, HostFacts],
         holder: Holder | None = None,
     ) -> None:
-        assert isinstance(op.do, Inject)
         self.op = op
-        self.do = op.do
+        self.do = inject(op)
         self.ends: list[HostEnd] | None = None  # once it is healed
         self._pool = pool
         self._record = record

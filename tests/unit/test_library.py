@@ -57,7 +57,7 @@ def test_a_script_has_every_function_that_it_uses(path: object) -> None:
     plan = planned(case, fault)
     text = arm_script(plan)
     used = set(re.findall(r"\bsd_\w+", text)) & set(library.defined(SCRIPTS))
-    missing = used - set(re.findall(r"^(sd_\w+)(?:\(\)|=)", text, re.MULTILINE))
+    missing = used - set(re.findall(r"^(?:sd_put_in \S+ ')?(sd_\w+)(?:\(\)|=)", text, re.MULTILINE))
     assert missing == (set() if plan.change.persistent else {"sd_boot_hook_possible", "sd_boot_hook_install"})
 
 

@@ -32,14 +32,10 @@ sd_release() {
 # Remove this run's locks, or only those whose names begin with $1.
 sd_unlock() {
   for sd_lock in "$sd_base/lock.$1"*; do
+    [ -L "$sd_lock" ] || continue
     # A lock leads to its record, as long as there is one.
     if [ "$sd_lock" -ef "$rec" ] || [ "$(readlink "$sd_lock" 2>/dev/null)" = "${rec##*/}" ]; then rm -f "$sd_lock"; fi
   done
-}
-
-# Set $sd_lock: the lock's path for resource $1; the name is the resource with everything but letters and digits replaced.
-sd_lock_path() {
-  sd_lock=$sd_base/lock.$(printf '%s' "$1" | tr -c 'A-Za-z0-9' '_')
 }
 
 # Revert this run: $1 who, $2 for how many tenths of a second to keep trying. Absolute and idempotent: any number of

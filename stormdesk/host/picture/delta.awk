@@ -1,5 +1,5 @@
-# What changed between pictures, and whose change it was. Sections `=<name>` in, each of lines: facts, or `- fact` and `+ fact` for
-# one that went or came. Out come lines `ours`, `side`, `left` or `others`, with such a `- fact` or `+ fact`.
+# What changed between pictures, and whose change it was. Sections in, by `=<name>` or as a file, each of lines: facts, or `- fact`
+# and `+ fact` for one that went or came. Out come lines `ours`, `side`, `left` or `others`, with such a `- fact` or `+ fact`.
 function key(text) { sub(/\t.*/, "", text); return text }
 function came(change) { return change ~ /^\+/ }
 function about(change) { return key(substr(change, 3)) }
@@ -24,7 +24,7 @@ function put(change) {  # one change of ours
 }
 
 BEGIN { n_ordered = split("rule4 rule6 iptables ip6tables nft filter", ordered, " ") }
-/^=/ { section = substr($0, 2); had[section] = 1; next }
+/^=/ { section = substr($0, 2); next }
 $0 == "" { next }
 section == "touches" { touches[$0] = 1 }
 section == "files" { files[$0] = 1 }
@@ -51,7 +51,7 @@ function say(word, text) {  # without a word: whose it is follows from what the 
   else if (!(text in said)) { said[text] = 1; print word " " text }
 }
 function verdict(  i) {
-  if (!had["ours"]) guess()
+  if (!known) guess()
   # Of an attribute with one value: what somebody else has set it to since stays, and what it was before is not expected any more.
   for (i = 1; i <= n_last; i++) if (kind(last[i]) ~ /^(link|sysctl|file)$/ && !(key(last[i]) in added) && !(key(last[i]) in in_before)) theirs[object(key(last[i]))] = 1
   for (i = 1; i <= n_ours; i++) stays(ours[i])

@@ -12,21 +12,27 @@ sd_claims() {
   done
 }
 
-# The sections for picture/delta.awk that never change in a run.
+# The sections for picture/delta.awk that never change in a run; it reads $rec/before itself.
 sd_known() {
   printf '=touches\n%s\n=files\n%s\n=claims\n' "$SD_TOUCHES" "$SD_FILES"
   sd_claims
-  echo '=before'
-  cat "$rec/before"
 }
 
 # Take the picture during the fault, and keep what is ours ($rec/ours) and what is a side effect ($rec/side). Where that fails,
 # what has changed when it is undone counts as ours.
 sd_take_ours() {
-  sd_changes=$({ sd_known; echo '=after'; sd_picture; } | awk -v mode=changes "$sd_delta_awk") || return
+  sd_changes=$({ sd_known; echo '=after'; sd_picture; } | awk -v mode=changes "$sd_delta_awk" - section=before "$rec/before") || return
   case $sd_changes in *' !error '*) return 1 ;; esac
-  printf '%s\n' "$sd_changes" | sed -n "s/^side //w $rec/side
-s/^ours //w $rec/ours.new" && mv "$rec/ours.new" "$rec/ours"
+  {
+    while IFS= read -r sd_line; do
+      case $sd_line in
+        'ours '*) printf '%s\n' "${sd_line#ours }" ;;
+        'side '*) printf '%s\n' "${sd_line#side }" >&3 ;;
+      esac || return
+    done <<END
+$sd_changes
+END
+  } >"$rec/ours.new" 3>"$rec/side" && mv "$rec/ours.new" "$rec/ours"
 }
 
 # Is the host as expected, given the last picture $1? Sets $sd_judged: a line for each fact that differs from the picture before.
@@ -35,11 +41,12 @@ sd_verify() {
   case $sd_after in
     *'!error'*) sd_judged=$(printf '%s\n' "$sd_after" | sed -n '/ !error /s/^/left + /p'); return 1 ;;
   esac
+  set -- "$1" section=before "$rec/before"
+  [ ! -f "$rec/ours" ] || set -- "$@" known=1 section=ours "$rec/ours" section=side "$rec/side"
   sd_judged=$({
     sd_known
-    [ ! -f "$rec/ours" ] || { echo '=ours'; cat "$rec/ours"; echo '=side'; cat "$rec/side"; }
     printf '=last\n%s\n=after\n%s\n' "$1" "$sd_after"
-  } | awk "$sd_delta_awk") || return 1
+  } | { shift; awk "$sd_delta_awk" - "$@"; }) || return 1
   case $sd_newline$sd_judged in *"${sd_newline}left "*) return 1 ;; esac
 }
 

@@ -9,7 +9,7 @@ ttl=$2
 sd_base=${rec%/*}
 
 refuse() {
-  printf '%s\n' "refused $*"
+  printf "%s\n" "refused $*"
   sd_end_watchdogs
   sd_release
   [ -e "$rec/fenced" ] || rm -rf "${rec:?}"
@@ -21,11 +21,25 @@ still_wanted() {
   [ ! -e "$rec/fenced" ] || refuse "fenced: the controller gave this run up"
 }
 
-# -n: the name of a run is that of its record beside the lock; it must never be followed.
+# Set $lock: the lock's path for resource $1; the name is the resource with everything but letters and digits replaced.
+lock_path() {
+  lock=$sd_base/lock.
+  left=$1
+  while [ -n "$left" ]; do
+    case $left in
+      [A-Za-z0-9]*) lock=$lock${left%"${left#?}"} ;;
+      *) lock=${lock}_ ;;
+    esac
+    left=${left#?}
+  done
+}
+
+# Take the lock of each resource, or fail and set $said. -n: the name of a run is that of its record beside the lock; it must never
+# be followed.
 lock_all() {
   while IFS= read -r resource; do
-    sd_lock_path "$resource"
-    ln -sn "$SD_RUN" "$sd_lock" 2>/dev/null || { echo "$resource is taken by run $(readlink "$sd_lock")"; return 1; }
+    lock_path "$resource"
+    ln -sn "$SD_RUN" "$lock" 2>/dev/null || { said="$resource is taken by run $(readlink "$lock")"; return 1; }
   done <<END
 $SD_RESOURCES
 END
@@ -35,11 +49,11 @@ END
 sd_same() {
   expected=$1
   shift
-  [ "$("$@" 2>/dev/null)" = "$expected" ] || { printf 'changed since the plan was made: %s\n' "$*" >&2; return 1; }
+  [ "$("$@" 2>/dev/null)" = "$expected" ] || { printf "changed since the plan was made: %s\n" "$*" >&2; return 1; }
 }
 
 # One of the places that this run may have, each a lock: however many arm at once, no more of them come in. Those that were
-# allowed to be more count as well.
+# allowed to be more count as well. Fail and set $said when there is none.
 place() {
   number=1
   while [ "$number" -le "$SD_MOST_FAULTS" ]; do
@@ -49,7 +63,7 @@ place() {
   set -- "$sd_base"/lock.fault.*
   # One of them is ours, if there was one to be had.
   [ "$number" -gt "$SD_MOST_FAULTS" ] || { [ $# -gt "$SD_MOST_FAULTS" ] || return 0; shift; }
-  echo "$# faults are in already: at most $SD_MOST_FAULTS at once"
+  said="$# faults are in already: at most $SD_MOST_FAULTS at once"
   return 1
 }
 
@@ -64,7 +78,7 @@ discard_dead() {
     (
       rec=$other SD_RUN=${other##*/}
       sd_read
-      case $sd_state in '' | INTENT) ;; *) exit ;; esac
+      case $sd_state in "" | INTENT) ;; *) exit ;; esac
       for letter in a b; do read -r id 2>/dev/null <"$rec/watch.$letter" && sd_alive "${id%% *}" && exit; done
       # Its watchdog may be about to say that it lives.
       grep -qsF "$rec/watchdog.sh" /proc/[0-9]*/cmdline && exit
@@ -81,16 +95,16 @@ done
   refuse "$sd_why_no_hook, and $SD_FAULT survives a reboot   (--allow-no-boot-hook)"
 said=$(plan_recheck 2>&1) || refuse "$said"
 sd_start $$
-printf '%s\n' "$$.$sd_start" >"$rec/armer"
-said=$(lock_all) || { discard_dead; said=$(sd_unlock; lock_all); } ||
+printf "%s\n" "$$.$sd_start" >"$rec/armer"
+lock_all || { discard_dead; sd_unlock; lock_all; } ||
   refuse "$said. Wait, or: invoke chaos.revert --run ${said##* }"
-said=$(place) || { discard_dead; said=$(sd_unlock fault.; place); } ||
+place || { discard_dead; sd_unlock fault.; place; } ||
   refuse "$said. Wait, or: --allow-faults $((SD_MOST_FAULTS + 1))"
-sd_put ''
-printf '%-63s\n' '' >"$rec/watch.a"
-printf '%-63s\n' '' >"$rec/watch.b"
+sd_put ""
+printf "%-63s\n" "" >"$rec/watch.a"
+printf "%-63s\n" "" >"$rec/watch.b"
 mkfifo "$rec/life.a" "$rec/life.b"
-printf '%s\n' "$SD_TOUCHES" >"$rec/touches"
+printf "%s\n" "$SD_TOUCHES" >"$rec/touches"
 # The picture before the fault is taken right before it; where that is later, it is seen now that it can be taken.
 [ "$3" != later ] || ! said=$(sd_picture | grep -F '!error') || refuse "cannot read this host: $(printf '%s\n' "$said" | head -n 1)"
 sd_files "$SD_FILES" >"$rec/files"

@@ -7,10 +7,14 @@ sd_refuse() {
 }
 rec=
 umask 077
-[ "$(id -u)" = 0 ] || sd_refuse "not root on this host"
+while read -r sd_line _ sd_uid _ && [ "$sd_line" != Uid: ]; do :; done </proc/self/status
+[ "$sd_uid" = 0 ] || sd_refuse "not root on this host"
 [ ! -e /etc/stormdesk.production ] || sd_refuse "/etc/stormdesk.production is there: this host is in production"
-[ "$(tr -d '\n' 2>/dev/null </etc/stormdesk.target)" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
-[ "$(cat /proc/sys/kernel/random/boot_id)" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
+sd_said=
+while IFS= read -r sd_line || [ -n "$sd_line" ]; do sd_said=$sd_said$sd_line; done 2>/dev/null </etc/stormdesk.target
+[ "$sd_said" = "$SD_MARKER" ] || sd_refuse "/etc/stormdesk.target changed since the plan was made"
+read -r sd_said </proc/sys/kernel/random/boot_id
+[ "$sd_said" = "$SD_BOOT_ID" ] || sd_refuse "this host restarted since the plan was made"
 # A stale script, delivered late: its controller has given up, and nobody would know of the fault.
 IFS=' ' read -r sd_up _ </proc/uptime
 [ "${sd_up%.*}" -le "$SD_NOT_AFTER" ] || sd_refuse "too late: the controller has stopped waiting for this"

@@ -23,21 +23,37 @@ sd_written_away() {
   rm -rf -- "$1"
 }
 
-# Evidence that files in folder $1 are rewritten in a loop, $2 MiB each time: the rate over at least a second.
+# Evidence that files in folder $1 are rewritten in a loop, $2 MiB each time.
 sd_witness_writes() {
+  sd_writes_on sd_completed "$@"
+}
+
+# Evidence of that, where it leaves nothing in folder $1 that tells it.
+sd_witness_written() {
+  sd_writes_on sd_written "$@"
+}
+
+# Does what $1 counts grow by a file of $3 MiB or more? The rate over at least a second.
+sd_writes_on() {
   sd_now
   sd_now0=$sd_now
-  sd_before=$(cat "$1"/done.* 2>/dev/null | wc -l)
+  "$@" || { echo "the stressor does not run"; return 1; }
+  sd_before=$sd_mib
   sleep 1
-  while sd_count=$(cat "$1"/done.* 2>/dev/null | wc -l) && [ "$sd_count" -le "$sd_before" ]; do
+  while "$@" && [ $((sd_mib - sd_before)) -lt "$3" ]; do
     sd_now
-    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "no write completed within nine seconds"; return 1; }
+    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "$((sd_mib - sd_before)) MiB were written in nine seconds"; return 1; }
     sleep 0.2
   done
   sd_now
   sd_psi=
   read -r sd_psi 2>/dev/null </proc/pressure/io
-  echo "the stressor writes $(((sd_count - sd_before) * $2 * 100 / (sd_now - sd_now0))) MiB/s to $1; pressure: $sd_psi"
+  echo "the stressor writes $(((sd_mib - sd_before) * 100 / (sd_now - sd_now0))) MiB/s to $2; pressure: $sd_psi"
+}
+
+# Set $sd_mib: how much was written to folder $1 so far, of files of $2 MiB that are complete.
+sd_completed() {
+  sd_mib=$(($(cat "$1"/done.* 2>/dev/null | wc -l) * $2))
 }
 
 # Set $sd_mib: how much the stressor's processes have written since they began. Those in its session alone.
@@ -48,21 +64,4 @@ sd_written() {
       while ((getline line < ("/proc/" pid "/io")) > 0) if (sub(/^wchar: /, "", line)) bytes += line
       close("/proc/" pid "/io") }
     END { printf "%d", bytes / 1048576 }')
-}
-
-# Evidence of that, where it leaves nothing in folder $1 that tells it: how much in at least a second, more than the $2 MiB of one file.
-sd_witness_written() {
-  sd_now; sd_now0=$sd_now
-  sd_written || { echo "the stressor does not run"; return 1; }
-  sd_before=$sd_mib
-  sleep 1
-  while sd_written && [ $((sd_mib - sd_before)) -lt "$2" ]; do
-    sd_now
-    [ $((sd_now - sd_now0)) -lt 900 ] || { echo "$((sd_mib - sd_before)) MiB were written in nine seconds"; return 1; }
-    sleep 0.2
-  done
-  sd_now
-  sd_psi=
-  read -r sd_psi 2>/dev/null </proc/pressure/io
-  echo "the stressor writes $(((sd_mib - sd_before) * 100 / (sd_now - sd_now0))) MiB/s to $1; pressure: $sd_psi"
 }
