@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,28 @@ def report_again(run: str) -> str:
     return gameday.report(_known_run(run))
 
 
+def verify(options: Options, run: str, head: str) -> int:
+    """Compare a run directory with its audit log, and say what differs; returns the exit code: 0 as it was sealed, 1 something was
+    changed, 5 it was never sealed. Raises UsageError."""
+    from stormdesk.run import audit
+    from stormdesk.run.record import runs_folder
+
+    if head and not re.fullmatch("[0-9a-f]{8,64}", head):
+        raise UsageError(f"--head {shown(head)}: 8 to 64 hex digits, as the run printed them")
+    found, there = audit.verify(runs_folder() / _known_run(run), head)
+    code = ExitCode.VIOLATED if found else ExitCode.HELD if there else ExitCode.DIRTY
+    said = [str(finding) for finding in found]
+    if not there:
+        said.append("this run has no audit log: it did not come to its end. Only the sums of its events can be checked")
+    elif not found:
+        said.append(f"as it was sealed, head {there[:16]}")
+    for line in said:
+        options.show.say(line)
+    rows = [{"file": finding.file, "line": finding.line or None, "why": finding.why} for finding in found]
+    options.show.result({"run": run, "exit_code": int(code), "head": there, "findings": rows})
+    return int(code)
+
+
 def note(run: str, text: str, by: str) -> str:
     """Add a person's remark to the record of a run; returns who made it. Raises UsageError, and RefusedError without room."""
     from stormdesk.infra import home
@@ -103,7 +126,7 @@ def note(run: str, text: str, by: str) -> str:
         record.event("note", text=text, who=who)
         record.require()
     finally:
-        record.close()
+        record.close("note")
     return who
 
 

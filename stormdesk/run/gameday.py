@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from stormdesk.core.errors import LackingError
+from stormdesk.core.audit import NAME as AUDIT
+from stormdesk.core.errors import LackingError, RefusedError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
 from stormdesk.evidence.judges import ALWAYS
-from stormdesk.run import aim, runner
+from stormdesk.run import aim, audit, runner
 from stormdesk.run.aside import Acting
 from stormdesk.run.breakpoints import HolderOf
 from stormdesk.run.record import runs_folder
 from stormdesk.run.request import Request
-from stormdesk.run.run_checks import write_reports
+from stormdesk.run.run_checks import REPORTS, write_reports
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
 from stormdesk.ssh.pool import Pool
@@ -44,4 +45,13 @@ def run(
 
 def report(run: str) -> str:
     """Write the reports of a run again, from its directory alone; the path of report.html. Raises UsageError for no such run."""
-    return write_reports(runs_folder() / run)
+    folder = runs_folder() / run
+    written = write_reports(folder)
+    if (folder / AUDIT).is_file():
+        try:
+            audit.seal(folder, "report", REPORTS)
+        except OSError as error:
+            raise RefusedError(
+                f"the audit log was not written: {error.strerror}. Make room, then write the report again"
+            ) from error
+    return written

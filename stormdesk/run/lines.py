@@ -43,7 +43,7 @@ class Lines:
         fresh = self.said[self._seen :]
         self._missing += fresh
         self._seen += len(fresh)
-        with _locked(self._fd):
+        with locked(self._fd):
             end, seq = self._mend()
             while some := self._missing[:BATCH]:
                 data = b"".join(journal.encode({"seq": seq + n, **event}) for n, event in enumerate(some, 1))
@@ -115,7 +115,7 @@ class Lines:
 
 
 @contextmanager
-def _locked(fd: int) -> Iterator[None]:
+def locked(fd: int) -> Iterator[None]:
     """Nobody else adds to the file meanwhile. A file system that knows no locks has none to wait for."""
     until = time.monotonic() + LOCK_S
     while True:

@@ -199,7 +199,7 @@ def one_run(pool: Pool, host: str, record: HostRecord, who: str) -> Ended:
     incomplete = ""
     if ours:
         incomplete = ours.settle()
-        ours.close()
+        ours.close("recover")
     return Ended(host, record.run_id, clean, text, incomplete)
 
 

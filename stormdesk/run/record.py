@@ -18,14 +18,17 @@ from typing import Any, Protocol
 
 from stormdesk import durable
 from stormdesk.core import journal
+from stormdesk.core.audit import NAME as AUDIT
 from stormdesk.core.errors import RefusedError, UsageError
 from stormdesk.core.run_ids import whole
+from stormdesk.run import audit
 from stormdesk.run.lines import Lines
 from stormdesk.run.writing import Writer
 
 DURABLE = ("S8.verified", "S9.cleared", "verdict")
 INTENT_S = 10.0  # how long a disk may take before a run is refused
 PATIENCE_S = 1.0  # how long it may keep us from then on
+SEAL_S = 10.0  # how long the audit log may take; the hosts are healed by then
 ROOM = 16 << 20  # bytes that a cut and a report may need
 
 
@@ -60,6 +63,8 @@ class Record:
         self._beside: dict[str, bytes] = {}  # files, by their names
         self._unwritten: set[str] = set()  # those of them that are not on the disk
         self._elsewhere: Path | None = None
+        self._ours = True  # all that is in the folder is from here
+        self._to_seal: set[str] = set()  # files that were written since it was sealed
         self._file = Lines(folder / "events.jsonl")
         self._writer = Writer()
 
@@ -68,9 +73,13 @@ class Record:
         """The record of an earlier run, to add what its dead controller could not; None when it was never ours."""
         folder = runs_folder() / whole(run_id)
         try:
-            return cls(folder, whole(run_id)) if (folder / "events.jsonl").is_file() else None
+            if not (folder / "events.jsonl").is_file():
+                return None
         except OSError:
             return None
+        record = cls(folder, whole(run_id))
+        record._ours = False
+        return record
 
     @property
     def folder(self) -> Path:
@@ -107,6 +116,7 @@ class Record:
         with self._lock:
             self._beside[name] = content.encode() if isinstance(content, str) else content
             self._unwritten.add(name)
+            self._to_seal.add(name)
         self._writer.do(self._flush, 0.0)
 
     def write_json(self, name: str, value: Any) -> None:
@@ -132,9 +142,18 @@ class Record:
         self._writer.do(lambda: said.append(self._settle()), 2 * PATIENCE_S)
         return said[0] if said else f"the record in {self.folder} is incomplete: the disk does not answer"
 
-    def close(self) -> None:
-        """Write what can be written, and let go of the file."""
+    def seal(self, why: str) -> tuple[str, str]:
+        """Write the audit log: the head of its chain, and why it could not be written, or "". What others did to the files of an
+        earlier run is not sealed, and an earlier run that was never sealed stays so."""
+        said: list[tuple[str, str]] = []
+        if self._writer.do(lambda: None, PATIENCE_S):
+            self._writer.do(lambda: said.append(self._seal(why)), SEAL_S)
+        return said[0] if said else ("", "the disk does not answer")
+
+    def close(self, why: str = "run") -> None:
+        """Write what can be written, seal it, and let go of the file."""
         self._writer.do(self._flush, PATIENCE_S)
+        self.seal(why)
         self._writer.do(self._file.close, PATIENCE_S)
         self._writer.end()
 
@@ -176,6 +195,18 @@ class Record:
         except Exception as error:  # noqa: BLE001 -- as above
             return f"{start}. It could not be written elsewhere either: {_why(error)}"
         return f"{start}. What this command did is in {home}"
+
+    def _seal(self, why: str) -> tuple[str, str]:
+        home = self.home
+        try:
+            if not self._ours and not (home / AUDIT).is_file():
+                return "", "this run was never sealed"
+            head = audit.seal(home, why, None if self._ours else self._to_seal)
+        except Exception as error:  # noqa: BLE001 -- as above
+            return "", _why(error)
+        self._ours = False
+        self._to_seal.clear()
+        return head, ""
 
     def _other(self) -> Path:
         """The folder elsewhere. Raises OSError."""

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stormdesk import durable
+from stormdesk.core.audit import NAME as AUDIT
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence import find_residue, service_processes
@@ -144,7 +145,7 @@ def write_reports(folder: Path) -> str:
     events = load(folder)
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
-    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name not in REPORTS]
+    files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
     texts = {
         "summary.md": report.summary_md(events, seen),
         "scorecard.json": json.dumps(report.scorecard(events, seen), indent=1) + "\n",

@@ -269,13 +269,15 @@ class Run:
             report = self.proof.report()
         except (StormdeskError, OSError) as error:
             report = str(error)
+        head, unsealed = self.record.seal("run")
+        self.show.phase("audit", f"not sealed: {unsealed}" if unsealed else f"head {head[:16]}", ok=not unsealed)
         outcome = replace(outcome, run_dir=str(self.record.home))
         self.show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why, report, outcome.run_id)
         if incomplete:
             self.show.phase("record", incomplete, ok=False)
         more = {"incomplete": incomplete} if incomplete else {}
         chosen = {"targets": msgspec.to_builtins(self.plans.targets), "seed": self.request.seed}
-        self.show.result({**asdict(outcome), "next": outcome.next, "report": report, **chosen, **more})
+        self.show.result({**asdict(outcome), "next": outcome.next, "report": report, "audit": head, **chosen, **more})
         return outcome
 
     def _leave(self) -> Outcome:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from stormdesk.core import events
+from stormdesk.core import audit, events
 from stormdesk.core.inventory import Document as Inventory
 from stormdesk.core.plan import Plan
 from stormdesk.evidence.cut import lines as cut
@@ -46,6 +46,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "formats" / "schemas"
 WRITTEN: Mapping[str, Any] = {
     "inventory.json": Inventory,
     "events.jsonl": events.Event,
+    "audit.jsonl": audit.Entry,
     "plan.json": tuple[Plan, ...],
     "scorecard.json": Scorecard,
     "journal.jsonl": venue.Line,
@@ -90,6 +91,7 @@ READ: Mapping[str, Any] = {
 # The files that each schema is for, by name, wherever they lie: in a run directory or below a service's data folder.
 FILES: Mapping[str, tuple[str, ...]] = {
     "events.jsonl": ("events.jsonl",),
+    "audit.jsonl": ("audit.jsonl",),
     "plan.json": ("plan.json",),
     "scorecard.json": ("scorecard.json",),
     "journal.jsonl": ("venue.jsonl", "journal.jsonl"),

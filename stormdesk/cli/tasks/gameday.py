@@ -74,6 +74,21 @@ def report(_: Options, run: str = "") -> None:
 
 
 @command(
+    JSON,
+    hint="--run ID [--head H]",
+    help={
+        "run": "the id of a run in runs/",
+        "head": "the end of its chain, as the run printed it: kept where nobody can change it",
+    },
+)
+def verify(options: Options, run: str = "", head: str = "") -> int:
+    """Name what was changed in a run's files.
+
+    Compares them with the run's audit log. Exit code 1 names files and lines; 5: the run was never sealed."""
+    return commands.verify(options, run, head)
+
+
+@command(
     effect="add a note to the record of run {run}",
     hint="--run ID --text T [--by NAME]",
     help={"run": "the id of a run in runs/", "text": "the remark", "by": "whose it is; default: user@machine"},
@@ -86,4 +101,4 @@ def note(_: Options, run: str = "", text: str = "", by: str = "") -> None:
 
 def group() -> Collection:
     """gameday.* in the order of the menu."""
-    return Collection("gameday", list_, plan, run, note, report)
+    return Collection("gameday", list_, plan, run, note, report, verify)
