@@ -32,3 +32,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     asked: str
     hosts: list[str]
     why: str
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of outputs/metrics/during.jsonl: the numbers of one sample. `t` is in seconds since 1970; null: no answer."""
+
+    t: float
+    phase: Literal["steady", "hold", "recover"]
+    metrics: dict[str, float | None] | None

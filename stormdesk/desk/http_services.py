@@ -12,6 +12,7 @@ from stormdesk.ssh import patience
 from stormdesk.ssh.pool import Pool
 
 ANSWER_S = 5.0
+METRICS_S = 2.0
 LINK_S = 3.0  # what SSH may take besides
 
 
@@ -71,6 +72,17 @@ class Services:
         """Tell a service on some hosts at once."""
         body = ("-H", "Content-Type: application/json", "-d", json.dumps(document))
         return self._each(hosts, lambda host: self._curl(host, service, path, within_s, *body))
+
+    def metrics(self) -> dict[str, str]:
+        """/metrics of every service that answers, by `<host>-<service>`; all are asked at once."""
+        asked = {
+            f"{name}-{service}": (name, service)
+            for name, host in sorted(self._hosts.items())
+            for service, entry in host.services.items()
+            if {"http", "control"} & {*entry.ports}
+        }
+        answers = self._pool.each(asked, lambda key: self._curl(*asked[key], "/metrics", METRICS_S))
+        return {key: a.text for key, a in answers.items() if isinstance(a, Answer) and a.ok}
 
     def _each(self, hosts: Sequence[str], ask: Callable[[str], Answer]) -> Mapping[str, Answer]:
         answers = self._pool.each(hosts, ask)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from stormdesk.core.targets import Leader
 from stormdesk.desk import leading
+from stormdesk.desk.http_services import Services
 from stormdesk.desk.metrics_sampler import Sampler
 from stormdesk.desk.pulse import Pulse, Recovery, ack_p99_ms
 from stormdesk.run.stack import Sample
@@ -31,6 +32,9 @@ class TradingStack:
         tracker = Recovery(from_t, self._last)
         self._trackers.append(tracker)
         return tracker
+
+    def snapshot(self) -> Mapping[str, str]:
+        return Services(self._pool).metrics()
 
     def leader(self) -> Leader:
         return leading.leader(self._pool)

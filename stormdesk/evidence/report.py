@@ -12,7 +12,7 @@ import msgspec
 
 from stormdesk.core import shell
 from stormdesk.core.journal import Event
-from stormdesk.evidence import chart, page, timeline
+from stormdesk.evidence import chaos_log, chart, page, timeline
 from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.story import STEPS, HostStory, Story, sentence, tell
@@ -87,6 +87,12 @@ def scorecard(events: Sequence[Event], cut: Cut | None) -> dict[str, Any]:
     """The numbers, for programs; what was not measured is None."""
     document: dict[str, Any] = msgspec.to_builtins(scorecards.scorecard(tell(events, cut)))
     return document
+
+
+def log(events: Sequence[Event], cut: Cut | None) -> tuple[str, str]:
+    """evidence.log, and the name of its copy in reports/chaos/."""
+    story = tell(events, cut)
+    return chaos_log.text(story), f"{chaos_log.name_of(story)}_{chaos_log.stamp(story)}.log"
 
 
 def summary_md(events: Sequence[Event], cut: Cut | None) -> str:

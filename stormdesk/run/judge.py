@@ -49,7 +49,7 @@ def judge(
         results += found
     if report is not None:
         took_s = time.monotonic() - began
-        data = junit.document(answers, more, started.isoformat(), took_s, socket.gethostname())
+        data = junit.document(answers, more, started.strftime("%Y-%m-%dT%H:%M:%S"), took_s, socket.gethostname())
         try:
             durable.replace(report, data, mode=0o644)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from stormdesk.run.show import Show
 from stormdesk.run.stack import Clock, Sample, Stack, Tracker
 
 SAMPLE_S = 0.5
+METRICS = "outputs/metrics"
 
 
 class Observer:
@@ -36,6 +38,22 @@ class Observer:
         self._record.event("sample", **seen)
         return sample.text
 
+    def first(self) -> None:
+        """The look before anything is touched."""
+        self._snapshot("before")
+        self.sample("steady")
+
+    def _snapshot(self, when: str) -> None:
+        """Keep the services' own metrics as files."""
+        for name, text in (self._stack.snapshot() if self._stack else {}).items():
+            self._record.write(f"{METRICS}/{when}/{name}.prom", text)
+
+    def keep(self) -> None:
+        """Keep the samples' numbers as a file, a line each."""
+        lines = [{key: sample[key] for key in ("t", "phase", "metrics")} for sample in self._samples]
+        if lines and self._stack:
+            self._record.write(f"{METRICS}/during.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))
+
     def clock_from(self, t: float, *, anew: bool = False) -> Tracker:
         """Start the recovery clock at `t`, unless it runs already; `anew`: also then, as what came last counts."""
         if self.recovery is None or anew:
@@ -55,6 +73,7 @@ class Observer:
             else f"not within {budget_s:g} s: {tracker.why}"
         )
         self._show.phase("recover", text, took, ok=within)
+        self._snapshot("after")
         return CheckResult("recovery", Verdict.HELD if within else Verdict.VIOLATED, text)
 
     def _well_again(self, tracker: Tracker, budget_s: float, until: float) -> float | None:

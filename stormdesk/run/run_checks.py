@@ -17,14 +17,15 @@ from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.injection import Injection
-from stormdesk.run.record import Record, load
+from stormdesk.run.record import Record, load, runs_folder
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Tracker
 from stormdesk.ssh.pool import Pool
 
 CUT, STEADY = "outputs/cut", "outputs/steady"
+CHAOS = "reports/chaos"
 AFTER = ("invariants", "residue")
-REPORTS = ("report.html", "summary.md", "scorecard.json")
+REPORTS = ("report.html", "summary.md", "scorecard.json", "evidence.log")
 
 
 class Proof:
@@ -137,16 +138,30 @@ def _restarts(hosts: Sequence[HostRun]) -> dict[str, dict[str, tuple[int, int]]]
     return counts
 
 
+def _beside(name: str, log: bytes) -> None:
+    """The copy of a run's evidence.log. Another run of the same name and second keeps its own. Raises OSError."""
+    folder = runs_folder().parent / CHAOS
+    durable.make_folder(folder)
+    run = next(line for line in log.splitlines() if line.startswith(b"run,"))
+    stem, number = name.removesuffix(".log"), 1
+    while (folder / name).exists() and run not in (folder / name).read_bytes().splitlines():
+        number += 1
+        name = f"{stem}-{number}.log"
+    durable.replace(folder / name, log, mode=0o644)
+
+
 def write_reports(folder: Path) -> str:
-    """report.html, summary.md and scorecard.json of a run, from its directory alone; the path of the first. Raises
-    RefusedError when they cannot be written; each is then as it was before, or whole."""
+    """The reports of a run, from its directory alone; the path of report.html. Raises RefusedError when they cannot be written; each
+    is then as it was before, or whole. evidence.log of a run in runs/ also goes to reports/chaos/ beside that."""
     from stormdesk.evidence import report, take_cut
 
     events = load(folder)
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
     files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
+    log, log_name = report.log(events, seen)
     texts = {
+        "evidence.log": log,
         "summary.md": report.summary_md(events, seen),
         "scorecard.json": json.dumps(report.scorecard(events, seen), indent=1) + "\n",
         "report.html": report.html(events, seen, plans, files),
@@ -154,6 +169,8 @@ def write_reports(folder: Path) -> str:
     try:
         for name, text in texts.items():
             durable.replace(folder / name, text.encode(), mode=0o644)
+        if folder.parent == runs_folder():
+            _beside(log_name, log.encode())
     except OSError as error:
         raise RefusedError(
             f"the reports were not written: {error.strerror}. The run's record is whole; "

@@ -221,7 +221,7 @@ class Run:
                 f"not steady before we touched anything: {bad[0].id}: {bad[0].why}. Fix that or pass --allow-unsteady"
             )
         self.proof.remember()
-        self.observer.sample("steady")  # what counters are compared with
+        self.observer.first()  # what counters are compared with
 
     def _held(self) -> None:
         """The hold of what comes last is over."""
@@ -264,6 +264,7 @@ class Run:
             exit_code=int(outcome.exit_code),
             why=outcome.why,
         )
+        self.observer.keep()
         incomplete = self.record.settle()
         try:
             report = self.proof.report()

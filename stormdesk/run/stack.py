@@ -63,6 +63,10 @@ class Stack(Protocol):
     def track(self, from_t: float) -> Tracker:
         """A tracker whose recovery clock starts at `from_t` (seconds since 1970), fed from the next `sample` on."""
 
+    def snapshot(self) -> Mapping[str, str]:
+        """The services' own metrics as they publish them: text by `<host>-<service>`, in bounded time. A service that does not answer
+        is missing. Never raises."""
+
     def leader(self) -> Leader:
         """Who leads at this moment, by a source that is not the leader itself. Raises RefusedError when nobody does, and
         TransportError when the source cannot be asked."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator
 
-from stormdesk.core import audit, events
+from stormdesk.core import audit, event_parts, events
 from stormdesk.core.inventory import Document as Inventory
 from stormdesk.core.plan import Plan
 from stormdesk.evidence.cut import lines as cut
@@ -47,6 +47,7 @@ WRITTEN: Mapping[str, Any] = {
     "inventory.json": Inventory,
     "events.jsonl": events.Event,
     "audit.jsonl": audit.Entry,
+    "during.jsonl": event_parts.Reading,
     "plan.json": tuple[Plan, ...],
     "scorecard.json": Scorecard,
     "journal.jsonl": venue.Line,
@@ -92,6 +93,7 @@ READ: Mapping[str, Any] = {
 FILES: Mapping[str, tuple[str, ...]] = {
     "events.jsonl": ("events.jsonl",),
     "audit.jsonl": ("audit.jsonl",),
+    "during.jsonl": ("during.jsonl",),
     "plan.json": ("plan.json",),
     "scorecard.json": ("scorecard.json",),
     "journal.jsonl": ("venue.jsonl", "journal.jsonl"),

@@ -57,8 +57,9 @@ CHANGES = (truth, intent_missing, trade_missing, fills_unread, no_fault, no_cut)
 def reported(report: Path) -> list[Row]:
     found = []
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  our own file
-        told = {entry.get("name"): entry.get("value", "") for entry in case.iter("property")}
-        ended = {child.tag: child.get("message", "") for child in case if child.tag != "properties"}
+        told = {entry.get("name"): entry.get("value", "") for entry in case.iter("property")}  # as pytest writes it
+        told |= dict(line.split(": ", 1) for line in case.findtext("system-out", "").splitlines())  # as we do
+        ended = {child.tag: child.get("message", "") for child in case if child.tag not in ("properties", "system-out")}
         how = "skipped" if "skipped" in ended else told.get("verdict", "no verdict")
         why = told.get("why") or next(iter(ended.values()), "")
         found.append((case.get("classname", ""), case.get("name", ""), told.get("check", ""), how, why))

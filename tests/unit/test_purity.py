@@ -19,7 +19,7 @@ OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not
 PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut")  # every file in them
 PURE_FILES = {  # in rooms that act
     "host": ("library", "render", "probe", "volumes", "network", "targets"),
-    "evidence": ("metrics", "steady", "report", "page", "scorecard", "story", "waiting", "chart", "timeline"),
+    "evidence": ("metrics", "steady", "report", "page", "scorecard", "chaos_log", "story", "waiting", "chart", "timeline"),
     "desk": ("pulse", "venue_faults"),
     "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),
     "run": ("open_runs",),
