@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from stormdesk.run.operate import Report
     from stormdesk.run.stack import Stack
     from stormdesk.ssh.pool import Pool
+    from stormdesk.ssh.transport import Dialer
+
+
+PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # stopping a run is no failure
 
 
 def attack(name: str, values: Mapping[str, Any]) -> int:
@@ -60,9 +64,10 @@ def _attack(
     options = Options(values["env"], values["inventory"], values["json"])
     inventory, dialer = options.reach()
     seed = secrets.randbelow(2**32) if values["seed"] is None else int(values["seed"])
-    from stormdesk.run import runner
+    from stormdesk.run import flags, runner
     from stormdesk.run.request import DEFAULT_RTO_S, Request, one
 
+    asked = flags.load()
     request = Request(
         one(
             fault,
@@ -76,10 +81,24 @@ def _attack(
         plan_hash=values["plan_hash"] or "",
         allow=fault_flags.allow_of(values),
         seed=seed,
-        rto_s=float(values.get("rto", DEFAULT_RTO_S)),
+        rto_s=float(values.get("rto", asked.wait_ready_s or DEFAULT_RTO_S)),
         argv=tuple(sys.argv[1:]),
     )
-    return int(runner.run(request, inventory, dialer, options.show, watch, holder_of=holder_of).exit_code)
+    outcome = runner.run(request, inventory, dialer, options.show, watch, holder_of=holder_of)
+    if asked.pause_on_fail and inventory.trading and not values["plan"] and outcome.exit_code not in PASSED:
+        for line in safe_state(inventory, dialer, f"{request.fault}: {outcome.why}").lines:
+            options.show.say(line)
+    return int(outcome.exit_code)
+
+
+def safe_state(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
+    """Pause the desk and pull every kill switch, in the name of the user who runs what failed."""
+    from stormdesk.desk import operators
+    from stormdesk.infra import home
+    from stormdesk.ssh.pool import Pool
+
+    with Pool(inventory, dialer) as pool:
+        return operators.abort(pool, home.owner(), reason)
 
 
 def report_again(run: str) -> str:

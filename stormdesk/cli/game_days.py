@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from stormdesk.cli.commands import holder_of, watch
+from stormdesk.cli.commands import PASSED, holder_of, safe_state, watch
 from stormdesk.cli.options import Options
 from stormdesk.core.errors import ExitCode, LackingError, UsageError
-
-if TYPE_CHECKING:
-    from stormdesk.core.inventory import Inventory
-    from stormdesk.run.operate import Report
-    from stormdesk.ssh.transport import Dialer
-
-PASSED = (ExitCode.HELD, ExitCode.STOPPED)  # stopping a game day is no failure
 
 
 def game_day(
@@ -28,9 +20,10 @@ def game_day(
     from stormdesk.cli import runbooks
     from stormdesk.desk.acts import perform
     from stormdesk.desk.http_services import Services
-    from stormdesk.run import gameday
+    from stormdesk.run import flags, gameday
     from stormdesk.ssh.pool import Pool
 
+    abort_on_fail = abort_on_fail or (flags.load().pause_on_fail and not plan_only)
     known = {path.stem: str(path) for path in runbooks.known()}
     if not runbook:
         raise UsageError(
@@ -51,19 +44,9 @@ def game_day(
     code = outcome.exit_code
     document = {"runbook": path, "seed": seed, "exit_code": int(code), "steps": steps.gathered}
     if abort_on_fail and code not in PASSED:
-        report = _abort(hosts, dialer, f"game day {Path(path).stem}: {outcome.why}")
+        report = safe_state(hosts, dialer, f"game day {Path(path).stem}: {outcome.why}")
         for line in report.lines:
             presenter.say(line)
         document["aborted"] = report.exit_code is ExitCode.HELD
     presenter.result(document)
     return int(code)
-
-
-def _abort(inventory: Inventory, dialer: Dialer, reason: str) -> Report:
-    """Pause the desk and pull every kill switch, in the name of the user who runs the game day."""
-    from stormdesk.desk import operators
-    from stormdesk.infra import home
-    from stormdesk.ssh.pool import Pool
-
-    with Pool(inventory, dialer) as pool:
-        return operators.abort(pool, home.owner(), reason)

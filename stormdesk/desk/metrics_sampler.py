@@ -12,6 +12,7 @@ from typing import Any
 
 from stormdesk.core.errors import StormdeskError
 from stormdesk.desk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
+from stormdesk.run.flags import load, watched
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.threads import Threads
@@ -43,6 +44,11 @@ class Sampler:
             for service, entry in host.services.items()
             if service in ("trader", *VIEWS) and "http" in entry.ports
         }
+        if api := load().api:
+            traders = {host: port for (host, service), port in self._ports.items() if service == "trader"}
+            meant = watched(traders, {name: host.address for name, host in pool.inventory.hosts.items()}, api)
+            self._ports = {key: port for key, port in self._ports.items() if key[1] != "trader"}
+            self._ports |= {(host, "trader"): port for host, port in meant.items()}
         self._threads = Threads(max(1, len(self._ports)))
         self._asked: dict[tuple[str, str], Future[Any]] = {}
         self._last: dict[str, Answer] = {}  # of each trader

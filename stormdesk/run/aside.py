@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.schedule import Act, Note, Pause
+from stormdesk.run import flags
 from stormdesk.run.record import Record
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
@@ -43,10 +44,11 @@ class Aside:
         self._show.phase("act", f"{act.task}: {said}", took_s, ok=True)
 
     def ask(self, op: str, pause: Pause) -> None:
-        """Put the question, and wait for a line on a terminal; anywhere else nobody can answer, and it goes on at once."""
+        """Put the question, and wait for a line on a terminal; anywhere else, and with NONINTERACTIVE=1, nobody can answer, and it
+        goes on at once."""
         self._record.event("note", op=op, who="runbook", text=pause.question)
         self._show.phase("pause", f"{pause.question}   (Enter goes on)")
-        until = time.monotonic() + pause.timeout_s
+        until = time.monotonic() + (0 if flags.load().noninteractive else pause.timeout_s)
         while sys.stdin.isatty() and time.monotonic() < until:
             if select.select([sys.stdin], [], [], LOOK_S)[0]:
                 if text := sys.stdin.readline().strip():

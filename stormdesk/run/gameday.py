@@ -8,7 +8,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
 from stormdesk.evidence.judges import ALWAYS
-from stormdesk.run import aim, audit, runner
+from stormdesk.run import aim, audit, flags, runner
 from stormdesk.run.aside import Acting
 from stormdesk.run.breakpoints import HolderOf
 from stormdesk.run.record import runs_folder
@@ -35,8 +35,10 @@ def run(
             if expectation.host:
                 inventory.host(expectation.host)
     show.say(book.title)
+    asked = flags.load()
     request = Request(
-        book.schedule, plan_only=plan_only, seed=seed, rto_s=book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
+        flags.aimed(book.schedule, inventory, asked.redis), plan_only=plan_only, seed=seed,
+        rto_s=asked.wait_ready_s or book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
         runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
     )  # fmt: skip

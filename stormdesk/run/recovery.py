@@ -10,6 +10,7 @@ from typing import Any
 
 from stormdesk.core.expect import Watch
 from stormdesk.core.model import CheckResult, Verdict
+from stormdesk.run import flags
 from stormdesk.run.record import Record
 from stormdesk.run.run_checks import Proof
 from stormdesk.run.show import Show
@@ -106,6 +107,9 @@ class Observer:
             self.sample("recover")
             time.sleep(SAMPLE_S)
         results = [watch.judge(self._samples) for watch in watches]
+        limit_s = flags.load().heartbeat_max_s
+        if limit_s is not None and self._stack:
+            results.append(beating(self._samples, limit_s))
         if results:
             self._record.event("expectations", checks=[asdict(result) for result in results])
         for result in results:
@@ -113,3 +117,14 @@ class Observer:
                 "expect", f"{result.id.removeprefix('expect: ')}: {result.why}", ok=result.verdict is Verdict.HELD
             )
         return results
+
+
+def beating(samples: Sequence[Mapping[str, Any]], limit_s: float) -> CheckResult:
+    """HEARTBEAT_MAX: were all heartbeats of the leader younger than so many seconds when it was seen last?"""
+    documents = [d for sample in samples for d in sample["health"].values() if (d.get("leader") or {}).get("is_leader")]
+    ages = {name: float(age) for name, age in (documents[-1].get("heartbeats") or {}).items()} if documents else {}
+    if not ages:
+        return CheckResult("heartbeats", Verdict.UNKNOWN, "no leader has told its heartbeats")
+    text = ", ".join(f"{name} {age:.1f} s" for name, age in sorted(ages.items()))
+    held = max(ages.values()) < limit_s
+    return CheckResult("heartbeats", Verdict.HELD if held else Verdict.VIOLATED, f"{text}; all must be below {limit_s:g} s")

@@ -42,7 +42,8 @@ def list_(options: Options) -> None:
 def run(options: Options, runbook: str = "", seed: Seed | None = None, abort_on_fail: bool = False) -> int:
     """Run a runbook.
 
-    It never asks. Ctrl-C ends it in order (exit code 4) and is no failure."""
+    It never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too: NONINTERACTIVE,
+    PAUSE_ON_FAIL, API, REDIS_CONTAINER, HEARTBEAT_MAX, WAIT_READY_TIMEOUT (docs/operators.md)."""
     from stormdesk.cli import game_days
 
     return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail)
