@@ -4,7 +4,7 @@
     {metric: refused, grows_by: 20, after: inject, within: 20s}
 
 `grows_by` counts from the last sample before the clock started. Every sample is checked; an expectation came true at the first
-sample for which it holds.
+sample for which it holds. `stays`, `stays_at_least`, `stays_at_most` and `grows_at_most` must hold in every sample of the time.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 from stormdesk.core.model import CheckResult, Verdict
 
-TESTS = ("is", "contains", "lacks", "at_least", "at_most", "grows_by")
-NUMERIC = ("at_least", "at_most", "grows_by")
+LASTING = ("stays", "stays_at_least", "stays_at_most", "grows_at_most")
+TESTS = ("is", "contains", "lacks", "at_least", "at_most", "grows_by", *LASTING)
+NUMERIC = ("at_least", "at_most", "grows_by", *LASTING[1:])
+SEEN_TO_S = 2.0  # a lasting expectation is observed to the end when its last sample is no older than that
 CLOCKS = ("inject", "lift")
 
 
@@ -34,7 +36,8 @@ class Expectation:
     def sentence(self) -> str:
         """The expectation as a sentence for people."""
         subject = f"{self.host} health {self.key}" if self.host else f"metric {self.key}"
-        return f"{subject} {self.test.replace('_', ' ')} {_shown(self.value)} within {self.within_s:g} s of the {self.after}"
+        when = f"{'for' if self.test in LASTING else 'within'} {self.within_s:g} s {'after' if self.test in LASTING else 'of'}"
+        return f"{subject} {self.test.replace('_', ' ')} {_shown(self.value)} {when} the {self.after}"
 
     def holds(self, sample: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool | None:
         """Whether it holds in this sample (`{"metrics": {..} | None, "health": {host: {..}}}`). None when the sample has no value.
@@ -45,27 +48,40 @@ class Expectation:
         if found is None:
             return None
         match self.test:
-            case "is":
+            case "is" | "stays":
                 return bool(found == self.value)
             case "contains":
                 return self.value in found
             case "lacks":
                 return self.value not in found
-            case "at_least":
+            case "at_least" | "stays_at_least":
                 return bool(found >= self.value)
-            case "at_most":
+            case "at_most" | "stays_at_most":
                 return bool(found <= self.value)
             case _:
                 start = self._look(before) if before else None
-                return None if start is None else bool(found - start >= self.value)
+                grown = None if start is None else found - start
+                return (
+                    None
+                    if grown is None
+                    else bool(grown >= self.value if self.test == "grows_by" else grown <= self.value)
+                )
 
     def _look(self, sample: Mapping[str, Any]) -> Any:
-        found: Any = (sample.get("health") or {}).get(self.host) if self.host else sample.get("metrics")
+        if not self.host:
+            return _metric(sample.get("metrics") or {}, self.key)
+        found: Any = (sample.get("health") or {}).get(self.host)
         for part in self.key.split("."):
             if not isinstance(found, Mapping) or part not in found:
                 return None
             found = found[part]
         return found
+
+
+def _metric(metrics: Mapping[str, Any], key: str) -> Any:
+    """`skipped.NO_QUOTE` is 0 as long as `skipped` is known and none had that reason."""
+    name, dot, _ = key.partition(".")
+    return metrics.get(key, 0.0 if dot and name in metrics else None)
 
 
 def _shown(value: Any) -> str:
@@ -89,6 +105,8 @@ class Watch:
         before = next((sample for sample in reversed(samples) if sample["t"] < start), None)
         looked = [(s["t"] - start, wanted.holds(s, before)) for s in samples if s["t"] >= start]
         seen = [at for at, truth in looked if truth is not None]
+        if wanted.test in LASTING:
+            return _lasted(name, wanted.within_s, [(at, truth) for at, truth in looked if at <= wanted.within_s])
         if not seen or (max(seen) < wanted.within_s and not any(truth for _, truth in looked)):
             return CheckResult(
                 name, Verdict.UNKNOWN, f"only {len(seen)} samples said anything, until {max(seen, default=0):.1f} s"
@@ -98,3 +116,15 @@ class Watch:
             return CheckResult(name, Verdict.VIOLATED, f"never, in {max(seen):.1f} s", sources={"samples": len(seen)})
         verdict = Verdict.HELD if came <= wanted.within_s else Verdict.VIOLATED
         return CheckResult(name, verdict, f"after {came:.1f} s", sources={"samples": len(seen)})
+
+
+def _lasted(name: str, within_s: float, looked: Sequence[tuple[float, bool | None]]) -> CheckResult:
+    """violated at the first sample for which it does not hold; unknown when nobody looked until the end."""
+    seen = [at for at, truth in looked if truth is not None]
+    broke = next((at for at, truth in looked if truth is False), None)
+    if broke is not None:
+        return CheckResult(name, Verdict.VIOLATED, f"no more after {broke:.1f} s", sources={"samples": len(seen)})
+    if not seen or seen[-1] < within_s - SEEN_TO_S:
+        why = f"only {len(seen)} samples said anything, until {max(seen, default=0):.1f} s"
+        return CheckResult(name, Verdict.UNKNOWN, why)
+    return CheckResult(name, Verdict.HELD, f"in all of {len(seen)} samples", sources={"samples": len(seen)})

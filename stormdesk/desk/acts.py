@@ -43,6 +43,16 @@ def _hosts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _refused(pool: Pool, task: str, **options: str) -> Report:
+    """Another task, which must not come about: the desk has to refuse it, or to say that it failed."""
+    if task not in ACTS or task == "stack.refused":
+        raise UsageError(f"stack.refused: no task '{task}'. Known: {', '.join(sorted(ACTS))}")
+    report = ACTS[task](pool, **options)
+    refused = report.exit_code is not ExitCode.HELD
+    lines = (f"{task}: {'refused' if refused else 'done, and should have been refused'}", *report.lines)
+    return Report(ExitCode.HELD if refused else ExitCode.VIOLATED, lines, report.document)
+
+
 ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.abort": lambda pool, by, reason="": operators.abort(pool, by, reason),
     "stack.clear-failsafe": lambda pool, by, host="": operators.clear_failsafe(pool, by, _hosts(host)),
@@ -50,6 +60,7 @@ ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.kill-switch-on": lambda pool, by, reason="": operators.kill_switch(pool, True, False, by, reason),
     "stack.pause": lambda pool, by, reason="": operators.pause(pool, by, reason),
     "stack.reconcile": lambda pool, accept="", by="": operators.reconcile(pool, accept, by),
+    "stack.refused": _refused,
     "stack.reset-breakers": lambda pool, symbol="": operators.reset_breakers(pool, symbol),
     "stack.reset-repeats": lambda pool, by, strategy="": operators.reset_repeats(pool, by, strategy),
     "stack.restart": lambda pool, service, host="": operators.restart(pool, service, _hosts(host)),

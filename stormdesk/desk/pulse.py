@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 from stormdesk.evidence.metrics import series
@@ -29,13 +30,31 @@ class Pulse:
     rejected: int
     unknown: int
     ack_s: tuple[tuple[float, int], ...] = ()
+    more: Mapping[str, float] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """As the `sample` event keeps them."""
         names = ("ready", "leaders", "accepted", "refused", "rejected", "unknown")
-        return {name: float(getattr(self, name)) for name in names}
+        return {**{name: float(getattr(self, name)) for name in names}, **self.more}
 
 
+# What runbooks may expect of the traders besides: counters are sums, and known by label too where one is named here ("alarms.drift").
+COUNTERS = {
+    "trader_skipped_total": ("skipped", "reason"),
+    "trader_alarms_total": ("alarms", "kind"),
+    "trader_duplicate_signals_total": ("duplicates", ""),
+    "trader_ledger_corrupt_lines_total": ("corrupt_lines", ""),
+    "trader_snapshot_flushes": ("snapshot_flushes", ""),
+    "trader_snapshot_failures": ("snapshot_failures", ""),
+}
+GAUGES: Mapping[str, tuple[str, Callable[[float, float], float]]] = {
+    "trader_kill_switch_active": ("kill_switches", add),
+    "trader_throttle_queue_depth": ("queue", add),
+    "trader_snapshot_buffered": ("snapshot_buffered", add),
+    "trader_leader_epoch": ("epoch", max),
+    "trader_breaker_state": ("breaker", max),
+    "trader_balance_age_seconds": ("balance_age", min),
+}
 SEPARATOR = "@@stormdesk"
 
 
@@ -68,9 +87,11 @@ def pulse(t: float, answers: Iterable[Answer], silent: Iterable[Answer] = ()) ->
     counts = dict.fromkeys(("accepted", "refused", "rejected"), 0.0)
     ready, leaders, unknown = False, 0, 0.0
     buckets: dict[float, int] = {}
+    more: dict[str, float] = {}
     for said, speaks in [*((said, True) for said in answers), *((said, False) for said in silent)]:
         ready = ready or (speaks and said.ready)
         for name, labels, value in series(said.metrics):
+            _keep(more, name, labels, value, speaks=speaks)
             if name == "trader_orders_total" and labels.get("state") in counts:
                 counts[labels["state"]] += value
             elif name == "trader_order_ack_seconds_bucket":
@@ -82,8 +103,19 @@ def pulse(t: float, answers: Iterable[Answer], silent: Iterable[Answer] = ()) ->
                 unknown += value
     return Pulse(
         t, ready, leaders, int(counts["accepted"]), int(counts["refused"]), int(counts["rejected"]), int(unknown),
-        tuple(sorted(buckets.items())),
+        tuple(sorted(buckets.items())), more,
     )  # fmt: skip
+
+
+def _keep(more: dict[str, float], name: str, labels: Mapping[str, str], value: float, *, speaks: bool) -> None:
+    """Add a sample to what runbooks may expect. Of a trader that is silent only the counters go on."""
+    if name in COUNTERS:
+        ours, label = COUNTERS[name]
+        for key in (ours, f"{ours}.{labels.get(label, '')}") if label else (ours,):
+            more[key] = more.get(key, 0.0) + value
+    elif name in GAUGES and speaks:
+        ours, join = GAUGES[name]
+        more[ours] = join(more[ours], value) if ours in more else value
 
 
 def ack_p99_ms(before: Pulse, after: Pulse) -> float | None:

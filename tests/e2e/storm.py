@@ -72,6 +72,8 @@ SURVIVED = (
     Survived("S2_05", "duplicate-confirmation", 3, {"share": "50"}),
     Survived("SN_05", "stale-data", 30),
     Survived("S2_09", "stale-positions", 1),
+    Survived("E_09", "query-lag", 1, {"by": "3s"}),
+    Survived("E_18", "bad-quotes", 5, {"share": "30"}),
     Survived("E_16-ahead", "clock-offset", 30, {"by": "10s"}),
     Survived("E_16-behind", "clock-offset", 30, {"by": "-10s"}),
     Survived("E_13", "cancel-only", 3),

@@ -147,3 +147,24 @@ def test_counters_of_a_new_process_are_no_stall() -> None:
     recovery = follow(restarted)
     assert recovery.settled(101.0 + STABLE_S)
     assert recovery.took_s == 1.0
+
+
+MORE = """trader_skipped_total{reason="NO_QUOTE"} 3
+trader_skipped_total{reason="BREAKER"} 1
+trader_alarms_total{kind="drift"} 2
+trader_balance_age_seconds 40
+trader_leader_epoch 7
+trader_snapshot_buffered 5
+"""
+
+
+def test_what_runbooks_may_expect_besides_is_counted_by_reason_and_kind() -> None:
+    other = Answer(True, {}, 'trader_skipped_total{reason="NO_QUOTE"} 1\ntrader_balance_age_seconds 2\n')
+    more = pulse(7.0, [Answer(True, {}, MORE), other]).metrics()
+    assert (more["skipped"], more["skipped.NO_QUOTE"], more["alarms.drift"]) == (5, 4, 2)
+    assert (more["balance_age"], more["epoch"], more["snapshot_buffered"]) == (2, 7, 5)
+
+
+def test_of_a_trader_that_is_silent_only_the_counters_are_known() -> None:
+    more = pulse(7.0, [Answer(True, {}, "")], silent=[Answer(True, {}, MORE)]).metrics()
+    assert (more["alarms.drift"], "epoch" in more) == (2, False)

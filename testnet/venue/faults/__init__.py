@@ -22,6 +22,7 @@ from stormdesk.testnet.venue.faults.answers import (
 )
 from stormdesk.testnet.venue.faults.executions import ExternalOrder, PartialFill, Rollback
 from stormdesk.testnet.venue.faults.messages import (
+    BadQuotes,
     DuplicateReport,
     ListenKeyExpiry,
     Persona,
@@ -30,7 +31,7 @@ from stormdesk.testnet.venue.faults.messages import (
     TokenExpiry,
 )
 from stormdesk.testnet.venue.faults.model import Fault
-from stormdesk.testnet.venue.faults.refusals import Ban, CancelOnly, ClockOffset, Error5xx, Freeze, RateLimit
+from stormdesk.testnet.venue.faults.refusals import Ban, CancelOnly, ClockOffset, Error5xx, Freeze, QueryLag, RateLimit
 
 FAULTS: Mapping[str, type[Fault]] = {
     "drop-response": DropResponse,
@@ -42,7 +43,9 @@ FAULTS: Mapping[str, type[Fault]] = {
     "duplicate-report": DuplicateReport,
     "duplicate-confirmation": DuplicateConfirmation,
     "stale-positions": StalePositions,
+    "query-lag": QueryLag,
     "stale-data": StaleData,
+    "bad-quotes": BadQuotes,
     "skip-depth": SkipDepth,
     "listen-key-expiry": ListenKeyExpiry,
     "token-expiry": TokenExpiry,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from stormdesk.core.values import Duration, Percent
@@ -24,7 +26,7 @@ from stormdesk.testnet.venue.faults.model import (
     VenueAct,
     override,
 )
-from stormdesk.testnet.venue.faults.parameter_types import Choice
+from stormdesk.testnet.venue.faults.parameter_types import Choice, Lateness
 
 LOST = {"e": "brokerStatus", "code": 1100, "msg": "Connectivity to the venue has been lost."}
 BACK_WITHOUT_DATA = {"e": "brokerStatus", "code": 1101, "msg": "Connectivity restored, data lost: subscribe again."}
@@ -40,18 +42,38 @@ class Restored(Choice):
 
 @dataclass(frozen=True)
 class DuplicateReport(Fault):
-    """The same executionReport, trade id and all, two times in a row."""
+    """The same executionReport, trade id and all, two times: in a row, or the second time so much later that it may be forgotten."""
 
     name: ClassVar[str] = "duplicate-report"
     title: ClassVar[str] = "Send execution reports twice"
 
     share: Percent = field(default=Percent(50), metadata={"help": "of the reports"})
+    late: Lateness = field(default=Lateness(0), metadata={"help": "how much later the copy is sent"})
 
     @override
     def user(self, account: str, document: Document, active: Active) -> Sequence[Document] | None:
+        again = active.memory.setdefault("again", [])
+        if any(document is copy for copy in again):
+            again[:] = [copy for copy in again if copy is not document]
+            return (document,)  # the second time: a hit, and no reason for a third
         if document["e"] != "executionReport" or not active.chance(self.share):
             return None
-        return document, document
+        if not self.late:
+            return document, document
+        active.memory.setdefault("kept", deque()).append((account, document))
+        return None
+
+    @override
+    def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
+        kept, since = active.memory.setdefault("kept", deque()), active.memory.setdefault("since", deque())
+        since.extend([now] * (len(kept) - len(since)))  # a report is as old as the first look after it
+        due: list[VenueAct] = []
+        while since and now - since[0] >= self.late:
+            since.popleft()
+            account, document = kept.popleft()
+            active.memory.setdefault("again", []).append(document)
+            due.append(Tell(account, document))
+        return due
 
 
 @dataclass(frozen=True)
@@ -88,6 +110,33 @@ class StaleData(Fault):
             return None
         old = active.memory.setdefault((asked.path, asked.symbol), document)
         return Say(old) if old is not document and active.chance(self.share) else None
+
+
+class Wrong(Choice):
+    """What is wrong with a quote: both prices far off, or the bid above the ask."""
+
+    NAMES = ("flash", "crossed")
+
+
+@dataclass(frozen=True)
+class BadQuotes(Fault):
+    """Best prices on the market streams that no order was ever placed at. Book and trades stay as they are."""
+
+    name: ClassVar[str] = "bad-quotes"
+    title: ClassVar[str] = "Send flash or crossed prices"
+
+    how: Wrong = field(default=Wrong("flash"), metadata={"help": "flash: far off; crossed: the bid above the ask"})
+    by: Percent = field(default=Percent(10), metadata={"help": "how far off, of the price"})
+    share: Percent = field(default=Percent(50), metadata={"help": "of the quotes"})
+
+    @override
+    def market(self, stream: str, document: Document, active: Active) -> Sequence[Document] | None:
+        if not stream.endswith("@bookTicker") or not active.chance(self.share):
+            return None
+        up = 1 + Decimal(str(float(self.by))) / 100
+        bid = Decimal(document["b"]) * up
+        ask = Decimal(document["a"]) * (up if self.how == "flash" else 1)
+        return ({**document, "b": f"{bid:.8f}", "a": f"{ask:.8f}"},)
 
 
 @dataclass(frozen=True)

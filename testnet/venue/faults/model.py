@@ -50,7 +50,15 @@ class Asked:
         return self.method in ("POST", "DELETE") and self.path in ORDER_PATHS
 
     def within(self, scope: Scope) -> bool:
-        return scope == "all" or (scope == "signed" and bool(self.account)) or (scope == "orders" and self.changes)
+        match scope:
+            case "orders":
+                return self.changes
+            case "account":
+                return self.path == "account"
+            case "signed":
+                return bool(self.account)
+            case _:
+                return True
 
 
 @dataclass(eq=False)

@@ -32,9 +32,15 @@ class Choice(Value, str):
 
 
 class Scope(Choice):
-    """Which requests: those that change orders, all signed ones, all."""
+    """Which requests: those that change orders, those for the account's balances, all signed ones, all."""
 
-    NAMES = ("orders", "signed", "all")
+    NAMES = ("orders", "account", "signed", "all")
+
+
+class Lateness(Duration):
+    """A time that may be none: `0s`."""
+
+    LOW = 0.0
 
 
 class Offset(Value, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from stormdesk.testnet.venue.faults.model import (
     Refuse,
     Say,
     Throttle,
+    VenueAct,
     override,
 )
 from stormdesk.testnet.venue.faults.parameter_types import Choice, Offset, Scope
@@ -142,6 +144,34 @@ class CancelOnly(Fault):
         if asked.path != "exchangeInfo":
             return None
         return Say({**document, "symbols": [{**symbol, "status": "CANCEL_ONLY"} for symbol in document["symbols"]]})
+
+
+@dataclass(frozen=True)
+class QueryLag(Fault):
+    """Queries read a copy that is behind the engine: a new order does not exist there yet (-2013), and is in no list."""
+
+    name: ClassVar[str] = "query-lag"
+    title: ClassVar[str] = "Deny new orders for a while: -2013"
+
+    by: Duration = field(default=Duration("5s"), metadata={"help": "how far behind it is"})
+
+    @override
+    def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
+        active.memory["now"] = now
+        return ()
+
+    @override
+    def answer(self, asked: Asked, document: Any, active: Active) -> Act | None:
+        now, born = active.memory.get("now", 0.0), active.memory.setdefault("born", {})
+        if asked.places and isinstance(document, dict) and "orderId" in document:
+            born[document["orderId"]] = now
+        if asked.method != "GET" or asked.path not in ("order", "openOrders"):
+            return None
+        if isinstance(document, list):
+            seen = [order for order in document if now - born.get(order["orderId"], -self.by) >= self.by]
+            return Say(seen) if len(seen) < len(document) else None
+        hidden = now - born.get(document["orderId"], -self.by) < self.by
+        return Refuse(400, -2013, "Order does not exist.") if hidden else None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from stormdesk.core.errors import UsageError
 from stormdesk.testnet.venue import faults
 from stormdesk.testnet.venue.faults import FAULTS
 from stormdesk.testnet.venue.faults.active_faults import ActiveFaults
-from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Refuse
+from stormdesk.testnet.venue.faults.model import Active, Announce, Asked, EndUserStreams, Refuse, Tell
 from stormdesk.testnet.venue.faults.parameter_types import Offset
 
 PLACE = Asked("POST", "order", "desk", "10.0.0.1")
@@ -33,6 +33,7 @@ def decisions(name: str, seed: int, params: dict[str, str]) -> tuple[list[Any], 
         for asked in (PLACE, READ, LOOK):
             said.append([act for _, act in active_faults.answer(asked, {"orderId": n, "lastUpdateId": n}, now)])
         said.append(active_faults.market("btcusdt@depth", {"e": "depthUpdate", "u": n}, now))
+        said.append(active_faults.market("btcusdt@bookTicker", {"u": n, "b": "1", "a": "2"}, now))
         said.append(active_faults.user("desk", {"e": "executionReport", "i": n}, now))
         limit = active_faults.most(Decimal(8), now)
         said.append(limit[0] if limit else None)
@@ -142,3 +143,57 @@ def test_early_requests_are_told_the_same_instant(name: str, params: dict[str, s
     assert [(t.until, t.early) for t in told if t] == [(4.0, False), (4.0, True), (4.0, True)]  # type: ignore[union-attr]
     again = active_faults.refusal(READ, 4.0)
     assert again is None if name == "ban" else again.until == 8.0  # type: ignore[union-attr]
+
+
+def test_only_the_balances_of_the_account_are_a_scope_of_their_own() -> None:
+    error = faults.make("error-5xx", {"share": "100", "when": "before", "on": "account"})
+    active_faults = ActiveFaults()
+    active_faults.begin("f", error, 60, 1, 0.0)
+    assert isinstance(active_faults.refusal(READ, 1.0), Refuse)
+    assert active_faults.refusal(PLACE, 1.0) is None
+    assert active_faults.refusal(LOOK, 1.0) is None
+
+
+def test_a_report_that_is_sent_again_late_comes_once_more_and_not_for_ever() -> None:
+    active_faults = ActiveFaults()
+    active = active_faults.begin("f", faults.make("duplicate-report", {"share": "100", "late": "10s"}), 60, 1, 0.0)
+    report = {"e": "executionReport", "i": 7}
+    assert list(active_faults.user("desk", report, 1.0)) == [report]
+    sent = []
+    for now in (1.0, 10.0, 11.0, 12.0, 40.0):
+        for _, act in active_faults.turn(now):
+            if isinstance(act, Tell):
+                sent += [now] * len(active_faults.user(act.account, act.document, now))
+    assert (sent, active.hits) == ([11.0], 1)
+
+
+def test_a_query_does_not_find_an_order_before_the_lag_is_over() -> None:
+    active_faults = ActiveFaults()
+    active_faults.begin("f", faults.make("query-lag", {"by": "5s"}), 60, 1, 0.0)
+    query, listing = Asked("GET", "order", "desk", "10.0.0.1"), Asked("GET", "openOrders", "desk", "10.0.0.1")
+
+    def found(order: int, now: float) -> tuple[bool, bool]:
+        active_faults.turn(now)
+        asked = active_faults.answer(query, {"orderId": order}, now)
+        listed = active_faults.answer(listing, [{"orderId": 1}, {"orderId": order}], now)
+        return not asked, not listed
+
+    active_faults.turn(10.0)
+    assert active_faults.answer(PLACE, {"orderId": 7}, 10.0) == []
+    assert found(7, 12.0) == (False, False)
+    assert found(7, 15.0) == (True, True)
+    assert found(1, 12.0) == (True, True), "an order from before the fault is known"
+
+
+@pytest.mark.parametrize(
+    ("how", "bid", "ask"), [("flash", "110.00000000", "112.20000000"), ("crossed", "110.00000000", "102")]
+)
+def test_bad_quotes_are_far_off_or_crossed_and_nothing_else_is_changed(how: str, bid: str, ask: str) -> None:
+    active_faults = ActiveFaults()
+    active_faults.begin("f", faults.make("bad-quotes", {"how": how, "by": "10", "share": "100"}), 60, 1, 0.0)
+    quote = {"b": "100", "B": "1", "a": "102", "A": "1", "u": 4}
+    (told,) = active_faults.market("btcusdt@bookTicker", quote, 1.0)
+    assert (Decimal(told["b"]), Decimal(told["a"])) == (Decimal(bid), Decimal(ask))
+    assert {key: told[key] for key in "BAu"} == {"B": "1", "A": "1", "u": 4}
+    depth = {"e": "depthUpdate", "b": [["100", "1"]]}
+    assert list(active_faults.market("btcusdt@depth@100ms", depth, 1.0)) == [depth]
