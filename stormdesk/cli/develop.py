@@ -98,6 +98,11 @@ def schemas() -> int:
     return _through("tests.unit.schemas")
 
 
+def scenarios(run: str) -> int:
+    """Take a run's result into docs/scenarios ("": none), and write docs/scenarios.md. 0, or 1 when it is no run of a runbook."""
+    return _through("tests.unit.scenarios", *([run] if run else []))
+
+
 def bless(fault: str) -> int:
     """Rewrite the expected plan or error of the cases of one fault, "" for all. Raises UsageError for a fault without cases."""
     known = sorted(folder.name for folder in (ROOT / "tests/cases").iterdir() if folder.name in FAULTS)

@@ -160,6 +160,18 @@ def schemas(_: Options) -> int:
 
 
 @command(
+    effect="write docs/scenarios.md from the runbooks and the results of their runs",
+    hint="[--run ID]",
+    help={"run": "first take the result of this run of a runbook into docs/scenarios/"},
+)
+def scenarios(_: Options, run: str = "") -> int:
+    """Write the page of all scenarios."""
+    from stormdesk.cli import develop
+
+    return develop.scenarios(run)
+
+
+@command(
     effect="write what the cases of {fault} in tests/cases/ expect, as the faults give it now",
     hint="[--fault NAME]",
     help={"fault": "only the cases of this fault"},
@@ -186,5 +198,5 @@ def release(_: Options, into: str = "dist") -> int:
 def group() -> Collection:
     """dev.* in the order of the menu."""
     return Collection(
-        "dev", check, crashtest, networks, operators, powercut, contract, bench, fuzz, soak, vm, schemas, bless, release
+        "dev", check, crashtest, networks, operators, powercut, contract, bench, fuzz, soak, vm, schemas, scenarios, bless, release
     )  # fmt: skip
