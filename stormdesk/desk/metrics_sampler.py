@@ -1,4 +1,4 @@
-"""Samples the pulse of the trading stack and the documents of guards and orchestrator, over the pooled connections."""
+"""Samples the pulse of the trading stack, and what guards, orchestrator, prober and feeder say, over the pooled connections."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from stormdesk.core.errors import StormdeskError
 from stormdesk.desk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
 from stormdesk.run.flags import load, watched
+from stormdesk.evidence.metrics import series
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.threads import Threads
@@ -20,7 +21,15 @@ from stormdesk.ssh.threads import Threads
 DEADLINE_S = 3.0
 PATIENCE_S = 1.0  # a trader that is stopped or out of reach must not hold up the revert of a fault
 PAGES = ("/ready", "/health", "/metrics")
-VIEWS = {"guard": "/health_v2", "orchestrator": "/state"}  # in a host's health under the service's name
+METRICS = "/metrics"
+# In a host's health under the service's name: the page with its document ("": it has none) ...
+VIEWS = {"guard": "/health_v2", "orchestrator": "/state", "prober": "", "feeder": ""}
+# ... and of its metrics those with these names, by the value of their label where they have one.
+MEASURES = {
+    "orchestrator": ("orchestrator_rejected_states", "orchestrator_open_alerts"),
+    "prober": ("target_heartbeat_age_seconds", "up"),
+    "feeder": ("feeder_dropped_total", "feeder_buffer_depth", "feeder_connects_total", "feeder_backfilled_total"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Sample:
 
 
 class Sampler:
-    """Asks every trader, guard and orchestrator with an http port. `read()` never raises for silence: silence is data."""
+    """Asks every trader, and every service of VIEWS, with an http port. `read()` never raises for silence: silence is data."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -85,11 +94,13 @@ class Sampler:
         return None if text is None else answer(text)
 
     def _view(self, host: str, service: str) -> dict[str, Any]:
-        try:
-            said = json.loads(self._curl(host, self._ports[host, service], VIEWS[service]) or "{}")
-        except ValueError:
-            return {}
-        return said if isinstance(said, dict) else {}
+        pages = [page for page in (VIEWS[service], METRICS if service in MEASURES else "") if page]
+        more = ("--fail-early", "-w", f"\n{SEPARATOR}\n")
+        texts = (self._curl(host, self._ports[host, service], *pages, more=more) or "").split(f"\n{SEPARATOR}\n")[:-1]
+        said: dict[str, Any] = {}
+        for page, text in zip(pages, texts, strict=False):
+            said |= measures(service, text) if page == METRICS else _document(text)
+        return said
 
     def _curl(self, host: str, port: int, *pages: str, more: tuple[str, ...] = ()) -> str | None:
         urls = [f"http://127.0.0.1:{port}{page}" for page in pages]
@@ -97,3 +108,24 @@ class Sampler:
             return self._pool.run(host, ("curl", "-s", "-m", "2", *more, *urls), DEADLINE_S).stdout
         except StormdeskError:
             return None
+
+
+def measures(service: str, text: str) -> dict[str, Any]:
+    """The samples of a service that MEASURES names: {name: value}, or {name: {value of its label: value}}."""
+    found: dict[str, Any] = {}
+    for name, labels, value in series(text):
+        if name not in MEASURES[service]:
+            continue
+        if labels:
+            found.setdefault(name, {})[next(iter(labels.values()))] = value
+        else:
+            found[name] = value
+    return found
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -44,6 +44,7 @@ COUNTERS = {
     "trader_alarms_total": ("alarms", "kind"),
     "trader_duplicate_signals_total": ("duplicates", ""),
     "trader_ledger_corrupt_lines_total": ("corrupt_lines", ""),
+    "bus_missed_total": ("missed", ""),
     "trader_snapshot_flushes": ("snapshot_flushes", ""),
     "trader_snapshot_failures": ("snapshot_failures", ""),
 }
@@ -54,6 +55,8 @@ GAUGES: Mapping[str, tuple[str, Callable[[float, float], float]]] = {
     "trader_leader_epoch": ("epoch", max),
     "trader_breaker_state": ("breaker", max),
     "trader_balance_age_seconds": ("balance_age", min),
+    "trader_heartbeat_age_seconds": ("slowest_loop_s", max),
+    "bus_consumer_lag": ("lag", max),
 }
 SEPARATOR = "@@stormdesk"
 

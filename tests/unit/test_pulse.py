@@ -62,6 +62,19 @@ def test_counters_of_a_trader_that_is_silent_go_on_from_its_last_answer() -> Non
     assert not pulse(7.0, [], silent=[follower]).ready
 
 
+BUS = """bus_missed_total 3
+bus_consumer_lag 4
+trader_heartbeat_age_seconds{loop="scan"} 0.5
+trader_heartbeat_age_seconds{loop="md"} 6
+"""
+
+
+def test_what_the_bus_and_the_loops_say_is_a_total_and_the_most_of_the_traders() -> None:
+    other = Answer(True, {}, "bus_missed_total 1\nbus_consumer_lag 1\n")
+    assert pulse(1.0, [Answer(True, {}, BUS), other]).more == {"missed": 4, "lag": 4, "slowest_loop_s": 6}
+    assert pulse(1.0, [other], silent=[Answer(True, {}, BUS)]).more == {"missed": 4, "lag": 1}
+
+
 @pytest.mark.parametrize(
     "garbage", ["trader_is_leader NaN", "trader_is_leader inf", "trader_orders_total{ 1", "\0", "{} {}"]
 )

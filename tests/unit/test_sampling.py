@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from stormdesk.core.errors import ConnectionLost
-from stormdesk.desk.metrics_sampler import Sampler
+from stormdesk.desk.metrics_sampler import Sampler, measures
 from stormdesk.desk.pulse import SEPARATOR
 from stormdesk.ssh.pool import Pool
 
@@ -38,3 +38,29 @@ def test_orders_of_a_silent_trader_still_count() -> None:
         found = sampler.read().pulse
         seen.append(found and found.accepted)
     assert seen == [15, 16, 21, 8, None]  # 0: a process that began anew
+
+
+def test_measures_are_those_that_are_named_by_their_label() -> None:
+    text = 'up{target="guard-feed"} 1\nup{target="feed"} 0\nscrape_duration_seconds{target="feed"} 0.1\n'
+    assert measures("prober", text) == {"up": {"guard-feed": 1.0, "feed": 0.0}}
+    assert measures("feeder", "feeder_dropped_total 4\nfeeder_stale_total 1\n") == {"feeder_dropped_total": 4.0}
+
+
+class Views(Traders):
+    """Hosts with an orchestrator that says `text`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ops=None)
+        self.inventory.hosts["ops"].services = {"orchestrator": SimpleNamespace(ports={"http": 1})}
+        self.text = text
+
+    def run(self, host: str, *_: Any) -> Any:
+        return SimpleNamespace(stdout=self.text)
+
+
+def test_a_service_is_known_by_its_document_and_its_metrics() -> None:
+    pages = ('{"paused": false}', "orchestrator_open_alerts 2\n")
+    for count, wanted in ((2, {"paused": False, "orchestrator_open_alerts": 2.0}), (1, {"paused": False})):
+        text = "".join(f"{page}\n{SEPARATOR}\n" for page in pages[:count])
+        assert Sampler(cast("Pool", Views(text))).read().health == {"ops": {"orchestrator": wanted}}
+    assert Sampler(cast("Pool", Views("rubbish"))).read().health == {}
