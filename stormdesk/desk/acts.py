@@ -7,7 +7,7 @@ from typing import Any
 
 from stormdesk.core.errors import ExitCode, HostError, UsageError
 from stormdesk.core.schedule import Act
-from stormdesk.desk import operators
+from stormdesk.desk import operators, same_health
 from stormdesk.desk.http_services import Services
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
@@ -24,15 +24,17 @@ ORDER = {
 
 
 def _signal(pool: Pool, signal: str, count: str = "1", **order: str) -> Report:
-    """Give every trader the same signal `count` times: whoever leads takes it, the others refuse."""
+    """Give every trader the same signal `count` times: whoever leads takes it, the others refuse. `{n}` in it is the number of the
+    time, so that each is another signal."""
     if not count.isdecimal() or not 1 <= int(count) <= MOST_SIGNALS:
         raise UsageError(f"stack.signal: count {count} is no number from 1 to {MOST_SIGNALS}")
     services = Services(pool)
     hosts = services.hosts("trader")
-    body = {"signal": signal, **ORDER, **order}
+    body = {**ORDER, **order}
     said: dict[str, int] = {}
-    for _ in range(int(count)):
-        for answer in services.post("trader", "/execution/intents", body, hosts, SIGNAL_S).values():
+    for number in range(int(count)):
+        numbered = {**body, "signal": signal.replace("{n}", str(number))}
+        for answer in services.post("trader", "/execution/intents", numbered, hosts, SIGNAL_S).values():
             what = answer.document.get("skipped") or ("accepted" if answer.status == 202 else answer.why)
             said[str(what)] = said.get(str(what), 0) + 1
     lines = tuple(f"{what}: {times}" for what, times in sorted(said.items()))
@@ -65,6 +67,7 @@ ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.reset-repeats": lambda pool, by, strategy="": operators.reset_repeats(pool, by, strategy),
     "stack.restart": lambda pool, service, host="": operators.restart(pool, service, _hosts(host)),
     "stack.resume": operators.resume,
+    "stack.same-health": same_health.compare,
     "stack.signal": _signal,
 }
 

@@ -114,6 +114,12 @@ class Early(Event, tag="EARLY"):
     until: float
 
 
+class Refused(Event, tag="REFUSED"):
+    """A connection to the WebSocket API was refused; whose it would have been is not known yet."""
+
+    remote: str
+
+
 class Fault(Event, tag="FAULT"):
     """A fault of the venue began or ended; `hits` counts its effects."""
 
@@ -133,5 +139,5 @@ class Mark(Event, tag="MARK"):
 
 Line = (
     Open | Request | Accepted | Rejected | Trade | Canceled | Expired
-    | Rollback | Transfer | Throttled | Early | Fault | Mark
+    | Rollback | Transfer | Throttled | Early | Refused | Fault | Mark
 )  # fmt: skip

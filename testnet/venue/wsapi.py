@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from stormdesk.testnet.venue import errors
+from stormdesk.testnet.venue import errors, events
 from stormdesk.testnet.venue.api import Api, Ask, Reply
 from stormdesk.testnet.venue.errors import ApiError, ThrottledError
 from stormdesk.testnet.venue.order_entry import Desk
@@ -66,7 +66,10 @@ class WsApi:
         self._sessions: dict[Client, str] = {}
         self._later: set[asyncio.Task[None]] = set()
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        if self._desk.faults.refuses_streams(time.monotonic()):
+            self._desk.note(events.Refused(t=time.time(), remote=request.remote or ""))
+            return web.Response(status=503, text="the WebSocket API takes no connections now")
         client = Client(request, self._desk.rules, self._desk.hub.dropped, per_s=0, wrapped=False, api=True)
         try:
             return await self._desk.hub.serve(client, self._answer)

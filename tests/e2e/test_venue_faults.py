@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 
+import aiohttp
 import pytest
 
 from stormdesk.testnet.venue.faults import FAULTS
@@ -337,6 +338,22 @@ def test_scenario_E_10_token_expiry(venue: VenueProcess) -> None:
             await subscribe(user)
         venue.place("heard")
         await user.wait("executions again", lambda message: event(message).get("c") == "heard")
+
+    listening(venue, "/ws-api/v3", scenario)
+
+
+def test_scenario_K_02_refused_streams(venue: VenueProcess) -> None:
+    async def scenario(user: Listener) -> None:
+        with venue.under("refuse-streams"):
+            await user.wait("told", lambda message: event(message).get("e") == "eventStreamTerminated")
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                listening(venue, "/ws-api/v3", anyone)
+            assert venue.request("GET", "account")[0] == 200
+        assert [line["remote"] for line in venue.journal("REFUSED")] == ["127.0.0.1"]
+        await subscribe(user)
+
+    async def anyone(_: Listener) -> None:
+        raise AssertionError("a connection was taken")
 
     listening(venue, "/ws-api/v3", scenario)
 

@@ -345,6 +345,48 @@ def over_the_limit(files: Files) -> str:
     return "a weight of 6001"
 
 
+def refused(files: Files, *pauses: float, lasting: float = 2.0) -> None:
+    """A fault refuses connections from now on: tries of the leader come after these pauses, and it ends `lasting` s after the last."""
+    lines = rows(files, "venue.jsonl")
+    t = float(str(lines[-1]["t"])) + 1
+    fault: dict[str, object] = {"kind": "FAULT", "name": "refuse-streams", "on": True, "t": t}
+    tries: list[dict[str, object]] = []
+    for pause in pauses:
+        t += pause
+        tries.append({"kind": "REFUSED", "remote": "10.77.1.13", "t": t})
+    stranger = {"kind": "REFUSED", "remote": "10.77.1.99", "t": t}
+    write_journal(files, [*lines, fault, *tries, stranger, fault | {"on": False, "t": t + lasting}])
+
+
+def does_not_wait_longer(files: Files) -> str:
+    refused(files, 1.0, 1.0, 1.0)
+    return "10.77.1.13 tried again after 1.00 s; refused 1 times, it should have waited 2 s"
+
+
+def waits_too_long(files: Files) -> str:
+    refused(files, 1.0, 1.8, 3.9, 8.0, 16.0)
+    return "10.77.1.13 did not try again for 16.0 s; refused 4 times, it should have after 10 s"
+
+
+def gives_up(files: Files) -> str:
+    refused(files, 1.0, lasting=30.0)
+    return "10.77.1.13 did not try again for 30.0 s; refused 1 times, it should have after 2 s"
+
+
+def test_growing_pauses_are_as_they_should_be(history: Files) -> None:
+    refused(history, 0.9, 1.7, 3.5, 7.0, 10.1, 9.0, lasting=5.0)
+    verdict, why = judge("I-12", history)
+    assert verdict is Verdict.HELD
+    assert why.endswith("7 connections refused, tried again with pauses of 0.9, 1.7, 3.5, 7.0, 10.1, 9.0 s")
+
+
+def test_a_venue_that_starts_again_ends_the_refusing(history: Files) -> None:
+    refused(history, 1.0, lasting=300.0)
+    lines = rows(history, "venue.jsonl")
+    write_journal(history, [*lines[:-1], lines[0] | {"t": lines[-1]["t"]}])
+    assert judge("I-12", history)[0] is Verdict.HELD
+
+
 def test_requests_in_flight_at_a_429_are_not_a_breach(history: Files) -> None:
     at = of_kind(rows(history, "venue.jsonl"), "THROTTLED")[0]["t"]
     throttled(history, {"kind": "EARLY", "t": at + 0.4, "until": at + 9.0001}, until=at + 9)  # told anew, a bit later
@@ -455,7 +497,9 @@ CHANGES: dict[str, list[Change]] = {
     ],
     "I-11": [lies_out_of_order, reader_behind, second_effect, garbage_on_the_bus],
     "I-10": [another_process, same_number_later, process_gone, never_restarted, restarted_too_often],
-    "I-12": [came_too_early, never_stops, banned, over_the_limit],
+    "I-12": [
+        came_too_early, never_stops, banned, over_the_limit, does_not_wait_longer, waits_too_long, gives_up,
+    ],
 }  # fmt: skip
 
 

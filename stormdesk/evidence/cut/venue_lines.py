@@ -104,6 +104,12 @@ class Early(VenueLine, frozen=True, kw_only=True):
     until: float
 
 
+class Refused(VenueLine, frozen=True, kw_only=True):
+    """A connection to the WebSocket API was refused."""
+
+    remote: str
+
+
 class Mark(VenueLine, frozen=True, kw_only=True):
     """Something was done at the venue itself, not by a client."""
 
@@ -129,6 +135,7 @@ VENUE: Mapping[str, type[VenueLine]] = {
     "TRANSFER": Transfer,
     "THROTTLED": Throttled,
     "EARLY": Early,
+    "REFUSED": Refused,
     "FAULT": VenueFault,
     "MARK": Mark,
 }

@@ -1,31 +1,39 @@
-"""I-12: the desk respects the venue's limits, and a client that is told to wait does. Pure."""
+"""I-12: the desk respects the venue's limits, and a client that is told to wait, or refused, does. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.cut.venue_lines import OTHERS, Early, Open, Request, Throttled, VenueFault
+from stormdesk.evidence.cut.venue_lines import OTHERS, Early, Open, Refused, Request, Throttled, VenueFault
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
 
 WEIGHT_PER_MIN = 6000  # the venue's limit for one address
 ON_THE_WIRE_S = 1.0  # what was sent before the answer 429 had arrived
+# Pauses between tries of a connection that is refused: `retry` of the stack's resilience.yaml. Up to the jitter's share may be left out.
+BASE_S, FACTOR, CAP_S, JITTER = 1.0, 2.0, 10.0, 0.2
+TRY_S = 1.0  # a try itself, and what it waits for its turn
+REFUSES = "refuse-streams"  # the venue fault
 BANS = ("418", "ban")  # in the names of venue faults that ban whoever asks
 
 
 def i12(cut: Cut) -> CheckResult:
-    """Used weight within the limit; after a 429 no request before its time; never a ban that the desk has earned."""
+    """Used weight within the limit; after a 429 no request before its time; never a ban that the desk has earned; a
+    connection that is refused is tried again with growing pauses."""
     requests = sum(isinstance(line, Request) and line.account not in OTHERS for line in cut.venue.rows)
     throttled = [line for line in cut.venue.rows if isinstance(line, Throttled)]
+    refused = sum(isinstance(line, Refused) for line in cut.venue.rows)
     return result(
         "I-12",
-        {"venue requests": requests, "throttled": len(throttled)},
+        {"venue requests": requests, "throttled": len(throttled), "connections refused": refused},
         unreadable=[cut.venue.problem],
         floors=((requests, MIN_ORDERS, "venue requests"),),
-        wrong=_too_much(cut),
+        wrong=chain(_too_much(cut), _wrong_pauses(cut)),
         doubts=[gap(cut)],
-        held=f"{requests} order requests, {len(throttled)} answered with 429, none too early",
+        held=f"{requests} order requests, {len(throttled)} answered with 429, none too early"
+        + (f"; {refused} connections refused, tried again with pauses of {_pauses(cut)} s" if refused else ""),
     )
 
 
@@ -46,3 +54,36 @@ def _too_much(cut: Cut) -> Iterator[str]:
                 yield f"journal seq {line.seq}: {line.remote} is banned (418)"
         elif isinstance(line, Early) and line.t - told.get(line.remote, (0.0, 0.0))[0] > ON_THE_WIRE_S:
             yield f"journal seq {line.seq}: {line.remote} came {line.until - line.t:.1f} s before it might"
+
+
+def _tries(cut: Cut) -> Iterator[tuple[str, int, float, bool]]:
+    """Of each address from which the desk orders, while connections are refused: the address, how often it was refused before, the
+    pause in seconds, and whether a try ended it (else the refusing did)."""
+    ours = {line.remote for line in cut.venue.rows if isinstance(line, Request) and line.account not in OTHERS}
+    since, last = 0.0, dict[str, tuple[float, int]]()
+    for line in cut.venue.rows:
+        if isinstance(line, Refused) and line.remote in ours:
+            before, count = last.get(line.remote, (since, 0))
+            yield line.remote, count, line.t - before, True
+            last[line.remote] = (line.t, count + 1)
+        elif isinstance(line, VenueFault) and line.name == REFUSES:
+            yield from ((remote, count, line.t - before, False) for remote, (before, count) in last.items())
+            since, last = line.t, {}
+        elif isinstance(line, Open):
+            last = {}  # the fault ended with the venue; when, nobody knows
+
+
+def _wrong_pauses(cut: Cut) -> Iterator[str]:
+    for remote, count, pause_s, tried in _tries(cut):
+        whole = min(BASE_S * FACTOR ** min(count, 64), CAP_S)
+        if tried and pause_s < whole * (1 - JITTER):
+            yield f"{remote} tried again after {pause_s:.2f} s; refused {count} times, it should have waited {whole:g} s"
+        elif pause_s > whole + TRY_S:
+            yield f"{remote} did not try again for {pause_s:.1f} s; refused {count} times, it should have after {whole:g} s"
+
+
+def _pauses(cut: Cut) -> str:
+    """Those of the address that was refused most often."""
+    tries = [(remote, pause_s) for remote, _, pause_s, tried in _tries(cut) if tried]
+    most = max((remote for remote, _ in tries), key=[remote for remote, _ in tries].count, default="")
+    return ", ".join(f"{pause_s:.1f}" for remote, pause_s in tries if remote == most)

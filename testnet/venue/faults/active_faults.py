@@ -79,6 +79,13 @@ class ActiveFaults:
                 return refusal
         return None
 
+    def refuses_streams(self, now: float) -> bool:
+        """Is a new connection to the WebSocket API refused?"""
+        refusing = [active for active in self._in(now) if active.fault.refuses_streams()]
+        for active in refusing:
+            active.hits += 1
+        return bool(refusing)
+
     def holding(self, now: float) -> bool:
         """Do requests wait now?"""
         return any(active.fault.holds() for active in self._in(now))

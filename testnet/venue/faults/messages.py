@@ -154,6 +154,23 @@ class TokenExpiry(Fault):
 
 
 @dataclass(frozen=True)
+class RefuseStreams(Fault):
+    """User streams end, and new connections to the WebSocket API get 503; market data and REST continue. Each try is in the
+    journal."""
+
+    name: ClassVar[str] = "refuse-streams"
+    title: ClassVar[str] = "Refuse connections for user streams"
+
+    @override
+    def refuses_streams(self) -> bool:
+        return True
+
+    @override
+    def begin(self, active: Active) -> Sequence[VenueAct]:
+        return [EndUserStreams()]
+
+
+@dataclass(frozen=True)
 class ListenKeyExpiry(Fault):
     """listenKeyExpired, for clients of the legacy user stream."""
 

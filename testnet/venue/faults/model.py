@@ -190,6 +190,10 @@ class Fault:
         """Do requests wait until the fault is over?"""
         return False
 
+    def refuses_streams(self) -> bool:
+        """Is a new connection to the WebSocket API refused?"""
+        return False
+
     def request(self, asked: Asked, active: Active, now: float) -> Refusal | None:
         """Before the venue judges a request; returns a refusal or None."""
 

@@ -68,6 +68,7 @@ def test_after_its_deadline_a_fault_decides_nothing(name: str) -> None:
         active_faults.market("btcusdt@depth", {"e": "depthUpdate"}, 105.0) != ({"e": "depthUpdate"},),
         active_faults.user("desk", {"e": "executionReport"}, 105.0) != ({"e": "executionReport"},),
         active_faults.most(Decimal(1), 105.0), active_faults.offset_s(105.0), active_faults.frozen(105.0), active_faults.greetings(105.0),
+        active_faults.refuses_streams(105.0),
     ]  # fmt: skip
     assert not any(late)
     acts = [act for _, act in active_faults.turn(105.0)]
@@ -115,6 +116,16 @@ def test_streams_end_again_for_those_who_came_back() -> None:
     active_faults.begin("t", faults.make("token-expiry", {"every": "5s"}), 12, 1, 0.0)
     ends = [n for n in range(12) if any(isinstance(act, EndUserStreams) for _, act in active_faults.turn(float(n)))]
     assert ends == [0, 5, 10]
+
+
+def test_connections_are_refused_and_each_is_a_hit() -> None:
+    active_faults = ActiveFaults()
+    refusing = active_faults.begin("r", faults.make("refuse-streams", {}), 12, 1, 0.0)
+    active_faults.begin("d", faults.make("delay", {}), 12, 1, 0.0)
+    assert EndUserStreams in {type(act) for _, act in active_faults.turn(0.0)}
+    assert active_faults.refuses_streams(1.0)
+    assert active_faults.refuses_streams(2.0)
+    assert refusing.hits == 2
 
 
 def test_chances_come_as_often_as_the_share_says() -> None:
