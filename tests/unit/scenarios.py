@@ -62,7 +62,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def ids(book: Runbook) -> list[str]:
     """The scenarios that a runbook plays."""
-    return book.scenario.split()
+    return list(book.scenarios)
 
 
 def digest(path: Path) -> str:

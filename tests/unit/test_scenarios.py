@@ -77,7 +77,7 @@ def test_a_row_is_honest_about_what_was_not_run_is_old_or_is_missing() -> None:
     assert _row({}, {path.stem: result}).endswith("| **no runbook** |")
     old = {path.stem: scenarios.Result(**{**_fields(result), "digest": "0"})}  # type: ignore[arg-type]
     assert _row({path: book}, old).endswith("| old (held) |")
-    assert _row({path: replace(book, scenario="H-02")}, {}).endswith("| **no runbook** |")
+    assert _row({path: replace(book, scenarios=("H-02",))}, {}).endswith("| **no runbook** |")
 
 
 def _fields(result: scenarios.Result) -> dict[str, object]:
