@@ -5,6 +5,7 @@ Steps are in one lane (`steps`), or in lanes that run side by side (`lanes`).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ class Runbook:
     """A game day. `rto_s` is the recovery budget, and overrides those of the faults.
 
     `scenarios` are the ids that it shows. `checks` must be held at the end; empty means all that apply. `engine.listens` is a
-    project's own check.
+    project's own check. `digest` is of the yaml block: two results of one digest are of the same game day.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Runbook:
     schedule: Schedule
     checks: tuple[str, ...]
     prose: str
+    digest: str = ""
 
     @property
     def scenario(self) -> str:
@@ -95,6 +97,7 @@ def parse(
         schedule=schedule,
         checks=tuple(_names(reader, keys.get("checks"), "checks", checks)),
         prose=prose,
+        digest=hashlib.sha256(block.encode()).hexdigest()[:12],
     )
 
 

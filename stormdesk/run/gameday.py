@@ -40,7 +40,9 @@ def run(
         flags.aimed(book.schedule, inventory, asked.redis), plan_only=plan_only, seed=seed,
         rto_s=asked.wait_ready_s or book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
-        runbook={"path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis},
+        runbook={
+            "path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis, "digest": book.digest,
+        },
     )  # fmt: skip
     return runner.run(request, inventory, dialer, show, watch, acting, holder_of)
 

@@ -11,6 +11,7 @@ from stormdesk.core.runbook import Runbook
 from stormdesk.core.schedule import Act
 from stormdesk.desk.acts import ACTS
 from stormdesk.infra import stacks
+from stormdesk.testnet.resilience import load
 from tests.unit import scenarios
 
 BOOKS = scenarios.books()
@@ -46,6 +47,15 @@ def test_a_runbook_names_hosts_of_a_stack_and_judges_something(path: Path) -> No
     assert {op.do.task for op in book.schedule if isinstance(op.do, Act)} <= set(ACTS)
 
 
+def test_a_budget_that_the_stack_knows_is_the_runbooks() -> None:
+    budgets = {name: book.rto_s for book in BOOKS.values() for name in scenarios.ids(book)}
+    known = {name.replace("_", "-"): rto_s for name, rto_s in load().rto_s.items()}
+    assert {name: rto_s for name, rto_s in known.items() if name in budgets} == {
+        name: budgets[name] for name in known if name in budgets
+    }
+    assert known.keys() & budgets.keys() >= {"H-01", "H-07", "N-03", "B-05", "R-01", "L-02", "L-03"}
+
+
 def test_the_page_is_of_these_runbooks_and_results() -> None:
     assert scenarios.PAGE.read_text() == scenarios.page(BOOKS, scenarios.results()), "run: invoke dev.scenarios"
 
@@ -57,7 +67,7 @@ def test_a_result_belongs_to_a_runbook() -> None:
 def _one() -> tuple[Path, Runbook, scenarios.Result]:
     path = next(path for path in BOOKS if path.stem == "kill-feeder")
     result = scenarios.Result(
-        runbook=path.stem, digest=scenarios.digest(path), run="r-1", date="2026-11-28", verdict="held", why="", recovery_s=3.5,
+        runbook=path.stem, digest=BOOKS[path].digest, run="r-1", date="2026-11-28", verdict="held", why="", recovery_s=3.5,
         expectations=[scenarios.Judged(id="a", verdict="violated", why="after 99 s")],
         checks=[scenarios.Judged(id="I-01", verdict="held", why="")],
     )  # fmt: skip
