@@ -12,8 +12,8 @@ from typing import Any
 
 from stormdesk.core.errors import StormdeskError
 from stormdesk.desk.pulse import SEPARATOR, Answer, Pulse, answer, pulse
-from stormdesk.run.flags import load, watched
 from stormdesk.evidence.metrics import series
+from stormdesk.run.flags import load, watched
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.signals import defer_signals
 from stormdesk.ssh.threads import Threads
