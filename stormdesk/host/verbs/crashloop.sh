@@ -41,13 +41,14 @@ sd_crash() {
   [ -z "$sd_why" ] && sd_alive "$sd_one" && printf '%s\n' "$sd_one" >>"$rec/crashes" && kill -KILL "$1"
 }
 
-# Evidence of a crash loop of service $1, within ten seconds: it was killed, and so was its next start. $2: identity before.
+# Evidence of a crash loop of service $1, within eighteen seconds: it was killed, and so was its next start. $2: identity before.
+# A guard that needs two bad checks, five seconds apart, restarts it after ten.
 sd_witness_crashloop() {
-  sd_left=100
+  sd_left=90
   until [ "$(wc -l <"$rec/crashes")" -ge 2 ] && grep -qx "$2" "$rec/crashes"; do
     [ "$sd_left" -gt 0 ] || { echo "$1: $(wc -l <"$rec/crashes") processes were killed, and its manager has not restarted it"; return 1; }
     sd_left=$((sd_left - 1))
-    sleep 0.1
+    sleep 0.2
   done
   sd_gone "$2" 20 || { echo "process ${2%.*} of $1 is still there"; return 1; }
   echo "$1 was killed, and its next start failed: pids $(sed 's/\..*//' "$rec/crashes" | tr '\n' ' ')"
