@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import stormdesk
@@ -9,16 +11,37 @@ from stormdesk.cli import catalogue
 from stormdesk.core import runbook
 from stormdesk.core.errors import UsageError
 from stormdesk.core.runbook import Runbook
+from stormdesk.core.values import shown
 from stormdesk.desk.acts import ACTS
 from stormdesk.desk.stacks import STACKS
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.run import settings
 
+VARIANT = re.compile(r"(.+)\[([^\[\]]+)\]")
 OURS = Path(stormdesk.__file__).parent / "runbooks"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One variant of a runbook. `name` is as gameday.run takes it: `partition`, or `partition[3s]`."""
+
+    name: str
+    path: Path
+    book: Runbook
+
+    @property
+    def family(self) -> str:
+        """The folder that it is in, below the folder of all; "" for none."""
+        return family(self.path)
+
+
 def read(path: str | Path) -> Runbook:
-    """The runbook in a file. Raises UsageError with file, line and column."""
+    """The runbook in a file, the first of its variants. Raises UsageError with file, line and column."""
+    return entries(path)[0].book
+
+
+def entries(path: str | Path) -> list[Entry]:
+    """All variants of the runbook in a file. Raises UsageError with file, line and column."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -26,7 +49,26 @@ def read(path: str | Path) -> Runbook:
         raise UsageError(
             f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {names}"
         ) from error
-    return runbook.parse(text, str(path), catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS)
+    words = runbook.Vocabulary(catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS)
+    stem = Path(path).stem
+    return [
+        Entry(f"{stem}[{book.variant}]" if book.variant else stem, Path(path), book)
+        for book in runbook.variants(text, str(path), words)
+    ]
+
+
+def chosen(word: str) -> list[Entry]:
+    """What --runbook means: a name, a file, or one variant of either: `partition[3s]`. Raises UsageError."""
+    files = {path.stem: path for path in known()}
+    name, variant = word, ""
+    if (parts := VARIANT.fullmatch(word)) and not Path(word).is_file():
+        name, variant = parts[1], parts[2]
+    found = entries(files.get(name, name))
+    some = [entry for entry in found if not variant or entry.book.variant == variant]
+    if not some:
+        there = ", ".join(entry.book.variant for entry in found if entry.book.variant)
+        raise UsageError(f"--runbook {shown(word)}: no such variant. There is: {there or 'one, without a name'}")
+    return some
 
 
 def known() -> list[Path]:

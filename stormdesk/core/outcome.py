@@ -30,7 +30,7 @@ class HostEnd:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run. `run_dir` has its record ("" when nothing was begun)."""
+    """The result of a run. `run_dir` has its record ("" when nothing was begun). `by_signal`: a signal ended it."""
 
     run_id: str
     exit_code: ExitCode
@@ -38,6 +38,7 @@ class Outcome:
     residue: str
     why: str
     run_dir: str = ""
+    by_signal: bool = False
 
     @property
     def next(self) -> str:

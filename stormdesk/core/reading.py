@@ -92,8 +92,10 @@ def compose(block: str, reader: Reader) -> yaml.Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = reader.first_line + (mark.line if mark else 0)
+        shown = reader.lines[mark.line] if mark and mark.line < len(reader.lines) else ""
+        hint = ". Inside { } a ${name} needs quotes" if "${" in shown else ""
         raise UsageError(
-            f"{reader.origin}:{line}:{mark.column + 1 if mark else 1} not YAML: {error.problem}"
+            f"{reader.origin}:{line}:{mark.column + 1 if mark else 1} not YAML: {error.problem}{hint}"
         ) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{reader.origin}: not YAML: {error}") from error

@@ -8,32 +8,46 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import yaml
 
-from stormdesk.core import needs, reading
+from stormdesk.core import needs, reading, runbook_matrix
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.needs import Needs
 from stormdesk.core.reading import Reader
+from stormdesk.core.runbook_matrix import Variant
 from stormdesk.core.runbook_steps import Known, step
 from stormdesk.core.schedule import Inject, Op, Schedule, in_lanes
 
 MAX_BYTES = 1 << 20
-TOP = ("title", "scenario", "hypothesis", "owner", "tags", "needs", "rto_s", "steady_state", "steps", "lanes", "checks")
-NO_STACKS: Mapping[str, Sequence[str]] = {}
+TOP = (
+    "title",
+    "scenario",
+    "matrix",
+    "hypothesis",
+    "owner",
+    "tags",
+    "needs",
+    "rto_s",
+    "steady_state",
+    "steps",
+    "lanes",
+    "checks",
+)
 MAIN = "main"  # the lane of `steps`
 
 
 @dataclass(frozen=True)
 class Runbook:
-    """A game day. `rto_s` is the recovery budget, and overrides those of the faults.
+    """A game day. `variant` names one of several of a file. `rto_s` is the recovery budget, and overrides those of the faults.
 
     `scenarios` are the ids that it shows. `checks` must be held at the end; empty means all that apply. `engine.listens` is a
-    project's own check. `digest` is of the yaml block: two results of one digest are of the same game day.
+    project's own check. `digest` is of the yaml block and the variant: two results of one digest are of the same game day.
     """
 
+    variant: str
     title: str
     scenarios: tuple[str, ...]
     hypothesis: str
@@ -58,16 +72,25 @@ class Runbook:
         return [op.do for op in self.schedule if isinstance(op.do, Inject)]
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a runbook may name: faults, checks, operators' tasks, and stacks with their services."""
+
+    faults: Mapping[str, type[Fault]]
+    checks: Sequence[str]
+    acts: Sequence[str] = ()
+    stacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 def parse(
-    text: str,
-    origin: str,
-    catalogue: Mapping[str, type[Fault]],
-    checks: Sequence[str],
-    acts: Sequence[str] = (),
-    stacks: Mapping[str, Sequence[str]] = NO_STACKS,
+    text: str, origin: str, catalogue: Mapping[str, type[Fault]], checks: Sequence[str], acts: Sequence[str] = ()
 ) -> Runbook:
-    """Read a runbook; `checks` are the names allowed in its `checks`, `acts` the tasks that a step may do, `stacks` what it may
-    need, with their services. Raises UsageError with file, line and column."""
+    """Read a runbook, the first of its variants. Raises UsageError with file, line and column."""
+    return variants(text, origin, Vocabulary(catalogue, checks, acts))[0]
+
+
+def variants(text: str, origin: str, known: Vocabulary) -> list[Runbook]:
+    """Read all variants of a runbook; without a `matrix` there is one. Raises UsageError with file, line and column."""
     if len(text.encode()) > MAX_BYTES:
         raise UsageError(f"{origin}: larger than {MAX_BYTES} bytes: not a runbook")
     block, first_line, prose = reading.block(text, origin)
@@ -79,25 +102,37 @@ def parse(
             reader.fail(root, needed, "is required")
     if ("steps" in keys) == ("lanes" in keys):
         reader.fail(root, "steps", "is required" if "steps" not in keys else "and lanes: give one of them")
+    return [
+        replace(_variant(reader, each, known, prose), digest=_digest(block + each.name))
+        for each in runbook_matrix.variants(reader, keys)
+    ]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) -> Runbook:
+    keys = variant.keys
     rto_s = reader.value(keys["rto_s"], "rto_s", _seconds)
-    schedule = _schedule(reader, keys, Known(catalogue, acts), rto_s)
+    schedule = _schedule(reader, keys, Known(known.faults, known.acts), rto_s)
 
     def optional(name: str) -> str:
         return reader.text(keys[name], name) if name in keys else ""
 
     return Runbook(
+        variant=variant.name,
         title=reader.text(keys["title"], "title"),
         scenarios=_ids(reader, keys.get("scenario")),
         hypothesis=optional("hypothesis"),
         owner=optional("owner"),
         tags=tuple(reader.text(node, f"tags[{n}]") for n, node in enumerate(reader.sequence(keys.get("tags"), "tags"))),
-        needs=needs.read(reader, keys.get("needs"), stacks),
+        needs=needs.read(reader, keys.get("needs"), known.stacks),
         rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         schedule=schedule,
-        checks=tuple(_names(reader, keys.get("checks"), "checks", checks)),
+        checks=tuple(_names(reader, keys.get("checks"), "checks", known.checks)),
         prose=prose,
-        digest=hashlib.sha256(block.encode()).hexdigest()[:12],
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stormdesk.core.audit import NAME as AUDIT
 from stormdesk.core.errors import LackingError, RefusedError
 from stormdesk.core.inventory import Inventory
@@ -34,16 +36,19 @@ def run(
         for expectation in do.expect:
             if expectation.host:
                 inventory.host(expectation.host)
+    variant = f"[{book.variant}]" if book.variant else ""
     show.say(book.title)
     asked = flags.load()
+    name = {"name": Path(path).stem + variant, "path": path, "scenario": book.scenario}
     request = Request(
-        flags.aimed(book.schedule, inventory, asked.redis), plan_only=plan_only, seed=seed,
-        rto_s=asked.wait_ready_s or book.rto_s, argv=("gameday.run", "--runbook", path, "--seed", str(seed)),
+        flags.aimed(book.schedule, inventory, asked.redis),
+        plan_only=plan_only,
+        seed=seed,
+        rto_s=asked.wait_ready_s or book.rto_s,
+        argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
-        runbook={
-            "path": path, "title": book.title, "scenario": book.scenario, "hypothesis": book.hypothesis, "digest": book.digest,
-        },
-    )  # fmt: skip
+        runbook={**name, "title": book.title, "hypothesis": book.hypothesis, "digest": book.digest},
+    )
     return runner.run(request, inventory, dialer, show, watch, acting, holder_of)
 
 

@@ -272,7 +272,7 @@ class Run:
             report = str(error)
         head, unsealed = self.record.seal("run")
         self.show.phase("audit", f"not sealed: {unsealed}" if unsealed else f"head {head[:16]}", ok=not unsealed)
-        outcome = replace(outcome, run_dir=str(self.record.home))
+        outcome = replace(outcome, run_dir=str(self.record.home), by_signal=self.signals.count > 0)
         self.show.verdict(int(outcome.exit_code), outcome.verdict, outcome.residue, outcome.why, report, outcome.run_id)
         if incomplete:
             self.show.phase("record", incomplete, ok=False)

@@ -7,7 +7,7 @@ import pytest
 from stormdesk.core.errors import ExitCode, LackingError, RefusedError, UsageError
 from stormdesk.core.inventory import Inventory, InventoryHost, ServiceEntry
 from stormdesk.core.needs import Needs
-from stormdesk.core.runbook import Runbook, parse
+from stormdesk.core.runbook import Runbook, Vocabulary, variants
 from stormdesk.desk.stacks import STACKS
 from stormdesk.evidence.judges import JUDGES
 from stormdesk.faults import FAULTS
@@ -17,7 +17,7 @@ from stormdesk.infra import stacks
 def needing(*lines: str) -> Runbook:
     step = "steps: [{fault: noop, host: ops, for: 1s}]"
     text = "\n".join(["```yaml", "title: T", "rto_s: 30", step, *lines, "```"])
-    return parse(text, "book.md", FAULTS, tuple(JUDGES), (), STACKS)
+    return variants(text, "book.md", Vocabulary(FAULTS, tuple(JUDGES), stacks=STACKS))[0]
 
 
 def environment(*services: str) -> Inventory:

@@ -17,13 +17,14 @@ def list_(options: Options) -> None:
 
     rows = [
         {
-            "family": runbooks.family(path),
-            "runbook": path.stem,
-            "scenarios": list(book.scenarios),
-            "tags": list(book.tags),
-            "title": book.title,
+            "family": entry.family,
+            "runbook": entry.name,
+            "scenarios": list(entry.book.scenarios),
+            "tags": list(entry.book.tags),
+            "title": entry.book.title,
         }
-        for path, book in ((path, runbooks.read(path)) for path in runbooks.known())
+        for path in runbooks.known()
+        for entry in runbooks.entries(path)
     ]
     options.show.rows("runbooks", rows)
 
@@ -33,7 +34,7 @@ def list_(options: Options) -> None:
     effect="run the game day {runbook}",
     hint="--runbook R [--env N] [--abort-on-fail]",
     help={
-        "runbook": "a file, or its name in runbooks/",
+        "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
         "seed": "seed of its random choices; default: random",
         "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
@@ -52,7 +53,10 @@ def run(options: Options, runbook: str = "", seed: Seed | None = None, abort_on_
 @command(
     {**WHERE, **JSON},
     hint="--runbook R [--env N]",
-    help={"runbook": "a file, or its name in runbooks/", "seed": "seed of its random choices; default: random"},
+    help={
+        "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
+        "seed": "seed of its random choices; default: random",
+    },
     kinds={"seed": Seed},
 )
 def plan(options: Options, runbook: str = "", seed: Seed | None = None) -> int:
