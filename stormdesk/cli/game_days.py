@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stormdesk.cli.commands import PASSED, holder_of, safe_state, watch
+from stormdesk.cli.one_by_one import Series
 from stormdesk.cli.options import Options
 from stormdesk.core import series
-from stormdesk.core.errors import ExitCode, LackingError, RefusedError, TransportError, UsageError
+from stormdesk.core.errors import ExitCode, LackingError, UsageError
 
 if TYPE_CHECKING:
     from stormdesk.cli.runbooks import Entry
     from stormdesk.cli.show import Show
     from stormdesk.core.inventory import Inventory
     from stormdesk.core.outcome import Outcome
-    from stormdesk.core.series import Ended
     from stormdesk.ssh.transport import Dialer
 
 
@@ -61,57 +60,81 @@ def game_day(
     With `abort_on_fail`, a game day that failed leaves the desk in its safe state: paused, and every kill switch on.
     """
     from stormdesk.cli import runbooks
-    from stormdesk.desk.http_services import Services
-    from stormdesk.run import flags
-    from stormdesk.ssh.pool import Pool
 
-    abort_on_fail = abort_on_fail or (flags.load().pause_on_fail and not plan_only)
     if not runbook:
         known = [path.stem for path in runbooks.known()]
         raise UsageError(
             f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
         )
     entries = runbooks.chosen(runbook)  # reports mistakes in the file before hosts are resolved
-    presenter = options.show
-    steps = presenter.gathering()
-    seed = secrets.randbelow(2**32) if seed is None else seed
-    hosts, dialer = options.reach()
-    if abort_on_fail:
-        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
-    day = Day(hosts, dialer, steps, seed, plan_only, abort_on_fail)
-    document: dict[str, object] = {"runbook": str(entries[0].path), "seed": seed}
-    if len(entries) == 1:
-        try:
-            outcome = day.play(entries[0])
-        except LackingError as error:
-            raise LackingError(f"{entries[0].name} was not run: {error}") from error
-        code, aborted = outcome.exit_code, day.aborted(entries[0].name, outcome.exit_code, outcome.why)
-        document |= {} if aborted is None else {"aborted": aborted}
-    else:
-        ended = one_by_one(day, entries)
-        code = series.exit_code(ended)
-        document["runs"] = series.rows(ended)
-        presenter.gathering().rows("runs", series.rows(ended))
-        presenter.say(series.counts(ended))
-    presenter.result({**document, "exit_code": int(code), "steps": steps.gathered})
+    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail)
+    document: dict[str, object] = {"runbook": str(entries[0].path), "seed": day.seed}
+    if len(entries) > 1:
+        return _end(options, document, day, _all(Series(day, entries)))
+    try:
+        outcome = day.play(entries[0])
+    except LackingError as error:
+        raise LackingError(f"{entries[0].name} was not run: {error}") from error
+    code, aborted = outcome.exit_code, day.aborted(entries[0].name, outcome.exit_code, outcome.why)
+    document |= {} if aborted is None else {"aborted": aborted}
+    options.show.result({**document, "exit_code": int(code), "steps": day.show.gathered})
     return int(code)
 
 
-def one_by_one(day: Day, entries: Sequence[Entry]) -> list[Ended]:
-    """Play them one after the other, until somebody stops it or hosts may be dirty."""
-    done: list[Ended] = []
-    for entry in entries:
-        began = time.monotonic()
-        scenarios = entry.book.scenarios
-        try:
-            outcome = day.play(entry)
-        except (RefusedError, UsageError, TransportError) as error:
-            done.append(series.refused(entry.name, scenarios, error))
-            day.show.say(f"{entry.name} was not run: {error}")
-            continue
-        done.append(series.ended(entry.name, scenarios, outcome, time.monotonic() - began))
-        if day.aborted(entry.name, outcome.exit_code, outcome.why) is not None or outcome.by_signal:
-            break
-        if outcome.residue == "dirty":
-            break
-    return done
+def suite(
+    options: Options,
+    name: str,
+    seed: int | None,
+    *,
+    resume: bool = False,
+    abort_on_fail: bool = False,
+    plan_only: bool = False,
+) -> int:
+    """Run the runbooks of a suite one after the other, or only plan them; with `resume` those that are left. Returns the exit code."""
+    from stormdesk.cli import runbooks
+    from stormdesk.run import suite_file
+
+    entries = runbooks.suite(name)
+    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail)
+    where = day.hosts.environment
+    file = None
+    if resume:
+        file = suite_file.resumed(name, where)
+        day = replace(day, seed=file.seed)
+    elif not plan_only:
+        file = suite_file.started(name, where, day.seed)
+    document: dict[str, object] = {"suite": name, "environment": where, "seed": day.seed}
+    if file is None:
+        return _end(options, document, day, _all(Series(day, entries)))
+    known, begun = {entry.name for entry in entries}, file
+    before = [each for each in file.ended if each.name in known]
+    all_of_them = Series(day, entries, before, lambda ended: suite_file.keep_ended(begun, ended))
+    return _end(options, document, day, _all(all_of_them))
+
+
+def _day(options: Options, seed: int | None, *, plan_only: bool, abort_on_fail: bool) -> Day:
+    """The hosts that were chosen. Raises what finding them raises."""
+    from stormdesk.desk.http_services import Services
+    from stormdesk.run import flags
+    from stormdesk.ssh.pool import Pool
+
+    hosts, dialer = options.reach()
+    abort_on_fail = abort_on_fail or (flags.load().pause_on_fail and not plan_only)
+    if abort_on_fail:
+        Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
+    number = secrets.randbelow(2**32) if seed is None else seed
+    return Day(hosts, dialer, options.show.gathering(), number, plan_only, abort_on_fail)
+
+
+def _all(all_of_them: Series) -> Series:
+    all_of_them.run()
+    all_of_them.show()
+    return all_of_them
+
+
+def _end(options: Options, document: Mapping[str, object], day: Day, all_of_them: Series) -> int:
+    """The result of several, for programs."""
+    code = int(all_of_them.exit_code)
+    runs, left = series.rows(all_of_them.ended), [entry.name for entry in all_of_them.left]
+    options.show.result({**document, "exit_code": code, "runs": runs, "left": left, "steps": day.show.gathered})
+    return code

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import stormdesk
 from stormdesk.cli import catalogue
-from stormdesk.core import runbook
+from stormdesk.core import runbook, suites
 from stormdesk.core.errors import UsageError
 from stormdesk.core.runbook import Runbook
 from stormdesk.core.values import shown
@@ -33,6 +34,11 @@ class Entry:
     def family(self) -> str:
         """The folder that it is in, below the folder of all; "" for none."""
         return family(self.path)
+
+    @property
+    def suites(self) -> list[str]:
+        """The suites that run it."""
+        return suites.of(self.family, self.book.tags)
 
 
 def read(path: str | Path) -> Runbook:
@@ -69,6 +75,20 @@ def chosen(word: str) -> list[Entry]:
         there = ", ".join(entry.book.variant for entry in found if entry.book.variant)
         raise UsageError(f"--runbook {shown(word)}: no such variant. There is: {there or 'one, without a name'}")
     return some
+
+
+def suite(name: str) -> list[Entry]:
+    """The runbooks of a suite, with all their variants; a tag of a project's runbooks is a suite, too. Raises UsageError."""
+    every = [entry for path in known() for entry in entries(path)]
+    found = [entry for entry in every if name in entry.suites or name in entry.book.tags]
+    if not found and name in suites.SUITES:
+        raise UsageError(f"--suite {name}: no runbook is in it.   invoke gameday.list")
+    if not found:
+        there = list(dict.fromkeys([*suites.SUITES, *(tag for entry in every for tag in entry.book.tags)]))
+        near = difflib.get_close_matches(name, there, 1)
+        hint = f"Did you mean: {near[0]}?" if near else f"Known: {', '.join(there)}"
+        raise UsageError(f"--suite {shown(name)}: no such suite. {hint}")
+    return found
 
 
 def known() -> list[Path]:

@@ -21,6 +21,7 @@ from stormdesk.core.inventory import Document as Inventory
 from stormdesk.core.plan import Plan
 from stormdesk.evidence.cut import lines as cut
 from stormdesk.evidence.scorecard import Scorecard
+from stormdesk.run.suite_file import SuiteFile
 from stormdesk.testnet.bus.consumer import Envelope
 from stormdesk.testnet.feeder import config as feeder
 from stormdesk.testnet.feeder.gaps import Gap
@@ -50,6 +51,7 @@ WRITTEN: Mapping[str, Any] = {
     "during.jsonl": event_parts.Reading,
     "plan.json": tuple[Plan, ...],
     "scorecard.json": Scorecard,
+    "suite.json": SuiteFile,
     "journal.jsonl": venue.Line,
     "ledger.jsonl": ledger.Entry,
     "positions_snapshot.json": Snapshot,

@@ -7,6 +7,7 @@ from invoke.collection import Collection
 from stormdesk.cli import commands
 from stormdesk.cli.command import command
 from stormdesk.cli.options import JSON, WHERE, Options
+from stormdesk.core.errors import UsageError
 from stormdesk.core.values import Seed
 
 
@@ -20,6 +21,7 @@ def list_(options: Options) -> None:
             "family": entry.family,
             "runbook": entry.name,
             "scenarios": list(entry.book.scenarios),
+            "suites": entry.suites,
             "tags": list(entry.book.tags),
             "title": entry.book.title,
         }
@@ -29,43 +31,62 @@ def list_(options: Options) -> None:
     options.show.rows("runbooks", rows)
 
 
+BOOK = {
+    "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
+    "suite": "instead: all runbooks of a suite, such as tier1 or nightly",
+    "seed": "seed of its random choices; default: random",
+}
+
+
 @command(
     {**WHERE, **JSON},
-    effect="run the game day {runbook}",
+    effect="run the game day {runbook}{suite}",
     hint="--runbook R [--env N] [--abort-on-fail]",
     help={
-        "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
-        "seed": "seed of its random choices; default: random",
+        **BOOK,
+        "resume": "of a suite: run what is left of it on these hosts",
         "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
     kinds={"seed": Seed},
 )
-def run(options: Options, runbook: str = "", seed: Seed | None = None, abort_on_fail: bool = False) -> int:
-    """Run a runbook.
+def run(
+    options: Options,
+    runbook: str = "",
+    suite: str = "",
+    seed: Seed | None = None,
+    resume: bool = False,
+    abort_on_fail: bool = False,
+) -> int:
+    """Run a runbook, or a suite.
 
     It never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too: NONINTERACTIVE,
     PAUSE_ON_FAIL, API, REDIS_CONTAINER, HEARTBEAT_MAX, WAIT_READY_TIMEOUT (docs/operators.md)."""
     from stormdesk.cli import game_days
 
+    _one_of(runbook, suite)
+    if suite:
+        return game_days.suite(options, suite, seed, resume=resume, abort_on_fail=abort_on_fail)
+    if resume:
+        raise UsageError("--resume is for a suite: invoke gameday.run --suite S --resume")
     return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail)
 
 
-@command(
-    {**WHERE, **JSON},
-    hint="--runbook R [--env N]",
-    help={
-        "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
-        "seed": "seed of its random choices; default: random",
-    },
-    kinds={"seed": Seed},
-)
-def plan(options: Options, runbook: str = "", seed: Seed | None = None) -> int:
-    """Show what a runbook would do.
+@command({**WHERE, **JSON}, hint="--runbook R [--env N]", help=BOOK, kinds={"seed": Seed})
+def plan(options: Options, runbook: str = "", suite: str = "", seed: Seed | None = None) -> int:
+    """Show what a runbook or a suite would do.
 
     Asks the hosts, plans every step and checks the whole; nothing is touched."""
     from stormdesk.cli import game_days
 
+    _one_of(runbook, suite)
+    if suite:
+        return game_days.suite(options, suite, seed, plan_only=True)
     return game_days.game_day(options, runbook, seed, plan_only=True)
+
+
+def _one_of(runbook: str, suite: str) -> None:
+    if runbook and suite:
+        raise UsageError("--runbook and --suite both say what to run. Use one of them")
 
 
 @command(
