@@ -17,6 +17,19 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sources: dict[str, int] = {}
 
 
+class Goal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time that the runbook demands, in seconds. `start`: when its clock started, in seconds since 1970; `took_s`: null where it was
+    not reached. `after`: inject, lift, or recovery: the clock that the faults' plans say."""
+
+    kind: Literal["detect", "alert", "dor", "recovered"]
+    within_s: float
+    after: Literal["inject", "lift", "recovery"]
+    step: str
+    start: float | None = msgspec.field(name="from")
+    took_s: float | None
+    verdict: Literal["held", "violated", "unknown"]
+
+
 class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The controller's process; `start` is field 22 of its stat."""
 

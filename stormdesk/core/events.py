@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from stormdesk.core.event_parts import Check, Controller, Target
+from stormdesk.core.event_parts import Check, Controller, Goal, Target
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
@@ -252,9 +252,10 @@ class Recovered(Line, frozen=True, kw_only=True, tag="recovered"):
 
 
 class Expectations(Line, frozen=True, kw_only=True, tag="expectations"):
-    """The expectations of the runbook, judged."""
+    """The expectations of the runbook, judged; `goals` are the times that it demands, with what was measured."""
 
     checks: list[Check]
+    goals: list[Goal] = []
 
 
 class Cut(Line, frozen=True, kw_only=True, tag="cut"):

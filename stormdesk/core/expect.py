@@ -90,15 +90,26 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Watch:
-    """An expectation, and the instants (seconds since 1970) at which its clock may start; None: that has not happened."""
+    """An expectation, and the instants (seconds since 1970) at which its clock may start; None: that has not happened. `kind` is the
+    first word of its result."""
 
     expectation: Expectation
     clocks: Mapping[str, float | None]
+    kind: str = "expect"
+
+    def came(self, samples: Sequence[Mapping[str, Any]]) -> float | None:
+        """Seconds from its clock's start to the first sample for which it holds; None: never."""
+        start = self.clocks.get(self.expectation.after)
+        if start is None:
+            return None
+        before = next((sample for sample in reversed(samples) if sample["t"] < start), None)
+        holding = (s["t"] - start for s in samples if s["t"] >= start and self.expectation.holds(s, before))
+        return next(holding, None)
 
     def judge(self, samples: Sequence[Mapping[str, Any]]) -> CheckResult:
         """held: in time. violated: late, or never although it was observed to the end. unknown: it could not be observed."""
         wanted = self.expectation
-        name = f"expect: {wanted.sentence()}"
+        name = f"{self.kind}: {wanted.sentence()}"
         start = self.clocks.get(wanted.after)
         if start is None:
             return CheckResult(name, Verdict.UNKNOWN, f"there was no {wanted.after}")

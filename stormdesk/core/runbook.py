@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import yaml
 
-from stormdesk.core import needs, reading, runbook_matrix
+from stormdesk.core import needs, reading, runbook_goals, runbook_matrix
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Fault
+from stormdesk.core.goals import Goal
 from stormdesk.core.needs import Needs
 from stormdesk.core.reading import Reader
 from stormdesk.core.runbook_matrix import Variant
@@ -34,6 +35,7 @@ TOP = (
     "steady_state",
     "steps",
     "lanes",
+    "expect",
     "checks",
 )
 MAIN = "main"  # the lane of `steps`
@@ -57,6 +59,7 @@ class Runbook:
     rto_s: float
     steady_state: tuple[str, ...]
     schedule: Schedule
+    goals: tuple[Goal, ...]
     checks: tuple[str, ...]
     prose: str
     digest: str = ""
@@ -70,6 +73,13 @@ class Runbook:
     def faults(self) -> list[Inject]:
         """What it injects, in the order of the file."""
         return [op.do for op in self.schedule if isinstance(op.do, Inject)]
+
+    @property
+    def watched(self) -> list[str]:
+        """The hosts whose health it expects something of."""
+        seen = [expectation for do in self.faults for expectation in do.expect]
+        seen += [goal.seen for goal in self.goals if goal.seen]
+        return list(dict.fromkeys(expectation.host for expectation in seen if expectation.host))
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,7 @@ def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) ->
         rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         schedule=schedule,
+        goals=runbook_goals.read(reader, keys.get("expect"), schedule, rto_s),
         checks=tuple(_names(reader, keys.get("checks"), "checks", known.checks)),
         prose=prose,
     )

@@ -134,7 +134,7 @@ def _inject(
         event=_event(reader, keys.get("at"), f"{path}.at"),
         within_s=float(reader.value(keys["within"], f"{path}.within", Duration)) if "within" in keys else WITHIN_S,
         expect=tuple(
-            _expectation(reader, e, f"{path}.expect[{n}]")
+            expectation(reader, e, f"{path}.expect[{n}]")
             for n, e in enumerate(reader.sequence(keys.get("expect"), path))
         ),
     )
@@ -166,22 +166,38 @@ def _kind(field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     return type(field.default) if isinstance(field.default, Value) else str
 
 
-def _expectation(reader: Reader, node: yaml.Node, path: str) -> Expectation:
-    keys = reader.mapping(node, path, ("health", "metric", "key", "after", "within", *TESTS))
+@dataclasses.dataclass(frozen=True)
+class Unsaid:
+    """What an expectation is where it does not say: which clock, and which key of a health document is what."""
+
+    after: str
+    key: str = ""
+    value: Any = None
+
+
+def expectation(reader: Reader, node: yaml.Node, path: str, unsaid: Unsaid | None = None) -> Expectation:
+    """One expectation; with `unsaid` it may leave that out, and name a step. Raises UsageError with file, line and column."""
+    more = ("step",) if unsaid else ()
+    keys = reader.mapping(node, path, ("health", "metric", "key", "after", "within", *more, *TESTS))
     tests = [test for test in TESTS if test in keys]
-    if ("health" in keys) == ("metric" in keys) or len(tests) != 1 or ("key" in keys) != ("health" in keys):
-        reader.fail(node, path, f"needs health (with key) or metric, one of {', '.join(TESTS)}, after and within")
-    for needed in ("after", "within"):
+    if unsaid and unsaid.key and "health" in keys and not tests and "key" not in keys:
+        key, test, value = unsaid.key, "is", unsaid.value
+    else:
+        if ("health" in keys) == ("metric" in keys) or len(tests) != 1 or ("key" in keys) != ("health" in keys):
+            reader.fail(node, path, f"needs health (with key) or metric, one of {', '.join(TESTS)}, after and within")
+        key, test = reader.text(keys["key"] if "key" in keys else keys["metric"], path), tests[0]
+        value = _plain(reader, keys[test], f"{path}.{test}", test)
+    for needed in ("within",) if unsaid else ("after", "within"):
         if needed not in keys:
             reader.fail(node, f"{path}.{needed}", "is required")
-    after = reader.text(keys["after"], f"{path}.after")
+    after = reader.text(keys["after"], f"{path}.after") if "after" in keys or not unsaid else unsaid.after
     if after not in CLOCKS:
         reader.fail(keys["after"], f"{path}.after", f"must be one of {', '.join(CLOCKS)}")
     return Expectation(
         host=reader.text(keys["health"], f"{path}.health") if "health" in keys else "",
-        key=reader.text(keys["key"] if "key" in keys else keys["metric"], path),
-        test=tests[0],
-        value=_plain(reader, keys[tests[0]], f"{path}.{tests[0]}", tests[0]),
+        key=key,
+        test=test,
+        value=value,
         after=after,
         within_s=float(reader.value(keys["within"], f"{path}.within", Duration)),
     )

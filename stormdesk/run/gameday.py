@@ -33,9 +33,8 @@ def run(
         stack = watch(pool)
     for do in book.faults:
         aim.check(do.hosts, inventory, stack)
-        for expectation in do.expect:
-            if expectation.host:
-                inventory.host(expectation.host)
+    for host in book.watched:
+        inventory.host(host)
     variant = f"[{book.variant}]" if book.variant else ""
     show.say(book.title)
     asked = flags.load()
@@ -47,6 +46,7 @@ def run(
         rto_s=asked.wait_ready_s or book.rto_s,
         argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
+        goals=book.goals,
         runbook={**name, "title": book.title, "hypothesis": book.hypothesis, "digest": book.digest},
     )
     return runner.run(request, inventory, dialer, show, watch, acting, holder_of)

@@ -100,6 +100,10 @@ class Observer:
             self._show.progress("recover", time.monotonic() - began, budget_s, tracker.why)
             time.sleep(SAMPLE_S)
 
+    def came(self, watch: Watch) -> tuple[float | None, Verdict]:
+        """When it came true, in seconds from its clock's start, and what that means."""
+        return watch.came(self._samples), watch.judge(self._samples).verdict
+
     def expectations(self, watches: Sequence[Watch]) -> list[CheckResult]:
         """Judge what the runbook expects; those that may still come true are waited for."""
         until = max(((w.clocks[w.expectation.after] or 0) + w.expectation.within_s for w in watches), default=0.0)

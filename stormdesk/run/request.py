@@ -10,6 +10,7 @@ from typing import Any
 from stormdesk.core import shell
 from stormdesk.core.anchors import WITHIN_S, Event
 from stormdesk.core.fault import Fault
+from stormdesk.core.goals import Goal
 from stormdesk.core.inventory import InventoryHost
 from stormdesk.core.plan import Plan
 from stormdesk.core.safety import Allow
@@ -33,6 +34,7 @@ class Request:
     argv: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()  # that must be among the results; empty: whatever applies
     runbook: Mapping[str, str] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
 
     @property
     def fault(self) -> str:

@@ -15,7 +15,6 @@ import msgspec
 
 from stormdesk import __version__
 from stormdesk.core.errors import ExitCode, RefusedError, StormdeskError, TransportError, UsageError
-from stormdesk.core.expect import Watch as Expected
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
@@ -24,13 +23,14 @@ from stormdesk.run.aside import Acting, Aside, no_acts
 from stormdesk.run.breakpoints import HolderOf, nobody
 from stormdesk.run.conductor import Conductor, Hands
 from stormdesk.run.controllers import process_start
+from stormdesk.run.goals import Goals, of_faults
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.injection import Injection
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import OpRecord, Record, new_run_id, runs_folder
 from stormdesk.run.recovery import Observer
 from stormdesk.run.request import Request, inject, parameters, show_commands, told
-from stormdesk.run.run_checks import Proof
+from stormdesk.run.run_checks import CUT, Proof
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
 from stormdesk.run.whole import Plans
@@ -241,14 +241,10 @@ class Run:
         if stopped or failed:
             return [], None
         recovery = self.observer.recover(self.healed_t, self.request.rto_s)
-        expected = self.observer.expectations(
-            [
-                Expected(expectation, {"inject": each.injected_t or None, "lift": each.fanout.healed_t or None})
-                for each in self.injections
-                for expectation in each.do.expect
-            ]
-        )
+        goals = Goals(self.request.goals, self.injections, self.observer)
+        expected = self.observer.expectations([*of_faults(self.injections), *goals.watches])
         checks = self.proof.after(self.injections, self.observer.recovery, self.request.rto_s)
+        expected += goals.judged(self.record.place(CUT), self.record, self.show)
         seen = {
             name for check in checks for name in (check.id, check.id.partition("[")[0])
         }  # also of all hosts: engine.up[a]
