@@ -35,9 +35,13 @@ class Expectation:
 
     def sentence(self) -> str:
         """The expectation as a sentence for people."""
-        subject = f"{self.host} health {self.key}" if self.host else f"metric {self.key}"
         when = f"{'for' if self.test in LASTING else 'within'} {self.within_s:g} s {'after' if self.test in LASTING else 'of'}"
-        return f"{subject} {self.test.replace('_', ' ')} {_shown(self.value)} {when} the {self.after}"
+        return f"{self.what()} {when} the {self.after}"
+
+    def what(self) -> str:
+        """The same without its time."""
+        subject = f"{self.host} health {self.key}" if self.host else f"metric {self.key}"
+        return f"{subject} {self.test.replace('_', ' ')} {_shown(self.value)}"
 
     def holds(self, sample: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool | None:
         """Whether it holds in this sample (`{"metrics": {..} | None, "health": {host: {..}}}`). None when the sample has no value.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import yaml
 
 from stormdesk.core import needs, reading, runbook_goals, runbook_matrix
+from stormdesk.core.conditions import Condition
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Fault
 from stormdesk.core.goals import Goal
@@ -36,6 +37,7 @@ TOP = (
     "steps",
     "lanes",
     "expect",
+    "stop_when",
     "checks",
 )
 MAIN = "main"  # the lane of `steps`
@@ -60,6 +62,7 @@ class Runbook:
     steady_state: tuple[str, ...]
     schedule: Schedule
     goals: tuple[Goal, ...]
+    stop_when: tuple[Condition, ...]
     checks: tuple[str, ...]
     prose: str
     digest: str = ""
@@ -78,7 +81,7 @@ class Runbook:
     def watched(self) -> list[str]:
         """The hosts whose health it expects something of."""
         seen = [expectation for do in self.faults for expectation in do.expect]
-        seen += [goal.seen for goal in self.goals if goal.seen]
+        seen += [goal.seen for goal in self.goals if goal.seen] + [each.seen for each in self.stop_when]
         return list(dict.fromkeys(expectation.host for expectation in seen if expectation.host))
 
 
@@ -142,6 +145,7 @@ def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) ->
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
         schedule=schedule,
         goals=runbook_goals.read(reader, keys.get("expect"), schedule, rto_s),
+        stop_when=runbook_goals.conditions(reader, keys.get("stop_when")),
         checks=tuple(_names(reader, keys.get("checks"), "checks", known.checks)),
         prose=prose,
     )

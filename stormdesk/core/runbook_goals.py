@@ -1,4 +1,4 @@
-"""The block `expect` of a runbook: the times that it demands. Pure."""
+"""The blocks `expect` and `stop_when` of a runbook: the times that it demands, and what ends it early. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import yaml
 
-from stormdesk.core.expect import CLOCKS
+from stormdesk.core.conditions import Condition
+from stormdesk.core.expect import CLOCKS, LASTING, TESTS, Expectation
 from stormdesk.core.goals import KINDS, Goal
 from stormdesk.core.reading import Reader
-from stormdesk.core.runbook_steps import Unsaid, expectation
+from stormdesk.core.runbook_steps import LOOKED_AT, Unsaid, expectation, what
 from stormdesk.core.schedule import Schedule
 from stormdesk.core.values import Duration
 
@@ -35,9 +36,29 @@ def read(reader: Reader, node: yaml.Node | None, schedule: Schedule, rto_s: floa
     return tuple(found)
 
 
+def conditions(reader: Reader, node: yaml.Node | None) -> tuple[Condition, ...]:
+    """The block `stop_when`. Raises UsageError with file, line and column."""
+    found = []
+    for number, entry in enumerate(reader.sequence(node, "stop_when")):
+        path = f"stop_when[{number}]"
+        keys = reader.mapping(entry, path, (*LOOKED_AT, "for"))
+        seen = what(reader, entry, path, keys, "")
+        _comes_true(reader, entry, path, seen.test)
+        for_s = float(reader.value(keys["for"], f"{path}.for", Duration)) if "for" in keys else 0.0
+        found.append(Condition(Expectation(seen.host, seen.key, seen.test, seen.value, "inject", for_s), for_s))
+    return tuple(found)
+
+
 def _seen(reader: Reader, node: yaml.Node, path: str, kind: str) -> Goal:
     seen = expectation(reader, node, path, UNSAID[kind])
+    _comes_true(reader, node, path, seen.test)
     return Goal(kind, seen.within_s, seen.after, _step(reader, node, path), seen)
+
+
+def _comes_true(reader: Reader, node: yaml.Node, path: str, test: str) -> None:
+    if test in LASTING:
+        known = ", ".join(each for each in TESTS if each not in LASTING)
+        reader.fail(node, path, f"{test} never comes true, it only lasts. Use one of {known}")
 
 
 def _recovered(reader: Reader, node: yaml.Node, path: str, rto_s: float) -> Goal:

@@ -175,32 +175,46 @@ class Unsaid:
     value: Any = None
 
 
+@dataclasses.dataclass(frozen=True)
+class What:
+    """What is looked at, and what it must be."""
+
+    host: str
+    key: str
+    test: str
+    value: Any
+
+
+LOOKED_AT = ("health", "metric", "key", *TESTS)
+
+
+def what(reader: Reader, node: yaml.Node, path: str, keys: Mapping[str, yaml.Node], and_more: str) -> What:
+    """The keys LOOKED_AT; `and_more` are the others that are needed. Raises UsageError with file, line and column."""
+    tests = [test for test in TESTS if test in keys]
+    if ("health" in keys) == ("metric" in keys) or len(tests) != 1 or ("key" in keys) != ("health" in keys):
+        reader.fail(node, path, f"needs health (with key) or metric, one of {', '.join(TESTS)}{and_more}")
+    host = reader.text(keys["health"], f"{path}.health") if "health" in keys else ""
+    key = reader.text(keys["key"] if "key" in keys else keys["metric"], path)
+    return What(host, key, tests[0], _plain(reader, keys[tests[0]], f"{path}.{tests[0]}", tests[0]))
+
+
 def expectation(reader: Reader, node: yaml.Node, path: str, unsaid: Unsaid | None = None) -> Expectation:
     """One expectation; with `unsaid` it may leave that out, and name a step. Raises UsageError with file, line and column."""
     more = ("step",) if unsaid else ()
-    keys = reader.mapping(node, path, ("health", "metric", "key", "after", "within", *more, *TESTS))
-    tests = [test for test in TESTS if test in keys]
-    if unsaid and unsaid.key and "health" in keys and not tests and "key" not in keys:
-        key, test, value = unsaid.key, "is", unsaid.value
+    keys = reader.mapping(node, path, (*LOOKED_AT, "after", "within", *more))
+    short = unsaid and unsaid.key and "health" in keys and not {"key", "metric", *TESTS} & set(keys)
+    if unsaid and short:
+        seen = What(reader.text(keys["health"], f"{path}.health"), unsaid.key, "is", unsaid.value)
     else:
-        if ("health" in keys) == ("metric" in keys) or len(tests) != 1 or ("key" in keys) != ("health" in keys):
-            reader.fail(node, path, f"needs health (with key) or metric, one of {', '.join(TESTS)}, after and within")
-        key, test = reader.text(keys["key"] if "key" in keys else keys["metric"], path), tests[0]
-        value = _plain(reader, keys[test], f"{path}.{test}", test)
+        seen = what(reader, node, path, keys, ", after and within")
     for needed in ("within",) if unsaid else ("after", "within"):
         if needed not in keys:
             reader.fail(node, f"{path}.{needed}", "is required")
     after = reader.text(keys["after"], f"{path}.after") if "after" in keys or not unsaid else unsaid.after
     if after not in CLOCKS:
         reader.fail(keys["after"], f"{path}.after", f"must be one of {', '.join(CLOCKS)}")
-    return Expectation(
-        host=reader.text(keys["health"], f"{path}.health") if "health" in keys else "",
-        key=key,
-        test=test,
-        value=value,
-        after=after,
-        within_s=float(reader.value(keys["within"], f"{path}.within", Duration)),
-    )
+    within_s = float(reader.value(keys["within"], f"{path}.within", Duration))
+    return Expectation(seen.host, seen.key, seen.test, seen.value, after, within_s)
 
 
 def _plain(reader: Reader, node: yaml.Node, path: str, test: str) -> Any:

@@ -178,11 +178,13 @@ class Conductor:
             if not self._watch.done():
                 return
             self._said, self._watch = self._watch.result(), None
+            self._observer.stop_if_met()
             left = max((each.left_s() for each in self._holding), default=0.0)
             total = max((each.do.hold_s for each in self._holding), default=0.0)
             self._show.progress("hold", total - left, total, f"{left:.0f} s left   {self._said}")
         holding = self._holding
-        if any(edge == "inject" for _, edge in self._edges) and time.monotonic() >= self._watched + SAMPLE_S:
+        watching = bool(self._observer.stop_when) or any(edge == "inject" for _, edge in self._edges)
+        if watching and time.monotonic() >= self._watched + SAMPLE_S:
             self._watched = time.monotonic()
             self._watch = self._threads.submit(self._look, holding)
 

@@ -31,6 +31,8 @@ def run(
         raise LackingError(f"{lacking}. Nothing was changed")
     with Pool(inventory, dialer) as pool:  # nobody is asked yet
         stack = watch(pool)
+    if book.stop_when and stack is None:
+        raise LackingError(f"stop_when needs a stack that can be watched, and {inventory.environment} has none. Nothing was changed")
     for do in book.faults:
         aim.check(do.hosts, inventory, stack)
     for host in book.watched:
@@ -47,6 +49,7 @@ def run(
         argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
         goals=book.goals,
+        stop_when=book.stop_when,
         runbook={**name, "title": book.title, "hypothesis": book.hypothesis, "digest": book.digest},
     )
     return runner.run(request, inventory, dialer, show, watch, acting, holder_of)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from stormdesk.core.conditions import Condition, reason
 from stormdesk.core.expect import Watch
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.run import flags
@@ -15,6 +16,7 @@ from stormdesk.run.record import Record
 from stormdesk.run.run_checks import Proof
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Clock, Sample, Stack, Tracker
+from stormdesk.ssh.signals import StopNow
 
 SAMPLE_S = 0.5
 METRICS = "outputs/metrics"
@@ -23,12 +25,15 @@ METRICS = "outputs/metrics"
 class Observer:
     """Samples, and what follows from them. `recovery` is None until its clock was started."""
 
-    def __init__(self, record: Record, show: Show, proof: Proof, stack: Stack | None) -> None:
+    def __init__(
+        self, record: Record, show: Show, proof: Proof, stack: Stack | None, stop_when: Sequence[Condition] = ()
+    ) -> None:
         self.recovery: Tracker | None = None
         self._record = record
         self._show = show
         self._proof = proof
         self._stack = stack
+        self.stop_when = stop_when
         self._samples: list[Mapping[str, Any]] = []
 
     def sample(self, phase: str, without: Collection[str] = ()) -> str:
@@ -54,6 +59,12 @@ class Observer:
         lines = [{key: sample[key] for key in ("t", "phase", "metrics")} for sample in self._samples]
         if lines and self._stack:
             self._record.write(f"{METRICS}/during.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))
+
+    def stop_if_met(self) -> None:
+        """Raises StopNow when a condition is met by what was seen last."""
+        if why := reason(self.stop_when, self._samples):
+            self._record.event("note", who="stop_when", text=why)
+            raise StopNow(why)
 
     def clock_from(self, t: float, *, anew: bool = False) -> Tracker:
         """Start the recovery clock at `t`, unless it runs already; `anew`: also then, as what came last counts."""

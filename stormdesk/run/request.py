@@ -9,6 +9,7 @@ from typing import Any
 
 from stormdesk.core import shell
 from stormdesk.core.anchors import WITHIN_S, Event
+from stormdesk.core.conditions import Condition
 from stormdesk.core.fault import Fault
 from stormdesk.core.goals import Goal
 from stormdesk.core.inventory import InventoryHost
@@ -35,6 +36,7 @@ class Request:
     checks: tuple[str, ...] = ()  # that must be among the results; empty: whatever applies
     runbook: Mapping[str, str] = field(default_factory=dict)
     goals: tuple[Goal, ...] = ()
+    stop_when: tuple[Condition, ...] = ()
 
     @property
     def fault(self) -> str:

@@ -88,7 +88,7 @@ class Run:
         self.show = show
         self.signals = signals
         self.proof = Proof(self.pool, record, show)
-        self.observer = Observer(record, show, self.proof, plans.stack)
+        self.observer = Observer(record, show, self.proof, plans.stack, request.stop_when)
         aside = Aside(self.pool, record, show, acting)
         hands = Hands(self._injection, aside.act, aside.ask, aside.note)
         self.conductor = Conductor(request.schedule, hands, self.observer, show)

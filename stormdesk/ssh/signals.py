@@ -26,6 +26,10 @@ class LeaveNow(KeyboardInterrupt):
     """The second signal."""
 
 
+class StopNow(KeyboardInterrupt):
+    """No signal, but as the first one: what was watched says that a run must end in order."""
+
+
 class _Sections:
     """How many sections the main thread is in, and the deferred signal."""
 

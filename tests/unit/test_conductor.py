@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,7 +23,8 @@ class Played:
         self._slow_s = slow_s
         self._began = time.monotonic()
         nobody = cast(Any, None)
-        self.conductor = Conductor(self.schedule, Hands(nobody, self._act, nobody, self._note), nobody, nobody)
+        hands = Hands(nobody, self._act, nobody, self._note)
+        self.conductor = Conductor(self.schedule, hands, cast(Any, SimpleNamespace(stop_when=())), nobody)
 
     def _act(self, op: str, act: Act) -> None:
         time.sleep(self._slow_s)
