@@ -31,6 +31,7 @@ class Day:
     seed: int
     plan_only: bool = False
     abort_on_fail: bool = False
+    confirm: bool = False
 
     def play(self, entry: Entry) -> Outcome:
         """Run it, or plan it. Raises what gameday.run raises while nothing was touched."""
@@ -39,7 +40,7 @@ class Day:
 
         return gameday.run(
             entry.book, str(entry.path), self.hosts, self.dialer, self.show, self.seed, watch, perform, holder_of,
-            plan_only=self.plan_only,
+            plan_only=self.plan_only, confirm=self.confirm,
         )  # fmt: skip
 
     def aborted(self, name: str, code: ExitCode, why: str) -> bool | None:
@@ -53,7 +54,13 @@ class Day:
 
 
 def game_day(
-    options: Options, runbook: str, seed: int | None, *, abort_on_fail: bool = False, plan_only: bool = False
+    options: Options,
+    runbook: str,
+    seed: int | None,
+    *,
+    abort_on_fail: bool = False,
+    plan_only: bool = False,
+    confirm: bool = False,
 ) -> int:
     """Run a runbook, by its path or its name in runbooks/, or only plan it; all its variants one after the other. Returns the exit code.
 
@@ -67,7 +74,7 @@ def game_day(
             f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
         )
     entries = runbooks.chosen(runbook)  # reports mistakes in the file before hosts are resolved
-    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail)
+    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
     document: dict[str, object] = {"runbook": str(entries[0].path), "seed": day.seed}
     if len(entries) > 1:
         return _end(options, document, day, _all(Series(day, entries)))
@@ -89,13 +96,14 @@ def suite(
     resume: bool = False,
     abort_on_fail: bool = False,
     plan_only: bool = False,
+    confirm: bool = False,
 ) -> int:
     """Run the runbooks of a suite one after the other, or only plan them; with `resume` those that are left. Returns the exit code."""
     from stormdesk.cli import runbooks
     from stormdesk.run import suite_file
 
     entries = runbooks.suite(name)
-    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail)
+    day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
     where = day.hosts.environment
     file = None
     if resume:
@@ -112,18 +120,20 @@ def suite(
     return _end(options, document, day, _all(all_of_them))
 
 
-def _day(options: Options, seed: int | None, *, plan_only: bool, abort_on_fail: bool) -> Day:
+def _day(options: Options, seed: int | None, *, plan_only: bool, abort_on_fail: bool, confirm: bool) -> Day:
     """The hosts that were chosen. Raises what finding them raises."""
     from stormdesk.desk.http_services import Services
-    from stormdesk.run import flags
+    from stormdesk.run import consent, flags
     from stormdesk.ssh.pool import Pool
 
+    if confirm:
+        consent.need_terminal()
     hosts, dialer = options.reach()
     abort_on_fail = abort_on_fail or (flags.load().pause_on_fail and not plan_only)
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
     number = secrets.randbelow(2**32) if seed is None else seed
-    return Day(hosts, dialer, options.show.gathering(), number, plan_only, abort_on_fail)
+    return Day(hosts, dialer, options.show.gathering(), number, plan_only, abort_on_fail, confirm)
 
 
 def _all(all_of_them: Series) -> Series:

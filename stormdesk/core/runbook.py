@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import yaml
 
-from stormdesk.core import needs, reading, runbook_goals, runbook_matrix
+from stormdesk.core import needs, reading, runbook_goals, runbook_matrix, runbook_roles
+from stormdesk.core.allowed_times import Freeze, Window
 from stormdesk.core.conditions import Condition
 from stormdesk.core.errors import UsageError
 from stormdesk.core.fault import Fault
@@ -23,6 +25,7 @@ from stormdesk.core.runbook_matrix import Variant
 from stormdesk.core.runbook_steps import Known, step
 from stormdesk.core.schedule import Inject, Op, Schedule, in_lanes
 
+T = TypeVar("T")
 MAX_BYTES = 1 << 20
 TOP = (
     "title",
@@ -31,6 +34,9 @@ TOP = (
     "hypothesis",
     "owner",
     "tags",
+    "roles",
+    "windows",
+    "freeze",
     "needs",
     "rto_s",
     "steady_state",
@@ -58,6 +64,8 @@ class Runbook:
     owner: str
     tags: tuple[str, ...]
     needs: Needs
+    windows: tuple[Window, ...]
+    freeze: tuple[Freeze, ...]
     rto_s: float
     steady_state: tuple[str, ...]
     schedule: Schedule
@@ -126,7 +134,7 @@ def _digest(text: str) -> str:
 
 
 def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) -> Runbook:
-    keys = variant.keys
+    keys = runbook_roles.filled(reader, variant.keys)
     rto_s = reader.value(keys["rto_s"], "rto_s", _seconds)
     schedule = _schedule(reader, keys, Known(known.faults, known.acts), rto_s)
 
@@ -140,6 +148,8 @@ def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) ->
         hypothesis=optional("hypothesis"),
         owner=optional("owner"),
         tags=tuple(reader.text(node, f"tags[{n}]") for n, node in enumerate(reader.sequence(keys.get("tags"), "tags"))),
+        windows=tuple(_each(reader, keys, "windows", Window.of)),
+        freeze=tuple(_each(reader, keys, "freeze", Freeze.of)),
         needs=needs.read(reader, keys.get("needs"), known.stacks),
         rto_s=rto_s,
         steady_state=tuple(_names(reader, keys.get("steady_state"), "steady_state", ("steady",))) or ("steady",),
@@ -207,6 +217,11 @@ def _names(reader: Reader, node: yaml.Node | None, path: str, known: Sequence[st
             reader.fail(entry, f"{path}[{number}]", f"no check '{name}'. Known: {', '.join(known)}")
         names.append(name)
     return names
+
+
+def _each(reader: Reader, keys: Mapping[str, yaml.Node], name: str, kind: Callable[[str], T]) -> list[T]:
+    entries = reader.sequence(keys.get(name), name)
+    return [reader.value(entry, f"{name}[{number}]", kind) for number, entry in enumerate(entries)]
 
 
 def _ids(reader: Reader, node: yaml.Node | None) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+from stormdesk.core import suites
+from stormdesk.core.allowed_times import shut
 from stormdesk.core.audit import NAME as AUDIT
 from stormdesk.core.errors import LackingError, RefusedError
 from stormdesk.core.inventory import Inventory
@@ -24,7 +27,7 @@ from stormdesk.ssh.transport import Dialer
 
 def run(
     book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch, acting: Acting,
-    holder_of: HolderOf, *, plan_only: bool = False,
+    holder_of: HolderOf, *, plan_only: bool = False, confirm: bool = False,
 ) -> Outcome:
     """All of it, as one run; with `plan_only` nothing is touched. Raises like `runner.run` before the first touch."""
     if lacking := book.needs.lacking(inventory):
@@ -39,11 +42,16 @@ def run(
         inventory.host(host)
     variant = f"[{book.variant}]" if book.variant else ""
     show.say(book.title)
+    if why := shut(book.windows, book.freeze, time.time(), suites.timers(book)[0]):
+        if not plan_only:
+            raise RefusedError(f"{why}. Nothing was changed")
+        show.phase("window", f"it would be refused now: {why}", ok=False)
     asked = flags.load()
     name = {"name": Path(path).stem + variant, "path": path, "scenario": book.scenario}
     request = Request(
         flags.aimed(book.schedule, inventory, asked.redis),
         plan_only=plan_only,
+        confirm=confirm,
         seed=seed,
         rto_s=asked.wait_ready_s or book.rto_s,
         argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),

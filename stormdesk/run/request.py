@@ -29,6 +29,7 @@ class Request:
     schedule: Schedule
     plan_only: bool = False
     plan_hash: str = ""
+    confirm: bool = False  # ask before each lane
     allow: Allow = field(default_factory=Allow)
     seed: int = 0
     rto_s: float = DEFAULT_RTO_S

@@ -19,6 +19,7 @@ from stormdesk.core.inventory import Inventory
 from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.core.outcome import HostEnd, Outcome, conclude
 from stormdesk.core.schedule import Op
+from stormdesk.run import consent
 from stormdesk.run.aside import Acting, Aside, no_acts
 from stormdesk.run.breakpoints import HolderOf, nobody
 from stormdesk.run.conductor import Conductor, Hands
@@ -29,7 +30,7 @@ from stormdesk.run.injection import Injection
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import OpRecord, Record, new_run_id, runs_folder
 from stormdesk.run.recovery import Observer
-from stormdesk.run.request import Request, inject, parameters, show_commands, told
+from stormdesk.run.request import Request, inject, parameters, told
 from stormdesk.run.run_checks import CUT, Proof
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Watch
@@ -62,12 +63,9 @@ def run(
                 f"the plan is not {request.plan_hash} any more but {plans.hash}. Look again: --plan. Nothing was changed"
             )
         if request.plan_only:
-            show_commands(show, plans.whole, plans.hash)
-            said = {
-                name: msgspec.to_builtins(value) for name, value in (("targets", plans.targets), ("plans", plans.all))
-            }
-            show.result({"run": run_id, "seed": request.seed, "plan_hash": plans.hash, **said})
-            return Outcome(run_id, ExitCode.HELD, Verdict.UNKNOWN, "untouched", "plan only: nothing was changed")
+            return plans.only(show)
+        if request.confirm:
+            consent.ask(request.schedule, show)
         record = Record(runs_folder() / run_id, run_id)
         try:
             return Run(request, plans, record, show, signals, acting).go()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from stormdesk.core.errors import RefusedError, TransportError, UsageError
-from stormdesk.core.model import HostFacts
+import msgspec
+
+from stormdesk.core.errors import ExitCode, RefusedError, TransportError, UsageError
+from stormdesk.core.model import HostFacts, Verdict
+from stormdesk.core.outcome import Outcome
 from stormdesk.core.plan import Plan
 from stormdesk.core.run_ids import part
 from stormdesk.core.schedule import Op
@@ -16,7 +19,7 @@ from stormdesk.run.blast import Blast
 from stormdesk.run.breakpoints import Holder, HolderOf
 from stormdesk.run.breakpoints import prepared as prepared_holder
 from stormdesk.run.prepare import Prepared, prepare
-from stormdesk.run.request import Request, inject, plan_digest, show_plan
+from stormdesk.run.request import Request, inject, plan_digest, show_commands, show_plan
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Stack
 from stormdesk.ssh.pool import Pool
@@ -89,6 +92,14 @@ class Plans:
         show_plan(show, self._run_id, self._request, hosts, self.all, took_s)
         for aim in self._aims.values():
             aim.show(show)
+
+    def only(self, show: Show) -> Outcome:
+        """`--plan`: the exact commands; nothing else is done."""
+        show_commands(show, self.whole, self.hash)
+        said = {name: msgspec.to_builtins(value) for name, value in (("targets", self.targets), ("plans", self.all))}
+        show.result({"run": self._run_id, "seed": self._request.seed, "plan_hash": self.hash, **said})
+        why = "plan only: nothing was changed"
+        return Outcome(self._run_id, ExitCode.HELD, Verdict.UNKNOWN, "untouched", why)
 
     def ready(self, op: Op) -> list[Prepared]:
         """The plans of a fault that is due. Raises RefusedError where they are for another host than now they would have to be."""

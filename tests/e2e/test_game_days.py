@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_a_condition_that_is_met_ends_the_run_and_heals(desk: Desk, tmp_path: Pa
     assert len([e for e in found if e["event"] == "S4.injected"]) == 1
     assert next(e["t"] for e in found if e["event"] == "S7.revert") - note["t"] < 2
     assert not desk.records()
+
+
+def test_a_shut_window_is_a_refusal_and_the_plan_says_so(desk: Desk, tmp_path: Path) -> None:
+    soon = time.gmtime(time.time() + 7200)
+    path = book(tmp_path, "later", f"windows: ['{soon.tm_hour:02}:00-{soon.tm_hour:02}:01']", NOOP)
+    before = len(list(desk.runs.glob("r-*")))
+    assert "outside its windows: " in desk.invoke("gameday.run", "--runbook", path, code=3)["error"]
+    done = desk.invoke("gameday.plan", "--runbook", path)
+    assert "it would be refused now: outside its windows: " in done["stderr"]
+    assert len(done["steps"][0]["plans"]) == 1
+    asked = desk.invoke("gameday.run", "--runbook", path, "--confirm", code=2)
+    assert asked["error"].startswith("--confirm asks on a terminal")
+    assert len(list(desk.runs.glob("r-*"))) == before
 
 
 class Project:

@@ -45,6 +45,7 @@ BOOK = {
     help={
         **BOOK,
         "resume": "of a suite: run what is left of it on these hosts",
+        "confirm": "ask before each lane, before anything is touched",
         "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
     kinds={"seed": Seed},
@@ -55,20 +56,21 @@ def run(
     suite: str = "",
     seed: Seed | None = None,
     resume: bool = False,
+    confirm: bool = False,
     abort_on_fail: bool = False,
 ) -> int:
     """Run a runbook, or a suite.
 
-    It never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too: NONINTERACTIVE,
+    Without --confirm it never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too: NONINTERACTIVE,
     PAUSE_ON_FAIL, API, REDIS_CONTAINER, HEARTBEAT_MAX, WAIT_READY_TIMEOUT (docs/operators.md)."""
     from stormdesk.cli import game_days
 
     _one_of(runbook, suite)
     if suite:
-        return game_days.suite(options, suite, seed, resume=resume, abort_on_fail=abort_on_fail)
+        return game_days.suite(options, suite, seed, resume=resume, abort_on_fail=abort_on_fail, confirm=confirm)
     if resume:
         raise UsageError("--resume is for a suite: invoke gameday.run --suite S --resume")
-    return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail)
+    return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail, confirm=confirm)
 
 
 @command({**WHERE, **JSON}, hint="--runbook R [--env N]", help=BOOK, kinds={"seed": Seed})
