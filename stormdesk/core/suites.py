@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from stormdesk.core.runbook import Runbook
+if TYPE_CHECKING:
+    from stormdesk.core.runbook import Runbook
 
 
 @dataclass(frozen=True)
