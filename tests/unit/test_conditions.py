@@ -41,6 +41,7 @@ def test_conditions_are_read() -> None:
         ("  - {metric: refused, above: 5}", r"6:23 stop_when\[0\]: unknown key 'above'"),
         ("  - {metric: refused, at_least: many}", r"6:33 stop_when\[0\]\.at_least: "),
         ("  - {metric: refused, at_least: 5, for: 3}", r"6:41 stop_when\[0\]\.for: 3: no unit"),
+        ("  - {metric: refused, stays_at_most: 5}", r"6:5 stop_when\[0\]: stays_at_most never comes true"),
         ("  {metric: refused, at_least: 5}", r"6:3 stop_when: expected a list"),
     ],
 )

@@ -52,6 +52,7 @@ def test_goals_and_what_they_need_not_say() -> None:
         ("  recovered: {}", r"6:14 expect\.recovered\.within: is required"),
         ("  recovered: {within: 2m}", r"6:23 expect\.recovered\.within: is more than the runbook's rto_s 60"),
         ("  recovered: {within: 2s, step: cut}", r"6:33 expect\.recovered\.step: needs after"),
+        ("  detect: {health: a, key: b, stays: true, within: 15s}", r"6:11 expect\.detect: stays never comes true, it only lasts"),
         ("  recovered: {within: 2s, health: a}", r"6:27 expect\.recovered: unknown key 'health'"),
     ],
 )  # fmt: skip

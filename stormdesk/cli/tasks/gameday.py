@@ -61,8 +61,8 @@ def run(
 ) -> int:
     """Run a runbook, or a suite.
 
-    Without --confirm it never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too: NONINTERACTIVE,
-    PAUSE_ON_FAIL, API, REDIS_CONTAINER, HEARTBEAT_MAX, WAIT_READY_TIMEOUT (docs/operators.md)."""
+    Without --confirm it never asks. Ctrl-C ends it in order (exit code 4) and is no failure. Environment variables count too:
+    NONINTERACTIVE, PAUSE_ON_FAIL, API, REDIS_CONTAINER, HEARTBEAT_MAX, WAIT_READY_TIMEOUT (docs/operators.md)."""
     from stormdesk.cli import game_days
 
     _one_of(runbook, suite)
