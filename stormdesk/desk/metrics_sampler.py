@@ -77,15 +77,18 @@ class Sampler:
         return Sample(t, pulse(t, answers.values(), silent) if answers else None, health)
 
     def _ask(self, without: Collection[str]) -> dict[tuple[str, str], Any]:
-        self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}  # late ones are stale
+        # Who answers too late for one sample is in the next: on a busy machine nobody would be seen otherwise.
+        late = {key: asked.result() for key, asked in self._asked.items() if asked.done() and key[0] not in without}
+        self._asked = {key: asked for key, asked in self._asked.items() if not asked.done()}
         wanted = [key for key in self._ports if key[0] not in without and key not in self._asked]
         fresh = {
             key: self._threads.submit(partial(self._trader if key[1] == "trader" else self._view, *key))
             for key in wanted
         }
         wait(fresh.values(), PATIENCE_S)
-        self._asked |= fresh
-        return {key: asked.result() for key, asked in fresh.items() if asked.done()}
+        found = {key: asked.result() for key, asked in fresh.items() if asked.done()}
+        self._asked |= {key: asked for key, asked in fresh.items() if key not in found}
+        return late | found
 
     def _trader(self, host: str, service: str) -> Answer | None:
         # --fail-early: a trader that does not answer the first question within 2 s is not asked the others.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from stormdesk.core.errors import ConnectionLost
+from stormdesk.desk import metrics_sampler
 from stormdesk.desk.metrics_sampler import Sampler, measures
 from stormdesk.desk.pulse import SEPARATOR
 from stormdesk.ssh.pool import Pool
@@ -38,6 +42,29 @@ def test_orders_of_a_silent_trader_still_count() -> None:
         found = sampler.read().pulse
         seen.append(found and found.accepted)
     assert seen == [15, 16, 21, 8, None]  # 0: a process that began anew
+
+
+class SlowTraders(Traders):
+    """Traders that take longer to answer than a sample waits for them."""
+
+    def run(self, host: str, *_: Any) -> Any:
+        time.sleep(0.2)
+        return super().run(host)
+
+
+def test_who_answers_too_late_for_one_sample_is_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_sampler, "PATIENCE_S", 0.02)
+    traders = SlowTraders(a=10)
+    sampler = Sampler(cast("Pool", traders))
+    assert sampler.read().pulse is None
+    time.sleep(0.4)
+    traders.accepted = {"a": 11}
+    found = sampler.read()
+    assert found.pulse is not None
+    assert found.pulse.accepted == 10
+    assert sampler.read().pulse is None  # each answer counts once
+    time.sleep(0.4)
+    assert sampler.read(without=["a"]).pulse is None
 
 
 def test_measures_are_those_that_are_named_by_their_label() -> None:
