@@ -71,6 +71,10 @@ class Expectation:
                     else bool(grown >= self.value if self.test == "grows_by" else grown <= self.value)
                 )
 
+    def knows(self, sample: Mapping[str, Any]) -> bool:
+        """Whether the sample says anything about it: in one of a busy moment nobody may have answered."""
+        return self._look(sample) is not None
+
     def _look(self, sample: Mapping[str, Any]) -> Any:
         if not self.host:
             return _metric(sample.get("metrics") or {}, self.key)
@@ -117,7 +121,8 @@ class Watch:
         start = self.clocks.get(wanted.after)
         if start is None:
             return CheckResult(name, Verdict.UNKNOWN, f"there was no {wanted.after}")
-        before = next((sample for sample in reversed(samples) if sample["t"] < start), None)
+        earlier = (sample for sample in reversed(samples) if sample["t"] < start)
+        before = next((sample for sample in earlier if wanted.knows(sample)), None)
         looked = [(s["t"] - start, wanted.holds(s, before)) for s in samples if s["t"] >= start]
         seen = [at for at, truth in looked if truth is not None]
         if wanted.test in LASTING:

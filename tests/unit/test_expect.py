@@ -52,3 +52,9 @@ def test_the_sentence_says_whether_it_must_come_or_stay() -> None:
 
     assert said("at_most") == "metric refused at most 3 within 9 s of the lift"
     assert said("stays_at_most") == "metric refused stays at most 3 for 9 s after the lift"
+
+
+def test_growth_counts_from_the_last_sample_that_says_anything() -> None:
+    assert judged("grows_by", 2.0, {-3.0: 1.0, -1.0: None, 2.0: 3.0}) is Verdict.HELD
+    assert judged("grows_by", 2.0, {-3.0: 1.0, -1.0: None, 2.0: 2.0, 10.0: 2.0}) is Verdict.VIOLATED
+    assert judged("grows_by", 2.0, {-1.0: None, 2.0: 3.0, 10.0: 9.0}) is Verdict.UNKNOWN
