@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from stormdesk.evidence import signs
 from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.lanes import Lane, Line, lanes, lines
 from stormdesk.evidence.story import BEFORE_S, Story
 
 MAX_BINS = 240
@@ -43,6 +45,8 @@ class Chart:
     phases: tuple[tuple[str, float, float], ...]
     ready: tuple[tuple[float, float, str], ...]
     marks: tuple[tuple[str, float], ...]
+    lanes: tuple[Lane, ...] = ()
+    lines: tuple[Line, ...] = ()
 
 
 def chart(story: Story) -> Chart:
@@ -64,6 +68,8 @@ def chart(story: Story) -> Chart:
         phases=tuple(_phases(story)),
         ready=tuple(_ready(story)),
         marks=tuple(_marks(story)),
+        lanes=lanes(story, signs.signs(story.samples, t0)),
+        lines=lines(story, first, last),
     )
 
 

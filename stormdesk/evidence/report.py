@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,10 +12,12 @@ import msgspec
 
 from stormdesk.core import shell
 from stormdesk.core.journal import Event
-from stormdesk.evidence import chaos_log, chart, page, timeline
+from stormdesk.evidence import chaos_log, chart, comparing, findings, lanes, page, sections, tables, timeline
 from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
-from stormdesk.evidence.story import STEPS, HostStory, Story, sentence, tell
+from stormdesk.evidence.sentence import sentence
+from stormdesk.evidence.story import STEPS, HostStory, Story, tell
+from stormdesk.evidence.tiles import marked, tiles
 
 WIDE_PX, NARROW_PX = 1070, 360
 TITLES = {
@@ -35,45 +37,104 @@ TITLES = {
     "I-14": "What all accounts hold together stays the same",
     "refusals": "No refused order reached the venue",
 }
-HEADLINES = {"held": "The hypothesis held", "violated": "The hypothesis is violated", "unknown": "No verdict"}
-DIRTY = "A host may not be as it was"
+HEADLINES = {
+    "held": "The hypothesis held",
+    "violated": "The hypothesis is violated",
+    "unknown": "No verdict",
+    "stopped": "Stopped early",
+    "refused": "Refused, and nothing was touched",
+    "dirty": "A host may not be as it was",
+}
+SECTIONS = (
+    ("scorecard", "Scorecard"),
+    ("timeline", "Timeline"),
+    ("hypothesis", "Hypothesis"),
+    ("faults", "Faults: plan, proof of injection, proof of undo"),
+    ("invariants", "Invariants by host"),
+    ("notes", "Notes of observers"),
+    ("findings", "Findings and action items"),
+    ("people", "Roles, attendance, approvals"),
+    ("environment", "Environment"),
+    ("files", "Raw files"),
+)
+WORDS_SHOWN = 200  # lines of the timeline in words
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One number of the scorecard as people see it. `share` is a bar's length in percent."""
-
-    label: str
-    number: str
-    unit: str = ""
-    css: str = ""
-    share: float | None = None
+def documents(
+    events: Sequence[Event],
+    cut: Cut | None,
+    plans: Sequence[Mapping[str, Any]],
+    files: Iterable[str],
+    earlier: Iterable[comparing.Card],
+) -> tuple[dict[str, str], str]:
+    """All that is written after a run, by file name, and the name of evidence.log's copy in reports/chaos/. `earlier` are scorecards of other runs, and `files` what lies beside the page."""
+    story = tell(events, cut)
+    last = comparing.last_of_the_same(_card(story), earlier)
+    copies = tables.tables(story, TITLES, last)
+    log, log_name = _log(story)
+    texts = {
+        "evidence.log": log,
+        "summary.md": _summary(story),
+        "scorecard.json": json.dumps(_card(story), indent=1) + "\n",
+        "report.html": _page(story, plans, [*files, *copies], last),
+        **copies,
+    }
+    return texts, log_name
 
 
 def html(
-    events: Sequence[Event], cut: Cut | None, plans: Sequence[Mapping[str, Any]] = (), files: Iterable[str] = ()
+    events: Sequence[Event],
+    cut: Cut | None,
+    plans: Sequence[Mapping[str, Any]] = (),
+    files: Iterable[str] = (),
+    last: comparing.Card | None = None,
 ) -> str:
-    """One self-contained page. `plans` is plan.json, `files` what lies beside the page, as relative paths."""
-    story = tell(events, cut)
+    """One self-contained page. `plans` is plan.json, `files` what lies beside the page, as relative paths, `last` the scorecard of
+    the last run of the same id."""
+    return _page(tell(events, cut), plans, files, last)
+
+
+# long: all that the template is given
+def _page(story: Story, plans: Sequence[Mapping[str, Any]], files: Iterable[str], last: comparing.Card | None) -> str:
     picture = chart.chart(story)
+    card = scorecards.scorecard(story)
+    words, words_left = lanes.in_words(picture.lanes, WORDS_SHOWN)
     return _template().render(
         story=story,
-        headline=DIRTY if story.residue == "dirty" else HEADLINES.get(story.verdict, story.verdict),
+        headline=HEADLINES.get(card.state, HEADLINES.get(story.verdict, story.verdict)),
+        state=card.state,
+        mark=marked(card.state),
+        glyphs=lanes.GLYPHS,
+        sections=SECTIONS,
         sentence=sentence(story),
-        card=scorecards.scorecard(story),
-        tiles=_tiles(story),
+        card=card,
+        last=last,
+        last_mark=marked(comparing.state_of(last)) if last else "",
+        tiles=tiles(story, card, last),
         wide=timeline.draw(picture, WIDE_PX),
         narrow=timeline.draw(picture, NARROW_PX),
         source=picture.source,
+        words=words,
+        words_left=words_left,
         titles=TITLES,
+        rows=sections.hypothesis(story, TITLES),
+        matrix=sections.matrix,
+        known_hosts=[host.host for host in story.hosts],
+        found=findings.findings(story),
+        actions=findings.actions(story),
+        people=sections.people(story),
         held=lambda checks: sum(check.verdict == "held" for check in checks),
         undone=_undone,
         version=story.start.get("version", ""),
-        plans=[_plan(plan) for plan in plans if "change" in plan],  # those of earlier versions had another shape
+        plans_of=lambda host: [_plan(plan) for plan in sections.plans_of(story, host, plans)],
+        parameters=lambda host: sections.parameters(story, host),
         steps={host.label: _steps(story, host) for host in story.hosts},
-        schedule=[(s.lane, s.id, s.does, "" if s.began_t is None else f"{s.began_t - story.t0:+.1f} s") for s in story.schedule],
+        schedule=[
+            (s.lane, s.id, s.does, "" if s.began_t is None else f"{s.began_t - story.t0:+.1f} s")
+            for s in story.schedule
+        ],
         facts=_facts(story),
-        files=sorted(files),
+        files=sorted(set(files)),
     )
 
 
@@ -85,26 +146,46 @@ def _template() -> jinja2.Template:
 
 def scorecard(events: Sequence[Event], cut: Cut | None) -> dict[str, Any]:
     """The numbers, for programs; what was not measured is None."""
-    document: dict[str, Any] = msgspec.to_builtins(scorecards.scorecard(tell(events, cut)))
+    return _card(tell(events, cut))
+
+
+def _card(story: Story) -> dict[str, Any]:
+    document: dict[str, Any] = msgspec.to_builtins(scorecards.scorecard(story))
     return document
 
 
 def log(events: Sequence[Event], cut: Cut | None) -> tuple[str, str]:
     """evidence.log, and the name of its copy in reports/chaos/."""
-    story = tell(events, cut)
+    return _log(tell(events, cut))
+
+
+def _log(story: Story) -> tuple[str, str]:
     return chaos_log.text(story), f"{chaos_log.name_of(story)}_{chaos_log.stamp(story)}.log"
 
 
 def summary_md(events: Sequence[Event], cut: Cut | None) -> str:
     """A page of Markdown for a pull request or a job summary."""
-    story = tell(events, cut)
+    return _summary(tell(events, cut))
+
+
+def _summary(story: Story) -> str:
     lines = [f"# {story.verdict.upper()}: {story.fault}, hosts {story.residue}", "", _cell(sentence(story)), ""]
-    lines += [f"- {tile.label}: **{tile.number}** {tile.unit}".rstrip() for tile in _tiles(story)]
+    lines += [
+        f"- {tile.label}: **{tile.number}** {tile.unit}".rstrip() for tile in tiles(story, scorecards.scorecard(story))
+    ]
     lines += ["", "| check | verdict | why |", "|---|---|---|"]
     for check in (*story.expectations, *story.checks):
         lines.append(f"| {_cell(check.id)} | {check.verdict} | {_cell(check.why)} |")
+    if found := (*findings.findings(story), *findings.actions(story)):
+        lines += ["", "| severity | finding | owner | due |", "|---|---|---|---|"]
+        lines += [
+            f"| {one.severity or 'action'} | {_cell(one.text)} | {_cell(one.owner)} | {_cell(one.due)} |"
+            for one in found
+        ]
     lines += ["", f"Run `{story.run}` in environment `{story.start.get('environment')}`."]
-    lines += [f"{name.capitalize()}: {_cell(value)}." for name, value in _facts(story) if name in ("chosen", "injected")]
+    lines += [
+        f"{name.capitalize()}: {_cell(value)}." for name, value in _facts(story) if name in ("chosen", "injected")
+    ]
     lines += [f"Again: `{story.command}`"] if story.command else []
     return "\n".join(lines) + "\n"
 
@@ -113,37 +194,6 @@ def _cell(text: str) -> str:
     """Text that stays one cell, whatever a host has put into it."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())
-
-
-def _tiles(story: Story) -> list[Tile]:
-    card = scorecards.scorecard(story)
-    tiles = []
-    if story.refused is not None:
-        calls = card.venue_calls_for_refused
-        tiles.append(_tile("orders refused, the disk named", card.orders_refused))
-        tiles.append(_tile("venue calls for refused orders", calls, css="bad" if calls else ""))
-    tiles.append(_recovery(card))
-    tiles.append(_tile("orders accepted in this run", card.orders_accepted))
-    by = ", ".join(card.reverted_by)
-    tiles.append(Tile("reverted by", by or "nobody", css="word" if by else "word none"))
-    tiles.append(_tile("past the deadline", card.lateness_ms, "ms"))
-    return tiles
-
-
-def _tile(label: str, value: int | None, unit: str = "", css: str = "") -> Tile:
-    if value is None:
-        return Tile(label, "not measured", css="word none")
-    return Tile(label, f"{value:,}", unit, css)
-
-
-def _recovery(card: scorecards.Scorecard) -> Tile:
-    took, budget = card.recovery_s, card.recovery_budget_s
-    if budget is None:
-        return Tile("until trading again", "not measured", css="word none")
-    if took is None:
-        return Tile("until trading again", "never", f"budget {budget:g} s", "bad", 100.0)
-    share = min(100.0, 100 * took / budget) if budget else 100.0
-    return Tile("until trading again", f"{took:.1f}", f"of {budget:g} s", "" if took <= budget else "bad", share)
 
 
 def _plan(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,6 +263,9 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         "plan hash": str(start.get("plan_hash", "")),
         "controller": f"pid {start['controller']['pid']}" if start.get("controller") else "",
         "orders in flight": _drained(story.cut),
+        "done by": "; ".join(dict.fromkeys(f"{h.mechanism} on {h.host}" for h in story.hosts if h.mechanism)),
+        "code of the stack": ", ".join(sections.codes(story)),
+        "no peer could see": "; ".join(story.unseen),
         "Stormdesk": str(start.get("version", "")),
     }
     return [(key, value) for key, value in known.items() if value]

@@ -26,8 +26,8 @@ STEPS = {
     "S8.verified": "revert verified",
     "S9.cleared": "host cleared",
 }
+JUDGED = {"steady": "steady state", "expectations": "expectations", "checks": "checks after the fault"}
 BEGINS = ("S4.injected", "act", "note")
-NAMED = 6  # hosts that a sentence names
 BEFORE_S = 12.0  # of trading that the timeline shows before the fault
 
 
@@ -102,6 +102,11 @@ class Story:
     started_t: float
     ended_t: float
     cut: Cut | None
+    judged: tuple[
+        tuple[float, str, tuple[Check, ...]], ...
+    ] = ()  # when, what, and the checks that came to a verdict then
+    acts: tuple[Event, ...] = ()
+    unseen: tuple[str, ...] = ()  # hosts on which no peer could see the effect, and why
     breakpoint: str = ""  # the event that the inject waited for, in words; "": it waited for none
 
     @property
@@ -111,6 +116,16 @@ class Story:
     @property
     def lifted_t(self) -> float | None:
         return max((h.lifted_t for h in self.hosts if h.lifted_t is not None), default=None)
+
+    @property
+    def injected(self) -> bool:
+        """Was any fault in?"""
+        return any(host.injected_t is not None for host in self.hosts)
+
+    @property
+    def commit(self) -> str:
+        """Which commit of the project was run; "" where the record does not say."""
+        return str(self.start.get("commit") or "")
 
     @property
     def fault(self) -> str:
@@ -191,6 +206,9 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         started_t=times[0],
         ended_t=times[-1],
         cut=cut,
+        judged=tuple((float(e["t"]), _judged(e), _checks([e])) for e in events if e["event"] in JUDGED),
+        unseen=tuple(f"{e.get('target', '')}: {e.get('why', '')}" for e in events if e["event"] == "witness.none"),
+        acts=tuple(e for e in events if e["event"] == "act"),
         breakpoint=waited_for(events),
     )
 
@@ -254,31 +272,10 @@ def _checks(events: Iterable[Event]) -> tuple[Check, ...]:
     )  # fmt: skip
 
 
+def _judged(event: Event) -> str:
+    when = f" {event['when']}" if event.get("when") else ""
+    return JUDGED[str(event["event"])] + when
+
+
 def _last(events: Iterable[Event], name: str) -> Event:
     return next((event for event in reversed(list(events)) if event["event"] == name), {})
-
-
-def in_words(hosts: Sequence[str]) -> str:
-    """Hosts by name, or only how many where a sentence has no room for all."""
-    return ", ".join(hosts) if 0 < len(hosts) <= NAMED else f"{len(hosts)} hosts" if hosts else "no host"
-
-
-def sentence(story: Story) -> str:
-    """One sentence for people: what was done, and what it showed."""
-    hold = story.start.get("hold_s")
-    where = in_words(list(dict.fromkeys(host.host for host in story.hosts)))
-    one = not story.schedule and isinstance(hold, int | float)
-    what = f"{story.fault} on {where}" + (f" for {hold:g} s" if one else "")
-    parts = []
-    if story.refused is not None:
-        calls = story.calls_for_refused
-        named = "none" if calls == 0 else str(calls) if calls is not None else "an unknown number"
-        parts.append(f"{story.refused} orders refused, {named} of them reached the venue")
-    if story.recovered:
-        took = story.recovered.get("took_s")
-        parts.append("trading never steady again" if took is None else f"trading again after {took:.1f} s")
-    if story.hosts:
-        by = ", ".join(sorted({host.reverted_by for host in story.hosts if host.reverted_by}))
-        parts.append(f"hosts {story.residue}" + (f", reverted by {by}" if by else ""))
-    text = f"{what}: {'; '.join(parts) or 'nothing was measured'}."
-    return text if story.exit_code == 0 else f"{story.why.rstrip('.')}. {text}"

@@ -151,26 +151,23 @@ def _beside(name: str, log: bytes) -> None:
 
 
 def write_reports(folder: Path) -> str:
-    """The reports of a run, from its directory alone; the path of report.html. Raises RefusedError when they cannot be written; each
-    is then as it was before, or whole. evidence.log of a run in runs/ also goes to reports/chaos/ beside that."""
+    """The reports of a run and their tables, from its directory and the scorecards of the runs beside it; the path of report.html. Raises
+    RefusedError when they cannot be written; each is then as it was before, or whole. evidence.log of a run in runs/ also goes to
+    reports/chaos/ beside that."""
     from stormdesk.evidence import report, take_cut
+    from stormdesk.run import earlier
 
     events = load(folder)
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
     files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
-    log, log_name = report.log(events, seen)
-    texts = {
-        "evidence.log": log,
-        "summary.md": report.summary_md(events, seen),
-        "scorecard.json": json.dumps(report.scorecard(events, seen), indent=1) + "\n",
-        "report.html": report.html(events, seen, plans, files),
-    }
+    texts, log_name = report.documents(events, seen, plans, files, earlier.cards(folder.parent))
     try:
         for name, text in texts.items():
+            durable.make_folder((folder / name).parent)
             durable.replace(folder / name, text.encode(), mode=0o644)
         if folder.parent == runs_folder():
-            _beside(log_name, log.encode())
+            _beside(log_name, texts["evidence.log"].encode())
     except OSError as error:
         raise RefusedError(
             f"the reports were not written: {error.strerror}. The run's record is whole; "

@@ -18,14 +18,14 @@ from stormdesk.evidence.judges.gates import i07, shut
 from stormdesk.evidence.judges.judging import DRAIN_S, Judge, order_sources
 from stormdesk.evidence.judges.leader import i06
 from stormdesk.evidence.judges.ledger import i05
-from stormdesk.evidence.judges.orders import i01, i02, i03
+from stormdesk.evidence.judges.orders import i01, i02, i03, lost_orders
 from stormdesk.evidence.judges.positions import i04, i14
 from stormdesk.evidence.judges.rates import i12
 from stormdesk.evidence.judges.recovery import i09, i10
 from stormdesk.evidence.judges.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.evidence.judges.residue import i13
 
-__all__ = ["ALWAYS", "DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "refused_ids"]
+__all__ = ["ALWAYS", "DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "lost_orders", "refused_ids"]
 
 JUDGES: Mapping[str, Judge] = {
     "I-01": i01,

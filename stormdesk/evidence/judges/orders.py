@@ -144,6 +144,11 @@ def i03(cut: Cut) -> CheckResult:
     )
 
 
+def lost_orders(cut: Cut) -> int:
+    """How many orders I-03 names as lost or told differently."""
+    return len({line.partition(":")[0] for line in _lost(cut, intents_of(cut)) if not line.startswith("not drained")})
+
+
 def _lost(cut: Cut, intents: Mapping[str, object]) -> Iterator[str]:
     if cut.meta is not None and cut.meta.drain_s is None:
         left = [f"{host}: {key} {n}" for host, counts in cut.meta.left.items() for key, n in counts.items() if n]
