@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 STYLE = """
-:root { color-scheme: light dark; --ink:#17202b; --soft:#5a6878; --faint:#8a97a6; --paper:#f5f7f9; --card:#ffffff;
+:root { color-scheme: light dark; --ink:#17202b; --soft:#5a6878; --faint:#616e7c; --paper:#f5f7f9; --card:#ffffff;
   --rule:#dde3ea; --held:#14784a; --violated:#b3261e; --unknown:#96610a; --accepted:#1f6feb; --refused:#d9730d;
   --fault:#d4382d; --hold:#f3c9c5; --steady:#cfe6d8; --recover:#fbe3b5; --on-phase:#3b4754; --code:#eef2f6; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e4eaf1; --soft:#a3b0bf; --faint:#7b8897; --paper:#0e141b;
+@media screen and (prefers-color-scheme: dark) { :root { --ink:#e4eaf1; --soft:#a3b0bf; --faint:#93a0ae; --paper:#0e141b;
   --card:#161e27; --rule:#2a3542; --held:#4cc38a; --violated:#ff7b72; --unknown:#e3a948; --accepted:#6cb0ff;
   --refused:#ffa657; --fault:#ff6a5e; --hold:#57302f; --steady:#1f4433; --recover:#54431d; --on-phase:#d3dce6;
   --code:#1d2732; } }
@@ -38,6 +38,7 @@ a { color:inherit; }
 .unknown, .stopped, .refused, .medium, .low { --tone:var(--unknown); }
 .chip { display:inline-block; border:1px solid var(--tone); color:var(--tone); border-radius:99px; padding:0 10px;
   font-size:13px; font-weight:600; line-height:22px; white-space:nowrap; }
+.what, .book, dd { overflow-wrap:anywhere; }
 .meta { display:flex; flex-wrap:wrap; gap:2px 22px; color:var(--soft); font-size:13px; margin:0 0 12px; padding:0;
   list-style:none; }
 .meta b { color:var(--ink); font-weight:600; }
@@ -46,7 +47,7 @@ a { color:inherit; }
 .card .n { font-size:27px; font-weight:650; line-height:1.2; font-variant-numeric:tabular-nums; letter-spacing:-.02em; }
 .card .n small { font-size:14px; font-weight:500; color:var(--soft); letter-spacing:0; }
 .card .l { color:var(--soft); font-size:13px; }
-.card.word .n { font-size:20px; line-height:32px; letter-spacing:-.01em; }
+.card.word .n { font-size:18px; line-height:32px; letter-spacing:-.01em; }
 .card .d { color:var(--soft); font-size:12px; } .card .d b { color:var(--tone,var(--soft)); font-weight:600; }
 .card.bad .n { color:var(--violated); } .card.none .n { color:var(--faint); }
 .bar { height:5px; border-radius:3px; background:var(--rule); margin-top:8px; overflow:hidden; }
@@ -73,7 +74,7 @@ ol.steps li.missing { border-color:var(--rule); color:var(--faint); }
 ol.steps b { display:block; font-size:13px; font-variant-numeric:tabular-nums; }
 details summary { cursor:pointer; color:var(--soft); font-size:13px; margin-top:12px; }
 details table { margin-top:8px; }
-.files { columns:280px; margin:0; padding:0; list-style:none; font-size:13px; } .files a { color:inherit; }
+.files { columns:280px; margin:0; padding:0; list-style:none; font-size:13px; } .files a { display:inline-block; padding:5px 0; }
 .fault-card { border-top:1px solid var(--rule); padding-top:12px; margin-top:14px; }
 .fault-card:first-of-type { border-top:0; margin-top:0; padding-top:0; }
 .fault-card h3 { font-size:15px; color:var(--ink); margin:0 0 8px; }
@@ -86,7 +87,7 @@ table.matrix th[scope=row] { color:var(--ink); font-size:14px; border-bottom:0; 
 footer { color:var(--faint); font-size:12px; margin-top:20px; }
 .timeline text { font:12px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif; fill:var(--soft); }
 .timeline .fault { fill:var(--fault); opacity:.1; } .timeline .fault-edge { stroke:var(--fault); stroke-width:1.5; }
-.timeline .fault-label { fill:var(--fault); font-weight:600; }
+.timeline .fault-label { fill:var(--violated); font-weight:600; }
 .timeline .phase.steady { fill:var(--steady); } .timeline .phase.hold { fill:var(--hold); }
 .timeline .phase.recover { fill:var(--recover); } .timeline .phase-label { fill:var(--on-phase); font-size:11px; }
 .timeline .grid { stroke:var(--rule); } .timeline .axis { stroke:var(--faint); }

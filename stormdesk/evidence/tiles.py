@@ -42,7 +42,7 @@ def tiles(story: Story, card: Scorecard, last: Mapping[str, Any] | None = None) 
             and signs.asked(story.samples)
         ):
             tile = Tile(
-                label, "never", "no sign in the stack's health" if key == "detect_s" else "no alert", "word none"
+                label, "never", "no sign" if key == "detect_s" else "no alert", "word none"
             )
         bad = less and unit == "" and numbers[key]
         found.append(replace(tile, css="bad" if bad else tile.css, change=changed.get(key)))
