@@ -1,12 +1,14 @@
-"""The scorecards of the runs beside a run, as they lie on the disk. A file that cannot be read is no scorecard."""
+"""The scorecards of the runs beside a run, and the index over them. A file that cannot be read is no scorecard."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from stormdesk import durable
 
 MOST = 2000  # the latest runs; looking through more would take longer than a report may
 
@@ -16,5 +18,13 @@ def cards(runs: Path, most: int = MOST) -> Iterator[dict[str, Any]]:
     for folder in sorted(runs.glob("r-*"), reverse=True)[:most]:
         with contextlib.suppress(OSError, ValueError, RecursionError):
             card = json.loads((folder / "scorecard.json").read_bytes())
-            if isinstance(card, dict) and card.get("run") == folder.name:
+            if isinstance(card, dict) and card.get("run") == folder.name and isinstance(card.get("hosts", []), list):
                 yield card
+
+
+def write_index(runs: Path, known: Sequence[Mapping[str, Any]]) -> None:
+    """runs/index.html. Where it cannot be written it stays as it was: every run's own report is whole, and the next one tries again."""
+    from stormdesk.evidence import runs_index  # jinja2: costs more than a fault
+
+    with contextlib.suppress(OSError):
+        durable.replace(runs / "index.html", runs_index.html(known).encode(), mode=0o644)

@@ -161,7 +161,8 @@ def write_reports(folder: Path) -> str:
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
     files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
-    texts, log_name = report.documents(events, seen, plans, files, earlier.cards(folder.parent))
+    known = list(earlier.cards(folder.parent))
+    texts, log_name = report.documents(events, seen, plans, files, known)
     try:
         for name, text in texts.items():
             durable.make_folder((folder / name).parent)
@@ -173,4 +174,7 @@ def write_reports(folder: Path) -> str:
             f"the reports were not written: {error.strerror}. The run's record is whole; "
             f"make room, then: invoke gameday.report --run {folder.name}"
         ) from error
+    if folder.parent == runs_folder():  # not where a record had to be written elsewhere
+        others = [card for card in known if card["run"] != folder.name]
+        earlier.write_index(folder.parent, [json.loads(texts["scorecard.json"]), *others])
     return str(folder / "report.html")

@@ -39,7 +39,7 @@ PURE_FILES = {  # in rooms that act
         "sections",
         "sentence",
         "tables",
-        "page_style", "tiles",
+        "page_style", "tiles", "runs_index",
     ),
     "desk": ("pulse", "venue_faults"),
     "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),

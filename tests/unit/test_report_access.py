@@ -102,6 +102,7 @@ def test_the_page_can_be_walked_through(events: Events, cut: Cut, plans: list[di
 def test_every_verdict_has_a_sign_beside_its_word(events: Events, cut: Cut, plans: list[dict[str, Any]]) -> None:
     violated(events)
     text = report.html(events, cut, plans)
+    assert not re.search(r">\s*(held|violated|unknown)\s*</td>", text)
     for verdict in ("held", "violated"):
         said = re.findall(rf'<span class="chip {verdict}">([^<]*)</span>', text)
         assert said
