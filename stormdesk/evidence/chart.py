@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from stormdesk.evidence import signs
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.lanes import Lane, Line, lanes, lines
 from stormdesk.evidence.story import BEFORE_S, Story
@@ -68,7 +67,7 @@ def chart(story: Story) -> Chart:
         phases=tuple(_phases(story)),
         ready=tuple(_ready(story)),
         marks=tuple(_marks(story)),
-        lanes=lanes(story, signs.signs(story.samples, t0)),
+        lanes=lanes(story, story.signs),
         lines=lines(story, first, last),
     )
 

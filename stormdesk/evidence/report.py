@@ -69,13 +69,14 @@ def documents(
 ) -> tuple[dict[str, str], str]:
     """All that is written after a run, by file name, and the name of evidence.log's copy in reports/chaos/. `earlier` are scorecards of other runs, and `files` what lies beside the page."""
     story = tell(events, cut)
-    last = comparing.last_of_the_same(_card(story), earlier)
+    card = _card(story)
+    last = comparing.last_of_the_same(card, earlier)
     copies = tables.tables(story, TITLES, last)
     log, log_name = _log(story)
     texts = {
         "evidence.log": log,
         "summary.md": _summary(story),
-        "scorecard.json": json.dumps(_card(story), indent=1) + "\n",
+        "scorecard.json": json.dumps(card, indent=1) + "\n",
         "report.html": _page(story, plans, [*files, *copies], last),
         **copies,
     }

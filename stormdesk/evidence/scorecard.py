@@ -69,7 +69,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def scorecard(story: Story) -> Scorecard:
     """The scorecard of a run."""
     book = story.runbook or {}
-    said = signs.signs(story.samples, story.t0) if story.injected else ()
+    said = story.signs if story.injected else ()
     budget, took = story.recovered.get("budget_s"), story.recovered.get("took_s")
     late = [host.lateness_ms for host in story.hosts if host.lateness_ms is not None]
     verdicts = [check.verdict for check in (*story.checks, *story.expectations)]
@@ -93,7 +93,7 @@ def scorecard(story: Story) -> Scorecard:
         orders_lost=_lost(story),
         order_violations=_violated(story, ORDER_CHECKS),
         state_issues=_violated(story, STATE_CHECKS),
-        feed_lag_peak_s=_rounded(signs.lag_peak(story.samples, story.t0)) if story.injected else None,
+        feed_lag_peak_s=_rounded(story.lag_peak_s),
         orders_accepted=story.accepted,
         orders_refused=story.refused,
         venue_calls_for_refused=story.calls_for_refused,

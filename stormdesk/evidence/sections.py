@@ -11,6 +11,7 @@ from stormdesk.core.run_ids import part
 from stormdesk.evidence.story import Check, HostStory, Story
 
 _OF_HOST = re.compile(r"^(?P<kind>\S+)(?: (?P<host>[\w.-]+)|\[(?P<other>[\w.-]+)\])$")
+ENOUGH = 100  # samples in which each host that answers has told its code; those of a long run are many
 _KINDS_OF_HOST = ("services", "ports")
 
 
@@ -126,9 +127,10 @@ def parameters(story: Story, host: HostStory) -> str:
 
 def codes(story: Story) -> tuple[str, ...]:
     """What the hosts' health says of the code that they run."""
-    found = {}
-    for sample in story.samples:
-        for host, document in (sample.get("health") or {}).items():
+    found: dict[str, str] = {}
+    for sample in story.samples[-ENOUGH:]:
+        health = sample.get("health") or {}
+        for host, document in health.items():
             if isinstance(document, Mapping) and document.get("code"):
                 found[host] = f"{host} {document['code']}"
     return tuple(found[host] for host in sorted(found))

@@ -67,30 +67,30 @@ def lag_peak(samples: Iterable[Mapping[str, Any]], t0: float) -> float | None:
 def lags(sample: Mapping[str, Any]) -> Iterable[float]:
     """The age of each stream of market data in one sample, in seconds."""
     for document in (sample.get("health") or {}).values():
-        components = document.get("components") if isinstance(document, Mapping) else None
-        for component in (components or {}).values():
-            age = component.get("stream_age_s") if isinstance(component, Mapping) else None
+        components = document.get("components") if isinstance(document, dict) else None
+        for component in components.values() if isinstance(components, dict) else ():
+            age = component.get("stream_age_s") if isinstance(component, dict) else None
             if isinstance(age, int | float):
                 yield float(age)
 
 
 def _said(document: object) -> Iterable[tuple[str, str]]:
     """(kind, text) of everything wrong in one host's document."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         return
     for part in (document, document.get("guard")):
-        if not isinstance(part, Mapping):
+        if not isinstance(part, dict):
             continue
         names = part.get("failing_components") or ()
         yield from ((FAILING, str(name)) for name in names)
         if part.get("dor") is False and not names:
             yield FAILING, "not ready"
         for alert in part.get("alerts") or ():
-            yield ALERT, str(alert.get("text") or alert.get("id")) if isinstance(alert, Mapping) else str(alert)
-    if isinstance(desk := document.get("orchestrator"), Mapping):
+            yield ALERT, str(alert.get("text") or alert.get("id")) if isinstance(alert, dict) else str(alert)
+    if isinstance(desk := document.get("orchestrator"), dict):
         alerts = desk.get("alerts") or {}
         yield from (
-            (ALERT, f"{name}: {alert.get('text', '')}") for name, alert in alerts.items() if isinstance(alert, Mapping)
+            (ALERT, f"{name}: {alert.get('text', '')}") for name, alert in alerts.items() if isinstance(alert, dict)
         )
         if desk.get("paused") is True:
             yield PAUSED, "the desk is paused"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from stormdesk.core.journal import Event
 from stormdesk.core.shell import words
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.judges import calls_for_refused, refused_ids
+from stormdesk.evidence.signs import Sign, lag_peak, signs
 from stormdesk.evidence.waiting import waited_for
 
 STEPS = {
@@ -109,13 +111,23 @@ class Story:
     unseen: tuple[str, ...] = ()  # hosts on which no peer could see the effect, and why
     breakpoint: str = ""  # the event that the inject waited for, in words; "": it waited for none
 
-    @property
+    @cached_property
     def t0(self) -> float:
         return min((h.injected_t for h in self.hosts if h.injected_t is not None), default=self.started_t)
 
     @property
     def lifted_t(self) -> float | None:
         return max((h.lifted_t for h in self.hosts if h.lifted_t is not None), default=None)
+
+    @cached_property
+    def signs(self) -> tuple[Sign, ...]:
+        """What the stack itself said was wrong, before the fault and after."""
+        return signs(self.samples, self.t0)
+
+    @cached_property
+    def lag_peak_s(self) -> float | None:
+        """The oldest market data that any host told of, from the fault on; None: nobody told of any, or no fault was in."""
+        return lag_peak(self.samples, self.t0) if self.injected else None
 
     @property
     def injected(self) -> bool:

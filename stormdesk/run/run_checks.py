@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from stormdesk import durable
 from stormdesk.core.audit import NAME as AUDIT
@@ -15,6 +18,7 @@ from stormdesk.core.model import CheckResult, Verdict
 from stormdesk.evidence import find_residue, service_processes
 from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import RunFacts
+from stormdesk.run import earlier
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.injection import Injection
 from stormdesk.run.record import Record, load, runs_folder
@@ -154,15 +158,8 @@ def write_reports(folder: Path) -> str:
     """The reports of a run and their tables, from its directory and the scorecards of the runs beside it; the path of report.html. Raises
     RefusedError when they cannot be written; each is then as it was before, or whole. evidence.log of a run in runs/ also goes to
     reports/chaos/ beside that."""
-    from stormdesk.evidence import report, take_cut
-    from stormdesk.run import earlier
-
-    events = load(folder)
-    seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
-    plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
-    files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
-    known = list(earlier.cards(folder.parent))
-    texts, log_name = report.documents(events, seen, plans, files, known)
+    with _no_collection():  # an event is hundreds of small objects, and none of them is garbage: half the time went there
+        texts, log_name, known = _reports(folder)
     try:
         for name, text in texts.items():
             durable.make_folder((folder / name).parent)
@@ -178,3 +175,27 @@ def write_reports(folder: Path) -> str:
         others = [card for card in known if card["run"] != folder.name]
         earlier.write_index(folder.parent, [json.loads(texts["scorecard.json"]), *others])
     return str(folder / "report.html")
+
+
+def _reports(folder: Path) -> tuple[dict[str, str], str, list[dict[str, Any]]]:
+    """The texts by file name, the name of evidence.log's copy, and the scorecards of the runs beside it."""
+    from stormdesk.evidence import report, take_cut
+
+    events = load(folder)
+    seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
+    plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
+    files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
+    known = list(earlier.cards(folder.parent))
+    return *report.documents(events, seen, plans, files, known), known
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the garbage collector, where it was on."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

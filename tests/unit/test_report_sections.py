@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import csv
 import dataclasses
 import io
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from stormdesk.core import journal
 from stormdesk.core.journal import Event
 from stormdesk.evidence import comparing, findings, lanes, report, sections, signs
 from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.story import Check, Story, tell
-from tests.unit.test_report import Events, Page, cut, dirty, events, never_recovered, of, plans, violated
+from tests.unit.test_report import RUN, Events, Page, cut, dirty, events, never_recovered, of, plans, violated
 
 __all__ = ["cut", "events", "plans"]  # fixtures
 
@@ -271,3 +273,38 @@ def test_a_line_keeps_its_peak_however_many_samples_there_are(events: Events, cu
     assert line.name == "unknown"
     assert len(line.points) <= lanes.CELLS + 1
     assert max(value for _, value in line.points) == 7.0
+
+
+# ---- speed -----------------------------------------------------------------------------------------------------------
+
+
+def calls(events: Events, cut: Cut, times: int) -> int:
+    """How many calls it takes to report the run with its samples repeated that often."""
+    first = next(n for n, event in enumerate(events) if event["event"] == "sample")
+    samples = [event for event in events if event["event"] == "sample"]
+    more = [{**sample, "t": sample["t"] + n / 50} for n in range(times) for sample in samples]
+    profile = cProfile.Profile()
+    profile.runcall(report.documents, [*events[:first], *more, *events[first:]], cut, [], [], [])
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def test_ten_times_the_events_take_at_most_ten_times_the_calls(events: Events, cut: Cut) -> None:
+    """Ten thousand events take less than two seconds of processor time, more than half of it to read them."""
+    report.documents(events, cut, [], [], [])  # what is done once
+    few, many = (calls(events, cut, times) for times in (10, 100))
+    assert many <= 10 * few
+    assert many < 400 * 48 * 100  # of each of the 4800 samples
+
+
+def test_reading_a_record_does_not_write_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (RUN / "events.jsonl").read_bytes()
+    monkeypatch.setattr(journal, "_canonical", lambda event: pytest.fail("written again"))
+    assert len(journal.read(data, "events.jsonl")) == data.count(b"\n")
+
+
+def test_a_line_that_was_written_in_another_way_is_read_too() -> None:
+    line = journal.encode({"seq": 1, "event": "x", "inner": {"sum": "00000000", "z": 1}})
+    event = {key: value for key, value in json.loads(line).items() if key != "sum"}
+    spaced = json.dumps(json.loads(line), indent=None).encode()
+    assert journal.decode(line) == journal.decode(spaced) == event
+    assert journal.decode(line.replace(b'"z":1', b'"z":2')) is None
