@@ -122,6 +122,10 @@ class Record:
     def write_json(self, name: str, value: Any) -> None:
         self.write(name, json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
 
+    def said(self) -> list[journal.Event]:
+        """What this process has said so far, whether it is on the disk or not."""
+        return list(self._file.said)
+
     def events(self) -> list[journal.Event]:
         """All events of the run; where the disk does not have them, those of this process."""
         self._writer.do(self._flush, PATIENCE_S)

@@ -184,7 +184,9 @@ def _reports(folder: Path) -> tuple[dict[str, str], str, list[dict[str, Any]]]:
     events = load(folder)
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None
     plans = json.loads((folder / "plan.json").read_text()) if (folder / "plan.json").is_file() else []
-    files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name not in (*REPORTS, AUDIT)]
+    ours = (*REPORTS, AUDIT)
+    there = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]  # those are half written
+    files = [str(path.relative_to(folder)) for path in there if path.name not in ours]
     known = list(earlier.cards(folder.parent))
     return *report.documents(events, seen, plans, files, known), known
 

@@ -27,6 +27,7 @@ from stormdesk.run.controllers import process_start
 from stormdesk.run.goals import Goals, of_faults
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.injection import Injection
+from stormdesk.run.live import Live
 from stormdesk.run.prepare import controller_identity
 from stormdesk.run.record import OpRecord, Record, new_run_id, runs_folder
 from stormdesk.run.recovery import Observer
@@ -68,7 +69,8 @@ def run(
             consent.ask(request.schedule, show)
         record = Record(runs_folder() / run_id, run_id)
         try:
-            return Run(request, plans, record, show, signals, acting).go()
+            with Live(record.folder, record.said):
+                return Run(request, plans, record, show, signals, acting).go()
         finally:
             record.close()
 

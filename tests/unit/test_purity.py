@@ -39,7 +39,7 @@ PURE_FILES = {  # in rooms that act
         "sections",
         "sentence",
         "tables",
-        "page_style", "tiles", "runs_index",
+        "page_style", "tiles", "runs_index", "board", "live_page",
     ),
     "desk": ("pulse", "venue_faults"),
     "cli": ("fault_flags", "menu", "inventories", "ansible", "tokens"),
