@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from stormdesk.evidence import signs
@@ -115,11 +116,19 @@ def lines(story: Story, first: float, last: float) -> tuple[Line, ...]:
         for name, value in _metrics(sample):
             values.setdefault(name, []).append((t, value))
     moved = {name: points for name, points in values.items() if any(value for _, value in points)}
-    return tuple(Line(name, _thinned(points, first, last)) for name, points in sorted(moved.items())[:MOST_LINES])
+    chosen = sorted(moved, key=lambda name: (_only_grows(moved[name]), name))[:MOST_LINES]
+    return tuple(Line(name, _thinned(moved[name], first, last)) for name in chosen)
+
+
+def _only_grows(points: Sequence[tuple[float, float]]) -> bool:
+    """Is this a counter? It says less in a picture than what rises and falls."""
+    return all(before <= after for (_, before), (_, after) in pairwise(points))
 
 
 def _metrics(sample: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
-    yield from ((name, float(v)) for name, v in (sample.get("metrics") or {}).items() if name not in DRAWN)
+    for name, value in (sample.get("metrics") or {}).items():
+        if name not in DRAWN and isinstance(value, int | float):
+            yield name, float(value)
     if ages := list(signs.lags(sample)):
         yield "lag of market data, s", max(ages)
 

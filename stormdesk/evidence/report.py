@@ -67,7 +67,8 @@ def documents(
     files: Iterable[str],
     earlier: Iterable[comparing.Card],
 ) -> tuple[dict[str, str], str]:
-    """All that is written after a run, by file name, and the name of evidence.log's copy in reports/chaos/. `earlier` are scorecards of other runs, and `files` what lies beside the page."""
+    """All that is written after a run, by file name, and the name of evidence.log's copy in reports/chaos/. `earlier` are scorecards
+    of other runs, and `files` what lies beside the page."""
     story = tell(events, cut)
     card = _card(story)
     last = comparing.last_of_the_same(card, earlier)

@@ -31,6 +31,7 @@ class Live:
         self._board = Board()
         self._taken = 0
         self._written = False
+        self._closed = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live", daemon=True)
 
@@ -41,8 +42,14 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Write the last of it; nothing is written afterwards."""
         self._over.set()
-        self._thread.join(LAST_S)
+        if self._thread.ident is not None:
+            self._thread.join(LAST_S)
+        self._closed = True
 
     def _work(self) -> None:
         over = False
@@ -58,7 +65,9 @@ class Live:
         for event in events[self._taken :]:
             self._board.take(event)
         self._taken = len(events)
-        if not self._taken or not self._folder.is_dir():  # nothing is written before the record itself is
+        if (
+            self._closed or not self._taken or not self._folder.is_dir()
+        ):  # nothing is written before the record itself is
             return
         if not self._written:
             _replace(self._folder / PAGE, live_page.PAGE)

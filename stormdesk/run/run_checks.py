@@ -29,7 +29,8 @@ from stormdesk.ssh.pool import Pool
 CUT, STEADY = "outputs/cut", "outputs/steady"
 CHAOS = "reports/chaos"
 AFTER = ("invariants", "residue")
-REPORTS = ("report.html", "summary.md", "scorecard.json", "evidence.log")
+TABLES = tuple(f"outputs/tables/{name}.csv" for name in ("scorecard", "hypothesis", "findings"))
+REPORTS = ("report.html", "summary.md", "scorecard.json", "evidence.log", *TABLES)
 
 
 class Proof:

@@ -69,8 +69,9 @@ def run(
             consent.ask(request.schedule, show)
         record = Record(runs_folder() / run_id, run_id)
         try:
-            with Live(record.folder, record.said):
-                return Run(request, plans, record, show, signals, acting).go()
+            one = Run(request, plans, record, show, signals, acting)
+            with one.live:
+                return one.go()
         finally:
             record.close()
 
@@ -85,6 +86,7 @@ class Run:
         self.plans = plans
         self.pool = plans.pool
         self.record = record
+        self.live = Live(record.folder, record.said)
         self.show = show
         self.signals = signals
         self.proof = Proof(self.pool, record, show)
@@ -261,6 +263,7 @@ class Run:
             why=outcome.why,
         )
         self.observer.keep()
+        self.live.end()  # before the run directory is sealed
         incomplete = self.record.settle()
         try:
             report = self.proof.report()

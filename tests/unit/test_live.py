@@ -138,7 +138,7 @@ def test_a_run_writes_it_and_the_last_word_is_there(tmp_path: Path, monkeypatch:
     finally:
         record.close()
     assert '"over": true' in (tmp_path / "r-1" / "live.js").read_text()
-    assert sorted(path.name for path in (tmp_path / "r-1").iterdir()) == ["events.jsonl", "live.html", "live.js"]
+    assert sorted(path.name for path in (tmp_path / "r-1").iterdir()) == ["audit.jsonl", "events.jsonl", "live.html", "live.js"]
 
 
 def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path, events: Events) -> None:

@@ -17,6 +17,7 @@ from stormdesk.evidence import comparing, findings, lanes, report, sections, sig
 from stormdesk.evidence import scorecard as scorecards
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.story import Check, Story, tell
+from stormdesk.run.run_checks import REPORTS
 from tests.unit.test_report import RUN, Events, Page, cut, dirty, events, never_recovered, of, plans, violated
 
 __all__ = ["cut", "events", "plans"]  # fixtures
@@ -225,6 +226,7 @@ def test_the_tables_are_csv_and_no_formula(events: Events, cut: Cut) -> None:
         if name.endswith(".csv")
     }
     assert set(rows) == {"scorecard.csv", "hypothesis.csv", "findings.csv"}
+    assert set(texts) == set(REPORTS)  # so that all are sealed
     assert ["status", "", "fail", "", ""] in rows["scorecard.csv"]
     assert any(row[1].startswith("'=cmd violated") for row in rows["findings.csv"])
     assert all(len(row) == len(table[0]) for table in rows.values() for row in table)
