@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from stormdesk.cli import runbooks
+from stormdesk.cli.runbooks import Entry
+from stormdesk.core.goals import Goal
 from stormdesk.core.runbook import Runbook
 from stormdesk.core.schedule import Act, Inject, Op, Wait
 from stormdesk.evidence import story
@@ -64,9 +66,9 @@ def ids(book: Runbook) -> list[str]:
     return list(book.scenarios)
 
 
-def books() -> dict[Path, Runbook]:
-    """Every runbook of ours."""
-    return {path: runbooks.read(path) for path in sorted(BOOKS.rglob("*.md"))}
+def books() -> dict[str, Entry]:
+    """Every runbook of ours, each variant by its name."""
+    return {entry.name: entry for path in sorted(BOOKS.rglob("*.md")) for entry in runbooks.entries(path)}
 
 
 def results() -> dict[str, Result]:
@@ -78,12 +80,12 @@ def results() -> dict[str, Result]:
 def take(folder: Path) -> Result:
     """What a run's directory says."""
     told = story.tell(load(folder), None)
-    path = Path(str((told.runbook or {}).get("path", "")))
-    if not path.is_file():
-        raise SystemExit(f"{folder.name} is no run of a runbook that is there: {path}")
+    name = str((told.runbook or {}).get("name", ""))
+    if name not in books():
+        raise SystemExit(f"{folder.name} is no run of a runbook of ours: {name or told.fault}")
     took = told.recovered.get("took_s")
     return Result(
-        runbook=path.stem,
+        runbook=name,
         digest=str((told.runbook or {}).get("digest", "")),
         run=told.run,
         date=datetime.fromtimestamp(told.started_t, UTC).strftime("%Y-%m-%d"),
@@ -99,9 +101,9 @@ def _judged(check: story.Check) -> Judged:
     return Judged(id=check.id.removeprefix("expect: "), verdict=check.verdict, why=check.why)
 
 
-def page(known: Mapping[Path, Runbook], measured: Mapping[str, Result]) -> str:
+def page(known: Mapping[str, Entry], measured: Mapping[str, Result]) -> str:
     """The page. A scenario without a runbook has a row of its own."""
-    by_id = {name: (path, book) for path, book in known.items() for name in ids(book)}
+    by_id = {name: entry for entry in known.values() for name in ids(entry.book)}
     rows = ["| id | runbook | what is done | demanded | measured | verdict |", "|---|---|---|---|---|---|"]
     verdicts: list[str] = []
     for name in IDS:
@@ -109,10 +111,10 @@ def page(known: Mapping[Path, Runbook], measured: Mapping[str, Result]) -> str:
             verdicts.append("no runbook")
             rows.append(f"| {name} | none | | | | **no runbook** |")
             continue
-        path, book = by_id[name]
-        result = measured.get(path.stem)
+        entry = by_id[name]
+        book, result = entry.book, measured.get(entry.name)
         verdicts.append(verdict(book, result))
-        link = f"[{path.stem}](../{path.relative_to(ROOT)})"
+        link = f"[{entry.name.replace('[', ' ').removesuffix(']')}](../{entry.path.relative_to(ROOT)})"
         cells = (name, link, done(book), demanded(book), measured_text(result), verdicts[-1])
         rows.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
     counts = {word: verdicts.count(word) for word in sorted(set(verdicts))}
@@ -148,7 +150,13 @@ def demanded(book: Runbook) -> str:
     """Its budget, its expectations and its checks."""
     wanted = [f"trading again ≤ {book.rto_s:g} s"]
     wanted += [expectation.sentence() for inject in book.faults for expectation in inject.expect]
+    wanted += [_goal(goal) for goal in book.goals]
     return "<br>".join([*wanted, ", ".join(book.checks) or "all checks that apply"])
+
+
+def _goal(goal: Goal) -> str:
+    """A time that the whole run is to keep."""
+    return f"{goal.kind}: {goal.seen.sentence() if goal.seen else f'within {goal.within_s:g} s'}"
 
 
 def measured_text(result: Result | None) -> str:
@@ -173,7 +181,7 @@ def main(runs: Sequence[str]) -> None:
         result = take(runs_folder() / run)
         text = msgspec.json.format(msgspec.json.encode(result), indent=1)
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{result.runbook}.json").write_bytes(text + b"\n")
+        (RESULTS / f"{result.runbook.replace('[', '-').removesuffix(']')}.json").write_bytes(text + b"\n")
     PAGE.write_text(page(books(), results()))
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from stormdesk.core.runbook import Runbook
+from stormdesk.cli.runbooks import Entry
 from stormdesk.core.schedule import Act
 from stormdesk.desk.acts import ACTS
 from stormdesk.infra import stacks
@@ -25,30 +24,29 @@ def test_the_groups_are_those_of_the_sheet() -> None:
 
 
 def test_no_scenario_is_claimed_twice_and_none_is_made_up() -> None:
-    claimed = [name for book in BOOKS.values() for name in scenarios.ids(book)]
+    claimed = [name for entry in BOOKS.values() for name in scenarios.ids(entry.book)]
     assert sorted(claimed) == sorted(set(claimed))
     assert set(claimed) <= set(scenarios.IDS)
 
 
 def test_runbooks_have_names_of_their_own() -> None:
-    names = [path.stem for path in BOOKS]
-    assert sorted(names) == sorted(set(names))
+    stems = {entry.path.stem for entry in BOOKS.values()}
+    assert len(stems) == len({entry.path for entry in BOOKS.values()})
 
 
-@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
-def test_a_runbook_names_hosts_of_a_stack_and_judges_something(path: Path) -> None:
-    book = BOOKS[path]
+@pytest.mark.parametrize("name", BOOKS)
+def test_a_runbook_names_hosts_of_a_stack_and_judges_something(name: str) -> None:
+    book = BOOKS[name].book
     words = {word for inject in book.faults for word in inject.hosts}
-    watched = {expect.host for inject in book.faults for expect in inject.expect if expect.host}
-    named = {word for word in words if word != "leader" and ":" not in word} | watched
+    named = {word for word in words if word != "leader" and ":" not in word} | set(book.watched)
     assert any(named <= hosts for hosts in HOSTS.values()), named
     assert book.hypothesis and scenarios.ids(book)  # noqa: PT018
-    assert any(inject.expect for inject in book.faults) or book.checks
+    assert any(inject.expect for inject in book.faults) or book.goals or book.checks
     assert {op.do.task for op in book.schedule if isinstance(op.do, Act)} <= set(ACTS)
 
 
 def test_a_budget_that_the_stack_knows_is_the_runbooks() -> None:
-    budgets = {name: book.rto_s for book in BOOKS.values() for name in scenarios.ids(book)}
+    budgets = {name: entry.book.rto_s for entry in BOOKS.values() for name in scenarios.ids(entry.book)}
     known = {name.replace("_", "-"): rto_s for name, rto_s in load().rto_s.items()}
     assert {name: rto_s for name, rto_s in known.items() if name in budgets} == {
         name: budgets[name] for name in known if name in budgets
@@ -61,33 +59,35 @@ def test_the_page_is_of_these_runbooks_and_results() -> None:
 
 
 def test_a_result_belongs_to_a_runbook() -> None:
-    assert set(scenarios.results()) <= {path.stem for path in BOOKS}
+    assert set(scenarios.results()) <= BOOKS.keys()
 
 
-def _one() -> tuple[Path, Runbook, scenarios.Result]:
-    path = next(path for path in BOOKS if path.stem == "kill-feeder")
+def _one() -> tuple[Entry, scenarios.Result]:
+    entry = BOOKS["kill-feeder"]
     result = scenarios.Result(
-        runbook=path.stem, digest=BOOKS[path].digest, run="r-1", date="2026-11-28", verdict="held", why="", recovery_s=3.5,
+        runbook=entry.name, digest=entry.book.digest, run="r-1", date="2026-11-28", verdict="held", why="", recovery_s=3.5,
         expectations=[scenarios.Judged(id="a", verdict="violated", why="after 99 s")],
         checks=[scenarios.Judged(id="I-01", verdict="held", why="")],
     )  # fmt: skip
-    return path, BOOKS[path], result
+    return entry, result
 
 
-def _row(known: dict[Path, Runbook], measured: dict[str, scenarios.Result]) -> str:
+def _row(known: dict[str, Entry], measured: dict[str, scenarios.Result]) -> str:
     lines = scenarios.page(known, measured).splitlines()
     return next(line for line in lines if line.startswith("| H-01 "))
 
 
 def test_a_row_is_honest_about_what_was_not_run_is_old_or_is_missing() -> None:
-    path, book, result = _one()
-    assert _row({path: book}, {path.stem: result}).endswith("| held |")
-    assert "**violated**: after 99 s" in _row({path: book}, {path.stem: result})
-    assert _row({path: book}, {}).endswith("| not run |")
-    assert _row({}, {path.stem: result}).endswith("| **no runbook** |")
-    old = {path.stem: scenarios.Result(**{**_fields(result), "digest": "0"})}  # type: ignore[arg-type]
-    assert _row({path: book}, old).endswith("| old (held) |")
-    assert _row({path: replace(book, scenarios=("H-02",))}, {}).endswith("| **no runbook** |")
+    entry, result = _one()
+    known, measured = {entry.name: entry}, {entry.name: result}
+    assert _row(known, measured).endswith("| held |")
+    assert "**violated**: after 99 s" in _row(known, measured)
+    assert _row(known, {}).endswith("| not run |")
+    assert _row({}, measured).endswith("| **no runbook** |")
+    old = {entry.name: scenarios.Result(**{**_fields(result), "digest": "0"})}  # type: ignore[arg-type]
+    assert _row(known, old).endswith("| old (held) |")
+    other = replace(entry, book=replace(entry.book, scenarios=("H-02",)))
+    assert _row({entry.name: other}, {}).endswith("| **no runbook** |")
 
 
 def _fields(result: scenarios.Result) -> dict[str, object]:
