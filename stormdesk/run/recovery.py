@@ -19,6 +19,7 @@ from stormdesk.run.stack import Clock, Sample, Stack, Tracker
 from stormdesk.ssh.signals import StopNow
 
 SAMPLE_S = 0.5
+LOOKS_AGAIN = 2
 METRICS = "outputs/metrics"
 
 
@@ -45,9 +46,14 @@ class Observer:
         return sample.text
 
     def first(self) -> None:
-        """The look before anything is touched."""
+        """The look before anything is touched; again when nobody answered in time: growth is counted from here."""
         self._snapshot("before")
         self.sample("steady")
+        for _ in range(LOOKS_AGAIN):
+            if self._stack is None or self._samples[-1]["metrics"] is not None:
+                break
+            time.sleep(SAMPLE_S)
+            self.sample("steady")
 
     def _snapshot(self, when: str) -> None:
         """Keep the services' own metrics as files."""
