@@ -32,15 +32,17 @@ class Day:
     plan_only: bool = False
     abort_on_fail: bool = False
     confirm: bool = False
+    irreversible: bool = False
 
     def play(self, entry: Entry) -> Outcome:
         """Run it, or plan it. Raises what gameday.run raises while nothing was touched."""
+        from stormdesk.core.safety import Allow
         from stormdesk.desk.acts import perform
         from stormdesk.run import gameday
 
         return gameday.run(
             entry.book, str(entry.path), self.hosts, self.dialer, self.show, self.seed, watch, perform, holder_of,
-            plan_only=self.plan_only, confirm=self.confirm,
+            plan_only=self.plan_only, confirm=self.confirm, allow=Allow(irreversible=self.irreversible),
         )  # fmt: skip
 
     def aborted(self, name: str, code: ExitCode, why: str) -> bool | None:
@@ -61,6 +63,7 @@ def game_day(
     abort_on_fail: bool = False,
     plan_only: bool = False,
     confirm: bool = False,
+    irreversible: bool = False,
 ) -> int:
     """Run a runbook, by its path or its name in runbooks/, or only plan it; all its variants one after the other. Returns the exit code.
 
@@ -75,6 +78,7 @@ def game_day(
         )
     entries = runbooks.chosen(runbook)  # reports mistakes in the file before hosts are resolved
     day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
+    day = replace(day, irreversible=irreversible)
     document: dict[str, object] = {"runbook": str(entries[0].path), "seed": day.seed}
     if len(entries) > 1:
         return _end(options, document, day, _all(Series(day, entries)))
@@ -97,6 +101,7 @@ def suite(
     abort_on_fail: bool = False,
     plan_only: bool = False,
     confirm: bool = False,
+    irreversible: bool = False,
 ) -> int:
     """Run the runbooks of a suite one after the other, or only plan them; with `resume` those that are left. Returns the exit code."""
     from stormdesk.cli import runbooks
@@ -104,6 +109,7 @@ def suite(
 
     entries = runbooks.suite(name)
     day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
+    day = replace(day, irreversible=irreversible)
     where = day.hosts.environment
     file = None
     if resume:

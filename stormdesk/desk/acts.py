@@ -9,6 +9,8 @@ from stormdesk.core.errors import ExitCode, HostError, UsageError
 from stormdesk.core.schedule import Act
 from stormdesk.desk import operators, same_health
 from stormdesk.desk.http_services import Services
+from stormdesk.desk.state_files import state_files
+from stormdesk.run.aside import Acted
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
 
@@ -58,6 +60,7 @@ def _refused(pool: Pool, task: str, **options: str) -> Report:
 ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.abort": lambda pool, by, reason="": operators.abort(pool, by, reason),
     "stack.clear-failsafe": lambda pool, by, host="": operators.clear_failsafe(pool, by, _hosts(host)),
+    "stack.health": operators.health,
     "stack.kill-switch-off": lambda pool, by, reason="": operators.kill_switch(pool, False, True, by, reason),
     "stack.kill-switch-on": lambda pool, by, reason="": operators.kill_switch(pool, True, False, by, reason),
     "stack.pause": lambda pool, by, reason="": operators.pause(pool, by, reason),
@@ -69,10 +72,11 @@ ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.resume": operators.resume,
     "stack.same-health": same_health.compare,
     "stack.signal": _signal,
+    "stack.state-files": state_files,
 }
 
 
-def perform(pool: Pool, act: Act) -> str:
+def perform(pool: Pool, act: Act) -> Acted:
     """Do it, and say what came of it in one line. Raises UsageError for options that it does not take, HostError when it did not
     come about."""
     options: Mapping[str, Any] = act.options
@@ -83,4 +87,5 @@ def perform(pool: Pool, act: Act) -> str:
     said = "; ".join(report.lines)
     if report.exit_code is not ExitCode.HELD:
         raise HostError(f"{act.task}: {said}")
-    return said
+    done = report.document.get("restarted", {})
+    return Acted(said, tuple((host, options["service"]) for host, well in done.items() if well))

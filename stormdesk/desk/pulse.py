@@ -90,7 +90,7 @@ def pulse(t: float, answers: Iterable[Answer], silent: Iterable[Answer] = ()) ->
     counts = dict.fromkeys(("accepted", "refused", "rejected"), 0.0)
     ready, leaders, unknown = False, 0, 0.0
     buckets: dict[float, int] = {}
-    more: dict[str, float] = {}
+    more = {ours: 0.0 for ours, _ in COUNTERS.values()}  # a counter of reasons is not shown before the first one
     for said, speaks in [*((said, True) for said in answers), *((said, False) for said in silent)]:
         ready = ready or (speaks and said.ready)
         for name, labels, value in series(said.metrics):

@@ -6,6 +6,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from stormdesk.core.errors import UsageError
 from stormdesk.core.schedule import Act, Note, Pause
@@ -14,20 +15,32 @@ from stormdesk.run.record import Record
 from stormdesk.run.show import Show
 from stormdesk.ssh.pool import Pool
 
+RUN = "{run}"  # in the options of a task: the id of this run
 LOOK_S = 0.2  # how often a question looks whether it has been answered
 
-Acting = Callable[[Pool, Act], str]  # does an operator's task, and says what came of it; raises StormdeskError
 
 
-def no_acts(_: Pool, act: Act) -> str:
+@dataclass(frozen=True)
+class Acted:
+    """What came of an operator's task, in words, and the services that it restarted, as (host, service)."""
+
+    said: str
+    restarted: tuple[tuple[str, str], ...] = ()
+
+
+Acting = Callable[[Pool, Act], Acted]  # does an operator's task; raises StormdeskError when it does not come about
+
+
+def no_acts(_: Pool, act: Act) -> Acted:
     """For hosts without a stack that has operators."""
     raise UsageError(f"{act.task}: there is no trading stack here")
 
 
 class Aside:
-    """The acts, questions and notes of one run."""
+    """The acts, questions and notes of one run. `restarted` are the services that acts have restarted, once for each time."""
 
     def __init__(self, pool: Pool, record: Record, show: Show, acting: Acting) -> None:
+        self.restarted: list[tuple[str, str]] = []
         self._pool = pool
         self._record = record
         self._show = show
@@ -36,12 +49,13 @@ class Aside:
     def act(self, op: str, act: Act) -> None:
         """Do an operator's task. Raises StormdeskError when it fails."""
         began = time.monotonic()
-        options = dict(act.options)
+        options = {key: value.replace(RUN, self._record.run_id) for key, value in act.options.items()}
         self._record.event("act", op=op, task=act.task, options=options)
-        said = self._acting(self._pool, act)
+        done = self._acting(self._pool, Act(act.task, options))
+        self.restarted += done.restarted
         took_s = time.monotonic() - began
-        self._record.event("acted", op=op, task=act.task, said=said, took_s=round(took_s, 3))
-        self._show.phase("act", f"{act.task}: {said}", took_s, ok=True)
+        self._record.event("acted", op=op, task=act.task, said=done.said, took_s=round(took_s, 3))
+        self._show.phase("act", f"{act.task}: {done.said}", took_s, ok=True)
 
     def ask(self, op: str, pause: Pause) -> None:
         """Put the question, and wait for a line on a terminal; anywhere else, and with NONINTERACTIVE=1, nobody can answer, and it

@@ -12,6 +12,7 @@ from stormdesk.core.errors import LackingError, RefusedError
 from stormdesk.core.inventory import Inventory
 from stormdesk.core.outcome import Outcome
 from stormdesk.core.runbook import Runbook
+from stormdesk.core.safety import Allow
 from stormdesk.evidence.judges import ALWAYS
 from stormdesk.run import aim, audit, flags, runner
 from stormdesk.run.aside import Acting
@@ -24,10 +25,12 @@ from stormdesk.run.stack import Watch
 from stormdesk.ssh.pool import Pool
 from stormdesk.ssh.transport import Dialer
 
+NOTHING_MORE = Allow()
+
 
 def run(
     book: Runbook, path: str, inventory: Inventory, dialer: Dialer, show: Show, seed: int, watch: Watch, acting: Acting,
-    holder_of: HolderOf, *, plan_only: bool = False, confirm: bool = False,
+    holder_of: HolderOf, *, plan_only: bool = False, confirm: bool = False, allow: Allow = NOTHING_MORE,
 ) -> Outcome:
     """All of it, as one run; with `plan_only` nothing is touched. Raises like `runner.run` before the first touch."""
     if lacking := book.needs.lacking(inventory):
@@ -52,6 +55,7 @@ def run(
         flags.aimed(book.schedule, inventory, asked.redis),
         plan_only=plan_only,
         confirm=confirm,
+        allow=allow,
         seed=seed,
         rto_s=asked.wait_ready_s or book.rto_s,
         argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,10 @@ class Proof:
 
         return judge(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
-    def after(self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float) -> list[CheckResult]:
-        """Take the consistent cut and judge it."""
+    def after(
+        self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float, restarted: Sequence[tuple[str, str]]
+    ) -> list[CheckResult]:
+        """Take the consistent cut and judge it; `restarted` are the (host, service) that people have restarted meanwhile."""
         from stormdesk.run.judge import judge
 
         began = time.monotonic()
@@ -84,7 +86,7 @@ class Proof:
                 if recovery
                 else None,
                 diffs=_left(hosts),
-                before=self._before(hosts),
+                before=self._before(hosts, restarted),
                 marks=self.marks,
             ),
         )
@@ -93,14 +95,13 @@ class Proof:
         self._say("check", results, time.monotonic() - began)
         return results
 
-    def _before(self, hosts: Sequence[HostRun]) -> lines.Before | None:
-        """The processes before, and what the run's own plans make restart."""
+    def _before(self, hosts: Sequence[HostRun], restarted: Sequence[tuple[str, str]]) -> lines.Before | None:
+        """The processes before, and what the run's own plans and acts make restart."""
         if not self.processes:
             return None
-        return lines.Before(
-            processes=self.processes,
-            restarts=_restarts(hosts),
-        )
+        claims = [(host.host, *claim) for host in hosts for claim in host.plan.effects.restarts]
+        claims += [(host, service, 1, 1) for host, service in restarted]
+        return lines.Before(processes=self.processes, restarts=restarts(claims))
 
     def report(self) -> str:
         """Write what people and programs read afterwards; the path of report.html."""
@@ -133,13 +134,12 @@ def _left(hosts: Sequence[HostRun]) -> dict[str, list[str]]:
     return left
 
 
-def _restarts(hosts: Sequence[HostRun]) -> dict[str, dict[str, tuple[int, int]]]:
-    """How often all faults together make each service restart, at least and at most."""
+def restarts(claims: Iterable[tuple[str, str, int, int]]) -> dict[str, dict[str, tuple[int, int]]]:
+    """How often all together make each service restart, at least and at most; each claims that of one service on one host."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
-    for host in hosts:
-        for service, least, most in host.plan.effects.restarts:
-            known = counts.setdefault(host.host, {}).get(service, (0, 0))
-            counts[host.host][service] = (known[0] + least, known[1] + most)
+    for host, service, least, most in claims:
+        known = counts.setdefault(host, {}).get(service, (0, 0))
+        counts[host][service] = (known[0] + least, known[1] + most)
     return counts
 
 

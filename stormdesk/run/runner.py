@@ -91,7 +91,7 @@ class Run:
         self.signals = signals
         self.proof = Proof(self.pool, record, show)
         self.observer = Observer(record, show, self.proof, plans.stack, request.stop_when)
-        aside = Aside(self.pool, record, show, acting)
+        self.aside = aside = Aside(self.pool, record, show, acting)
         hands = Hands(self._injection, aside.act, aside.ask, aside.note)
         self.conductor = Conductor(request.schedule, hands, self.observer, show)
 
@@ -245,7 +245,7 @@ class Run:
         recovery = self.observer.recover(self.healed_t, self.request.rto_s)
         goals = Goals(self.request.goals, self.injections, self.observer)
         expected = self.observer.expectations([*of_faults(self.injections), *goals.watches])
-        checks = self.proof.after(self.injections, self.observer.recovery, self.request.rto_s)
+        checks = self.proof.after(self.injections, self.observer.recovery, self.request.rto_s, self.aside.restarted)
         expected += goals.judged(self.record.place(CUT), self.record, self.show)
         seen = {
             name for check in checks for name in (check.id, check.id.partition("[")[0])

@@ -15,7 +15,7 @@ from typing_extensions import override
 log = logging.getLogger(__name__)
 
 ALARMS = (
-    "duplicate_confirmation", "order_gone", "rollback", "drift", "stale_account", "kill_switch_unverified",
+    "duplicate_confirmation", "order_gone", "rollback", "drift", "stale_account", "kill_switch_unverified", "snapshot",
 )  # fmt: skip
 STATES = ("sent", "accepted", "rejected", "refused", "canceled", "filled", "unknown")
 LOOPS = ("scan", "order", "md")

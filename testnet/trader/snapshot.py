@@ -5,15 +5,12 @@ nor PostgreSQL answers. It is a copy: nothing is ever restored from it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from stormdesk import durable
-
-log = logging.getLogger(__name__)
 
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,9 +47,10 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snapshots:
-    """Writes the file when something changed. `take` returns the current state, `keep` is how many moves memory holds."""
+    """Writes the file when something changed. `take` returns the current state, `keep` is how many moves memory holds; `alarm` is
+    told once when it cannot be written."""
 
-    def __init__(self, path: Path, take: Callable[[], Snapshot], keep: int) -> None:
+    def __init__(self, path: Path, take: Callable[[], Snapshot], keep: int, alarm: Callable[[str], None]) -> None:
         self.moves: list[Move] = []
         self.error = ""  # why the last flush failed
         self.flushes = 0
@@ -60,6 +58,7 @@ class Snapshots:
         self._path = path
         self._take = take
         self._keep = keep
+        self._alarm = alarm
         self._dropped = 0
         self._last: Snapshot | None = None
         self._turn = asyncio.Lock()
@@ -91,7 +90,7 @@ class Snapshots:
             await asyncio.to_thread(durable.replace, self._path, msgspec.json.encode(document))
         except OSError as error:
             if not self.error:
-                log.error("snapshot: not written: %s", error)
+                self._alarm(f"not written: {error}")
             self.error = f"{error.strerror}: {self._path}"
             self.failures += 1
             self.moves, self._dropped = moves + self.moves, dropped + self._dropped

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ class Trader:
         self.market_data = MarketData(bus, self.market, metrics)
         self.controls = Controls(config, numbers, ledger.note)
         self.snapshots = Snapshots(
-            Path(config.data_dir) / "positions_snapshot.json", self._snapshot, numbers.snapshot.keep
-        )
+            Path(config.data_dir) / "positions_snapshot.json", self._snapshot, numbers.snapshot.keep, partial(metrics.alarm, "snapshot")
+        )  # fmt: skip
         self.desk = Desk(ledger, store, venue, metrics, numbers.order, self.snapshots.moved)
         self.poller = Poller(self.desk, store, venue)
         self.balances = Balances(self.desk, venue, metrics, numbers.balance)

@@ -35,6 +35,7 @@ BOOK = {
     "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
     "suite": "instead: all runbooks of a suite, such as tier1 or nightly",
     "seed": "seed of its random choices; default: random",
+    "allow_irreversible": "allow faults that cannot be undone, such as a power cut",
 }
 
 
@@ -58,6 +59,7 @@ def run(
     resume: bool = False,
     confirm: bool = False,
     abort_on_fail: bool = False,
+    allow_irreversible: bool = False,
 ) -> int:
     """Run a runbook, or a suite.
 
@@ -66,15 +68,18 @@ def run(
     from stormdesk.cli import game_days
 
     _one_of(runbook, suite)
+    how = {"abort_on_fail": abort_on_fail, "confirm": confirm, "irreversible": allow_irreversible}
     if suite:
-        return game_days.suite(options, suite, seed, resume=resume, abort_on_fail=abort_on_fail, confirm=confirm)
+        return game_days.suite(options, suite, seed, resume=resume, **how)
     if resume:
         raise UsageError("--resume is for a suite: invoke gameday.run --suite S --resume")
-    return game_days.game_day(options, runbook, seed, abort_on_fail=abort_on_fail, confirm=confirm)
+    return game_days.game_day(options, runbook, seed, **how)
 
 
 @command({**WHERE, **JSON}, hint="--runbook R [--env N]", help=BOOK, kinds={"seed": Seed})
-def plan(options: Options, runbook: str = "", suite: str = "", seed: Seed | None = None) -> int:
+def plan(
+    options: Options, runbook: str = "", suite: str = "", seed: Seed | None = None, allow_irreversible: bool = False
+) -> int:
     """Show what a runbook or a suite would do.
 
     Asks the hosts, plans every step and checks the whole; nothing is touched."""
@@ -82,8 +87,8 @@ def plan(options: Options, runbook: str = "", suite: str = "", seed: Seed | None
 
     _one_of(runbook, suite)
     if suite:
-        return game_days.suite(options, suite, seed, plan_only=True)
-    return game_days.game_day(options, runbook, seed, plan_only=True)
+        return game_days.suite(options, suite, seed, plan_only=True, irreversible=allow_irreversible)
+    return game_days.game_day(options, runbook, seed, plan_only=True, irreversible=allow_irreversible)
 
 
 def _one_of(runbook: str, suite: str) -> None:

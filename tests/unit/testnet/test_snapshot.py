@@ -15,7 +15,9 @@ from stormdesk.testnet.trader.snapshot import Move, Snapshot, Snapshots
 def snapshots(path: Path, keep: int = 100) -> tuple[Snapshots, dict[str, str]]:
     positions: dict[str, str] = {}
     ticks = count()
-    return Snapshots(path, lambda: Snapshot(float(next(ticks)), "trader-a", 3, dict(positions), []), keep), positions
+    return Snapshots(
+        path, lambda: Snapshot(float(next(ticks)), "trader-a", 3, dict(positions), []), keep, print
+    ), positions
 
 
 def move(trade_id: int) -> Move:
@@ -43,6 +45,25 @@ def test_scenario_S4_02_the_list_is_empty_after_a_flush(tmp_path: Path) -> None:
     asyncio.run(scenario())
     assert read(path).positions == {"BTC": "19.5"}
     assert taken.flushes == 20
+
+
+def test_scenario_S1_02_a_snapshot_that_cannot_be_written_raises_one_alarm(tmp_path: Path) -> None:
+    path, said = tmp_path / "positions_snapshot.json", list[str]()
+    ticks = count()
+    taken = Snapshots(path, lambda: Snapshot(0.0, "trader-a", 1, {"BTC": str(next(ticks))}, []), 100, said.append)
+
+    async def scenario() -> None:
+        assert await taken.flush()
+        path.with_name(f".{path.name}.new").mkdir()
+        assert not await taken.flush()
+        assert not await taken.flush()
+        path.with_name(f".{path.name}.new").rmdir()
+        assert await taken.flush()
+
+    asyncio.run(scenario())
+    assert len(said) == 1
+    assert said[0].startswith("not written: ")
+    assert (taken.failures, taken.flushes) == (2, 2)
 
 
 def test_without_news_nothing_is_written(tmp_path: Path) -> None:
@@ -93,7 +114,7 @@ def rss_kib():
 
 async def main():
     numbers = iter(range(10**9))
-    taken = Snapshots(Path(sys.argv[1]), lambda: Snapshot(0.0, "trader-a", 1, {"BTC": str(next(numbers))}, []), 10**9)
+    taken = Snapshots(Path(sys.argv[1]), lambda: Snapshot(0.0, "trader-a", 1, {"BTC": str(next(numbers))}, []), 10**9, print)
     async def flushes(count):
         for _ in range(count):
             for _ in range(100):
