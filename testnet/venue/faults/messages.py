@@ -61,7 +61,7 @@ class DuplicateReport(Fault):
         if not self.late:
             return document, document
         active.memory.setdefault("kept", deque()).append((account, document))
-        return None
+        return (document,)
 
     @override
     def tick(self, active: Active, now: float) -> Sequence[VenueAct]:
