@@ -50,7 +50,8 @@ class MarketData:
         metrics.counter("bus_malformed", "Malformed messages.", lambda: counts.malformed)
 
     def age_s(self) -> float:
-        """Seconds since the last message."""
+        """Seconds since the last quote. Trades that were fetched and books that were loaded again come from a venue, too, whose
+        stream only repeats itself, and nothing can be priced on them."""
         return time.monotonic() - self._heard
 
     async def follow(self) -> None:
@@ -73,11 +74,11 @@ class MarketData:
             self._lag = await self._bus.lag()
 
     def _quote(self, envelope: Envelope) -> None:
-        self._heard = time.monotonic()
         if envelope.stream.endswith("@bookTicker"):
             try:
                 ticker = msgspec.json.decode(envelope.data, type=Ticker)
             except msgspec.DecodeError:
                 self._inbox.counts.malformed += 1
             else:
+                self._heard = time.monotonic()
                 self._market.hear(envelope.key, Quote(ticker.b, ticker.a), self._heard)
