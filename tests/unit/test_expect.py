@@ -35,6 +35,11 @@ def test_what_nobody_watched_to_the_end_is_unknown() -> None:
     assert judged("grows_at_most", 4.0, {1.0: 3.0, 9.5: 3.0}) is Verdict.UNKNOWN, "nothing to count from"
 
 
+def test_growth_counts_from_the_last_sample_that_says_something() -> None:
+    assert judged("grows_by", 2.0, {-2.0: 3.0, -1.0: None, 1.0: 3.0, 5.0: 5.0}) is Verdict.HELD
+    assert judged("grows_by", 3.0, {-2.0: 3.0, -1.0: None, 1.0: 3.0, 5.0: 5.0, 11.0: 5.0}) is Verdict.VIOLATED
+
+
 def test_a_reason_that_nobody_has_counted_yet_is_zero_and_an_unknown_name_is_nothing() -> None:
     seen = {"t": 101.0, "metrics": {"skipped": 4.0}}
 
