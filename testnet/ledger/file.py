@@ -34,13 +34,14 @@ class Ledger:
 
     `clock` gives wall-clock seconds. Opening reads the file back: a torn tail is cut, bad lines are copied to
     `ledger.quarantine` beside it. A file that goes missing may be moved back within `restore_s`; after that it is restored
-    from the open one. `corrupt` and `later` count bad lines and lines of later versions, as of the last read; `error` is why
-    the last write failed, or "". Raises LedgerError when the file cannot be opened.
+    from the open one. `corrupt` and `later` count bad lines and lines of later versions, as of the last read, `worst` the bad lines of
+    the read that found most; `error` is why the last write failed, or "". Raises LedgerError when the file cannot be opened.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float], restore_s: float) -> None:
         self.path = path
         self.corrupt = 0
+        self.worst = 0
         self.later = 0
         self.error = ""
         self._clock = clock
@@ -258,4 +259,5 @@ class Ledger:
         if reading.bad:
             quarantine.put_aside(self.path.with_suffix(".quarantine"), reading.bad)
         self.corrupt, self.later = len(reading.bad), reading.later
+        self.worst = max(self.worst, self.corrupt)
         self._end, self._seq, self._head = reading.whole, reading.seq, reading.head

@@ -36,7 +36,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     if ledger is None:
         return
     metrics = Metrics()
-    metrics.corrupt.inc(ledger.corrupt)
+    metrics.counter("trader_ledger_corrupt_lines", "Bad lines of the ledger.", lambda: ledger.worst)
     store = Store(config.postgres, config.instance)
     redis, bus = connect(config.redis), buses.connect(config.bus, config.stream)
     lock_file = Path(config.data_dir) / "runtime" / "leader_lock.json"

@@ -39,7 +39,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._orders = Counter("trader_orders", "Orders by result.", ["state", "side"], registry=registry)
-        self.corrupt = Counter("trader_ledger_corrupt_lines", "Bad lines found at the start.", registry=registry)
         self.request = Histogram("trader_venue_request_seconds", "REST.", buckets=BUCKETS, registry=registry)
         self.ack = Histogram("trader_order_ack_seconds", "Signal to ACK.", buckets=BUCKETS, registry=registry)
         self.duplicates = Counter("trader_duplicate_signals", "Repeated signals.", registry=registry)

@@ -126,6 +126,26 @@ def test_bad_lines_are_quarantined_once_and_stay_where_they_are(tmp_path: Path) 
     assert "hash" in record["why"]
 
 
+def test_scenario_S1_10_a_bad_line_that_comes_while_it_runs_is_counted_and_stays_counted_when_it_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(lines_of(2))
+
+    async def scenario() -> None:
+        ledger = opened(path)
+        assert ledger.worst == 0
+        with path.open("ab") as other:
+            other.write(b"~garbage\n")
+        await ledger.append("INTENT", "x-a")
+        assert (ledger.corrupt, ledger.worst) == (1, 1)
+        path.write_bytes(path.read_bytes().replace(b"~garbage\n", b""))
+        await ledger.append("INTENT", "x-b")
+        assert (ledger.corrupt, ledger.worst) == (0, 1)
+        ledger.close()
+
+    asyncio.run(scenario())
+    assert [r["client_order_id"] for r in chain.read(path.read_bytes())[0]][-2:] == ["x-a", "x-b"]
+
+
 def test_a_line_without_room_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
 
