@@ -9,7 +9,7 @@ from stormdesk.core.errors import ExitCode, HostError, UsageError
 from stormdesk.core.schedule import Act
 from stormdesk.desk import operators, same_health
 from stormdesk.desk.http_services import Services
-from stormdesk.desk.state_files import state_files
+from stormdesk.desk.state_files import ledgers, state_files
 from stormdesk.run.aside import Acted
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
@@ -63,6 +63,8 @@ ACTS: Mapping[str, Callable[..., Report]] = {
     "stack.health": operators.health,
     "stack.kill-switch-off": lambda pool, by, reason="": operators.kill_switch(pool, False, True, by, reason),
     "stack.kill-switch-on": lambda pool, by, reason="": operators.kill_switch(pool, True, False, by, reason),
+    "stack.lead": operators.lead,
+    "stack.ledgers": ledgers,
     "stack.pause": lambda pool, by, reason="": operators.pause(pool, by, reason),
     "stack.reconcile": lambda pool, accept="", by="": operators.reconcile(pool, accept, by),
     "stack.refused": _refused,
@@ -88,4 +90,4 @@ def perform(pool: Pool, act: Act) -> Acted:
     if report.exit_code is not ExitCode.HELD:
         raise HostError(f"{act.task}: {said}")
     done = report.document.get("restarted", {})
-    return Acted(said, tuple((host, options["service"]) for host, well in done.items() if well))
+    return Acted(said, tuple((host, options.get("service", "trader")) for host, well in done.items() if well))

@@ -90,6 +90,23 @@ def restart(pool: Pool, service: str, hosts: Sequence[str]) -> Report:
     return Report(ExitCode.HELD if all(done.values()) else ExitCode.VIOLATED, tuple(lines), {"restarted": done})
 
 
+def lead(pool: Pool, host: str) -> Report:
+    """Have that trader lead: whoever does is restarted until it does, once at most each."""
+    services, restarted = Services(pool), dict[str, bool]()
+    (wanted,) = services.hosts("trader", (host,))
+
+    def leads() -> list[str]:
+        pages = services.get("trader", "/health", services.hosts("trader"))
+        return [h for h, a in pages.items() if (a.document.get("leader") or {}).get("is_leader")]
+
+    for other in settled(leads, bool, RESTART_S):
+        if other != wanted:
+            restarted[other] = not _restart(pool, other, "trader")
+    done = settled(leads, lambda seen: seen == [wanted], RESTART_S) == [wanted]
+    text = "leads" if done else "does NOT lead"
+    return Report(ExitCode.HELD if done else ExitCode.VIOLATED, (f"{wanted}: {text}",), {"restarted": restarted})
+
+
 def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report:
     """Pull or reset the kill switch of every trader; where the trader is dead its host's guard does it, with a key of its own."""
     if on == off:

@@ -1,4 +1,4 @@
-"""The state files of the desk as they lie on its disks: each is whole, or the one that is not is named."""
+"""The state files and ledgers of the desk as they lie on its disks: each is whole, or the one that is not is named."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from stormdesk.core.errors import ExitCode, StormdeskError
 from stormdesk.desk.settling import SETTLE_S
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
+from stormdesk.testnet.ledger import chain
 from stormdesk.testnet.orchestrator.state import State
 from stormdesk.testnet.trader.gates import breakers, repeats, signatures
 from stormdesk.testnet.trader.gates.kill_switch import KillSwitchState
@@ -29,6 +30,7 @@ FILES: dict[str, dict[str, type[Any]]] = {  # by service, below its folder
 }
 SHOW = 'for f; do [ -e "$f" ] || continue; echo "@@ $f"; cat "$f" && echo; done'
 NONE = "no state file was found"
+READ_S = 20.0  # a ledger of some MiB
 
 
 def state_files(pool: Pool) -> Report:
@@ -52,6 +54,27 @@ def state_files(pool: Pool) -> Report:
         wrong = [f"{path}: {why}" for path, text in found if (why := _wrong(text, wanted[path]))]
         wrong += [] if found else [NONE]
         lines.append(f"{name}: {'; '.join(wrong) or f'{len(found)} state files, each whole'}")
+        codes += [ExitCode.VIOLATED] if wrong else []
+    return Report(ExitCode.worst(*codes), tuple(lines))
+
+
+def ledgers(pool: Pool) -> Report:
+    """Read every trader's ledger and follow its hash chain."""
+    lines: list[str] = []
+    codes = [ExitCode.HELD]
+    for host in pool.inventory.role("trader"):
+        path = f"{host.paths['data']}/trader/ledger.jsonl"
+        try:
+            done = pool.run(host.name, ("cat", path), READ_S)
+        except StormdeskError as error:
+            lines.append(f"{host.name}: no answer: {error}")
+            codes.append(ExitCode.REFUSED)
+            continue
+        records, reading = chain.read(done.stdout.encode())
+        wrong = [f"line at offset {bad.offset}: {bad.why}" for bad in reading.bad] + list(map(str, reading.breaks))
+        wrong += [f"a torn tail of {len(reading.torn)} bytes"] if reading.torn else []
+        wrong += [] if done.ok and records else [f"nothing could be read: {done.stderr.strip()[:100]}"]
+        lines.append(f"{host.name}: {'; '.join(wrong[:3]) or f'{len(records)} lines, the chain holds'}")
         codes += [ExitCode.VIOLATED] if wrong else []
     return Report(ExitCode.worst(*codes), tuple(lines))
 

@@ -15,6 +15,7 @@ from stormdesk.run.aside import Acted, Aside
 from stormdesk.run.operate import Report
 from stormdesk.run.run_checks import restarts
 from stormdesk.ssh.pool import Pool
+from stormdesk.testnet.ledger import chain
 
 POOL = cast(Pool, None)
 
@@ -92,3 +93,21 @@ def test_a_state_file_that_is_torn_is_named_and_so_is_a_host_without_any() -> No
         assert "repeats_state.json: " in said.lines[0]
     assert shown({}).lines == ("h: no state file was found",)
     assert shown({}).exit_code is ExitCode.VIOLATED
+
+
+def ledger(text: str) -> Report:
+    """What is said of a trader whose ledger is this text."""
+    host = SimpleNamespace(name="a", paths={"data": "/d"})
+    ran = SimpleNamespace(ok=True, stdout=text, stderr="")
+    pool: Any = SimpleNamespace(inventory=SimpleNamespace(role=lambda _: [host]), run=lambda *_: ran)
+    return state_files.ledgers(pool)
+
+
+def test_a_ledger_whose_chain_does_not_hold_is_named() -> None:
+    lines, head = "", chain.GENESIS
+    for number in (1, 2):
+        line = chain.seal({"t": 1.0, "kind": "DONE", "client_order_id": f"x-{number}", "state": "FILLED"}, number, head)
+        lines, head = lines + chain.encode(line).decode(), line["h"]
+    assert ledger(lines).lines == ("a: 2 lines, the chain holds",)
+    for damaged in (lines.replace("x-1", "x-3"), lines[:-9], "", lines + "~\n", lines.partition("\n")[2]):
+        assert ledger(damaged).exit_code is ExitCode.VIOLATED, damaged
