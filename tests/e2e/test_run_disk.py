@@ -16,7 +16,7 @@ from tests.support.invoking import ROOT as PROJECT
 from tests.support.invoking import environ
 
 RUN = Path(__file__).parents[1] / "cases" / "histories" / "disk-full"
-REPORTS = ("report.html", "summary.md", "scorecard.json")
+REPORTS = ("report.html", "summary.md", "scorecard.json", "evidence.log")
 
 
 @pytest.fixture
