@@ -30,6 +30,7 @@ NAME_WIDTH = 9  # the column of phase names, with its leading blank
 RIGHT_WIDTH = 8  # the column of "ok", "FAILED" and times
 WIDEST = 110  # columns; lines are not longer, even on a wider terminal
 BAR_CELLS = 20
+LANES_SHOWN = 12  # progress lines at once
 SPARKS = "▁▂▃▄▅▆▇█"
 PLAIN = str.maketrans({"█": "#", "░": ".", "·": "-", "→": ">", "…": "~", "—": "-", **dict.fromkeys(SPARKS[:-1], "+")})
 WORDS = {
@@ -74,7 +75,7 @@ class Show:
         self._colour = colour
         self._now = now
         self._unicode = "utf" in (getattr(out, "encoding", None) or "utf-8").lower()
-        self._live = False
+        self._live = 0  # progress lines on the screen
         self.gathered: list[Mapping[str, object]] | None = None
 
     @classmethod
@@ -125,8 +126,17 @@ class Show:
 
     def progress(self, name: str, done: float, total: float, text: str) -> None:
         """Update the progress line of a phase; `done` of `total` in any unit. Only a terminal shows it."""
+        self.lanes([(name, done, total, text)])
+
+    def lanes(self, rows: Sequence[tuple[str, float, float, str]]) -> None:
+        """Update the progress lines, one for each row of `progress`'s arguments; a long list is cut, so that it fits the screen."""
         if self.mode is not Mode.PEOPLE:
             return
+        drawn = "\n".join(self._progress(*row) for row in rows[:LANES_SHOWN])
+        self._write(self._erase() + drawn)
+        self._live = min(len(rows), LANES_SHOWN)
+
+    def _progress(self, name: str, done: float, total: float, text: str) -> str:
         cells = BAR_CELLS if self._width >= 70 else 8 if self._width >= 40 else 0
         part = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
         full = round(part * cells)
@@ -134,8 +144,11 @@ class Show:
         room = self._width - NAME_WIDTH - 2 - len(bar)  # one column less than the width, so that no terminal wraps it
         shown = printable(text)
         shown = shown if len(shown) <= room else shown[: max(0, room - 1)] + "…"
-        self._write(f"\r\x1b[2K{self._paint(f' {name:<{NAME_WIDTH - 1}}', 'cyan')} {self._paint(bar, 'yellow')}{shown}")
-        self._live = True
+        return f"{self._paint(f' {printable(name)[: NAME_WIDTH - 2]:<{NAME_WIDTH - 1}}', 'cyan')} {self._paint(bar, 'yellow')}{shown}"
+
+    def _erase(self) -> str:
+        """What takes the progress lines away, and leaves the cursor where the first one was."""
+        return "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (self._live - 1)
 
     def verdict(self, exit_code: int, verdict: str, residue: str, why: str, report: str = "", run: str = "") -> None:
         """End a run: the verdict, the state of the hosts, then what to type or open."""
@@ -214,8 +227,8 @@ class Show:
             self._print(line)
 
     def _print(self, line: str) -> None:
-        self._write(("\r\x1b[2K" if self._live else "") + line.rstrip() + "\n")
-        self._live = False
+        self._write((self._erase() if self._live else "") + line.rstrip() + "\n")
+        self._live = 0
 
     def _write(self, text: str) -> None:
         # A closed terminal must not prevent a revert.

@@ -36,6 +36,8 @@ class Finding:
 def findings(story: Story) -> tuple[Finding, ...]:
     """The gravest first. `retest` is the run's own command, unless something else must come before."""
     found = [*_of_the_run(story), *_of_checks(story), *(one for host in story.hosts for one in _of_host(story, host))]
+    if not any(one.severity != LOW for one in found) and (what := state(story)) in ("unknown", "fail"):
+        found.append(Finding(HIGH if what == "fail" else MEDIUM, story.why, story.command))  # what no check says
     order = (HIGH, MEDIUM, LOW)
     return tuple(sorted(found, key=lambda one: order.index(one.severity)))
 

@@ -179,9 +179,7 @@ class Conductor:
                 return
             self._said, self._watch = self._watch.result(), None
             self._observer.stop_if_met()
-            left = max((each.left_s() for each in self._holding), default=0.0)
-            total = max((each.do.hold_s for each in self._holding), default=0.0)
-            self._show.progress("hold", total - left, total, f"{left:.0f} s left   {self._said}")
+            self._show_progress()
         holding = self._holding
         watching = bool(self._observer.stop_when) or any(edge == "inject" for _, edge in self._edges)
         if watching and time.monotonic() >= self._watched + SAMPLE_S:
@@ -209,6 +207,27 @@ class Conductor:
                 wait(jobs, min(left, LOOK_S), FIRST_COMPLETED)
             else:
                 time.sleep(min(left, LOOK_S))
+
+    def _show_progress(self) -> None:
+        """A line for each lane, where there are several, and one for the stack."""
+        left = max((each.left_s() for each in self._holding), default=0.0)
+        total = max((each.do.hold_s for each in self._holding), default=0.0)
+        whole = ("hold", total - left, total, f"{left:.0f} s left   {self._said}")
+        names = list(dict.fromkeys(op.lane for op in self._schedule))
+        self._show.lanes([*(self._lane(name) for name in names), whole] if len(names) > 1 else [whole])
+
+    def _lane(self, name: str) -> tuple[str, float, float, str]:
+        """Name, done, total (seconds) and words: what the lane is at."""
+        ops = [op for op in self._schedule if op.lane == name]
+        left = [op for op in ops if not self._ended(op)]
+        at = next((op for op in left if op.id in self._playing), None)
+        if at is None:
+            return name, float(not left), 1.0, f"{left[0].id} is waiting" if left else "done"
+        playing = self._playing[at.id]
+        if playing.injection is None or not self._holds(playing):
+            return name, float(playing.healing), 1.0, f"{at.id} is {'being reverted' if playing.healing else 'under way'}"
+        hold_s, left_s = playing.injection.do.hold_s, playing.injection.left_s()
+        return name, hold_s - left_s, hold_s, f"{at.id} is in, {left_s:.0f} s left"
 
     def _show_hold(self, playing: _Playing) -> None:
         held_s = time.monotonic() - self._edges[playing.op.id, "inject"]

@@ -67,3 +67,28 @@ def test_who_stops_waits_for_a_task_that_is_under_way() -> None:
         played.conductor.play()
     played.conductor.stop()
     assert "slow" in played.done
+
+
+class Looked(Played):
+    """Remembers what each lane is at while a task is under way."""
+
+    words: tuple[str, ...] = ()
+
+    def _act(self, op: str, act: Act) -> None:
+        self.words = self.now()
+        super()._act(op, act)
+
+    def now(self) -> tuple[str, ...]:
+        return tuple(self.conductor._lane(name)[3] for name in ("x", "y", "z"))
+
+
+def test_each_lane_says_what_it_is_at() -> None:
+    played = Looked(
+        note("a", "x"), Op("task", "x", Act("stack.pause"), (At(plus_s=0.2),)),
+        Op("long", "y", Wait(60)), note("b", "y"), note("c", "z", At("task", "end")),
+    )  # fmt: skip
+    assert played.now() == ("a is waiting", "long is waiting", "c is waiting")
+    short = Looked(*(op if op.id != "long" else Op("long", "y", Wait(0.5)) for op in played.schedule))
+    short.conductor.play()
+    assert short.words == ("task is under way", "long is under way", "c is waiting")
+    assert short.now() == ("done", "done", "done")

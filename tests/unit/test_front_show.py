@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from stormdesk.cli.show import Mode, Show, spark, table
+from stormdesk.cli.show import LANES_SHOWN, Mode, Show, spark, table
 from stormdesk.core.errors import ExitCode
 
 
@@ -45,6 +45,32 @@ def test_the_progress_line_is_updated_in_place() -> None:
     drawn = out.getvalue().split("\r\x1b[2K")
     assert [line.count("█") for line in drawn] == [0, 5, 10, 0]
     assert out.getvalue().count("\n") == 1
+
+
+def test_lanes_are_updated_in_place_each_in_a_line_of_its_own() -> None:
+    show, out = shown(Mode.PEOPLE)
+    rows = [("disk", 5.0, 20.0, "15 s left"), ("a-long-lane-name", 0.0, 1.0, "waiting"), ("hold", 1.0, 2.0, "orders")]
+    show.lanes(rows)
+    first = out.getvalue()
+    show.lanes(rows)
+    show.phase("hold", "done")
+    assert first.count("\n") == 2
+    assert "\x1b[1A" not in first
+    drawn = out.getvalue().removeprefix(first)
+    assert drawn.count("\x1b[1A\x1b[2K") == 2 * (len(rows) - 1)
+    assert drawn.index("\r\x1b[2K\x1b[1A") == 0
+    show.progress("hold", 1, 2, "one line again")
+    assert out.getvalue().count("\x1b[1A") == 2 * (len(rows) - 1)
+    lines, _ = shown(Mode.LINES)
+    lines.lanes(rows)
+
+
+def test_more_lanes_than_fit_are_cut_and_erased_whole() -> None:
+    show, out = shown(Mode.PEOPLE)
+    show.lanes([(f"lane-{n}", 0.0, 1.0, "x") for n in range(40)])
+    assert out.getvalue().count("\n") == LANES_SHOWN - 1
+    show.say("after")
+    assert out.getvalue().count("\x1b[1A") == LANES_SHOWN - 1
 
 
 def test_colour_changes_no_text() -> None:

@@ -177,6 +177,17 @@ def test_what_went_wrong_is_a_finding_with_the_command_to_try_again(events: Even
     assert findings.findings(told(events, cut))[0].retest.startswith("invoke chaos.revert --run")
 
 
+def test_a_run_without_a_pass_never_has_an_empty_list(events: Events, cut: Cut) -> None:
+    of(events, "verdict").update(verdict="unknown", exit_code=5, why="somebody else ended the fault")
+    of(events, "S8.verified").update(others=["+ route y"])
+    first = findings.findings(told(events, cut))[0]
+    assert (first.severity, first.text) == ("medium", "somebody else ended the fault")
+    of(events, "verdict").update(verdict="violated", exit_code=1, why="its service was started by us")
+    assert findings.findings(told(events, cut))[0] == findings.Finding(
+        "high", "its service was started by us", told(events, cut).command
+    )
+
+
 def test_a_note_may_be_an_action_item(events: Events, cut: Cut) -> None:
     note = {"t": 1.0, "run": "r", "event": "note", "who": "ann"}
     both: Events = [
