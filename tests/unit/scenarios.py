@@ -80,7 +80,8 @@ def results() -> dict[str, Result]:
 def take(folder: Path) -> Result:
     """What a run's directory says."""
     told = story.tell(load(folder), None)
-    name = str((told.runbook or {}).get("name", ""))
+    book = told.runbook or {}
+    name = str(book.get("name") or Path(str(book.get("path", ""))).stem)  # older runs have no name: they had no variants
     if name not in books():
         raise SystemExit(f"{folder.name} is no run of a runbook of ours: {name or told.fault}")
     took = told.recovered.get("took_s")
