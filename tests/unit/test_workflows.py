@@ -60,7 +60,7 @@ def test_every_line_that_calls_invoke_can_be_read_by_it(name: str, tmp_path: Pat
     reader.parent.mkdir()
     reader.write_text(READER.format(python=sys.executable, root=str(ROOT)))
     reader.chmod(0o755)
-    known = " ".join(path.stem for path in runbooks.known())
+    known = " ".join([path.stem for path in runbooks.known()][:7])  # each of them starts a Python
     env = {**os.environ, "PATH": f"{reader.parent}:{os.environ['PATH']}", "CALLED": str(called)}
     env |= {"STORMDESK_ENV": "pr-7", "RUNBOOKS": known, "SEED": "7"}
     for step in steps(name):
