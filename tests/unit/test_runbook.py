@@ -153,3 +153,16 @@ def test_a_runbook_may_show_several_scenarios(written: str) -> None:
 def test_a_mistake_in_the_scenarios_is_an_error_with_its_place(written: str, why: str) -> None:
     with pytest.raises(UsageError, match=rf"^book\.md:{why}"):
         laned(f"scenario: {written}", *LANES)
+
+
+def test_an_error_about_a_long_line_shows_the_part_that_it_is_about() -> None:
+    with pytest.raises(UsageError) as caught:
+        laned(f"lanes: {{{'a' * 900}: [{{wait: 5}}]}}")
+    place, shown, mark = str(caught.value).splitlines()
+    assert place.startswith("book.md:4:919 lanes.aaa")
+    assert place.endswith("a: 5: no unit. Did you mean 5s? (ms, s, m, h; 1ms..30m)")
+    assert shown[len(mark) - 1 :] == "5}]}"
+    assert max(map(len, (place, shown))) < 300
+    with pytest.raises(UsageError) as caught:
+        laned(f"checks: [{'x' * 5000}]", *LANES)
+    assert len(str(caught.value)) < 1200
