@@ -16,6 +16,7 @@ from stormdesk.core.values import shown
 from stormdesk.desk.acts import ACTS
 from stormdesk.desk.stacks import STACKS
 from stormdesk.evidence.judges import JUDGES
+from stormdesk.evidence.situations import SITUATIONS
 from stormdesk.run import settings
 
 VARIANT = re.compile(r"(.+)\[([^\[\]]+)\]")
@@ -55,7 +56,7 @@ def entries(path: str | Path) -> list[Entry]:
         raise UsageError(
             f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {names}"
         ) from error
-    words = runbook.Vocabulary(catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS)
+    words = runbook.Vocabulary(catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS, tuple(SITUATIONS))
     stem = Path(path).stem
     return [
         Entry(f"{stem}[{book.variant}]" if book.variant else stem, Path(path), book)

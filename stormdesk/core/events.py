@@ -270,6 +270,13 @@ class Checks(Line, frozen=True, kw_only=True, tag="checks"):
     checks: list[Check]
 
 
+class Situations(Line, frozen=True, kw_only=True, tag="situations"):
+    """The situations that the run was in (docs/situations.md), each with its evidence; `of` is how many were looked for."""
+
+    reached: dict[str, str]
+    of: int
+
+
 class Note(Line, frozen=True, kw_only=True, tag="note"):
     """A person's remark, by `gameday.note`, or what a step of the runbook says."""
 
@@ -287,8 +294,7 @@ class Verdict(Line, frozen=True, kw_only=True, tag="verdict"):
     why: str
 
 
-Event = (
-    RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed | ControlOpen | ControlLost
-    | NoWitness | PeerBaseline | PeerWitness | Hold | Unguarded | Revert | Verified | Cleared | Sample | Recovered | Expectations
-    | Cut | Checks | Note | Verdict | BreakpointSet | BreakpointCome | BreakpointOver
-)  # fmt: skip
+Event = (RunStarted | Act | Acted | Steady | Marks | Intent | Armed | Acknowledged | Injected | Spread | Confirmed
+    | ControlOpen | ControlLost | NoWitness | PeerBaseline | PeerWitness | Hold | Unguarded | Revert | Verified
+    | Cleared | Sample | Recovered | Expectations | Cut | Checks | Situations | Note | Verdict | BreakpointSet
+    | BreakpointCome | BreakpointOver)  # fmt: skip

@@ -5,6 +5,7 @@ Steps are in one lane (`steps`), or in lanes that run side by side (`lanes`).
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +46,7 @@ TOP = (
     "expect",
     "stop_when",
     "checks",
+    "situations",
 )
 MAIN = "main"  # the lane of `steps`
 
@@ -54,7 +56,8 @@ class Runbook:
     """A game day. `variant` names one of several of a file. `rto_s` is the recovery budget, and overrides those of the faults.
 
     `scenarios` are the ids that it shows. `checks` must be held at the end; empty means all that apply. `engine.listens` is a
-    project's own check. `digest` is of the yaml block and the variant: two results of one digest are of the same game day.
+    project's own check. `situations` must have been reached (docs/situations.md). `digest` is of the yaml block and the variant:
+    two results of one digest are of the same game day.
     """
 
     variant: str
@@ -73,6 +76,7 @@ class Runbook:
     stop_when: tuple[Condition, ...]
     checks: tuple[str, ...]
     prose: str
+    situations: tuple[str, ...] = ()
     digest: str = ""
 
     @property
@@ -95,12 +99,13 @@ class Runbook:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a runbook may name: faults, checks, operators' tasks, and stacks with their services."""
+    """What a runbook may name: faults, checks, operators' tasks, stacks with their services, and situations."""
 
     faults: Mapping[str, type[Fault]]
     checks: Sequence[str]
     acts: Sequence[str] = ()
     stacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    situations: Sequence[str] = ()
 
 
 def parse(
@@ -158,6 +163,7 @@ def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) ->
         stop_when=runbook_goals.conditions(reader, keys.get("stop_when")),
         checks=tuple(_names(reader, keys.get("checks"), "checks", known.checks)),
         prose=prose,
+        situations=tuple(_situations(reader, keys.get("situations"), known.situations)),
     )
 
 
@@ -222,6 +228,17 @@ def _names(reader: Reader, node: yaml.Node | None, path: str, known: Sequence[st
 def _each(reader: Reader, keys: Mapping[str, yaml.Node], name: str, kind: Callable[[str], T]) -> list[T]:
     entries = reader.sequence(keys.get(name), name)
     return [reader.value(entry, f"{name}[{number}]", kind) for number, entry in enumerate(entries)]
+
+
+def _situations(reader: Reader, node: yaml.Node | None, known: Sequence[str]) -> list[str]:
+    names = []
+    for number, entry in enumerate(reader.sequence(node, "situations")):
+        name = reader.text(entry, f"situations[{number}]")
+        if name not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, 3, 0.4)) or "none"
+            reader.fail(entry, f"situations[{number}]", f"no situation '{name}'. The nearest: {near}. All are in docs/situations.md")
+        names.append(name)
+    return names
 
 
 def _ids(reader: Reader, node: yaml.Node | None) -> tuple[str, ...]:

@@ -185,9 +185,8 @@ def _summary(story: Story) -> str:
             for one in found
         ]
     lines += ["", f"Run `{story.run}` in environment `{story.start.get('environment')}`."]
-    lines += [
-        f"{name.capitalize()}: {_cell(value)}." for name, value in _facts(story) if name in ("chosen", "injected")
-    ]
+    told = ("chosen", "injected", "situations reached")
+    lines += [f"{name.capitalize()}: {_cell(value)}." for name, value in _facts(story) if name in told]
     lines += [f"Again: `{story.command}`"] if story.command else []
     return "\n".join(lines) + "\n"
 
@@ -268,6 +267,7 @@ def _facts(story: Story) -> list[tuple[str, str]]:
         "done by": "; ".join(dict.fromkeys(f"{h.mechanism} on {h.host}" for h in story.hosts if h.mechanism)),
         "code of the stack": ", ".join(sections.codes(story)),
         "no peer could see": "; ".join(story.unseen),
+        "situations reached": ", ".join(sorted(story.situations or ())),
         "Stormdesk": str(start.get("version", "")),
     }
     return [(key, value) for key, value in known.items() if value]

@@ -63,6 +63,7 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reverted_by: list[str]
     lateness_ms: int | None
     checks: Counts
+    situations: list[str] | None
 
 
 # long: a line for each number
@@ -106,6 +107,7 @@ def scorecard(story: Story) -> Scorecard:
         checks=Counts(
             held=verdicts.count("held"), violated=verdicts.count("violated"), unknown=verdicts.count("unknown")
         ),
+        situations=None if story.situations is None else sorted(story.situations),
     )
 
 

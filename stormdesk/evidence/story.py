@@ -109,6 +109,7 @@ class Story:
     ] = ()  # when, what, and the checks that came to a verdict then
     acts: tuple[Event, ...] = ()
     unseen: tuple[str, ...] = ()  # hosts on which no peer could see the effect, and why
+    situations: Mapping[str, str] | None = None  # those that it was in, with their evidence; None: nobody looked
     breakpoint: str = ""  # the event that the inject waited for, in words; "": it waited for none
 
     @cached_property
@@ -221,6 +222,7 @@ def tell(events: Sequence[Event], cut: Cut | None) -> Story:
         judged=tuple((float(e["t"]), _judged(e), _checks([e])) for e in events if e["event"] in JUDGED),
         unseen=tuple(f"{e.get('target', '')}: {e.get('why', '')}" for e in events if e["event"] == "witness.none"),
         acts=tuple(e for e in events if e["event"] == "act"),
+        situations=_last(events, "situations").get("reached"),
         breakpoint=waited_for(events),
     )
 

@@ -60,6 +60,7 @@ def run(
         rto_s=asked.wait_ready_s or book.rto_s,
         argv=("gameday.run", "--runbook", path + variant, "--seed", str(seed)),
         checks=book.checks or (ALWAYS if inventory.trading else ()),
+        situations=book.situations,
         goals=book.goals,
         stop_when=book.stop_when,
         runbook={**name, "title": book.title, "hypothesis": book.hypothesis, "digest": book.digest},

@@ -15,7 +15,7 @@ from stormdesk import durable
 from stormdesk.core.audit import NAME as AUDIT
 from stormdesk.core.errors import RefusedError
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.evidence import find_residue, service_processes
+from stormdesk.evidence import find_residue, service_processes, situations, take_cut
 from stormdesk.evidence.cut import lines
 from stormdesk.evidence.take_cut import RunFacts
 from stormdesk.run import earlier
@@ -65,9 +65,11 @@ class Proof:
         return judge(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
     def after(
-        self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float, restarted: Sequence[tuple[str, str]]
-    ) -> list[CheckResult]:
-        """Take the consistent cut and judge it; `restarted` are the (host, service) that people have restarted meanwhile."""
+        self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float, restarted: Sequence[tuple[str, str]],
+        wanted: Sequence[str] = (),
+    ) -> list[CheckResult]:  # fmt: skip
+        """Take the consistent cut and judge it; `restarted` are the (host, service) that people have restarted meanwhile, `wanted` the
+        situations that the run must have been in."""
         from stormdesk.run.judge import judge
 
         began = time.monotonic()
@@ -91,9 +93,18 @@ class Proof:
             ),
         )
         self.record.event("cut", path=CUT if folder.is_relative_to(self.record.folder) else str(folder))
+        results += self._situations(folder, wanted)
         self.record.event("checks", checks=[asdict(result) for result in results])
         self._say("check", results, time.monotonic() - began)
         return results
+
+    def _situations(self, folder: Path, wanted: Sequence[str]) -> list[CheckResult]:
+        """Look which situations the run was in; what is demanded is a check."""
+        cut = take_cut.load(folder) if self.pool.inventory.trading and folder.is_dir() else None
+        found = situations.reached(self.record.events(), cut)
+        if cut is not None or wanted:
+            self.record.event("situations", reached=found, of=len(situations.SITUATIONS))
+        return situations.demanded(wanted, found)
 
     def _before(self, hosts: Sequence[HostRun], restarted: Sequence[tuple[str, str]]) -> lines.Before | None:
         """The processes before, and what the run's own plans and acts make restart."""

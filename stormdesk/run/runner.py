@@ -245,7 +245,8 @@ class Run:
         recovery = self.observer.recover(self.healed_t, self.request.rto_s)
         goals = Goals(self.request.goals, self.injections, self.observer)
         expected = self.observer.expectations([*of_faults(self.injections), *goals.watches])
-        checks = self.proof.after(self.injections, self.observer.recovery, self.request.rto_s, self.aside.restarted)
+        asked = self.request
+        checks = self.proof.after(self.injections, self.observer.recovery, asked.rto_s, self.aside.restarted, asked.situations)
         expected += goals.judged(self.record.place(CUT), self.record, self.show)
         seen = {
             name for check in checks for name in (check.id, check.id.partition("[")[0])

@@ -16,7 +16,7 @@ IO_MODULES = {"socket", "ssl", "paramiko", "subprocess", "threading", "asyncio",
 ACTING = ("rest_acts", "venue_acts", "control")  # of the venue's faults: these carry out what the others decide
 PURE_INFRA = ("topology", "stacks", "entries", "rewriting", "exports", "packages")
 OTHER_INFRA = [path.stem for path in (ROOT / "infra").iterdir() if path.stem not in ("__init__", *PURE_INFRA)]
-PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut")  # every file in them
+PURE_ROOMS = ("core", "mechanism", "witness", "evidence/judges", "evidence/cut", "evidence/situations")  # every file in them
 PURE_FILES = {  # in rooms that act
     "host": ("library", "render", "probe", "volumes", "network", "targets"),
     "evidence": (

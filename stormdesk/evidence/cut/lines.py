@@ -101,6 +101,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     price: str = "0"
     qty: str = "0"
     order_id: int | None = None
+    trade_id: int | None = None
+    reason: str = ""
     gate: str = ""
     on: bool = False
 
@@ -164,6 +166,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """A range of trade ids or update ids that a feeder has, and how it came: stream, backfill or snapshot."""
 
+    t: float = 0.0
     what: str
     first: int
     last: int
