@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -154,3 +155,19 @@ def _end(options: Options, document: Mapping[str, object], day: Day, all_of_them
     runs, left = series.rows(all_of_them.ended), [entry.name for entry in all_of_them.left]
     options.show.result({**document, "exit_code": code, "runs": runs, "left": left, "steps": day.show.gathered})
     return code
+
+
+def least_known(options: Options, suite_name: str) -> None:
+    """Say which runbook, of all or of a suite, to run next, and why. Raises UsageError when there are none."""
+    from stormdesk.cli import runbooks
+    from stormdesk.core import age, shell
+    from stormdesk.run.results import last_results
+
+    every = [entry for path in runbooks.known() for entry in runbooks.entries(path)]
+    entries = runbooks.suite(suite_name) if suite_name else every
+    found = age.least_known({entry.name: entry.book.digest for entry in entries}, last_results(), time.time())
+    if found is None:
+        raise UsageError("there are no runbooks. They are in the folders that invoke.yaml names")
+    options.show.say(f"{found.name}: {found.reason}")
+    options.show.say(f"invoke gameday.run --runbook {shell.words((found.name,))}")
+    options.show.result({"runbook": found.name, "reason": found.reason})

@@ -10,7 +10,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Any
 
 from stormdesk.core.errors import ExitCode
@@ -30,8 +29,7 @@ Sample = Mapping[str, Any]
 
 def name_of(story: Story) -> str:
     """What the run was of: its runbook, else its faults."""
-    path = str((story.start.get("runbook") or {}).get("path", ""))
-    return re.sub("[^A-Za-z0-9]+", "_", PurePath(path).stem if path else story.fault).strip("_") or "run"
+    return re.sub("[^A-Za-z0-9]+", "_", scorecard(story).runbook or story.fault).strip("_") or "run"
 
 
 def stamp(story: Story) -> str:

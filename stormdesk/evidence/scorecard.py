@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 import msgspec
 
@@ -30,11 +31,13 @@ class Scorecard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `state`: pass, fail, unknown, stopped, refused or dirty, the one word that stands for the run. `scenario`: the runbook's, "" outside a
     game day. `detect_s`, `alert_s`: from the fault to the first sign, or alert, in the stack's own health documents. `orders_lost`:
     orders that I-03 names. `order_violations`, `state_issues`: violated checks about orders, and about what is kept.
-    `feed_lag_peak_s`: the oldest market data that a trader or feeder told of, from the fault on.
+    `feed_lag_peak_s`: the oldest market data that a trader or feeder told of, from the fault on. `runbook`: its name, "" outside a game
+    day. `commit`: the project's, or the code of the system under test, as its services told it (`code` in /health); of several, all.
     """
 
     run: str
     fault: str
+    runbook: str = ""
     scenario: str = ""
     title: str = ""
     state: str = "unknown"
@@ -77,6 +80,7 @@ def scorecard(story: Story) -> Scorecard:
     return Scorecard(
         run=story.run,
         fault=story.fault,
+        runbook=_runbook(book),
         scenario=str(book.get("scenario", "")),
         title=str(book.get("title", "")),
         state=state(story),
@@ -109,6 +113,11 @@ def scorecard(story: Story) -> Scorecard:
         ),
         situations=None if story.situations is None else sorted(story.situations),
     )
+
+
+def _runbook(book: Mapping[str, str]) -> str:
+    """Its name, with the variant: `partition[3s]`."""
+    return book.get("name") or PurePath(book.get("path") or "").stem
 
 
 def state(story: Story) -> str:

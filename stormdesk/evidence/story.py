@@ -137,8 +137,10 @@ class Story:
 
     @property
     def commit(self) -> str:
-        """Which commit of the project was run; "" where the record does not say."""
-        return str(self.start.get("commit") or "")
+        """Which commit of the project was run; else the code that its services said they run, at first; "" where nobody said it."""
+        first = [s for s in self.samples if s.get("phase") == "steady"] or self.samples[:1]
+        documents = (said for sample in first for said in (sample.get("health") or {}).values() if isinstance(said, Mapping))
+        return str(self.start.get("commit") or " ".join(sorted({str(said["code"]) for said in documents if said.get("code")})))
 
     @property
     def fault(self) -> str:

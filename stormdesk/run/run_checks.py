@@ -191,7 +191,7 @@ def write_reports(folder: Path) -> str:
 
 def _reports(folder: Path) -> tuple[dict[str, str], str, list[dict[str, Any]]]:
     """The texts by file name, the name of evidence.log's copy, and the scorecards of the runs beside it."""
-    from stormdesk.evidence import report, take_cut
+    from stormdesk.evidence import report
 
     events = load(folder)
     seen = take_cut.load(folder / CUT) if (folder / CUT).is_dir() else None

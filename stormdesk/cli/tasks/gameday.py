@@ -13,22 +13,40 @@ from stormdesk.core.values import Seed
 
 @command(JSON, name="list")
 def list_(options: Options) -> None:
-    """List the runbooks by family."""
-    from stormdesk.cli import runbooks
+    """List the runbooks by family, with their last results.
 
-    rows = [
-        {
-            "family": entry.family,
-            "runbook": entry.name,
-            "scenarios": list(entry.book.scenarios),
-            "suites": entry.suites,
-            "tags": list(entry.book.tags),
-            "title": entry.book.title,
-        }
-        for path in runbooks.known()
-        for entry in runbooks.entries(path)
-    ]
+    Those are from runs/: the verdict, when the run began, and which code the desk ran."""
+    from stormdesk.cli import runbooks
+    from stormdesk.run.results import last_results
+
+    results = last_results()
+    rows = []
+    for entry in (entry for path in runbooks.known() for entry in runbooks.entries(path)):
+        last = results.get(entry.name)
+        rows.append(
+            {
+                "family": entry.family,
+                "runbook": entry.name,
+                "scenarios": list(entry.book.scenarios),
+                "suites": entry.suites,
+                "tags": list(entry.book.tags),
+                "verdict": last and last.verdict,
+                "when": last and last.when,
+                "commit": last and last.commit,
+                "title": entry.book.title,
+            }
+        )
     options.show.rows("runbooks", rows)
+
+
+@command(JSON, name="next", hint="[--suite S]", help={"suite": "only the runbooks of a suite, such as tier1 or nightly"})
+def next_(options: Options, suite: str = "") -> None:
+    """Name the runbook whose result is known least, and why.
+
+    Never run comes first, then unknown, then older than 30 days, then run on other code, then the oldest."""
+    from stormdesk.cli import game_days
+
+    game_days.least_known(options, suite)
 
 
 BOOK = {
@@ -134,4 +152,4 @@ def note(_: Options, run: str = "", text: str = "", by: str = "") -> None:
 
 def group() -> Collection:
     """gameday.* in the order of the menu."""
-    return Collection("gameday", list_, plan, run, note, report, verify)
+    return Collection("gameday", list_, next_, plan, run, note, report, verify)
