@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -156,7 +157,7 @@ def restarts(claims: Iterable[tuple[str, str, int, int]]) -> dict[str, dict[str,
 
 def _beside(name: str, log: bytes) -> None:
     """The copy of a run's evidence.log. Another run of the same name and second keeps its own. Raises OSError."""
-    folder = runs_folder().parent / CHAOS
+    folder = (runs_folder() if os.environ.get("STORMDESK_RUNS") else Path()) / CHAOS
     durable.make_folder(folder)
     run = next(line for line in log.splitlines() if line.startswith(b"run,"))
     stem, number = name.removesuffix(".log"), 1
@@ -169,7 +170,7 @@ def _beside(name: str, log: bytes) -> None:
 def write_reports(folder: Path) -> str:
     """The reports of a run and their tables, from its directory and the scorecards of the runs beside it; the path of report.html. Raises
     RefusedError when they cannot be written; each is then as it was before, or whole. evidence.log of a run in runs/ also goes to
-    reports/chaos/ beside that."""
+    reports/chaos/: beside runs/, or in the folder that STORMDESK_RUNS names."""
     with _no_collection():  # an event is hundreds of small objects, and none of them is garbage: half the time went there
         texts, log_name, known = _reports(folder)
     try:

@@ -85,13 +85,23 @@ def test_a_recorded_run_has_its_numbers_and_its_copy(tmp_path: Path, monkeypatch
     assert {"leader_before", "ready_after_stop", "scan_hb", "order_hb", "md_hb"} <= set(rows)
     assert float(rows["md_hb"]) < 5
     assert rows["run"] == read(events, "")[0]["run"]
-    (copy,) = (tmp_path / CHAOS).iterdir()
+    (copy,) = (tmp_path / "runs" / CHAOS).iterdir()
     assert (copy.name, copy.read_text()) == ("disk_full_2026-11-21T04-04-15.log", text), "the same run, so the same file"
     other = tmp_path / "elsewhere" / "r-3"
     other.mkdir(parents=True)
     (other / "events.jsonl").write_bytes(events)
     write_reports(other)
-    assert len(list((tmp_path / CHAOS).iterdir())) == 1, "only runs in runs/ have a copy"
+    assert len(list((tmp_path / "runs" / CHAOS).iterdir())) == 1, "only runs in runs/ have a copy"
+
+
+def test_without_a_folder_of_its_own_the_copy_is_beside_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STORMDESK_RUNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/r-1")
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").write_bytes(RECORDED.read_bytes())
+    write_reports(folder)
+    assert [path.name for path in Path(CHAOS).iterdir()] == ["disk_full_2026-11-21T04-04-15.log"]
 
 
 def test_two_runs_of_one_second_keep_their_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +110,6 @@ def test_two_runs_of_one_second_keep_their_logs(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("STORMDESK_RUNS", str(tmp_path / "runs"))
     for text in (b"run,r-1\n", b"run,r-2\n", b"run,r-1\nagain,1\n"):
         run_checks._beside("a_2025.log", text)
-    assert {path.name: path.read_text() for path in (tmp_path / CHAOS).iterdir()} == {
+    assert {path.name: path.read_text() for path in (tmp_path / "runs" / CHAOS).iterdir()} == {
         "a_2025.log": "run,r-1\nagain,1\n", "a_2025-2.log": "run,r-2\n",
     }  # fmt: skip
