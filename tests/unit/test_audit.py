@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -178,3 +179,16 @@ def test_gameday_verify_names_the_file_and_the_line(run: Path) -> None:
     (run / EVENTS).write_bytes(data)
     (never,) = run_all([words], env)
     assert (never.code, "has no audit log" in never.out) == (5, True)
+
+
+def test_a_disk_that_hangs_holds_up_nobody_for_longer_than_its_patience(run: Path) -> None:
+    record = Record(run.with_name("r-2"), "r-2")
+    record.event("run.started")
+    record._writer.do(lambda: time.sleep(4), 0)
+    began = time.monotonic()
+    assert record.seal("run") == ("", "the disk does not answer")
+    assert time.monotonic() - began < 2
+    time.sleep(4)
+    assert record.seal("run")[1] == ""
+    record.close()
+    assert audit.verify(run.with_name("r-2"))[0] == []
