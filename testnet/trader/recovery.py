@@ -2,17 +2,21 @@
 
 The ledger has what was intended, the database what was about to be sent, the venue what happened. Orders that have not ended are
 adopted and queried at the venue; ledger lines that a killed process did not write are written now.
+
+A standby does that for its own ledger only where nobody else can: see Leftovers.
 """
 
 from __future__ import annotations
 
 import time
 
+from stormdesk.testnet.answers import ABSENT, RefusedError
 from stormdesk.testnet.ledger import Ledger
 from stormdesk.testnet.trader import sql, trace
 from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.states import TERMINAL, State
 from stormdesk.testnet.trader.store import Row, Store
+from stormdesk.testnet.trader.strategy import Intent
 from stormdesk.testnet.trader.trace import Trace
 from stormdesk.testnet.trader.venue import Venue
 
@@ -39,6 +43,40 @@ async def take_over(desk: Desk, ledger: Ledger, store: Store, venue: Venue, inst
     for cid, trade_id, *amounts in await store.query(sql.OWN_FILLS, (instance,)):
         if trade_id not in traces.fills and cid in traces.ids:
             desk.note_fill(cid, trade_id, *amounts)
+
+
+class Leftovers:
+    """INTENTs of a predecessor of this process without a row in the database: whoever leads now knows nothing of them.
+
+    The row comes before the request, so they were never sent; the venue is asked all the same, as a row can be lost. For a
+    standby that has not led: its predecessor is dead, and after `quiet_s` nothing of it can be on its way.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, venue: Venue, quiet_s: float) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._venue = venue
+        self._from = time.monotonic() + quiet_s
+        self._left: dict[str, Intent] | None = None
+
+    async def look(self) -> None:
+        """Ask the venue about one of them, and write that it was never sent. One that the venue has is left to the next take-over
+        here. Raises LedgerError, StoreError or VenueError; then it can be called again."""
+        if time.monotonic() < self._from:
+            return
+        if self._left is None:
+            await self._ledger.flush()
+            unfinished = (await self._ledger.fold(trace.fold)).unfinished
+            rows = await self._store.named(list(unfinished)) if unfinished else {}
+            self._left = {cid: found.intent for cid, found in unfinished.items() if cid not in rows}
+        for cid, intent in list(self._left.items())[:1]:
+            try:
+                await self._venue.query(intent.symbol, origClientOrderId=cid)
+            except RefusedError as error:
+                if error.code not in ABSENT:
+                    raise
+                self._ledger.note("REJECT", cid, reason="never sent: its process died first, and another one leads")
+            del self._left[cid]
 
 
 async def _establish(desk: Desk, store: Store, venue: Venue) -> None:

@@ -28,7 +28,7 @@ from stormdesk.testnet.trader.open_orders import Desk, Live
 from stormdesk.testnet.trader.poll import Poller
 from stormdesk.testnet.trader.reconcile import GATE as RECONCILE
 from stormdesk.testnet.trader.reconcile import Reconciler
-from stormdesk.testnet.trader.recovery import take_over
+from stormdesk.testnet.trader.recovery import Leftovers, take_over
 from stormdesk.testnet.trader.sending import Sender
 from stormdesk.testnet.trader.snapshot import Open, Snapshot, Snapshots
 from stormdesk.testnet.trader.states import TERMINAL, State
@@ -68,6 +68,7 @@ class Trader:
         self.balances = Balances(self.desk, venue, metrics, numbers.balance)
         self.sweep = Sweep(self.desk, venue, config.symbols, ledger.note, metrics)
         self._wire_orders()
+        self._leftovers = Leftovers(ledger, store, venue, numbers.order.quiet_s)
         self.epoch = 0
         self.strategy: Strategy | None = None
         self.tasks: set[asyncio.Task[None]] = set()
@@ -218,6 +219,15 @@ class Trader:
             self.controls.board.open(RECONCILE, "no longer leader")
         if self.leader.holds() and self._term != self.leader.term:
             await self._take_over()
+        elif not self.leader.term:
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """As a standby that has never led: what a predecessor left in our ledger."""
+        try:
+            await self._leftovers.look()
+        except (LedgerError, StoreError, VenueError) as error:
+            log.info("standby: leftovers cannot be settled yet: %s", error)
 
     async def _take_over(self) -> None:
         term = self.leader.term
