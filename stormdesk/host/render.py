@@ -52,7 +52,7 @@ def arm(
     parts += [_file("lib", lib), _file("verbs", verbs)]
     steps = [*_ON_HOST, *(["boot"] if plan.change.persistent else [])]
     parts += [_file(name, step(scripts, name)) for name in steps]
-    parts.append(to_file("plan.sh", plan_script(plan) + assignments(allowed)))
+    parts.append(here_document("plan.sh", plan_script(plan) + assignments(allowed)))
     later = "" if inject and not plan.control.cuts else " later"
     parts.append(f'sh "$rec/arm.sh" "$rec" {round((plan.timing.ttl_s + spare_s) * 100)}{later} || exit\n')
     if inject:
