@@ -73,10 +73,8 @@ def game_day(
     from stormdesk.cli import runbooks
 
     if not runbook:
-        known = [path.stem for path in runbooks.known()]
-        raise UsageError(
-            f"--runbook is required. Known: {', '.join(known)}.  e.g. --runbook {min(known, default='FILE')}"
-        )
+        example = next((path.stem for path in runbooks.known()), "FILE")
+        raise UsageError(f"--runbook is required. Known: {runbooks.some()}.  e.g. --runbook {example}")
     entries = runbooks.chosen(runbook)  # reports mistakes in the file before hosts are resolved
     day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
     day = replace(day, irreversible=irreversible)

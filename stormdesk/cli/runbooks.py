@@ -19,6 +19,7 @@ from stormdesk.evidence.judges import JUDGES
 from stormdesk.evidence.situations import SITUATIONS
 from stormdesk.run import settings
 
+MOST_NAMED = 7  # in an error
 VARIANT = re.compile(r"(.+)\[([^\[\]]+)\]")
 OURS = Path(stormdesk.__file__).parent / "runbooks"
 
@@ -52,10 +53,10 @@ def entries(path: str | Path) -> list[Entry]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        names = ", ".join(p.stem for p in known())
-        raise UsageError(
-            f"--runbook {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}. Known: {names}"
-        ) from error
+        why = getattr(error, "strerror", None) or "not UTF-8 text"
+        near = difflib.get_close_matches(str(path), [p.stem for p in known()], 1)
+        hint = f"Did you mean: {near[0]}?" if near else f"Known: {some()}"
+        raise UsageError(f"--runbook {path}: {why}. {hint}") from error
     words = runbook.Vocabulary(catalogue.everything(), tuple(JUDGES), tuple(ACTS), STACKS, tuple(SITUATIONS))
     stem = Path(path).stem
     return [
@@ -76,6 +77,13 @@ def chosen(word: str) -> list[Entry]:
         there = ", ".join(entry.book.variant for entry in found if entry.book.variant)
         raise UsageError(f"--runbook {shown(word)}: no such variant. There is: {there or 'one, without a name'}")
     return some
+
+
+def some() -> str:
+    """The names of the first runbooks, and how to see all."""
+    names = [path.stem for path in known()]
+    more = f" and {len(names) - MOST_NAMED} more (invoke gameday.list)" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def suite(name: str) -> list[Entry]:
