@@ -68,15 +68,15 @@ def test_the_times_that_a_runbook_demands_are_measured_and_judged(
 
 
 def test_a_condition_that_is_met_ends_the_run_and_heals(desk: Desk, tmp_path: Path) -> None:
-    steps = "steps: [{fault: noop, host: ops, for: 60s}, {fault: noop, host: ops, for: 1s}]"
-    path = book(tmp_path, "early", steps, "stop_when: [{metric: accepted, grows_by: 15}]")
+    steps = "steps: [{fault: noop, host: ops, for: 90s}, {fault: noop, host: ops, for: 1s}]"
+    path = book(tmp_path, "early", steps, "stop_when: [{metric: accepted, grows_by: 60}]")
     done = desk.invoke("gameday.run", "--runbook", path, code=4)
     (ended,) = done["steps"]
     assert (ended["verdict"], ended["residue"], ended["by_signal"]) == ("unknown", "clean", False)
-    assert ended["why"] == "stopped by stop_when: metric accepted grows by 15.0"
+    assert ended["why"] == "stopped by stop_when: metric accepted grows by 60.0"
     found = events(desk, ended["run_id"])
     (note,) = (e for e in found if e["event"] == "note")
-    assert (note["who"], note["text"]) == ("stop_when", "stop_when: metric accepted grows by 15.0")
+    assert (note["who"], note["text"]) == ("stop_when", "stop_when: metric accepted grows by 60.0")
     assert len([e for e in found if e["event"] == "S4.injected"]) == 1
     assert next(e["t"] for e in found if e["event"] == "S7.revert") - note["t"] < 2
     assert not desk.records()
