@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +19,7 @@ from stormdesk.core.model import Verdict
 from stormdesk.core.runbook import Runbook, Vocabulary, variants
 from stormdesk.evidence import cut as cuts
 from stormdesk.evidence import report, situations
+from stormdesk.evidence.cut.lines import Hold, Meta
 from stormdesk.evidence.situations import SITUATIONS, reached
 from stormdesk.faults import FAULTS
 from stormdesk.run.record import Record
@@ -245,6 +247,27 @@ def test_what_happened_before_the_run_does_not_count() -> None:
         assert events
         if name not in (*LASTING, *TIMELESS):
             assert name not in reached([{"event": "run.started", "t": 200.0, "fault": "cut"}], cut), name
+
+
+def test_a_leader_that_is_silent_for_a_moment_may_still_lead() -> None:
+    """Its own answer is what makes it count; under load it comes late."""
+    says = {name: {"leader": {"is_leader": name == "a"}} for name in "ab"}
+    late = History().sample(108, says).sample(109.5, {"a": {"guard": {}}, "b": says["b"]}, leaders=0, ready=0)
+    assert not {"nobody-led", "fault-while-nobody-led", "not-ready"} & set(reached(*late.run))
+    both = History().sample(108, says).sample(109.5, says, leaders=0)
+    gone = History().sample(106, says).sample(107.4, {"b": says["b"]}, leaders=0).sample(109.5, {"b": says["b"]}, leaders=0)
+    for history in (both, gone):
+        assert {"nobody-led", "fault-while-nobody-led"} <= set(reached(*history.run))
+
+
+def test_what_the_cut_itself_did_does_not_count() -> None:
+    """It cancels what rests, and refuses what comes."""
+    history = History().order("o", intent=124, accepted=124.1, ack=124.2, trades=((124.5, "0.5"),), ended=131).skip("GATE_CLOSED", 131)
+    events, cut = history.run
+    assert {"ended-half-filled", "signal-at-a-shut-gate"} <= set(reached(events, cut))
+    hold = Hold(started=130.0, ended=132.0)
+    meta = Meta(t=132.0, environment="e", hosts=(), traders=("a", "b"), drain_s=1.0, hold=hold)
+    assert not {"ended-half-filled", "signal-at-a-shut-gate"} & set(reached(events, replace(cut, meta=meta)))
 
 
 def test_a_recorded_run_was_in_some() -> None:

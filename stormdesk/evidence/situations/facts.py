@@ -1,6 +1,6 @@
 """What situations are looked for in: a run's events and its cut, with what several of them ask. Pure.
 
-A cut has all that ever happened in its environment: only what happened since the run began counts.
+A cut has all that ever happened in its environment: only what happened since the run began counts, and before its cut held the desk.
 Instants are seconds since 1970. Those of the venue and of ledgers are compared as they are: on hosts with clocks of their own, a
 situation that is shorter than their difference may be missed.
 """
@@ -96,6 +96,11 @@ class Facts:
         return next((float(event["t"]) for event in self.events if event["event"] == "run.started"), 0.0)
 
     @cached_property
+    def until(self) -> float:
+        """When the cut began to hold the desk: it cancels what rests, and refuses what comes."""
+        return self.cut.meta.hold.started if self.cut and self.cut.meta else FOREVER
+
+    @cached_property
     def lives(self) -> tuple[Life, ...]:
         """The desk's orders, by their first line or request."""
         if self.cut is None:
@@ -104,13 +109,13 @@ class Facts:
         hosts: dict[str, str] = {}
         for ledger in self.cut.ledgers:
             for line in ledger.lines.rows:
-                if line.client_order_id:
+                if line.client_order_id and not (line.kind == "CANCEL" and line.t > self.until):
                     lines[line.client_order_id].append(line)
                     hosts.setdefault(line.client_order_id, ledger.host)
         rows = self.cut.venue.rows
         requests = {r.client_order_id: r for r in reversed(rows) if isinstance(r, Request) and r.method == "POST"}
         accepted = {a.client_order_id: a for a in self.cut.accepted()}
-        ended = {e.client_order_id: e for e in rows if isinstance(e, Ended) and e.account not in OTHERS}
+        ended = {e.client_order_id: e for e in rows if isinstance(e, Ended) and e.account not in OTHERS and e.t <= self.until}
         trades: dict[str, list[Trade]] = defaultdict(list)
         for trade in self.cut.made():
             trades[trade.client_order_id].append(trade)
@@ -122,12 +127,12 @@ class Facts:
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The venue's lines of a kind."""
-        return [line for line in self.cut.venue.rows if isinstance(line, kind) and line.t >= self.since] if self.cut else []
+        return [line for line in self.cut.venue.rows if isinstance(line, kind) and self.since <= line.t <= self.until] if self.cut else []
 
     def ledger(self, kind: str) -> Iterator[tuple[str, LedgerLine]]:
         """All ledgers' lines of a kind, with their hosts."""
         for ledger in self.cut.ledgers if self.cut else ():
-            yield from ((ledger.host, line) for line in ledger.lines.rows if line.kind == kind and line.t >= self.since)
+            yield from ((ledger.host, line) for line in ledger.lines.rows if line.kind == kind and self.since <= line.t <= self.until)
 
     @cached_property
     def gates(self) -> list[Shut]:
@@ -164,6 +169,15 @@ class Facts:
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
         return tuple(event for event in self.events if event["event"] == "sample")
+
+    @cached_property
+    def traders(self) -> frozenset[str]:
+        """The hosts that ever said whether they lead."""
+        return frozenset(host for sample in self.samples for host in self.told(sample))
+
+    def told(self, sample: Sample) -> frozenset[str]:
+        """The hosts that said in this sample whether they lead."""
+        return frozenset(str(host) for host, said in (sample.get("health") or {}).items() if "leader" in said)
 
     def during(self, t: float) -> Window | None:
         """A fault that was in at `t`."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from stormdesk.evidence.cut.venue_lines import Early, Mark, Open, Request, Rollback, Throttled, VenueFault
 from stormdesk.evidence.judges import ids
-from stormdesk.evidence.situations.facts import Facts, first, values
+from stormdesk.evidence.situations.facts import Facts, Sample, first, values
 
+SILENT_S = 2.0  # an answer may be late by less
 LAST_S = 3.0  # a sample this long before an instant still says how it was then
 
 
 def nobody_led(facts: Facts) -> str:
     """Nobody led."""
-    return first(f"at {t:.1f}" for t, leaders in values(facts.samples, "leaders") if not leaders)
+    return first(f"at {sample['t']:.1f}" for n, sample in enumerate(facts.samples) if _none(facts, facts.samples[: n + 1], "leaders"))
 
 
 def two_said_they_lead(facts: Facts) -> str:
@@ -24,12 +26,23 @@ def two_said_they_lead(facts: Facts) -> str:
 
 def fault_while_nobody_led(facts: Facts) -> str:
     """A fault began while nobody led."""
-    seen = values(facts.samples, "leaders")
     return first(
         f"{window.name} on {window.host}"
         for window in facts.faults
-        if (before := [leaders for t, leaders in seen if window.since - LAST_S <= t <= window.since]) and not before[-1]
+        if _none(facts, [s for s in facts.samples if window.since - LAST_S <= s["t"] <= window.since], "leaders")
     )
+
+
+def _none(facts: Facts, samples: Sequence[Sample], name: str) -> bool:
+    """Do these end with no trader that leads, or is ready? One that is silent for a moment may still be: unless all traders answered, it
+    takes two seconds of that."""
+    zeros: list[Sample] = []
+    for sample in reversed(samples):
+        if (sample.get("metrics") or {}).get(name) != 0:
+            break
+        zeros.append(sample)
+    answered = any(facts.traders <= facts.told(sample) for sample in zeros)
+    return bool(zeros) and (answered or zeros[0]["t"] - zeros[-1]["t"] >= SILENT_S)
 
 
 def leader_changed_under_fault(facts: Facts) -> str:
@@ -134,7 +147,7 @@ def nobody_answered(facts: Facts) -> str:
 
 def not_ready(facts: Facts) -> str:
     """No trader was ready to trade."""
-    return first(f"at {t:.1f}" for t, ready in values(facts.samples, "ready") if not ready)
+    return first(f"at {sample['t']:.1f}" for n, sample in enumerate(facts.samples) if _none(facts, facts.samples[: n + 1], "ready"))
 
 
 def refused_then_traded(facts: Facts) -> str:
