@@ -95,11 +95,14 @@ def test_a_state_file_that_is_torn_is_named_and_so_is_a_host_without_any() -> No
     assert shown({}).exit_code is ExitCode.VIOLATED
 
 
-def ledger(text: str) -> Report:
-    """What is said of a trader whose ledger is this text."""
+def ledger(text: str, aside: str = "") -> Report:
+    """What is said of a trader whose ledger is this text, and its quarantine that."""
     host = SimpleNamespace(name="a", paths={"data": "/d"})
-    ran = SimpleNamespace(ok=True, stdout=text, stderr="")
-    pool: Any = SimpleNamespace(inventory=SimpleNamespace(role=lambda _: [host]), run=lambda *_: ran)
+
+    def run(_: str, argv: tuple[str, str], __: float) -> Any:
+        return SimpleNamespace(ok=True, stdout=aside if argv[1].endswith("quarantine") else text, stderr="")
+
+    pool: Any = SimpleNamespace(inventory=SimpleNamespace(role=lambda _: [host]), run=run)
     return state_files.ledgers(pool)
 
 
@@ -111,3 +114,6 @@ def test_a_ledger_whose_chain_does_not_hold_is_named() -> None:
     assert ledger(lines).lines == ("a: 2 lines, the chain holds",)
     for damaged in (lines.replace("x-1", "x-3"), lines[:-9], "", lines + "~\n", lines.partition("\n")[2]):
         assert ledger(damaged).exit_code is ExitCode.VIOLATED, damaged
+    assert (
+        ledger(lines + "~\n", f'{{"offset":{len(lines)},"why":"not JSON","raw":"fg=="}}\n').exit_code is ExitCode.HELD
+    )
