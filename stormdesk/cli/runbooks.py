@@ -71,6 +71,8 @@ def chosen(word: str) -> list[Entry]:
     name, variant = word, ""
     if (parts := VARIANT.fullmatch(word)) and not Path(word).is_file():
         name, variant = parts[1], parts[2]
+    if not Path(name).is_file() and Path(name).parent.name == "runbooks":
+        name = Path(name).stem  # where it was before it had a family
     found = entries(files.get(name, name))
     some = [entry for entry in found if not variant or entry.book.variant == variant]
     if not some:

@@ -78,6 +78,7 @@ SURVIVED = (
     Survived("E_16-behind", "clock-offset", 30, {"by": "-10s"}),
     Survived("E_13", "cancel-only", 3),
     Survived("E_10-key", "listen-key-expiry", 1),
+    Survived("K_02", "refuse-streams", 3),
     Survived("1101", "persona", 1, {"restored": "data-lost"}),
     Survived("1102", "persona", 1, {"restored": "data-kept"}),
     Survived("S2_02", "external-order", 1),

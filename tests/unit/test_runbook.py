@@ -59,7 +59,7 @@ def test_case_C38_a_budget_that_no_fault_can_have_is_an_error_with_its_place() -
 
 
 def test_case_C38_every_runbook_of_ours_has_one_budget() -> None:
-    for path in (RUNBOOKS / "kill-trader.md", RUNBOOKS / "kill-feeder.md"):
+    for path in (RUNBOOKS / "autoheal/kill-trader.md", RUNBOOKS / "autoheal/kill-feeder.md"):
         found = parse(path.read_text(), str(path), FAULTS, tuple(JUDGES))
         assert [float(getattr(step.fault, "rto", found.rto_s)) for step in found.faults] == [found.rto_s]
 
