@@ -51,3 +51,22 @@ def test_clear_ends_a_reverter_that_still_runs(host: Rig) -> None:
     reverter.join(20)
     assert not reverter.is_alive()
     same(before, host.sandbox)
+
+
+@beside
+def test_who_reverts_second_does_not_take_the_first_ones_undo_for_somebody_elses(host: Rig) -> None:
+    """Both began while the fault was in, as a watchdog and a controller do on a busy machine."""
+    before = picture(host.sandbox)
+    assert states(host.arm(host.plan(AdapterDown(interface="eth1"), ttl_s=60))) == CONFIRMED
+    slow = (
+        f"rec={REC}; . $rec/lib.sh; . $rec/plan.sh; sd_base=${{rec%/*}}\n"
+        "sd_fence() { until grep -q REVERTED $rec/record; do sleep 0.1; done; }\nsd_revert watchdog 30\n"
+    )
+    second = host.sandbox.start(slow)
+    eventually("pgrep -f 'sleep 0.1'", host.sandbox, 5)
+    assert host.revert(patience_s=10).ok
+    said, wrong = second.communicate(timeout=20)
+    assert (second.returncode, said, wrong) == (0, b"", b"")
+    assert host.record().value("ended_early") == ""
+    assert host.clear().ok
+    same(before, host.sandbox)

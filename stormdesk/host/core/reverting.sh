@@ -51,14 +51,17 @@ sd_revert() {
   sd_judged=
   sd_fence
   sd_start $$
-  sd_event revert "by=$1 at_it=$$.$sd_start"
+  sd_mine=$$.$sd_start
+  sd_event revert "by=$1 at_it=$sd_mine"
   sd_read
   case $sd_history in
     *' INJECTING '*) ;;
     # Nothing was done yet; unless an inject has come to its end, and somebody cut the record short since.
     *) [ -e "$rec/restarted" ] || [ -e "$rec/ours" ] || { sd_lateness; sd_end "$1"; return; } ;;
   esac
-  [ "$sd_was_in" != CONFIRMED ] || sd_last_look
+  # Who came second would see what the first one has undone by now.
+  sd_value at_it
+  [ "$sd_was_in$sd_value" != "CONFIRMED$sd_mine" ] || sd_last_look
   sd_last=$(sd_picture)
   sd_hands_off=
   sd_tries=0 sd_pause=0.2
