@@ -46,6 +46,7 @@ TOP = (
     "expect",
     "stop_when",
     "checks",
+    "violated",
     "situations",
 )
 MAIN = "main"  # the lane of `steps`
@@ -55,9 +56,9 @@ MAIN = "main"  # the lane of `steps`
 class Runbook:
     """A game day. `variant` names one of several of a file. `rto_s` is the recovery budget, and overrides those of the faults.
 
-    `scenarios` are the ids that it shows. `checks` must be held at the end; empty means all that apply. `engine.listens` is a
-    project's own check. `situations` must have been reached (docs/situations.md). `digest` is of the yaml block and the variant:
-    two results of one digest are of the same game day.
+    `scenarios` are the ids that it shows. `checks` must be among those that were judged, which are all that apply; `engine.listens`
+    is a project's own check. `violated` are those that the scenario must violate. `situations` must have been reached
+    (docs/situations.md). `digest` is of the yaml block and the variant: two results of one digest are of the same game day.
     """
 
     variant: str
@@ -77,6 +78,7 @@ class Runbook:
     checks: tuple[str, ...]
     prose: str
     situations: tuple[str, ...] = ()
+    violated: tuple[str, ...] = ()
     digest: str = ""
 
     @property
@@ -163,6 +165,7 @@ def _variant(reader: Reader, variant: Variant, known: Vocabulary, prose: str) ->
         stop_when=runbook_goals.conditions(reader, keys.get("stop_when")),
         checks=tuple(_names(reader, keys.get("checks"), "checks", known.checks)),
         prose=prose,
+        violated=tuple(_names(reader, keys.get("violated"), "violated", known.checks)),
         situations=tuple(_situations(reader, keys.get("situations"), known.situations)),
     )
 

@@ -35,6 +35,7 @@ class Request:
     rto_s: float = DEFAULT_RTO_S
     argv: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()  # that must be among the results; empty: whatever applies
+    violated: tuple[str, ...] = ()  # those of them that the scenario must violate
     situations: tuple[str, ...] = ()  # that it must have been in; else its verdict is unknown
     runbook: Mapping[str, str] = field(default_factory=dict)
     goals: tuple[Goal, ...] = ()

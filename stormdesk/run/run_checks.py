@@ -23,6 +23,7 @@ from stormdesk.run import earlier
 from stormdesk.run.hostrun import HostRun
 from stormdesk.run.injection import Injection
 from stormdesk.run.record import Record, load, runs_folder
+from stormdesk.run.request import Request
 from stormdesk.run.show import Show
 from stormdesk.run.stack import Tracker
 from stormdesk.ssh.pool import Pool
@@ -66,11 +67,9 @@ class Proof:
         return judge(self.pool.inventory, self.pool.run, ["steady"], self.record.folder / STEADY)
 
     def after(
-        self, injections: Sequence[Injection], recovery: Tracker | None, rto_s: float, restarted: Sequence[tuple[str, str]],
-        wanted: Sequence[str] = (),
-    ) -> list[CheckResult]:  # fmt: skip
-        """Take the consistent cut and judge it; `restarted` are the (host, service) that people have restarted meanwhile, `wanted` the
-        situations that the run must have been in."""
+        self, injections: Sequence[Injection], recovery: Tracker | None, restarted: Sequence[tuple[str, str]], asked: Request
+    ) -> list[CheckResult]:
+        """Take the consistent cut and judge it; `restarted` are the (host, service) that people have restarted meanwhile."""
         from stormdesk.run.judge import judge
 
         began = time.monotonic()
@@ -82,10 +81,11 @@ class Proof:
             AFTER,
             folder,
             report=folder.parents[1] / "junit.xml",
+            violated=asked.violated,
             facts=RunFacts(
                 run_id=self.record.run_id,
                 fault=_window(injections),
-                recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=rto_s)
+                recovery=lines.Recovery(start=recovery.from_t, recovered_at=recovery.recovered_at, rto_s=asked.rto_s)
                 if recovery
                 else None,
                 diffs=_left(hosts),
@@ -94,7 +94,7 @@ class Proof:
             ),
         )
         self.record.event("cut", path=CUT if folder.is_relative_to(self.record.folder) else str(folder))
-        results += self._situations(folder, wanted)
+        results += self._situations(folder, asked.situations)
         self.record.event("checks", checks=[asdict(result) for result in results])
         self._say("check", results, time.monotonic() - began)
         return results

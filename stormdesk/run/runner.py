@@ -246,7 +246,7 @@ class Run:
         goals = Goals(self.request.goals, self.injections, self.observer)
         expected = self.observer.expectations([*of_faults(self.injections), *goals.watches])
         asked = self.request
-        checks = self.proof.after(self.injections, self.observer.recovery, asked.rto_s, self.aside.restarted, asked.situations)
+        checks = self.proof.after(self.injections, self.observer.recovery, self.aside.restarted, asked)
         expected += goals.judged(self.record.place(CUT), self.record, self.show)
         seen = {
             name for check in checks for name in (check.id, check.id.partition("[")[0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stormdesk.core.errors import ExitCode
 from stormdesk.core.model import CheckResult, Verdict
-from stormdesk.core.outcome import HostEnd, conclude
+from stormdesk.core.outcome import HostEnd, as_demanded, conclude
 
 HELD = CheckResult("I-01", Verdict.HELD, "")
 LOST = CheckResult("I-02", Verdict.VIOLATED, "an order was lost")
@@ -72,3 +73,20 @@ def test_the_worst_of_several_hosts_counts() -> None:
     assert (outcome.exit_code, outcome.residue) == (ExitCode.DIRTY, "dirty")
     assert "b may not be as it was" in outcome.why
     assert "c was reverted by watchdog" in outcome.why
+
+
+@pytest.mark.parametrize(
+    ("said", "must", "verdict"),
+    [
+        ([LOST], ["I-02"], "held"),  # what had to be lost was
+        ([HELD], ["I-01"], "violated"),  # nothing was lost: the judge or the fault is blind
+        ([UNSEEN], ["I-03"], "unknown"),  # nobody could tell
+        ([LOST], ["I-01"], "violated"),  # something else was lost
+        ([replace(HELD, id="I-02[trader-b]"), replace(LOST, id="I-02[trader-a]")], ["I-02"], "held"),  # on one host
+        ([HELD, LOST], [], "violated"),
+    ],
+)
+def test_a_run_that_must_lose_something(said: list[CheckResult], must: list[str], verdict: str) -> None:
+    results = as_demanded(said, must)
+    assert [result.id for result in results] == [result.id for result in said]
+    assert Verdict.worst(*(result.verdict for result in results)) == verdict
