@@ -152,6 +152,7 @@ def demanded(book: Runbook) -> str:
     wanted = [f"trading again ≤ {book.rto_s:g} s"]
     wanted += [expectation.sentence() for inject in book.faults for expectation in inject.expect]
     wanted += [_goal(goal) for goal in book.goals]
+    wanted += [f"{name} violated" for name in book.violated]
     return "<br>".join([*wanted, ", ".join(book.checks) or "all checks that apply"])
 
 
