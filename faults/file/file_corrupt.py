@@ -13,13 +13,21 @@ from stormdesk.core.model import Argv, HostFacts
 from stormdesk.core.plan import Change, Plan, Proof, Step, Timing, ttl
 from stormdesk.core.safety import check_path
 from stormdesk.core.values import Count, Seed
-from stormdesk.core.words import Damage
+from stormdesk.core.words import Damage, Word
 from stormdesk.mechanism import data_folder
 from stormdesk.mechanism.damage import words
 
 NEVER = ("/root/", "/run/", "/var/lib/stormdesk/")  # needed by log-ins and runs
 LOGS = "/var/log/trading"  # where supervisord writes the output of a lab's services
 MOST = {"flip": 16, "torn": 16, "cut": 1 << 20, "garbage": 16, "empty": 16, "future": 16}
+
+
+class Afterwards(Word):
+    """What becomes of the damage."""
+
+    WORD = "WHAT"
+    EXAMPLE = "repair"
+    WORDS = ("repair", "keep")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class FileCorrupt:
     undo: ClassVar[str] = (
         "restores the original bytes and times, except where its service has written since, which the record says"
     )
+    irreversible: ClassVar[str] = "with --afterwards keep"
     needs: ClassVar[Argv] = ("stat", "dd", "od", "tail", "head", "touch", "awk", "sync", "mv")
     may_use: ClassVar[Argv] = ()
     may_cut_control: ClassVar[bool] = False
@@ -48,6 +57,10 @@ class FileCorrupt:
     )
     variant: Seed = field(
         default=Seed(1), metadata={"help": "the seed of the bits and the garbage; the same number, the same damage"}
+    )
+    afterwards: Afterwards = field(
+        default=Afterwards("repair"),
+        metadata={"help": "repair, or keep: the damage is left to the service that owns the file, and cannot be undone"},
     )
 
     @classmethod
@@ -75,6 +88,9 @@ class FileCorrupt:
         path = check_path("--path", self.path)
         inode, size = self._file(path, facts, site)
         beside = f"{path.rpartition('/')[0]}/.stormdesk-{site.run_id}"
+        notes = tuple(f"{beside}.{end}" for end in ("patch", "new", "kept", "times"))
+        keep = self.afterwards == "keep"
+        undo = ("rm", "-f", "--", *notes) if keep else ("sd_repair", path, inode)
         damage = words(str(self.how), int(self.amount), int(self.variant), size)
         return Plan(
             id=site.id(self.name),
@@ -82,10 +98,11 @@ class FileCorrupt:
             change=Change(
                 mechanism="in place",
                 says=f"{self.how} {int(self.amount)} of {path} (variant {int(self.variant)})",
-                reverts_what="repaired",
-                steps=(Step(("sd_damage", path, inode, *damage), (("sd_repair", path, inode),)),),
+                reverts_what="left to its service" if keep else "repaired",
+                steps=(Step(("sd_damage", path, inode, *damage), (undo,)),),
                 resources=(f"path:{path}",),
-                files=tuple(f"{beside}.{end}" for end in ("patch", "new", "kept", "times")),
+                files=notes,
+                irreversible=keep,
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
             proof=Proof(

@@ -8,7 +8,7 @@ import pytest
 
 from stormdesk.core.values import Count, Seed
 from stormdesk.core.words import Damage
-from stormdesk.faults.file.file_corrupt import FileCorrupt
+from stormdesk.faults.file.file_corrupt import Afterwards, FileCorrupt
 from tests.shell.rig import CONFIRMED, Rig, picture, rig, same, states
 from tests.shell.sandbox import SHELLS, eventually
 from tests.shell.test_bite import bite, heal
@@ -70,6 +70,16 @@ def test_the_watchdog_repairs_it(host: Rig) -> None:
     assert host.clear().ok
     same(before, host.sandbox)
     assert host.sandbox.sh(LOOK) == good
+
+
+def test_damage_that_is_left_to_its_service_stays_and_the_host_is_clean(host: Rig) -> None:
+    bite(host, FileCorrupt(path=FILE, how=Damage("garbage"), afterwards=Afterwards("keep")))
+    damaged = host.sandbox.sh(f"echo more >>'{FILE}'; {LOOK}")
+    done = host.revert()
+    assert (done.ok, states(done)[-1]) == (True, "REVERTED")
+    assert host.clear().ok
+    assert host.sandbox.sh(LOOK) == damaged
+    assert host.sandbox.sh("ls -A /var/lib/trading") == "a b\n"
 
 
 def test_what_is_appended_behind_a_flipped_bit_stays(host: Rig) -> None:
