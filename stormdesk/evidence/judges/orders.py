@@ -127,6 +127,7 @@ def i03(cut: Cut) -> CheckResult:
     """No order is lost: each INTENT was accepted, rejected or proven absent, and all sources say the same."""
     intents = intents_of(cut)
     accepted = cut.accepted()
+    known = len({order.client_order_id for order in accepted} & {*intents})  # an order without an INTENT is I-01's
     meta = cut.meta
     return result(
         "I-03",
@@ -140,7 +141,7 @@ def i03(cut: Cut) -> CheckResult:
         ),
         wrong=_lost(cut, intents),
         doubts=[gap(cut)],
-        held=f"{len(intents)} INTENTs = {len(accepted)} accepted + {len(intents) - len(accepted)} not accepted",
+        held=f"{len(intents)} INTENTs = {known} accepted + {len(intents) - known} not accepted",
     )
 
 
