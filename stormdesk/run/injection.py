@@ -86,6 +86,8 @@ class Injection:
 
     def heal(self) -> list[HostEnd]:
         """Revert and verify on all its hosts that may have heard of it. Never raises for a host: its end says it."""
+        if self._looks is not None:
+            self._looks.end()
         self.ends = self.fanout.heal()
         return self.ends
 

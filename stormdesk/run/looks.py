@@ -24,6 +24,11 @@ class Looks:
         self._pool = pool
         self._record = record
         self._next = time.monotonic() + EVERY_S / 2
+        self._over = False
+
+    def end(self) -> None:
+        """The hold is over. A look that is under way may see what the revert has undone: it says nothing any more."""
+        self._over = True
 
     def due(self) -> bool:
         """Look if it is time to. False when a host has no watchdog any more: then the hold must end."""
@@ -37,6 +42,8 @@ class Looks:
         assert host.host_record is not None
         folder = f"{host.host_record.base}/{host.plan.id.run_id}"
         done = self._pool.run(host.host, ("sh", f"{folder}/look.sh", folder), LOOK_S)
+        if self._over:
+            return True
         watchdogs, still = probe.look(done.stdout)
         since_s = round(time.monotonic() - host.injected_mono, 1)
         if still == 0:
