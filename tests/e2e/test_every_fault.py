@@ -53,7 +53,7 @@ def test_an_example_takes_effect_and_is_undone(chaos: Chaos, name: str) -> None:
     plan = json.loads((fault.folder / "plan.json").read_text())[0]
     asked = [plan["control"]["peer"]] if plan["control"]["peer"] else []
     seen = [event for event in load(fault.folder) if event["event"] == "witness.peer"]
-    assert [event["agrees"] for event in seen] == [True] * (len(asked) + len(plan["proof"]["peers"]))
+    assert [event.get("agrees", event.get("why")) for event in seen] == [True] * (len(asked) + len(plan["proof"]["peers"]))
     chaos.recovered(budget_s=60)
     kinds = {tuple(peer["argv"]): peer for peer in (*asked, *plan["proof"]["peers"])}
     SEEN[name] = Seen(
