@@ -30,9 +30,9 @@ def decode(line: bytes) -> Event | None:
     try:
         event = json.loads(line)
         checksum = event.pop("sum")
+        right = checksum == _sum_of_text(line, checksum) or checksum == _sum(_canonical(event))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    right = checksum == _sum_of_text(line, checksum) or checksum == _sum(_canonical(event))
     return event if right else None
 
 

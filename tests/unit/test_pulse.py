@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from stormdesk.desk.pulse import (
@@ -71,8 +73,13 @@ trader_heartbeat_age_seconds{loop="md"} 6
 
 def test_what_the_bus_and_the_loops_say_is_a_total_and_the_most_of_the_traders() -> None:
     other = Answer(True, {}, "bus_missed_total 1\nbus_consumer_lag 1\n")
-    assert pulse(1.0, [Answer(True, {}, BUS), other]).more == {"missed": 4, "lag": 4, "slowest_loop_s": 6}
-    assert pulse(1.0, [other], silent=[Answer(True, {}, BUS)]).more == {"missed": 4, "lag": 1}
+
+    def said(more: Mapping[str, float]) -> Mapping[str, float]:
+        """But for the counters that are zero."""
+        return {name: value for name, value in more.items() if value}
+
+    assert said(pulse(1.0, [Answer(True, {}, BUS), other]).more) == {"missed": 4, "lag": 4, "slowest_loop_s": 6}
+    assert said(pulse(1.0, [other], silent=[Answer(True, {}, BUS)]).more) == {"missed": 4, "lag": 1}
 
 
 @pytest.mark.parametrize(
