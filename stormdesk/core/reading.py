@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 import yaml
 
 from stormdesk.core.errors import UsageError
+from stormdesk.core.values import printable
 
 T = TypeVar("T")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is many times as fast, where it is there
@@ -30,9 +31,10 @@ class Reader:
         mark = node.start_mark
         line = self.lines[mark.line] if mark.line < len(self.lines) else ""
         start = max(0, mark.column - MOST_SHOWN // 2)
-        shown, said = line[start : start + MOST_SHOWN], text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}..."
+        shown = printable(line[start : start + MOST_SHOWN])
+        said = "\n".join(map(printable, (text if len(text) <= MOST_SAID else f"{text[:MOST_SAID]}...").split("\n")))
         raise UsageError(
-            f"{self.origin}:{self.first_line + mark.line}:{mark.column + 1} {path[:MOST_SHOWN]}: {said}\n"
+            f"{self.origin}:{self.first_line + mark.line}:{mark.column + 1} {printable(path[:MOST_SHOWN])}: {said}\n"
             f"  {self.first_line + mark.line:>4} | {shown}\n       | {' ' * (mark.column - start)}^"
         )
 
