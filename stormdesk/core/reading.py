@@ -76,6 +76,22 @@ class Reader:
             self.fail(node, path, f"{error}")
 
 
+def rewritten(
+    node: yaml.Node, path: str, scalar: Callable[[yaml.ScalarNode, str, str], yaml.Node], key: str = ""
+) -> yaml.Node:
+    """A copy of the node with each scalar as `scalar(node, path, key)` has it; `key` is that of the mapping that the scalar is a value
+    of, else "". Marks stay, so that errors name the place in the file."""
+    match node:
+        case yaml.ScalarNode():
+            return scalar(node, path, key)
+        case yaml.SequenceNode():
+            entries = [rewritten(each, f"{path}[{n}]", scalar) for n, each in enumerate(node.value)]
+            return yaml.SequenceNode(node.tag, entries, node.start_mark, node.end_mark, node.flow_style)
+    assert isinstance(node, yaml.MappingNode), "there is no fourth kind"
+    pairs = [(name, rewritten(value, f"{path}.{name.value}", scalar, str(name.value))) for name, value in node.value]
+    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
+
+
 def block(text: str, origin: str) -> tuple[str, int, str]:
     found = list(re.finditer(r"^```yaml[ \t]*\n(.*?)^```[ \t]*$", text, re.MULTILINE | re.DOTALL))
     if len(found) != 1:

@@ -15,7 +15,7 @@ from itertools import product
 
 import yaml
 
-from stormdesk.core.reading import Reader
+from stormdesk.core.reading import Reader, rewritten
 
 MOST = 100  # variants of one runbook
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
@@ -127,18 +127,14 @@ def _with_scenarios(reader: Reader, node: yaml.Node | None, found: Sequence[Vari
 
 def _filled(reader: Reader, node: yaml.Node, path: str, values: Mapping[str, str], used: set[str]) -> yaml.Node:
     """A copy of the node with the values in the place of their names."""
-    match node:
-        case yaml.ScalarNode():
-            names = USED.findall(node.value)
-            for name in names:
-                if name not in values:
-                    reader.fail(node, path, f"no '{name}' in the matrix. Known: {', '.join(values)}")
-            used.update(names)
-            text = USED.sub(lambda found: values[found[1]], node.value)
-            return yaml.ScalarNode(node.tag, text, node.start_mark, node.end_mark, node.style)
-        case yaml.SequenceNode():
-            entries = [_filled(reader, each, f"{path}[{n}]", values, used) for n, each in enumerate(node.value)]
-            return yaml.SequenceNode(node.tag, entries, node.start_mark, node.end_mark, node.flow_style)
-    assert isinstance(node, yaml.MappingNode), "there is no fourth kind"
-    pairs = [(key, _filled(reader, value, f"{path}.{key.value}", values, used)) for key, value in node.value]
-    return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
+
+    def filled(scalar: yaml.ScalarNode, where: str, _: str) -> yaml.Node:
+        names = USED.findall(scalar.value)
+        for name in names:
+            if name not in values:
+                reader.fail(scalar, where, f"no '{name}' in the matrix. Known: {', '.join(values)}")
+        used.update(names)
+        text = USED.sub(lambda found: values[found[1]], scalar.value)
+        return yaml.ScalarNode(scalar.tag, text, scalar.start_mark, scalar.end_mark, scalar.style)
+
+    return rewritten(node, path, filled)

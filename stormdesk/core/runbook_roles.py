@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import yaml
 
 from stormdesk.core import targets
-from stormdesk.core.reading import Reader
+from stormdesk.core.reading import Reader, rewritten
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 HERE = ("host", "health")  # the keys whose texts are targets
@@ -47,19 +47,17 @@ def _roles(reader: Reader, node: yaml.Node) -> dict[str, str]:
     return roles
 
 
-def _in(reader: Reader, node: yaml.Node, roles: Mapping[str, str], used: set[str], key: str = "") -> yaml.Node:
+def _in(reader: Reader, node: yaml.Node, roles: Mapping[str, str], used: set[str]) -> yaml.Node:
     """A copy with the targets in the place of the roles' names."""
-    if isinstance(node, yaml.SequenceNode):
-        entries = [_in(reader, each, roles, used) for each in node.value]
-        return yaml.SequenceNode(node.tag, entries, node.start_mark, node.end_mark, node.flow_style)
-    if isinstance(node, yaml.MappingNode):
-        pairs = [(name, _in(reader, value, roles, used, str(name.value))) for name, value in node.value]
-        return yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
-    if key not in HERE or not isinstance(node, yaml.ScalarNode):
-        return node
-    words = [word.strip() for word in str(node.value).split(",")]
-    used.update(word for word in words if word in roles)
-    text = ",".join(roles.get(word, word) for word in words)
-    if key == "health" and text != node.value and not targets.HOST_NAME.fullmatch(text):
-        reader.fail(node, "health", f"{node.value} is {text}: health is asked of one host, by its name")
-    return yaml.ScalarNode(node.tag, text, node.start_mark, node.end_mark, node.style)
+
+    def named(scalar: yaml.ScalarNode, _: str, key: str) -> yaml.Node:
+        if key not in HERE:
+            return scalar
+        words = [word.strip() for word in str(scalar.value).split(",")]
+        used.update(word for word in words if word in roles)
+        text = ",".join(roles.get(word, word) for word in words)
+        if key == "health" and text != scalar.value and not targets.HOST_NAME.fullmatch(text):
+            reader.fail(scalar, "health", f"{scalar.value} is {text}: health is asked of one host, by its name")
+        return yaml.ScalarNode(scalar.tag, text, scalar.start_mark, scalar.end_mark, scalar.style)
+
+    return rewritten(node, "", named)
