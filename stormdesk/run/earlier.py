@@ -16,10 +16,18 @@ MOST = 2000  # the latest runs; looking through more would take longer than a re
 def cards(runs: Path, most: int = MOST) -> Iterator[dict[str, Any]]:
     """Those of the latest runs in the folder, the latest first. Never raises for a run."""
     for folder in sorted(runs.glob("r-*"), reverse=True)[:most]:
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            card = json.loads((folder / "scorecard.json").read_bytes())
-            if isinstance(card, dict) and card.get("run") == folder.name and isinstance(card.get("hosts", []), list):
-                yield card
+        found = card(folder)
+        if found.get("run") == folder.name and isinstance(found.get("hosts", []), list):
+            yield found
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """The scorecard of the run in a folder; {} where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads((folder / "scorecard.json").read_bytes())
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def write_index(runs: Path, known: Sequence[Mapping[str, Any]]) -> None:

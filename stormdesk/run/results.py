@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any
 
 from stormdesk.core import journal
 from stormdesk.core.age import Result
+from stormdesk.run import earlier
 from stormdesk.run.record import runs_folder
 
 FIRST = 1 << 20  # bytes; the first line of a record is shorter
@@ -34,15 +33,7 @@ def _result(folder: Path) -> tuple[str, Result] | None:
     book: Mapping[str, str] = start.get("runbook") or {}
     if start.get("event") != "run.started" or not book.get("path"):
         return None
-    card = _card(folder / "scorecard.json")
+    card = earlier.card(folder)
     verdict, commit = str(card.get("verdict") or "unknown"), str(card.get("commit") or "")
     result = Result(folder.name, float(start["t"]), verdict, commit, str(book.get("digest") or ""))
     return str(book.get("name") or PurePath(book["path"]).stem), result
-
-
-def _card(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
