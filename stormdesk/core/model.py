@@ -80,3 +80,8 @@ class CheckResult:
     why: str
     took_s: float = 0.0
     sources: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def check(self) -> str:
+        """Its id without the host: `I-05` of `I-05[trader-a]`."""
+        return self.id.partition("[")[0]

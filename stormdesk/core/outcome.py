@@ -56,23 +56,18 @@ def next_step(exit_code: ExitCode, residue: str, run_id: str) -> str:
 def as_demanded(results: Sequence[CheckResult], violated: Sequence[str]) -> list[CheckResult]:
     """What checks say in a run that must lose something: those of `violated` are held when they are violated somewhere, and violated
     when nothing was lost. One that could not tell stays unknown."""
-    lost = {_check(result) for result in results if result.verdict is Verdict.VIOLATED}
+    lost = {result.check for result in results if result.verdict is Verdict.VIOLATED}
 
     def turned(result: CheckResult) -> CheckResult:
-        if _check(result) not in violated or result.verdict is Verdict.UNKNOWN:
+        if result.check not in violated or result.verdict is Verdict.UNKNOWN:
             return result
         if result.verdict is Verdict.VIOLATED:
             return replace(result, verdict=Verdict.HELD, why=f"violated, as it must be here: {result.why}")
-        if _check(result) in lost:  # on another host
+        if result.check in lost:  # on another host
             return result
         return replace(result, verdict=Verdict.VIOLATED, why=f"held, and must be violated here: {result.why}")
 
     return [turned(result) for result in results]
-
-
-def _check(result: CheckResult) -> str:
-    """Its id without the host: `I-05` of `I-05[trader-a]`."""
-    return result.id.partition("[")[0]
 
 
 def conclude(

@@ -248,9 +248,7 @@ class Run:
         asked = self.request
         checks = self.proof.after(self.injections, self.observer.recovery, self.aside.restarted, asked)
         expected += goals.judged(self.record.place(CUT), self.record, self.show)
-        seen = {
-            name for check in checks for name in (check.id, check.id.partition("[")[0])
-        }  # also of all hosts: engine.up[a]
+        seen = {name for result in checks for name in (result.id, result.check)}  # engine.up[a] is engine.up, too
         missing = [name for name in self.request.checks if name not in seen]
         unasked = [CheckResult(name, Verdict.UNKNOWN, "this check did not run") for name in missing]
         return [*expected, *checks, *unasked], recovery
