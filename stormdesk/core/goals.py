@@ -12,6 +12,7 @@ from stormdesk.core.model import CheckResult, Verdict
 
 SEEN = ("detect", "alert", "dor")  # in the stack's own health and metrics
 KINDS = (*SEEN, "recovered")
+STALL_S = 1.5  # no accepted order for so long is not trading (the strategy sends 3 a second)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import Any
 
+from stormdesk.core.goals import STALL_S
 from stormdesk.evidence.metrics import series
 
-STALL_S = 1.5  # no accepted order for so long is not trading (the strategy sends 3 a second)
 STABLE_S = 2.0  # trading must have gone well for so long before it counts as recovered
 
 

@@ -16,7 +16,6 @@ from stormdesk.run.record import Record
 from stormdesk.run.recovery import Observer
 from stormdesk.run.show import Show
 
-STALL_S = 1.5  # no accepted order for so long is not trading, as for the recovery clock
 FILES = ("venue.jsonl", "meta.json")
 
 
@@ -77,5 +76,5 @@ class Goals:
         if cut.venue.problem:
             return None, "", f"the venue's record: {cut.venue.problem}"
         accepted = [line.t for line in cut.accepted()]
-        at = goals.traded_again(accepted, start or 0.0, cut.meta.hold.started, STALL_S)
+        at = goals.traded_again(accepted, start or 0.0, cut.meta.hold.started, goals.STALL_S)
         return at, f"the venue's record of {len(accepted)} accepted orders", ""

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from stormdesk.core.goals import STALL_S
 from stormdesk.desk.pulse import (
     SEPARATOR,
     STABLE_S,
-    STALL_S,
     Answer,
     Pulse,
     Recovery,
