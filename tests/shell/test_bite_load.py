@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -158,32 +159,32 @@ OWN_GROUP: Mapping[str, tuple[Fault, str]] = {
 
 
 @pytest.fixture(params=OWN_GROUP)
-def controller(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One of version 1, in which we are in a group of the test's own meanwhile: what comes into a sandbox comes from us."""
+def group_of_ours(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A new group of one controller of version 1, with us in it meanwhile: what comes into a sandbox comes from us."""
     top = Path("/sys/fs/cgroup", request.param)
     if not (top / "cgroup.procs").exists() or not os.access(top, os.W_OK):
         cannot(f"it has no {request.param} of cgroup v1")
     lines = [line.split(":") for line in Path("/proc/self/cgroup").read_text().splitlines()]
     home = top / next(path for _, names, path in lines if request.param in names.split(",")).lstrip("/")
-    made = top / f"sdtest-{os.getpid()}"
-    made.mkdir()
+    made = Path(tempfile.mkdtemp(prefix="sdtest-", dir=top))
     (made / "cgroup.procs").write_text(str(os.getpid()))
-    yield request.param
+    yield made
     (home / "cgroup.procs").write_text(str(os.getpid()))
-    until = time.monotonic() + 5
+    until = time.monotonic() + 10
     while (made / "cgroup.procs").read_text() and time.monotonic() < until:
         time.sleep(0.05)  # a sandbox ends
     made.rmdir()
 
 
-def test_a_stressor_is_in_a_control_group_of_its_own_which_goes_with_it(controller: str, host: Rig) -> None:
+def test_a_stressor_is_in_a_control_group_of_its_own_which_goes_with_it(group_of_ours: Path, host: Rig) -> None:
+    controller = group_of_ours.parent.name
     fault, verb = OWN_GROUP[controller]
     assert "no control group of its own (no control group with" in host.plan(fault).change.says
     host.sandbox.sh(f"mkdir /mnt/{controller} && mount -t cgroup -o {controller} {controller} /mnt/{controller}")
-    ours = f"find /mnt/{controller}/sdtest-{os.getpid()} -type d -name stormdesk.{host.run_id}"
+    ours = f"find /mnt/{controller}/{group_of_ours.name} -type d -name stormdesk.{host.run_id}"
     before = bite(host, fault)
     group = host.sandbox.sh(ours).strip()
-    assert group.startswith(f"/mnt/{controller}/sdtest-{os.getpid()}/")
+    assert group.startswith(f"/mnt/{controller}/{group_of_ours.name}/")
     theirs = host.sandbox.sh(f"for pid in $({OURS}); do grep -hs :{controller}: /proc/$pid/cgroup; done | sort -u")
     assert [line.rpartition("/")[2] for line in theirs.splitlines()] == [f"stormdesk.{host.run_id}"]
     heal(host, before)

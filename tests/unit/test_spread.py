@@ -24,3 +24,19 @@ def test_what_takes_long_begins_before_what_is_over_soon() -> None:
     listed = max(spread.SECONDS, key=spread.SECONDS.__getitem__)
     assert spread.expected_s(listed) > spread.expected_s("tests/e2e/test_new.py")
     assert spread.expected_s("tests/e2e/test_new.py") > spread.expected_s("tests/unit/test_new.py")
+
+
+def test_the_first_worker_begins_without_a_lab_and_the_others_with_one() -> None:
+    lab, quick, shell = "tests/e2e/test_guard.py", "tests/e2e/test_new.py", "tests/shell/test_bite_load.py"
+    unit = "tests/unit/test_new.py"
+    assert spread.next_of([lab, unit, shell], "gw0") == shell
+    assert spread.next_of([unit, quick, lab, shell], "gw1") == lab
+    assert spread.next_of([quick, lab], "gw0") == lab
+    assert spread.next_of([unit, shell], "gw3") == shell
+
+
+def test_the_two_parts_take_about_as_long() -> None:
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    labs = sum(spread.expected_s(file) for file in files if file.startswith(spread.LABS))
+    rest = sum(spread.expected_s(file) for file in files if not file.startswith(spread.LABS))
+    assert 0.6 < rest / (labs / 3) < 1.4
