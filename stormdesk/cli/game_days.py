@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stormdesk.cli.show import Show
     from stormdesk.core.inventory import Inventory
     from stormdesk.core.outcome import Outcome
+    from stormdesk.run.gameday import Planned
+    from stormdesk.ssh.pool import Pool
     from stormdesk.ssh.transport import Dialer
 
 
@@ -45,6 +47,14 @@ class Day:
             entry.book, str(entry.path), self.hosts, self.dialer, self.show, self.seed, watch, perform, holder_of,
             plan_only=self.plan_only, confirm=self.confirm, allow=Allow(irreversible=self.irreversible),
         )  # fmt: skip
+
+    def plan(self, entry: Entry, pool: Pool) -> Planned:
+        """Its plans. Raises what `play` raises while nothing is touched."""
+        from stormdesk.core.safety import Allow
+        from stormdesk.run import gameday
+
+        allow = Allow(irreversible=self.irreversible)
+        return gameday.plan(entry.book, str(entry.path), pool, self.seed, watch, holder_of, allow)
 
     def aborted(self, name: str, code: ExitCode, why: str) -> bool | None:
         """Pause the desk and pull every kill switch if it has to be; whether that came about."""
@@ -142,7 +152,10 @@ def _day(options: Options, seed: int | None, *, plan_only: bool, abort_on_fail: 
 
 
 def _all(all_of_them: Series) -> Series:
-    all_of_them.run()
+    if all_of_them.day.plan_only:
+        all_of_them.plan()
+    else:
+        all_of_them.run()
     all_of_them.show()
     return all_of_them
 

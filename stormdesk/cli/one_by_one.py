@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stormdesk.core import series, suites
 from stormdesk.core.errors import ExitCode, RefusedError, TransportError, UsageError
-from stormdesk.ssh.signals import LeaveNow, defer_signals
+from stormdesk.ssh.signals import LeaveNow, defer_signals, safe_point
 
 if TYPE_CHECKING:
     from stormdesk.cli.game_days import Day
     from stormdesk.cli.runbooks import Entry
     from stormdesk.core.series import Ended
+    from stormdesk.run.gameday import Planned
+
+AT_ONCE = 8  # plans in the making: each mostly waits for its hosts
+LOOK_S = 0.1
 
 
 def _keep_nothing(_: Sequence[Ended]) -> None:
@@ -35,7 +40,7 @@ class Series:
         self.ended = list(ended)
         self.stopped = ""
         self._signalled = False
-        self._day = day
+        self.day = day
         self._entries = entries
         self._keep = keep
 
@@ -54,7 +59,7 @@ class Series:
     def run(self) -> None:
         """Play what is left, until somebody stops it or hosts may be dirty."""
         for entry in self.left:
-            self._day.show.say(self._where(entry))
+            self.day.show.say(self._where(entry))
             try:
                 self._play(entry)
             except LeaveNow:
@@ -64,8 +69,28 @@ class Series:
             if self.stopped:
                 return
 
+    def plan(self) -> None:
+        """Only plan them: over connections and with readings that all share, because nothing is touched between them."""
+        from stormdesk.ssh.read_once import ReadOnce
+        from stormdesk.ssh.threads import Threads
+
+        threads = Threads(AT_ONCE)
+        with ReadOnce(self.day.hosts, self.day.dialer) as pool:
+            planned = [(entry, threads.submit(self.day.plan, entry, pool)) for entry in self._entries]
+            threads.shutdown()
+            for entry, answer in planned:
+                self.day.show.say(f"{len(self.ended) + 1} of {len(self._entries)}: {entry.name}")
+                try:
+                    plan = _waited(answer)
+                    outcome = plan.show(self.day.show)
+                except (RefusedError, UsageError, TransportError) as error:
+                    self.day.show.say(f"{entry.name} would not be run: {error}")
+                    self._end(series.refused(entry.name, entry.book.scenarios, error))
+                else:
+                    self._end(series.ended(entry.name, entry.book.scenarios, outcome, plan.took_s))
+
     def _play(self, entry: Entry) -> None:
-        began, day, scenarios = time.monotonic(), self._day, entry.book.scenarios
+        began, day, scenarios = time.monotonic(), self.day, entry.book.scenarios
         try:
             outcome = day.play(entry)
         except (RefusedError, UsageError, TransportError) as error:
@@ -99,11 +124,19 @@ class Series:
 
     def show(self) -> None:
         """The table of all."""
-        self._day.show.gathering().rows("runs", series.rows(self.ended))
+        self.day.show.gathering().rows("runs", series.rows(self.ended))
         left = f"; {len(self.left)} left" if self.left else ""
-        self._day.show.say(series.counts(self.ended) + left)
+        self.day.show.say(series.counts(self.ended) + left)
         if self.stopped:
-            self._day.show.say(f"stopped: {self.stopped}")
+            self.day.show.say(f"stopped: {self.stopped}")
+
+
+def _waited(planned: Future[Planned]) -> Planned:
+    """Look for signals while it is made."""
+    with defer_signals():
+        while wait([planned], LOOK_S).not_done:
+            safe_point()
+    return planned.result()
 
 
 def _clock(t: float) -> str:

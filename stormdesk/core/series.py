@@ -9,6 +9,7 @@ from stormdesk.core.errors import ExitCode, LackingError, StormdeskError
 from stormdesk.core.outcome import Outcome
 
 NOT_RUN = "not run"
+PLANNED = "planned"
 RESULTS = {
     ExitCode.HELD: "held",
     ExitCode.VIOLATED: "violated",
@@ -21,8 +22,8 @@ RESULTS = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How one of them ended. `result` is one of RESULTS, or `not run`: the hosts lack what it takes. `run` is "" where nothing was
-    begun; `took_s` in seconds."""
+    """How one of them ended. `result` is one of RESULTS, `planned`, or `not run`: the hosts lack what it takes. `run` is "" where
+    nothing was begun; `took_s` in seconds."""
 
     name: str
     scenarios: tuple[str, ...]
@@ -34,7 +35,8 @@ class Ended:
 
 
 def ended(name: str, scenarios: tuple[str, ...], outcome: Outcome, took_s: float) -> Ended:
-    result = "dirty" if outcome.residue == "dirty" else RESULTS.get(outcome.exit_code, "unknown")
+    special = {"dirty": "dirty", "untouched": PLANNED}
+    result = special.get(outcome.residue) or RESULTS.get(outcome.exit_code, "unknown")
     return Ended(name, scenarios, result, int(outcome.exit_code), outcome.why, outcome.run_id, round(took_s, 1))
 
 
@@ -52,7 +54,7 @@ def exit_code(all_of_them: Sequence[Ended]) -> ExitCode:
 
 def counts(all_of_them: Sequence[Ended]) -> str:
     """`2 held, 1 violated; 1 not run`."""
-    order = dict.fromkeys([*RESULTS.values(), "dirty"])
+    order = dict.fromkeys([PLANNED, *RESULTS.values(), "dirty"])
     found = {result: sum(each.result == result for each in all_of_them) for result in order}
     said = ", ".join(f"{number} {result}" for result, number in found.items() if number) or "none was run"
     left = sum(each.result == NOT_RUN for each in all_of_them)

@@ -95,6 +95,18 @@ def test_a_shut_window_is_a_refusal_and_the_plan_says_so(desk: Desk, tmp_path: P
     assert len(list(desk.runs.glob("r-*"))) == before
 
 
+def test_the_plan_of_a_whole_suite_touches_nothing_and_passes_nothing(desk: Desk) -> None:
+    done = desk.invoke("gameday.plan", "--suite", "nightly", "--allow-irreversible")
+    results = [run["result"] for run in done["runs"]]
+    assert set(results) == {"planned", "not run"}  # what needs the full stack
+    assert results.count("planned") > 100
+    assert len(done["steps"]) == results.count("planned")
+    assert not list(desk.runs.glob("r-*"))
+    assert not desk.records()
+    refused = desk.invoke("gameday.plan", "--suite", "extras", code=3)
+    assert {run["runbook"] for run in refused["runs"] if run["result"] == "refused"} >= {"power-cut-of-the-leader"}
+
+
 class Project:
     """A project of one's own with a suite of two runbooks."""
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import paramiko.pipe
 import pytest
@@ -24,6 +25,7 @@ from stormdesk.core.errors import (
 from stormdesk.ssh import transport as ssh
 from stormdesk.ssh.open_shell import Shell
 from stormdesk.ssh.pool import Pool
+from stormdesk.ssh.read_once import ReadOnce
 from tests.ssh.server import Server
 
 HOST = "sandbox"
@@ -272,6 +274,22 @@ def test_a_refused_connection_is_tried_three_times(server: Server) -> None:
     assert time.monotonic() - began < 5
     assert "Connection refused after 3 tries" in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_what_was_read_is_not_read_again_while_many_plan(server: Server) -> None:
+    texts = [f"echo {number} >>/tmp/asked; wc -l </tmp/asked" for number in (1, 2)] * 8
+    with ReadOnce(server.inventory(), server.dial) as pool, ThreadPoolExecutor(8) as threads:
+        answers = [done.stdout for done in threads.map(lambda text: pool.script(HOST, text, 5), texts)]
+        assert [len(set(answers[number::2])) for number in (0, 1)] == [1, 1]
+        assert sorted(pool.script(HOST, "cat /tmp/asked", 5).stdout.split()) == ["1", "2"]
+
+
+def test_what_could_not_be_read_is_asked_again(server: Server) -> None:
+    slow_once = "test -e /tmp/slow || { touch /tmp/slow; sleep 5; }; echo in time"
+    with ReadOnce(server.inventory(), server.dial) as pool:
+        with pytest.raises(DeadlineExceeded):
+            pool.script(HOST, slow_once, 0.3)
+        assert pool.script(HOST, slow_once, 5).stdout == "in time\n"
 
 
 def test_a_user_other_than_root_works_through_sudo(server: Server) -> None:
