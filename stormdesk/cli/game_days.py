@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stormdesk.cli.show import Show
     from stormdesk.core.inventory import Inventory
     from stormdesk.core.outcome import Outcome
+    from stormdesk.core.safety import Allow
     from stormdesk.run.gameday import Planned
     from stormdesk.ssh.pool import Pool
     from stormdesk.ssh.transport import Dialer
@@ -32,29 +33,26 @@ class Day:
     dialer: Dialer
     show: Show
     seed: int
+    allow: Allow
     plan_only: bool = False
     abort_on_fail: bool = False
     confirm: bool = False
-    irreversible: bool = False
 
     def play(self, entry: Entry) -> Outcome:
         """Run it, or plan it. Raises what gameday.run raises while nothing was touched."""
-        from stormdesk.core.safety import Allow
         from stormdesk.desk.acts import perform
         from stormdesk.run import gameday
 
         return gameday.run(
             entry.book, str(entry.path), self.hosts, self.dialer, self.show, self.seed, watch, perform, holder_of,
-            plan_only=self.plan_only, confirm=self.confirm, allow=Allow(irreversible=self.irreversible),
+            plan_only=self.plan_only, confirm=self.confirm, allow=self.allow,
         )  # fmt: skip
 
     def plan(self, entry: Entry, pool: Pool) -> Planned:
         """Its plans. Raises what `play` raises while nothing is touched."""
-        from stormdesk.core.safety import Allow
         from stormdesk.run import gameday
 
-        allow = Allow(irreversible=self.irreversible)
-        return gameday.plan(entry.book, str(entry.path), pool, self.seed, watch, holder_of, allow)
+        return gameday.plan(entry.book, str(entry.path), pool, self.seed, watch, holder_of, self.allow)
 
     def aborted(self, name: str, code: ExitCode, why: str) -> bool | None:
         """Pause the desk and pull every kill switch if it has to be; whether that came about."""
@@ -74,7 +72,6 @@ def game_day(
     abort_on_fail: bool = False,
     plan_only: bool = False,
     confirm: bool = False,
-    irreversible: bool = False,
 ) -> int:
     """Run a runbook, by its path or its name in runbooks/, or only plan it; all its variants one after the other. Returns the exit code.
 
@@ -87,7 +84,6 @@ def game_day(
         raise UsageError(f"--runbook is required. Known: {runbooks.some()}.  e.g. --runbook {example}")
     entries = runbooks.chosen(runbook)  # reports mistakes in the file before hosts are resolved
     day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
-    day = replace(day, irreversible=irreversible)
     document: dict[str, object] = {"runbook": str(entries[0].path), "seed": day.seed}
     if len(entries) > 1:
         return _end(options, document, day, _all(Series(day, entries)))
@@ -110,7 +106,6 @@ def suite(
     abort_on_fail: bool = False,
     plan_only: bool = False,
     confirm: bool = False,
-    irreversible: bool = False,
 ) -> int:
     """Run the runbooks of a suite one after the other, or only plan them; with `resume` those that are left. Returns the exit code."""
     from stormdesk.cli import runbooks
@@ -118,7 +113,6 @@ def suite(
 
     entries = runbooks.suite(name)
     day = _day(options, seed, plan_only=plan_only, abort_on_fail=abort_on_fail, confirm=confirm)
-    day = replace(day, irreversible=irreversible)
     where = day.hosts.environment
     file = None
     if resume:
@@ -148,7 +142,7 @@ def _day(options: Options, seed: int | None, *, plan_only: bool, abort_on_fail: 
     if abort_on_fail:
         Services(Pool(hosts, dialer)).hosts("orchestrator")  # refused now when nobody could be told to stop
     number = secrets.randbelow(2**32) if seed is None else seed
-    return Day(hosts, dialer, options.show.gathering(), number, plan_only, abort_on_fail, confirm)
+    return Day(hosts, dialer, options.show.gathering(), number, options.allow, plan_only, abort_on_fail, confirm)
 
 
 def _all(all_of_them: Series) -> Series:

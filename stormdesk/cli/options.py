@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stormdesk.cli import fault_flags
 from stormdesk.cli.fault_flags import COMMON, TARGETS
 from stormdesk.core.errors import UsageError
 
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
     from stormdesk.cli.show import Show
     from stormdesk.core.inventory import Inventory
+    from stormdesk.core.safety import Allow
+    from stormdesk.core.values import FaultCount, HostCount, Share
     from stormdesk.ssh.transport import Dialer
 
 WHERE: Mapping[str, str] = {name: text for name, (_, text) in TARGETS.items()}
 ENV: Mapping[str, str] = {"env": WHERE["env"]}
 JSON: Mapping[str, str] = {"json": COMMON["json"][1]}
+LIMITS = ("allow_irreversible", "allow_role_share", "allow_hosts", "allow_faults", "allow_no_boot_hook")  # that a runbook may need lifted
+ALLOW: Mapping[str, str] = {name: COMMON[name][1] for name in LIMITS}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ class Options:
     env: str = ""
     inventory: str = ""
     json: bool = False
+    allow_irreversible: bool = False
+    allow_role_share: Share | None = None
+    allow_hosts: HostCount | None = None
+    allow_faults: FaultCount | None = None
+    allow_no_boot_hook: bool = False
+
+    @property
+    def allow(self) -> Allow:
+        """The limits that are lifted."""
+        return fault_flags.allow_of({name: getattr(self, name) for name in LIMITS})
 
     @property
     def show(self) -> Show:

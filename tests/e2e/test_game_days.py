@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stormdesk.cli import runbooks
 from tests.support.desk import Desk, events, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("tidy")]
@@ -96,15 +97,26 @@ def test_a_shut_window_is_a_refusal_and_the_plan_says_so(desk: Desk, tmp_path: P
 
 
 def test_the_plan_of_a_whole_suite_touches_nothing_and_passes_nothing(desk: Desk) -> None:
-    done = desk.invoke("gameday.plan", "--suite", "nightly", "--allow-irreversible")
-    results = [run["result"] for run in done["runs"]]
-    assert set(results) == {"planned", "not run"}  # what needs the full stack
-    assert results.count("planned") > 100
-    assert len(done["steps"]) == results.count("planned")
+    """The environment is the tests' own: what cannot be undone is planned, too, and all of a role at once."""
+    done = desk.invoke("gameday.plan", "--suite", "nightly", "--allow-irreversible", "--allow-role-share", "100")
+    results = {run["runbook"]: run["result"] for run in done["runs"]}
+    assert {name for name, result in results.items() if result != "planned"} == {
+        entry.name for path in runbooks.known() for entry in runbooks.entries(path) if entry.book.needs.stack == "full"
+    }
+    assert {result for result in results.values() if result != "planned"} == {"not run"}
+    assert len(done["steps"]) == list(results.values()).count("planned") > 100
     assert not list(desk.runs.glob("r-*"))
     assert not desk.records()
-    refused = desk.invoke("gameday.plan", "--suite", "extras", code=3)
-    assert {run["runbook"] for run in refused["runs"] if run["result"] == "refused"} >= {"power-cut-of-the-leader"}
+
+
+@pytest.mark.parametrize("limit", [["--allow-irreversible"], ["--allow-role-share", "100"]])
+def test_a_limit_is_lifted_by_the_flag_of_its_name_alone(desk: Desk, tmp_path: Path, limit: list[str]) -> None:
+    cut = "steps: [{fault: power-cut, host: trader-a, for: 1s}]"
+    both = 'steps: [{fault: noop, host: "trader-a,trader-b", for: 1s}]'
+    path = book(tmp_path, "limited", cut if limit == ["--allow-irreversible"] else both)
+    assert limit[0] in desk.invoke("gameday.plan", "--runbook", path, code=3)["error"]
+    assert limit[0] in desk.invoke("gameday.run", "--runbook", path, code=3)["error"]
+    desk.invoke("gameday.plan", "--runbook", path, *limit)
 
 
 class Project:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from stormdesk.cli import commands
+from stormdesk.cli import commands, fault_flags
 from stormdesk.cli.command import command
-from stormdesk.cli.options import JSON, WHERE, Options
+from stormdesk.cli.options import ALLOW, JSON, WHERE, Options
 from stormdesk.core.errors import UsageError
 from stormdesk.core.values import Seed
 
@@ -53,12 +53,12 @@ BOOK = {
     "runbook": "a file, or its name in runbooks/; NAME[VARIANT] is one of several",
     "suite": "instead: all runbooks of a suite, such as tier1 or nightly",
     "seed": "seed of its random choices; default: random",
-    "allow_irreversible": "allow faults that cannot be undone, such as a power cut",
 }
+KINDS = {"seed": Seed, **{name: kind for name, kind in fault_flags.KINDS.items() if name in ALLOW}}
 
 
 @command(
-    {**WHERE, **JSON},
+    {**WHERE, **ALLOW, **JSON},
     effect="run the game day {runbook}{suite}",
     hint="--runbook R [--env N] [--abort-on-fail]",
     help={
@@ -67,7 +67,7 @@ BOOK = {
         "confirm": "ask before each lane, before anything is touched",
         "abort_on_fail": "if it fails, pause the desk and pull every kill switch, as stack.abort does",
     },
-    kinds={"seed": Seed},
+    kinds=KINDS,
 )
 def run(
     options: Options,
@@ -77,7 +77,6 @@ def run(
     resume: bool = False,
     confirm: bool = False,
     abort_on_fail: bool = False,
-    allow_irreversible: bool = False,
 ) -> int:
     """Run a runbook, or a suite.
 
@@ -86,7 +85,7 @@ def run(
     from stormdesk.cli import game_days
 
     _one_of(runbook, suite)
-    how = {"abort_on_fail": abort_on_fail, "confirm": confirm, "irreversible": allow_irreversible}
+    how = {"abort_on_fail": abort_on_fail, "confirm": confirm}
     if suite:
         return game_days.suite(options, suite, seed, resume=resume, **how)
     if resume:
@@ -94,10 +93,8 @@ def run(
     return game_days.game_day(options, runbook, seed, **how)
 
 
-@command({**WHERE, **JSON}, hint="--runbook R [--env N]", help=BOOK, kinds={"seed": Seed})
-def plan(
-    options: Options, runbook: str = "", suite: str = "", seed: Seed | None = None, allow_irreversible: bool = False
-) -> int:
+@command({**WHERE, **ALLOW, **JSON}, hint="--runbook R [--env N]", help=BOOK, kinds=KINDS)
+def plan(options: Options, runbook: str = "", suite: str = "", seed: Seed | None = None) -> int:
     """Show what a runbook or a suite would do.
 
     Asks the hosts, plans every step and checks the whole; nothing is touched."""
@@ -105,8 +102,8 @@ def plan(
 
     _one_of(runbook, suite)
     if suite:
-        return game_days.suite(options, suite, seed, plan_only=True, irreversible=allow_irreversible)
-    return game_days.game_day(options, runbook, seed, plan_only=True, irreversible=allow_irreversible)
+        return game_days.suite(options, suite, seed, plan_only=True)
+    return game_days.game_day(options, runbook, seed, plan_only=True)
 
 
 def _one_of(runbook: str, suite: str) -> None:
