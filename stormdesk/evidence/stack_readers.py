@@ -11,7 +11,7 @@ import msgspec
 from stormdesk.core.errors import HostError, UsageError
 from stormdesk.core.inventory import Inventory, InventoryHost
 from stormdesk.evidence import cut as cuts
-from stormdesk.evidence.cut.lines import Book, BusMessage, Consumer, StateFile
+from stormdesk.evidence.cut.lines import Book, BusMessage, Consumer, Retry, StateFile
 from stormdesk.evidence.metrics import series
 from stormdesk.host.scripts import probe
 from stormdesk.ssh.parallel import READ_S, Run
@@ -22,6 +22,7 @@ STATE_FILES = (
     "execution/kill_switch_state.json", "circuit_breaker.json", "positions_snapshot.json", "STOP.TXT", "global_flags.json",
 )  # fmt: skip
 BUS_STREAM = "md"  # of every stack of ours
+TRADER_CONFIG = "/etc/trading/trader.json"  # of every stack of ours
 ASK_S = 5.0  # for one question to a service on its own host
 
 ORDERS_SQL = """select row_to_json(r) from (select client_order_id, signal, instance, epoch, symbol, side, type,
@@ -35,6 +36,16 @@ POSITIONS_SQL = (
 EPOCHS_SQL = """select row_to_json(r) from (select epoch, instance, extract(epoch from granted_at)::float8 as granted_t
  from epochs order by epoch) r"""
 TABLES = {"orders": ORDERS_SQL, "fills": FILLS_SQL, "positions": POSITIONS_SQL, "epochs": EPOCHS_SQL}
+
+
+class _Overrides(msgspec.Struct, frozen=True):
+    retry: Retry = Retry()
+
+
+class _Configuration(msgspec.Struct, frozen=True):
+    """What is read of a trader's configuration, docs/formats/service-config.md."""
+
+    resilience: _Overrides = _Overrides()
 
 
 class Stack:
@@ -71,6 +82,16 @@ class Stack:
         if not done.ok:
             raise HostError(f"{trader}: {method} {path}: {done.stderr.strip() or f'curl ended with {done.code}'}")
         return done.stdout.encode()
+
+    def retry(self) -> Retry:
+        """How the traders are configured to pause between tries; all of a desk have the same numbers."""
+        done = self.run(self.traders[0], ("cat", TRADER_CONFIG), ASK_S)
+        if not done.ok:
+            raise HostError(f"{self.traders[0]}: {done.stderr.strip()}")
+        try:
+            return msgspec.json.decode(done.stdout, type=_Configuration).resilience.retry
+        except msgspec.DecodeError as error:
+            raise HostError(f"{self.traders[0]}: {TRADER_CONFIG}: {error}") from error
 
     def unpack(self, host: InventoryHost, name: str, count: int | None, *words: str) -> list[bytes]:
         """Run one of the probes `read_<name>`; `count` blocks of bytes, one for each thing it read (None: however many)."""

@@ -79,13 +79,17 @@ def take(run: Run, inventory: Inventory, folder: Path, facts: RunFacts = NO_RUN)
         _read(stack, reading, until)
     ended = time.time()
     _read_bus(stack, reading)
+    try:
+        retry = msgspec.to_builtins(stack.retry())
+    except StormdeskError as error:
+        retry, reading.unread["retry"] = None, str(error)
     reading.files["residue.json"] = _json(find_residue.look(run, inventory, facts.diffs, facts.run_id, facts.marks))
     if facts.before is not None:
         reading.files["processes.json"] = _json(service_processes.look(run, inventory))
     meta = _meta(inventory, stack.traders, facts)
     meta |= {
         "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else [])),
-        "drain_s": drain_s, "left": left, "hold": {"started": started, "ended": ended},
+        "drain_s": drain_s, "left": left, "retry": retry, "hold": {"started": started, "ended": ended},
         "one_clock": all(inventory.hosts[name].shares_kernel for name in (*stack.traders, stack.venue.name)),
     }  # fmt: skip
     reading.files["meta.json"] = _json(meta)

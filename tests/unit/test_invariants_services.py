@@ -7,11 +7,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from stormdesk.core.model import Verdict
 from stormdesk.evidence import cut as cuts
+from stormdesk.evidence.cut.lines import Retry
 from stormdesk.evidence.judges import applicable
+from stormdesk.testnet import resilience
 from tests.unit.histories import (
     LEDGER,
     Change,
@@ -378,6 +381,28 @@ def test_growing_pauses_are_as_they_should_be(history: Files) -> None:
     verdict, why = judge("I-12", history)
     assert verdict is Verdict.HELD
     assert why.endswith("7 connections refused, tried again with pauses of 0.9, 1.7, 3.5, 7.0, 10.1, 9.0 s")
+
+
+def test_the_pauses_are_those_that_the_traders_are_configured_for(history: Files) -> None:
+    refused(history, 0.9, 1.7, 1.7, 1.9)
+    assert judge("I-12", history)[1].startswith("10.77.1.13 tried again after 1.70 s; refused 2 times, it should have waited 4 s")
+    meta = json.loads(history["meta.json"])
+    history["meta.json"] = json.dumps(meta | {"retry": {"cap_s": 2}}).encode()
+    assert judge("I-12", history)[0] is Verdict.HELD
+    refused(history, 0.9, 1.5)
+    assert judge("I-12", history)[1].endswith("refused 1 times, it should have waited 2 s")
+
+
+def test_without_a_word_on_it_the_pauses_are_those_of_the_stack() -> None:
+    usual = resilience.load({}).retry
+    assert msgspec.to_builtins(Retry()) == {name: getattr(usual, name) for name in ("base_s", "factor", "cap_s", "jitter")}
+
+
+def test_pauses_are_not_judged_by_a_configuration_that_could_not_be_read(history: Files) -> None:
+    history["meta.json"] = json.dumps(json.loads(history["meta.json"]) | {"retry": None}).encode()
+    assert judge("I-12", history)[0] is Verdict.HELD
+    refused(history, 1.0, 1.0, 1.0)
+    assert judge("I-12", history) == (Verdict.UNKNOWN, "how long a trader waits between tries could not be read")
 
 
 def test_a_venue_that_starts_again_ends_the_refusing(history: Files) -> None:

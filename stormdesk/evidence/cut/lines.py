@@ -56,11 +56,22 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
     restarts: dict[str, dict[str, tuple[int, int]]] = {}
 
 
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client of the desk pauses between tries of a connection: base, base x factor, ... up to the cap, in seconds; up to the
+    jitter's share of each may be left out. The defaults are those of testnet/resilience.yaml."""
+
+    base_s: float = 1.0
+    factor: float = 2.0
+    cap_s: float = 10.0
+    jitter: float = 0.2
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """What the cut is of. `drain_s` is None when orders were still in flight at its deadline; `left` says which.
 
     `asked` names what was asked for besides the sources that every cut has; a judge that needs one of those others is
-    left out when it was not asked for. `grace_s` is how long an order that was on its way may still arrive.
+    left out when it was not asked for. `grace_s` is how long an order that was on its way may still arrive. `retry` is as the
+    traders are configured, None where that could not be read.
     """
 
     t: float
@@ -75,6 +86,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     fault: FaultWindow | None = None
     asked: tuple[str, ...] = ()
     grace_s: float = 5.0
+    retry: Retry | None = Retry()
     processes_before: Before | None = None
 
     @property

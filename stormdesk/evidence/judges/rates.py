@@ -7,14 +7,14 @@ from itertools import chain
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
+from stormdesk.evidence.cut.lines import Retry
 from stormdesk.evidence.cut.venue_lines import OTHERS, Early, Open, Refused, Request, Throttled, VenueFault
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
 
 WEIGHT_PER_MIN = 6000  # the venue's limit for one address
 ON_THE_WIRE_S = 1.0  # what was sent before the answer 429 had arrived
-# Pauses between tries of a connection that is refused: `retry` of the stack's resilience.yaml. Up to the jitter's share may be left out.
-BASE_S, FACTOR, CAP_S, JITTER = 1.0, 2.0, 10.0, 0.2
 TRY_S = 1.0  # a try itself, and what it waits for its turn
+UNREAD = "how long a trader waits between tries could not be read"
 REFUSES = "refuse-streams"  # the venue fault
 BANS = ("418", "ban")  # in the names of venue faults that ban whoever asks
 
@@ -25,13 +25,14 @@ def i12(cut: Cut) -> CheckResult:
     requests = sum(isinstance(line, Request) and line.account not in OTHERS for line in cut.venue.rows)
     throttled = [line for line in cut.venue.rows if isinstance(line, Throttled)]
     refused = sum(isinstance(line, Refused) for line in cut.venue.rows)
+    retry = cut.meta.retry if cut.meta else Retry()
     return result(
         "I-12",
         {"venue requests": requests, "throttled": len(throttled), "connections refused": refused},
         unreadable=[cut.venue.problem],
         floors=((requests, MIN_ORDERS, "venue requests"),),
-        wrong=chain(_too_much(cut), _wrong_pauses(cut)),
-        doubts=[gap(cut)],
+        wrong=chain(_too_much(cut), _wrong_pauses(cut, retry) if retry else ()),
+        doubts=[gap(cut), UNREAD if refused and not retry else ""],
         held=f"{requests} order requests, {len(throttled)} answered with 429, none too early"
         + (f"; {refused} connections refused, tried again with pauses of {_pauses(cut)} s" if refused else ""),
     )
@@ -73,10 +74,10 @@ def _tries(cut: Cut) -> Iterator[tuple[str, int, float, bool]]:
             last = {}  # the fault ended with the venue; when, nobody knows
 
 
-def _wrong_pauses(cut: Cut) -> Iterator[str]:
+def _wrong_pauses(cut: Cut, retry: Retry) -> Iterator[str]:
     for remote, count, pause_s, tried in _tries(cut):
-        whole = min(BASE_S * FACTOR ** min(count, 64), CAP_S)
-        if tried and pause_s < whole * (1 - JITTER):
+        whole = min(retry.base_s * retry.factor ** min(count, 64), retry.cap_s)
+        if tried and pause_s < whole * (1 - retry.jitter):
             yield f"{remote} tried again after {pause_s:.2f} s; refused {count} times, it should have waited {whole:g} s"
         elif pause_s > whole + TRY_S:
             yield f"{remote} did not try again for {pause_s:.1f} s; refused {count} times, it should have after {whole:g} s"
