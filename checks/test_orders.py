@@ -23,3 +23,7 @@ def test_no_order_is_lost(invariant: Callable[[str], None]) -> None:
 
 def test_refused_orders_never_reach_the_venue(invariant: Callable[[str], None]) -> None:
     invariant("refusals")
+
+
+def test_each_order_went_as_the_ledgers_say(invariant: Callable[[str], None]) -> None:
+    invariant("I-18")

@@ -130,6 +130,7 @@ CHECKS: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
                 "test_every_venue_order_has_an_earlier_intent": "I-01",
                 "test_no_order_is_accepted_twice": "I-02",
                 "test_no_order_is_lost": "I-03",
+                "test_each_order_went_as_the_ledgers_say": "I-18",
                 "test_refused_orders_never_reach_the_venue": "refusals",
             },
             "test_positions": {
@@ -139,6 +140,7 @@ CHECKS: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
             "test_ledger": {"test_the_ledger_chain_is_unbroken": "I-05"},
             "test_leader": {"test_one_epoch_sends": "I-06"},
             "test_gates": {"test_no_order_through_a_shut_gate": "I-07"},
+            "test_trades": {"test_no_trade_is_beyond_its_order": "I-20"},
             "test_rates": {"test_the_venues_limits_are_kept": "I-12"},
             "test_market_data": {"test_market_data_is_complete": "I-08", "test_the_bus_keeps_its_order": "I-11"},
             "test_recovery": {

@@ -16,8 +16,11 @@ class Event(msgspec.Struct, tag_field="kind", kw_only=True):
 
 
 class Open(Event, tag="OPEN"):
+    """`rules` by symbol: `tick`, of which prices are multiples."""
+
     accounts: dict[str, dict[str, str]]
     config_hash: str
+    rules: dict[str, dict[str, str]] = {}
 
 
 class Request(Event, tag="REQUEST"):

@@ -64,7 +64,8 @@ class Desk:
         totals = self.exchange.accounts.totals()
         accounts = {name: {asset: plain(amount) for asset, amount in held.items()} for name, held in totals.items()}
         digest = sha256(msgspec.json.encode(config)).hexdigest()
-        self.journal.append([events.Open(t=time.time(), accounts=accounts, config_hash=digest)])
+        rules = {name: {"tick": plain(symbol.tick)} for name, symbol in symbols.items()}
+        self.journal.append([events.Open(t=time.time(), accounts=accounts, config_hash=digest, rules=rules)])
         self.tick()
 
     def now(self) -> float:

@@ -114,6 +114,9 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     qty: str = "0"
     order_id: int | None = None
     trade_id: int | None = None
+    fee: str = "0"
+    fee_asset: str = ""
+    state: str = ""
     reason: str = ""
     gate: str = ""
     on: bool = False

@@ -21,8 +21,17 @@ class VenueLine(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of a symbol are multiples of `tick`."""
+
+    tick: str
+
+
 class Open(VenueLine, frozen=True, kw_only=True):
+    """`rules` by symbol; journals of before there were none have none."""
+
     accounts: dict[str, dict[str, str]]
+    rules: dict[str, Rules] = {}
 
 
 class Request(VenueLine, frozen=True, kw_only=True):
@@ -47,6 +56,7 @@ class Accepted(VenueLine, frozen=True, kw_only=True):
     type: str = ""
     price: str = "0"
     qty: str
+    tif: str = ""
 
 
 class Trade(VenueLine, frozen=True, kw_only=True):
@@ -61,6 +71,7 @@ class Trade(VenueLine, frozen=True, kw_only=True):
     quote_qty: str
     fee: str
     fee_asset: str
+    maker: bool | None = None  # None: the journal is older than the key
 
 
 class Ended(VenueLine, frozen=True, kw_only=True):

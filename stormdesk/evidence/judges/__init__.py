@@ -19,11 +19,13 @@ from stormdesk.evidence.judges.judging import DRAIN_S, Judge, order_sources
 from stormdesk.evidence.judges.leader import i06
 from stormdesk.evidence.judges.ledger import i05
 from stormdesk.evidence.judges.orders import i01, i02, i03, lost_orders
+from stormdesk.evidence.judges.outcomes import i18
 from stormdesk.evidence.judges.positions import i04, i14
 from stormdesk.evidence.judges.rates import i12
 from stormdesk.evidence.judges.recovery import i09, i10
 from stormdesk.evidence.judges.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.evidence.judges.residue import i13
+from stormdesk.evidence.judges.trades import i20
 
 __all__ = ["ALWAYS", "DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "lost_orders", "refused_ids"]
 
@@ -42,12 +44,14 @@ JUDGES: Mapping[str, Judge] = {
     "I-12": i12,
     "I-13": i13,
     "I-14": i14,
+    "I-18": i18,
+    "I-20": i20,
     "refusals": refusals,
 }
 
 
 # Those that every cut of a trading stack calls for.
-ALWAYS = ("I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14")
+ALWAYS = ("I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14", "I-18", "I-20")
 # What a judge needs besides the sources that every cut has. A cut without a service does not ask for its sources, and
 # cuts of before there were these sources did not either: then the judge is left out, and never passes in silence.
 NEEDS: Mapping[str, str] = {

@@ -68,7 +68,7 @@ while :; do
   sd_value deadline
   [ -z "$sd_value" ] || deadline=$sd_value
   due=$deadline
-  [ "$me" = a ] || due=$((deadline + 200))
+  [ "$me" = a ] || due=$((deadline + 100))
   sd_now
   if [ "$sd_now" -ge "$due" ]; then
     [ -f "$rec/record" ] || orphaned
