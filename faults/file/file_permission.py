@@ -74,7 +74,7 @@ class FilePermission:
                 reverts_what=f"chmod {old}",
                 steps=(Step(("sd_mode", path, inode, new, old), (("sd_mode", path, inode, old, new),)),),
                 resources=(f"path:{path}",),
-                files=(path,),
+                files=(f"mode {path}",),
                 persistent=facts.answers["type"].stdout.strip() != "tmpfs",
             ),
             proof=Proof(baseline=("sd_may", user, access, path), witness=("sd_may_not", user, access, path)),

@@ -69,10 +69,10 @@ class Change:
 
     `mechanism` is the one that was chosen, `rejected` are (name, why not) of those that come before it. `resources` are locked
     on the host; `rechecks` are (command, output) pairs that must still be true when it is armed; `touches` are the kinds of
-    facts (stormdesk/host/picture/) that it changes while it is in; `files` are compared besides the standard ones, and
-    `services`, each `<manager> <name>`: all those of the host, run/prepare.py adds them; how much of the file systems at
-    `spaces` others used or freed meanwhile is noted, and no verdict; `persistent` faults survive a reboot and get a durable
-    record.
+    facts (stormdesk/host/picture/) that it changes while it is in; `files` are compared besides the standard ones (`mode FILE`:
+    all but its content), and `services`, each `<manager> <name>`: all those of the host, run/prepare.py adds them; how much of the
+    file systems at `spaces` others used or freed meanwhile is noted, and no verdict; `persistent` faults survive a reboot and get a
+    durable record.
     """
 
     mechanism: str

@@ -92,6 +92,23 @@ def test_the_user_may_not_open_the_file_and_then_may_again(host: Rig, mode: str,
     assert host.sandbox.script(trying).ok
 
 
+@pytest.mark.parametrize("kib", [1, 2048], ids=["a bit", "past the size that is read"])
+@pytest.mark.parametrize("hurry", [True, False], ids=["at once", "all the time"])
+def test_what_the_service_writes_meanwhile_is_its_own(host: Rig, kib: int, hurry: bool) -> None:
+    """Who has the file open goes on: right after its mode was changed, and never again, or again and again."""
+    file = f"{DATA}/growing"
+    host.sandbox.sh(f"echo kept >{file}; chown nobody {file}; chmod 640 {file}")
+    once = f"while [ $(stat -c %a {file}) != 0 ]; do :; done; head -c {kib * 1024} /dev/zero >&3"
+    often = f"for n in $(seq 60); do head -c {kib * 64} /dev/zero >&3; sleep 0.05; done"
+    host.sandbox.sh(f"(exec 3>>{file}; {once if hurry else often}) </dev/null >/dev/null 2>&1 &")
+    assert states(host.arm(host.plan(FilePermission(path=file)))) == CONFIRMED
+    eventually(f"[ $(stat -c %s {file}) -gt {kib * 1024} ]", host.sandbox, 10)
+    done = host.revert()
+    assert (states(done)[-1], "reverted_by=" in done.stdout) == ("REVERTED", True), done.stdout
+    assert says(host, f"stat -c %a {file}") == "640\n"
+    assert host.clear().ok
+
+
 def test_a_file_that_somebody_replaced_keeps_its_mode(host: Rig) -> None:
     bite(host, FilePermission(path=FILE))
     host.sandbox.sh(f"echo new >'{FOLDER}/new'; chmod 600 '{FOLDER}/new'; mv '{FOLDER}/new' '{FILE}'")

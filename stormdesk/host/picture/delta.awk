@@ -27,7 +27,7 @@ BEGIN { n_ordered = split("rule4 rule6 iptables ip6tables nft filter", ordered, 
 /^=/ { section = substr($0, 2); next }
 $0 == "" { next }
 section == "touches" { touches[$0] = 1 }
-section == "files" { files[$0] = 1 }
+section == "files" { sub(/^mode /, ""); files[$0] = 1 }
 section == "claims" { claimed[about($0)] = 1 }
 section == "ours" { put($0) }
 section == "side" { side[++n_side] = $0; if (/^~/) reordered[kind(about($0))] = 1 }

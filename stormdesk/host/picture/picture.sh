@@ -140,9 +140,16 @@ sd_services() {
   esac
 }
 
-# Mode, owner and content of each of the files $1, one a line; or that there is none. What a fault filled is large: it is not read.
+# Mode, owner and content of each of the files $1, one a line; or that there is none. What a fault filled is large: it is not read. A
+# line `mode <file>` asks for the first two alone: its service goes on writing into it.
 sd_files() {
   while IFS= read -r sd_file; do
+    case $sd_file in
+      'mode '*)
+        stat -c '%n mode %f %u %g' -- "${sd_file#mode }" 2>/dev/null || echo "${sd_file#mode } is not there"
+        continue
+        ;;
+    esac
     if [ -f "$sd_file" ] && [ ! -L "$sd_file" ]; then
       case $sd_file in
         /etc/*) set -- "$@" "$sd_file" ;;
