@@ -11,3 +11,7 @@ pytestmark = pytest.mark.invariant
 
 def test_no_order_through_a_shut_gate(invariant: Callable[[str], None]) -> None:
     invariant("I-07")
+
+
+def test_no_order_is_open_after_a_kill(invariant: Callable[[str], None]) -> None:
+    invariant("I-17")

@@ -62,6 +62,10 @@ class Services:
             raise UsageError(f"no {service} on {', '.join(only) or self._pool.inventory.environment}: {where}")
         return wanted
 
+    def known(self, service: str) -> bool:
+        """Whether any host runs it."""
+        return any(service in host.services for host in self._hosts.values())
+
     def get(self, service: str, path: str, hosts: Sequence[str]) -> Mapping[str, Answer]:
         """Ask a service on some hosts at once."""
         return self._each(hosts, lambda host: self._curl(host, service, path, ANSWER_S))

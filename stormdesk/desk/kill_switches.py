@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stormdesk.desk.http_services import Services
+from stormdesk.desk.http_services import Answer, Services
 from stormdesk.desk.settling import SETTLE_S, settled
+from stormdesk.evidence.cut.venue_lines import OTHERS
 
+OPEN = "/orders?open=true"
+NAMED = 3
 PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is open
 
 
 def pull(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
-    """By host, whether its kill switch is on and nothing is open at the venue, and the line that says so. Where the trader
-    is dead its host's guard does it, with a key of its own."""
+    """By host, whether its kill switch is on and, as it says, nothing is open at the venue; for the venue, whether it says so, too.
+    With the line that says it. Where the trader is dead its host's guard does it, with a key of its own."""
     told = services.post("trader", "/execution/kill-switch/activate", order, hosts, PULL_S)
     dead = [host for host, answer in told.items() if not answer.ok]
     guards = services.post("guard", "/kill-switch", order, dead, PULL_S) if dead else {}
@@ -28,7 +32,29 @@ def pull(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> 
             verified,
             f"pulled by the {who}; open at the venue: {seen.get('open_at_venue', 'unknown')}, verified: {verified}",
         )
-    return ended
+    return {**ended, **_venue_says(services)}
+
+
+def _venue_says(services: Services) -> Mapping[str, tuple[bool, str]]:
+    """What is open by the venue's own word, from its control port: nobody's mistake about his own orders is in it."""
+    if not services.known("venue"):
+        return {}
+    (host,) = services.hosts("venue")[:1]
+    answer = settled(lambda: services.get("venue", OPEN, [host])[host], lambda said: _open(said) == [], SETTLE_S)
+    found = _open(answer)
+    if found is None:
+        return {host: (False, f"what is open is NOT known: {answer.why}")}
+    return {host: (not found, f"open orders of the desk: {len(found)}{': ' + ', '.join(found[:NAMED]) if found else ''}")}
+
+
+def _open(answer: Answer) -> list[str] | None:
+    """The desk's open orders; None when the venue did not say."""
+    if not answer.ok:
+        return None
+    try:
+        return [order["clientOrderId"] for order in json.loads(answer.text) if order["account"] not in OTHERS]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def release(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:

@@ -13,6 +13,7 @@ from stormdesk.core.errors import ExitCode, HostError, StormdeskError, UsageErro
 from stormdesk.desk import kill_switches
 from stormdesk.desk.http_services import Answer, Services
 from stormdesk.desk.kill_switches import PULL_S
+from stormdesk.desk.operators_log import recorded
 from stormdesk.desk.settling import SETTLE_S, settled
 from stormdesk.evidence.metrics import series
 from stormdesk.run.operate import Report
@@ -58,7 +59,7 @@ def health(pool: Pool) -> Report:
 def metrics(pool: Pool, service: str, name: str) -> Report:
     """Every sample of the services, of those whose name starts with `name`."""
     services = Services(pool)
-    wanted = [service] if service else [known for known in HTTP if _runs(pool, known)]
+    wanted = [service] if service else [known for known in HTTP if services.known(known)]
     lines, found, code = [], dict[str, dict[str, dict[str, float]]](), ExitCode.HELD
     for one in wanted:
         for host, answer in services.get(one, "/metrics", services.hosts(one)).items():
@@ -72,6 +73,7 @@ def metrics(pool: Pool, service: str, name: str) -> Report:
     return Report(code, tuple(lines), {"metrics": found})
 
 
+@recorded("stack.restart")
 def restart(pool: Pool, service: str, hosts: Sequence[str]) -> Report:
     """Restart a service by its supervisor, host after host, each when the one before answers again."""
     services = Services(pool)
@@ -90,6 +92,7 @@ def restart(pool: Pool, service: str, hosts: Sequence[str]) -> Report:
     return Report(ExitCode.HELD if all(done.values()) else ExitCode.VIOLATED, tuple(lines), {"restarted": done})
 
 
+@recorded("stack.lead")
 def lead(pool: Pool, host: str) -> Report:
     """Have that trader lead: whoever does is restarted until it does, once at most each."""
     services, restarted = Services(pool), dict[str, bool]()
@@ -107,6 +110,7 @@ def lead(pool: Pool, host: str) -> Report:
     return Report(ExitCode.HELD if done else ExitCode.VIOLATED, (f"{wanted}: {text}",), {"restarted": restarted})
 
 
+@recorded("stack.kill-switch")
 def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report:
     """Pull or reset the kill switch of every trader; where the trader is dead its host's guard does it, with a key of its own."""
     if on == off:
@@ -119,6 +123,7 @@ def kill_switch(pool: Pool, on: bool, off: bool, by: str, reason: str) -> Report
     return Report(ExitCode.HELD if all(good.values()) else ExitCode.VIOLATED, tuple(lines), {"on": on, "hosts": good})
 
 
+@recorded("stack.clear-failsafe")
 def clear_failsafe(pool: Pool, by: str, hosts: Sequence[str]) -> Report:
     """Take hosts out of FAILSAFE, and their guards' alerts away: orders are allowed again, what is dead is restarted anew."""
     services, order = Services(pool), _order(by)
@@ -136,6 +141,7 @@ def clear_failsafe(pool: Pool, by: str, hosts: Sequence[str]) -> Report:
     return Report(ExitCode.worst(*codes), tuple(lines) or ("no host is in FAILSAFE",), {"cleared": good})
 
 
+@recorded("stack.reset-breakers")
 def reset_breakers(pool: Pool, symbol: str) -> Report:
     """Close the circuit breakers of all traders, of one symbol or of all."""
     services = Services(pool)
@@ -149,6 +155,7 @@ def reset_breakers(pool: Pool, symbol: str) -> Report:
     return _reset(services.post("trader", "/execution/breakers/reset", word, services.hosts("trader")), judge)
 
 
+@recorded("stack.reset-repeats")
 def reset_repeats(pool: Pool, by: str, strategy: str) -> Report:
     """Let strategies trade again that have signalled too often: one, or all."""
     services = Services(pool)
@@ -162,6 +169,7 @@ def reset_repeats(pool: Pool, by: str, strategy: str) -> Report:
     return _reset(services.post("trader", "/execution/repeats/reset", order, services.hosts("trader")), judge)
 
 
+@recorded("stack.reconcile")
 def reconcile(pool: Pool, accept: str, by: str) -> Report:
     """Have the leader compare its books with the venue's; before that take the venue's word for one kind of difference."""
     if accept not in ("", *ACCEPTABLE):
@@ -199,16 +207,19 @@ def guest(pool: Pool) -> Report:
     return Report(ExitCode.HELD, tuple(f"{key:<11}{value}" for key, value in document.items()), document)
 
 
+@recorded("stack.pause")
 def pause(pool: Pool, by: str, reason: str) -> Report:
     """No new orders from now on, at any trader, until somebody resumes."""
     return _desk(pool, "/pause", _order(by, reason), "paused", _paused)
 
 
+@recorded("stack.resume")
 def resume(pool: Pool, by: str) -> Report:
     """Trade again; with that every alert is answered. Kill switches are reset on their own."""
     return _desk(pool, "/resume", _order(by), "resumed", lambda page: not _paused(page))
 
 
+@recorded("stack.abort")
 def abort(pool: Pool, by: str, reason: str) -> Report:
     """Pause, and pull every trader's kill switch."""
     return _desk(pool, "/abort", _order(by, reason), "aborted", lambda page: _paused(page) and _killed(page))
@@ -274,10 +285,6 @@ def _restart(pool: Pool, host: str, service: str) -> str:
         return ""
     answer = settled(lambda: Services(pool).get(service, "/metrics", [host])[host], lambda seen: seen.ok, RESTART_S)
     return "" if answer.ok else answer.why
-
-
-def _runs(pool: Pool, service: str) -> bool:
-    return any(service in host.services for host in pool.inventory.hosts.values())
 
 
 def _only(answers: Mapping[str, Answer]) -> Answer:

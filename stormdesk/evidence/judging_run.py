@@ -139,7 +139,10 @@ CHECKS: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
             },
             "test_ledger": {"test_the_ledger_chain_is_unbroken": "I-05"},
             "test_leader": {"test_one_epoch_sends": "I-06"},
-            "test_gates": {"test_no_order_through_a_shut_gate": "I-07"},
+            "test_gates": {
+                "test_no_order_through_a_shut_gate": "I-07",
+                "test_no_order_is_open_after_a_kill": "I-17",
+            },
             "test_trades": {"test_no_trade_is_beyond_its_order": "I-20"},
             "test_rates": {"test_the_venues_limits_are_kept": "I-12"},
             "test_market_data": {"test_market_data_is_complete": "I-08", "test_the_bus_keeps_its_order": "I-11"},

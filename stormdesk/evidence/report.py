@@ -35,6 +35,7 @@ TITLES = {
     "I-12": "The venue's rate limits are kept, no ban is earned",
     "I-13": "Nothing of ours is left on any host",
     "I-14": "What all accounts hold together stays the same",
+    "I-17": "After a kill no order of the desk is open",
     "I-18": "Each order went as the ledgers say",
     "I-20": "No trade is beyond what its order allows",
     "refusals": "No refused order reached the venue",

@@ -22,6 +22,7 @@ STATE_FILES = (
     "execution/kill_switch_state.json", "circuit_breaker.json", "positions_snapshot.json", "STOP.TXT", "global_flags.json",
 )  # fmt: skip
 BUS_STREAM = "md"  # of every stack of ours
+OPERATORS = "operators/operators.jsonl"  # below the data folder; desk/operators_log.py writes it
 TRADER_CONFIG = "/etc/trading/trader.json"  # of every stack of ours
 ASK_S = 5.0  # for one question to a service on its own host
 
@@ -38,14 +39,21 @@ EPOCHS_SQL = """select row_to_json(r) from (select epoch, instance, extract(epoc
 TABLES = {"orders": ORDERS_SQL, "fills": FILLS_SQL, "positions": POSITIONS_SQL, "epochs": EPOCHS_SQL}
 
 
-class _Overrides(msgspec.Struct, frozen=True):
+class KillSwitch(msgspec.Struct, frozen=True):
+    verify_s: float = 10.0
+
+
+class Configured(msgspec.Struct, frozen=True):
+    """The numbers of a trader's configuration that judges go by; without an override those of testnet/resilience.yaml."""
+
     retry: Retry = Retry()
+    kill_switch: KillSwitch = KillSwitch()
 
 
 class _Configuration(msgspec.Struct, frozen=True):
     """What is read of a trader's configuration, docs/formats/service-config.md."""
 
-    resilience: _Overrides = _Overrides()
+    resilience: Configured = Configured()
 
 
 class Stack:
@@ -60,6 +68,7 @@ class Stack:
         self.feeder = self._maybe("feeder")
         self.redis = self._maybe("redis")
         self.kafka = self._maybe("kafka")
+        self.ops = self._maybe("orchestrator")
         address = self.venue.networks["mgmt"].address.partition("/")[0]
         self.control = f"http://{address}:{self.venue.services['venue'].ports['control']}"
         if not self.traders:
@@ -83,15 +92,24 @@ class Stack:
             raise HostError(f"{trader}: {method} {path}: {done.stderr.strip() or f'curl ended with {done.code}'}")
         return done.stdout.encode()
 
-    def retry(self) -> Retry:
-        """How the traders are configured to pause between tries; all of a desk have the same numbers."""
+    def configured(self) -> Configured:
+        """What the traders go by; all of a desk have the same numbers."""
         done = self.run(self.traders[0], ("cat", TRADER_CONFIG), ASK_S)
         if not done.ok:
             raise HostError(f"{self.traders[0]}: {done.stderr.strip()}")
         try:
-            return msgspec.json.decode(done.stdout, type=_Configuration).resilience.retry
+            return msgspec.json.decode(done.stdout, type=_Configuration).resilience
         except msgspec.DecodeError as error:
             raise HostError(f"{self.traders[0]}: {TRADER_CONFIG}: {error}") from error
+
+    def operators(self) -> bytes:
+        """The operators' log; b"" while nobody has ordered anything."""
+        assert self.ops is not None
+        log = f"{self.ops.paths['data']}/{OPERATORS}"
+        done = self.run(self.ops.name, ("sh", "-c", '[ ! -e "$1" ] || cat "$1"', "sh", log), READ_S)
+        if not done.ok:
+            raise HostError(f"{self.ops.name}: {done.stderr.strip()}")
+        return done.stdout.encode()
 
     def unpack(self, host: InventoryHost, name: str, count: int | None, *words: str) -> list[bytes]:
         """Run one of the probes `read_<name>`; `count` blocks of bytes, one for each thing it read (None: however many)."""

@@ -79,21 +79,38 @@ def take(run: Run, inventory: Inventory, folder: Path, facts: RunFacts = NO_RUN)
         _read(stack, reading, until)
     ended = time.time()
     _read_bus(stack, reading)
-    try:
-        retry = msgspec.to_builtins(stack.retry())
-    except StormdeskError as error:
-        retry, reading.unread["retry"] = None, str(error)
+    numbers = _numbers(stack, reading)
+    _read_orders(stack, reading)
     reading.files["residue.json"] = _json(find_residue.look(run, inventory, facts.diffs, facts.run_id, facts.marks))
     if facts.before is not None:
         reading.files["processes.json"] = _json(service_processes.look(run, inventory))
     meta = _meta(inventory, stack.traders, facts)
     meta |= {
-        "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else [])),
-        "drain_s": drain_s, "left": left, "retry": retry, "hold": {"started": started, "ended": ended},
+        "asked": (*ASKED, *(["feeder"] if stack.feeder else []), *(["bus"] if stack.redis else []), *(["operators"] if stack.ops else [])),
+        "drain_s": drain_s, "left": left, **numbers, "hold": {"started": started, "ended": ended},
         "one_clock": all(inventory.hosts[name].shares_kernel for name in (*stack.traders, stack.venue.name)),
     }  # fmt: skip
     reading.files["meta.json"] = _json(meta)
     return _write(reading, folder)
+
+
+def _numbers(stack: Stack, reading: _Reading) -> dict[str, object]:
+    """What the traders are configured with, for the judges that go by it."""
+    try:
+        found = stack.configured()
+    except StormdeskError as error:
+        reading.unread["configuration"] = str(error)
+        return {"retry": None}
+    return {"retry": msgspec.to_builtins(found.retry), "verify_s": found.kill_switch.verify_s}
+
+
+def _read_orders(stack: Stack, reading: _Reading) -> None:
+    """What operators have ordered."""
+    if stack.ops is not None:
+        try:
+            reading.files["operators.jsonl"] = stack.operators()
+        except StormdeskError as error:
+            reading.unread["operators.jsonl"] = str(error)
 
 
 def residue_only(run: Run, inventory: Inventory, facts: RunFacts = NO_RUN) -> Cut:

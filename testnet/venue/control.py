@@ -54,8 +54,10 @@ class Control:
         }
         return json_response(view)
 
-    async def orders(self, _: web.Request) -> web.Response:
-        orders = self._desk.exchange.orders.values()
+    async def orders(self, request: web.Request) -> web.Response:
+        """All that were ever accepted, or with `open=true` those that are open."""
+        every = self._desk.exchange.orders.values()
+        orders = [order for order in every if order.is_open] if request.query.get("open") == "true" else every
         return json_response([{"account": order.account, **replies.queried(order)} for order in orders])
 
     async def depth(self, request: web.Request) -> web.Response:

@@ -16,8 +16,9 @@ from stormdesk.evidence.cut.lines import Consumer, Process, Processes
 from stormdesk.evidence.judges import DRAIN_S
 from stormdesk.evidence.stack_readers import STATE_FILES, TABLES, on_redis, on_the_bus, reader
 from tests.e2e.stack_harness import Stack, get, text
+from tests.unit.histories import write_orders
 
-ASKED = ("epochs", "state-files", "throttling", "feeder", "bus")
+ASKED = ("epochs", "state-files", "throttling", "feeder", "bus", "operators")
 
 
 def processes(stack: Stack, *names: str) -> Processes:
@@ -69,6 +70,7 @@ def read_files(stack: Stack, *traders: str, **meta: Any) -> dict[str, bytes]:
     files["processes.json"] = msgspec.json.encode(processes(stack, *stack.processes))
     if "feeder" in stack.processes:
         files |= _market_data(stack) | _bus(stack, traders)
+    write_orders(files, stack.orders)
     files["state-files.json"] = json.dumps({name: _state_files(stack, name) for name in traders}).encode()
     return files
 

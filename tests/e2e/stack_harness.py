@@ -121,6 +121,7 @@ class Stack:
         self.resilience: dict[str, dict[str, Any]] = {}  # overrides of the packaged numbers, for all services
         self.bus = f"redis://127.0.0.1:{self.port['redis']}/0"
         self.trader_config: dict[str, Any] = {}  # what differs for traders
+        self.orders: list[dict[str, Any]] = []  # what operators ordered, as their log has it
         self._wraps: dict[str, list[str]] = {}
         self._disks: dict[str, Disk] = {}
 

@@ -20,6 +20,8 @@ from stormdesk.checks.run import run_checks
 from stormdesk.core.errors import ExitCode
 from stormdesk.core.model import Verdict
 from stormdesk.desk import operators
+from stormdesk.desk.operators_log import LOG
+from stormdesk.evidence.cut.operators import read
 from stormdesk.infra import environment, existing
 from stormdesk.infra.dialing import dialer
 from stormdesk.ssh.pool import Pool
@@ -275,6 +277,7 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
         report = operators.kill_switch(lab.pool, on=True, off=False, by="alice", reason="drill")
         assert report.exit_code is ExitCode.HELD, report.lines
         assert any("by the guard" in line for line in report.lines)
+        assert "venue: open orders of the desk: 0" in report.lines
         began = time.time()
         assert lab.sh("trader-b", "cat /var/lib/trading/guard/STOP.TXT") == "kill switch by alice: drill"
         time.sleep(2)
@@ -285,6 +288,23 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
         report = operators.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
     assert report.exit_code is ExitCode.HELD, report.lines
     assert lab.sh("trader-b", "ls /var/lib/trading/guard | grep -c STOP || true") == "0"
+    orders, problem = read(lab.sh("ops", f"cat /var/lib/trading/{LOG}").encode())
+    assert problem == ""
+    said = [(o.by, o.phase, o.options.get("on", False), o.exit_code) for o in orders if o.task == "stack.kill-switch"][-4:]
+    assert said == [
+        ("alice", "ordered", True, None), ("alice", "done", True, 0), ("alice", "ordered", False, None), ("alice", "done", False, 0),
+    ]  # fmt: skip
+
+
+def test_an_order_is_given_although_it_cannot_be_written_down(lab: Lab) -> None:
+    folder = f"/var/lib/trading/{LOG.rpartition('/')[0]}"
+    lab.sh("ops", f"[ ! -d {folder} ] || mv {folder} {folder}.aside; echo 'no folder' >{folder}")
+    try:
+        report = operators.reset_breakers(lab.pool, "")
+        assert report.exit_code is ExitCode.HELD
+        assert report.lines[-1].startswith("not in the operators' log: ")
+    finally:
+        lab.sh("ops", f"rm {folder}; [ ! -d {folder}.aside ] || mv {folder}.aside {folder}")
 
 
 def test_an_abort_pauses_and_pulls_and_is_lifted_in_two_steps(lab: Lab) -> None:

@@ -26,6 +26,9 @@ SILENCES = 3  # each is over, but for the last one, when the next one begins
 MISSED = 5  # trades that a dead feeder cannot see
 FAULT_S = 60.0  # a fault of the venue ends by then, also when it strikes nobody
 GRACE_S, STILL_S = 1.0, 8.0  # a stop counts after the grace; for so long nothing may happen then
+RESTING = 6
+FAR = ({"symbol": "BTCUSDT", "qty": "0.00100", "price": "58000.00"}, {"symbol": "ETHUSDT", "qty": "0.01000", "price": "2900.00"})
+VERIFY_S = 2.0  # and two more for the way: less than both together
 STOPPED_S = 15.0  # nothing disturbs a stack, it trades ten times a second: what accepts nothing for so long has stopped
 RTO_S = 12.0  # of a Redis that comes back; the stack needs two
 TRADERS = ("trader-a", "trader-b")
@@ -122,13 +125,20 @@ def rate_limit(stack: Bench) -> cuts.Cut:
 
 def kill_switch(stack: Bench) -> cuts.Cut:
     """The kill switch is thrown, and stays so for longer than anything can be on its way."""
-    stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}}
+    stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}, "kill_switch": {"verify_s": VERIFY_S}}
     stack.up()
     goes_on(stack)
+    for number in range(RESTING):  # far from the market, so that there is something to cancel
+        signal = {"signal": f"rests-{number}", "side": "BUY", "type": "LIMIT", **FAR[number % 2]}
+        post(stack.url("a", "execution/intents"), signal)
+    wait(lambda: sum("ext-" in line.get("client_order_id", "") for line in stack.journal() if line["kind"] == "ACCEPTED") >= RESTING, 10)
+    pulled = {"id": "planted", "task": "stack.kill-switch", "by": "a test", "options": {"on": True}}
+    stack.orders = [{**pulled, "phase": "ordered", "t": time.time()}]
     post(stack.url("a", "execution/kill-switch/activate"), {"reason": "planted", "by": "a test"})
+    stack.orders += [{**pulled, "phase": "done", "t": time.time(), "exit_code": 0}]
     time.sleep(GRACE_S)
     goes_on(stack, 3, stopped_s=STILL_S)  # which must not happen
-    return cut_of(stack, grace_s=GRACE_S)
+    return cut_of(stack, grace_s=GRACE_S, verify_s=VERIFY_S)
 
 
 def two_leaders(stack: Bench) -> cuts.Cut:

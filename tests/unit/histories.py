@@ -59,6 +59,24 @@ def write_ledger(files: Files, lines: list[dict[str, Any]]) -> None:
     write(files, LEDGER, sealed)
 
 
+def write_orders(files: Files, lines: list[dict[str, Any]]) -> None:
+    """An operators' log with its chain."""
+    prev, sealed = "0" * 64, []
+    for line in lines:
+        body = json.dumps({"v": 1, "by": "alice", **line}, separators=(",", ":"))
+        h = hashlib.sha256((prev + body).encode()).hexdigest()
+        sealed.append(f'{body[:-1]},"prev":"{prev}","h":"{h}"}}\n')
+        prev = h
+    files["operators.jsonl"] = "".join(sealed).encode()
+
+
+def killed(since: float, until: float) -> list[dict[str, Any]]:
+    """What the operators' log has of a kill switch that was pulled and reset."""
+    on, off = ({"id": word, "task": "stack.kill-switch", "options": {word: True}} for word in ("on", "off"))
+    return [on | {"phase": "ordered", "t": since}, on | {"phase": "done", "t": since + 3, "exit_code": 0},
+            off | {"phase": "ordered", "t": until}, off | {"phase": "done", "t": until + 1, "exit_code": 0}]  # fmt: skip
+
+
 def document(files: Files, name: str, change: Callable[[Any], object]) -> None:
     value = json.loads(files[name])
     change(value)
@@ -75,7 +93,7 @@ def client_order_id(signal: str, epoch: int = EPOCH) -> str:
 
 def grown() -> Files:
     """The recorded history with what the stack has written since: ids with epochs, signed instants, a 429 that was
-    respected, a reconciliation at the start, processes, state files."""
+    respected, a reconciliation at the start, processes, state files, a kill switch that was pulled at the end."""
     files = recorded()
     new_ids = {row["client_order_id"]: client_order_id(row["signal"]) for row in rows(files, "orders.jsonl")}
     for old, new in new_ids.items():
@@ -90,9 +108,11 @@ def grown() -> Files:
     write(files, "processes.json", [{"trader-a": {"trader": {"pid": 30, "start_ticks": 900, "spawns": 1}},
                                      "venue": {"venue": {"pid": 31, "start_ticks": 905, "spawns": 1}}}])  # fmt: skip
     files["state-files.json"] = b'{"trader-a":{},"trader-b":{}}'
+    over = rows(files, "venue.jsonl")[-1]["t"]
+    write_orders(files, killed(over + 2, over + 22))
     before = json.loads(files["processes.json"])
     _grow_market_data(files)
-    asked = ["epochs", "state-files", "throttling", "feeder", "bus"]
+    asked = ["epochs", "state-files", "throttling", "feeder", "bus", "operators"]
     document(files, "meta.json", lambda m: m.update(asked=asked, processes_before={"processes": before}))
     return files
 

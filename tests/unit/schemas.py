@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from stormdesk.core import audit, event_parts, events
 from stormdesk.core.inventory import Document as Inventory
 from stormdesk.core.plan import Plan
+from stormdesk.desk import operators_log
 from stormdesk.evidence.cut import lines as cut
 from stormdesk.evidence.scorecard import Scorecard
 from stormdesk.run.suite_file import SuiteFile
@@ -52,6 +53,7 @@ WRITTEN: Mapping[str, Any] = {
     "plan.json": tuple[Plan, ...],
     "scorecard.json": Scorecard,
     "suite.json": SuiteFile,
+    "operators.jsonl": operators_log.Entry,
     "journal.jsonl": venue.Line,
     "ledger.jsonl": ledger.Entry,
     "positions_snapshot.json": Snapshot,

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from stormdesk.evidence.cut import operators
 from stormdesk.evidence.cut.lines import (
     Balances,
     Book,
@@ -22,6 +23,7 @@ from stormdesk.evidence.cut.lines import (
     FillRow,
     LedgerLine,
     Meta,
+    Ordered,
     OrderRow,
     PositionRow,
     Processes,
@@ -100,6 +102,7 @@ class Cut:
     bus: Rows[BusMessage]  # its end
     consumers: Mapping[str, Consumer]
     consumers_problem: str
+    operators: Rows[Ordered]
 
     @property
     def desk(self) -> frozenset[str]:
@@ -168,6 +171,7 @@ def parse(files: Mapping[str, bytes]) -> Cut:
         bus=_rows(files, "bus.jsonl", BusMessage),
         consumers=consumers or {},
         consumers_problem=consumers_problem,
+        operators=Rows(*operators.read(files.get("operators.jsonl"))),
     )
 
 

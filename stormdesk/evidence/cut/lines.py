@@ -66,12 +66,24 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.2
 
 
+class Ordered(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the operators' log: `phase` is ordered, done or refused; lines of one order share `id`."""
+
+    id: str
+    t: float
+    task: str
+    by: str
+    phase: str
+    options: dict[str, object] = {}
+    exit_code: int | None = None
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """What the cut is of. `drain_s` is None when orders were still in flight at its deadline; `left` says which.
 
     `asked` names what was asked for besides the sources that every cut has; a judge that needs one of those others is
-    left out when it was not asked for. `grace_s` is how long an order that was on its way may still arrive. `retry` is as the
-    traders are configured, None where that could not be read.
+    left out when it was not asked for. `grace_s` is how long an order that was on its way may still arrive. `retry` and `verify_s`
+    (until a kill switch has emptied the book) are as the traders are configured; `retry` is None where that could not be read.
     """
 
     t: float
@@ -87,6 +99,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     asked: tuple[str, ...] = ()
     grace_s: float = 5.0
     retry: Retry | None = Retry()
+    verify_s: float = 10.0
     processes_before: Before | None = None
 
     @property

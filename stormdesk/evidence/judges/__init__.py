@@ -16,6 +16,7 @@ from stormdesk.evidence.judges.bus import i11
 from stormdesk.evidence.judges.feed import i08
 from stormdesk.evidence.judges.gates import i07, shut
 from stormdesk.evidence.judges.judging import DRAIN_S, Judge, order_sources
+from stormdesk.evidence.judges.kills import i17, kills
 from stormdesk.evidence.judges.leader import i06
 from stormdesk.evidence.judges.ledger import i05
 from stormdesk.evidence.judges.orders import i01, i02, i03, lost_orders
@@ -44,6 +45,7 @@ JUDGES: Mapping[str, Judge] = {
     "I-12": i12,
     "I-13": i13,
     "I-14": i14,
+    "I-17": i17,
     "I-18": i18,
     "I-20": i20,
     "refusals": refusals,
@@ -60,12 +62,13 @@ NEEDS: Mapping[str, str] = {
     "I-08": "feeder",
     "I-11": "bus",
     "I-12": "throttling",
+    "I-17": "operators",
 }
 
 
 def applicable(cut: Cut) -> list[str]:
     """The judges that a cut calls for: those whose sources were asked for; recovery and restarts only after a fault,
-    gates only when one was shut, refusals only after a full disk on a trader."""
+    gates only when one was shut, kills only when there was one, refusals only after a full disk on a trader."""
     meta = cut.meta
     if meta is None:
         return list(JUDGES)
@@ -76,6 +79,8 @@ def applicable(cut: Cut) -> list[str]:
         skipped.add("I-10")
     if not (shut(cut) or cut.state_files_problem or any(order_sources(cut))):
         skipped.add("I-07")
+    if not (kills(cut) or cut.operators.problem):
+        skipped.add("I-17")
     if not meta.refusing:
         skipped.add("refusals")
     return [name for name in JUDGES if name not in skipped]
