@@ -18,7 +18,7 @@ PULL_S = 30.0  # a kill switch cancels, and looks at the venue until nothing is 
 def pull(services: Services, hosts: Sequence[str], order: Mapping[str, str]) -> Mapping[str, tuple[bool, str]]:
     """By host, whether its kill switch is on and, as it says, nothing is open at the venue; for the venue, whether it says so, too.
     With the line that says it. Where the trader is dead its host's guard does it, with a key of its own."""
-    told = services.post("trader", "/execution/kill-switch/activate", order, hosts, PULL_S)
+    told = services.post("trader", "/execution/kill-switch/activate", order, hosts)  # it answers first, and then cancels
     dead = [host for host, answer in told.items() if not answer.ok]
     guards = services.post("guard", "/kill-switch", order, dead, PULL_S) if dead else {}
     ended = {}

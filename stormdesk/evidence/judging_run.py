@@ -142,6 +142,7 @@ CHECKS: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
             "test_gates": {
                 "test_no_order_through_a_shut_gate": "I-07",
                 "test_no_order_is_open_after_a_kill": "I-17",
+                "test_what_a_person_stopped_stays_stopped": "I-19",
             },
             "test_trades": {"test_no_trade_is_beyond_its_order": "I-20"},
             "test_rates": {"test_the_venues_limits_are_kept": "I-12"},

@@ -37,6 +37,7 @@ TITLES = {
     "I-14": "What all accounts hold together stays the same",
     "I-17": "After a kill no order of the desk is open",
     "I-18": "Each order went as the ledgers say",
+    "I-19": "What a person stopped stays stopped until lifted",
     "I-20": "No trade is beyond what its order allows",
     "refusals": "No refused order reached the venue",
 }

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import os
 import time
+from pathlib import Path
 from random import Random
 
 import aiohttp
 
+from stormdesk.testnet import silence
 from stormdesk.testnet.bus import Bus, BusError
 from stormdesk.testnet.feeder import messages
 from stormdesk.testnet.feeder.config import Config
@@ -19,7 +21,6 @@ from stormdesk.testnet.feeder.metrics import Metrics
 from stormdesk.testnet.feeder.outbox import Outbox
 from stormdesk.testnet.feeder.records import Heartbeat, Records
 from stormdesk.testnet.resilience import Feeder
-from stormdesk.testnet.silence import asked_s
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ GATHER_S = 0.05  # seconds of messages that go to the bus together
 LOOK_S = 0.25  # between checks of the streams' age
 KEEP_S = 0.5  # between two writes of the files
 MEND_S = 0.1  # between checks for missing data
+GUARD = "guard"  # the folder of our host's guard, beside ours
 ASKED_TO_WAIT_S = 60.0  # when the venue gives no Retry-After
 TRADES = 1_000  # trades in one answer, the venue's limit
 
@@ -53,7 +55,8 @@ class Feed:
         self._random = random
         self._tail: set[str] = set()  # symbols whose latest trades must be fetched because the connection is new
         self._pause = timing.backoff_s[0]
-        self._not_before = 0.0  # no requests before this time, as the venue demanded
+        self._not_before_t = 0.0  # no requests before this time, as the venue demanded
+        self._folder = Path(config.data_dir)
         gaps = self.market.gaps
         metrics.counter("dropped", "Messages dropped because the buffer was full.", lambda: self.outbox.overflow)
         metrics.counter("lost_trades", "Trades that the venue no longer has.", lambda: gaps.lost)
@@ -130,7 +133,7 @@ class Feed:
         """
         pause = MEND_S
         while True:
-            await asyncio.sleep(max(pause, self._not_before - time.monotonic()))
+            await asyncio.sleep(max(pause, self._unwanted_s()))
             if len(self.outbox) > self._timing.buffer // 2:
                 continue
             try:
@@ -164,10 +167,17 @@ class Feed:
         url = f"{self._config.venue_rest}/api/v3/{path}"
         async with self._session.get(url, params=query, timeout=aiohttp.ClientTimeout(total=CONNECT_S)) as response:
             if response.status in (418, 429):
-                wait_s = asked_s(response.headers.get("Retry-After", ""))
-                self._not_before = time.monotonic() + (ASKED_TO_WAIT_S if wait_s is None else wait_s)
+                said = silence.asked_s(response.headers.get("Retry-After", ""))
+                wait_s = ASKED_TO_WAIT_S if said is None else said
+                self._not_before_t = time.time() + wait_s
+                silence.told(self._folder, wait_s)
             response.raise_for_status()
             return await response.read()
+
+    def _unwanted_s(self) -> float:
+        """For how long the venue wants no requests from this host, as it told us or our guard."""
+        told = (silence.until_t(folder) for folder in (self._folder, self._folder.parent / GUARD))
+        return max(self._not_before_t, *told) - time.time()
 
     # -- the bus and the files -----------------------------------------------------------------------------------
 

@@ -97,17 +97,15 @@ class Probes:
         async with self._session.get(f"{self._config.venue_rest}/api/v3/ping", timeout=limit) as answer:
             if answer.status in (418, 429):
                 wait_s = silence.asked_s(answer.headers.get("Retry-After", ""))
-                self._unwanted_until_t = time.time() + (REST_S if wait_s is None else wait_s)
+                wait_s = REST_S if wait_s is None else wait_s
+                self._unwanted_until_t = time.time() + wait_s
+                silence.told(Path(self._config.data_dir), wait_s)
             if answer.status >= 500:
                 raise aiohttp.ClientError(f"HTTP {answer.status}")
 
     def _service_waits_until_t(self) -> float:
-        """The venue counts by address, so a pause that it demands of this host's trader applies to us too."""
-        try:
-            path = Path(self._config.heartbeat).parent / silence.FILE
-            return msgspec.json.decode(path.read_bytes(), type=silence.Silence).until_t
-        except (OSError, msgspec.DecodeError):
-            return 0.0
+        """A pause that the venue demands of this host's service applies to us too."""
+        return silence.until_t(Path(self._config.heartbeat).parent)
 
     async def _versions(self) -> None:
         """Ask the broker for its supported requests; brokers answer that to any client."""

@@ -78,6 +78,17 @@ class Done(Line, frozen=True, kw_only=True, tag="DONE"):
     state: str
 
 
+class Signal(Line, frozen=True, kw_only=True, tag="SIGNAL"):
+    """A signal arrived from outside: all of it as its caller sent it, before anything was decided."""
+
+    signal: str
+    symbol: str
+    side: str
+    type: str
+    price: str
+    qty: str
+
+
 class Skip(Line, frozen=True, kw_only=True, tag="SKIP"):
     """A signal was refused before any INTENT; the venue was not called."""
 
@@ -103,4 +114,4 @@ class Gate(Line, frozen=True, kw_only=True, tag="GATE"):
     reason: str = ""
 
 
-Entry = Intent | Ack | Reject | Unknown | Resolved | Cancel | Fill | Done | Skip | Mend | Gate
+Entry = Intent | Ack | Reject | Unknown | Resolved | Cancel | Fill | Done | Signal | Skip | Mend | Gate

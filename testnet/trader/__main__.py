@@ -43,7 +43,8 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     leader = Leader(
         redis, config.leader_key, config.instance, numbers.leader, lock_file, former_self_dead=former_self_dead
     )
-    throttle = Throttle(StateFile(Path(config.data_dir) / silence.FILE), numbers)
+    guard = Path(config.guard_dir) if config.guard_dir else None
+    throttle = Throttle(StateFile(Path(config.data_dir) / silence.FILE), numbers, guard)
     async with aiohttp.ClientSession() as session:
         venue = Venue(config, numbers.order, session, throttle, metrics)
         trader = Trader(config, numbers, ledger, store, venue, leader, bus, metrics)

@@ -99,6 +99,7 @@ class Commands:
 
     async def intents(self, request: web.Request) -> web.Response:
         trader, order = self._trader, await _body(request, Order)
+        trader.ledger.note("SIGNAL", "", **msgspec.to_builtins(order))
         if reasons := trader.blocked(order.symbol, STRATEGY):
             return json_response({"reasons": reasons}, 503)
         intent = intent_of(order, trader)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 
 from stormdesk.durable import CorruptError
@@ -21,9 +22,10 @@ LOOK_S = 0.02  # while only turns that are not over are in the way
 
 
 class Throttle:
-    """One throttle for all requests of this process. Times are monotonic seconds."""
+    """One throttle for all requests of this process. Times are monotonic seconds. `guard` is the folder of our host's guard: the
+    venue counts by address, so what it has told the guard applies to us."""
 
-    def __init__(self, file: StateFile, numbers: Resilience) -> None:
+    def __init__(self, file: StateFile, numbers: Resilience, guard: Path | None = None) -> None:
         self.waiting = 0
         self._turns = 0  # orders whose turn it is
         self._queue = numbers.throttle.queue
@@ -34,6 +36,7 @@ class Throttle:
         self._silent_until = 0.0
         self._unnamed = Backoff(numbers.retry, Random())  # for a refusal without Retry-After
         self._file = file
+        self._guard = guard
         try:
             found = file.read(Silence)
         except CorruptError:
@@ -62,7 +65,8 @@ class Throttle:
 
     def silent_s(self) -> float:
         """Seconds for which the venue still wants no requests; 0 when it accepts them."""
-        return max(self._silent_until - time.monotonic(), 0.0)
+        theirs = silence.until_t(self._guard) - time.time() if self._guard else 0.0
+        return max(self._silent_until - time.monotonic(), theirs, 0.0)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from stormdesk.checks.run import run_checks
 from stormdesk.core.errors import ExitCode
 from stormdesk.core.model import Verdict
 from stormdesk.desk import operators
+from stormdesk.desk.kill_switches import PULL_S
 from stormdesk.desk.operators_log import LOG
 from stormdesk.evidence.cut.operators import read
 from stormdesk.infra import environment, existing
@@ -294,6 +295,24 @@ def test_the_kill_switch_is_pulled_by_the_trader_or_by_the_guard_of_a_dead_one(l
     assert said == [
         ("alice", "ordered", True, None), ("alice", "done", True, 0), ("alice", "ordered", False, None), ("alice", "done", False, 0),
     ]  # fmt: skip
+
+
+def test_a_kill_does_not_wait_for_a_trader_that_hangs(lab: Lab) -> None:
+    """Its guard is asked before it would have been found dead, and cancels with its own key."""
+    lab.sh("trader-a", "kill -STOP $(cat /run/trading/trader.pid)")
+    try:
+        began = time.monotonic()
+        report = operators.kill_switch(lab.pool, on=True, off=False, by="alice", reason="drill")
+        took_s = time.monotonic() - began
+        assert report.exit_code is ExitCode.HELD, report.lines
+        assert any(line.startswith("trader-a: pulled by the guard") for line in report.lines)
+        assert took_s < PULL_S / 2
+    finally:
+        lab.sh("trader-a", "kill -CONT $(cat /run/trading/trader.pid)")
+        eventually(lambda: lab.get("trader-a", 8000, "/health"), 60)
+        report = operators.kill_switch(lab.pool, on=False, off=True, by="alice", reason="")
+    assert report.exit_code is ExitCode.HELD, report.lines
+    eventually(lambda: lab.trades() and lab.well(), 90)
 
 
 def test_an_order_is_given_although_it_cannot_be_written_down(lab: Lab) -> None:

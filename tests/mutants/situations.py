@@ -141,6 +141,23 @@ def kill_switch(stack: Bench) -> cuts.Cut:
     return cut_of(stack, grace_s=GRACE_S, verify_s=VERIFY_S)
 
 
+def paused(stack: Bench) -> cuts.Cut:
+    """A person pauses the desk, and a trader is restarted meanwhile."""
+    stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}}
+    stack.up()
+    goes_on(stack)
+    pause = {"id": "planted", "task": "stack.pause", "by": "a test"}
+    stack.orders = [{**pause, "phase": "ordered", "t": time.time()}]
+    post(stack.url("a", "execution/pause"), {"reason": "planted", "by": "a test"})
+    stack.orders += [{**pause, "phase": "done", "t": time.time(), "exit_code": 0}]
+    time.sleep(GRACE_S)
+    stack.kill("trader-a")
+    stack.start("trader-a")
+    wait(lambda: stack.trader("health")["leader"]["is_leader"], 30)
+    goes_on(stack, 3, stopped_s=STILL_S)  # which must not happen
+    return cut_of(stack, grace_s=GRACE_S)
+
+
 def two_leaders(stack: Bench) -> cuts.Cut:
     """The leader is paused for longer than its lock lives, and wakes up when the standby leads."""
     stack.resilience = {**stack.resilience, "leader": {"ttl_s": 9, "renew_s": 1}}
@@ -252,6 +269,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "told-twice": told_twice,
     "rate-limit": rate_limit,
     "kill-switch": kill_switch,
+    "paused": paused,
     "two-leaders": two_leaders,
     "handover": handover,
     "lost-redis": lost_redis,

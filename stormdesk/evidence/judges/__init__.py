@@ -26,6 +26,7 @@ from stormdesk.evidence.judges.rates import i12
 from stormdesk.evidence.judges.recovery import i09, i10
 from stormdesk.evidence.judges.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.evidence.judges.residue import i13
+from stormdesk.evidence.judges.stops import i19, stops
 from stormdesk.evidence.judges.trades import i20
 
 __all__ = ["ALWAYS", "DRAIN_S", "JUDGES", "Judge", "applicable", "calls_for_refused", "lost_orders", "refused_ids"]
@@ -47,6 +48,7 @@ JUDGES: Mapping[str, Judge] = {
     "I-14": i14,
     "I-17": i17,
     "I-18": i18,
+    "I-19": i19,
     "I-20": i20,
     "refusals": refusals,
 }
@@ -63,12 +65,14 @@ NEEDS: Mapping[str, str] = {
     "I-11": "bus",
     "I-12": "throttling",
     "I-17": "operators",
+    "I-19": "operators",
 }
 
 
 def applicable(cut: Cut) -> list[str]:
     """The judges that a cut calls for: those whose sources were asked for; recovery and restarts only after a fault,
-    gates only when one was shut, kills only when there was one, refusals only after a full disk on a trader."""
+    gates only when one was shut, kills and stops by people only when there was one,
+    refusals only after a full disk on a trader."""
     meta = cut.meta
     if meta is None:
         return list(JUDGES)
@@ -81,6 +85,8 @@ def applicable(cut: Cut) -> list[str]:
         skipped.add("I-07")
     if not (kills(cut) or cut.operators.problem):
         skipped.add("I-17")
+    if not (stops(cut) or cut.operators.problem):
+        skipped.add("I-19")
     if not meta.refusing:
         skipped.add("refusals")
     return [name for name in JUDGES if name not in skipped]
