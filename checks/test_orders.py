@@ -27,3 +27,7 @@ def test_refused_orders_never_reach_the_venue(invariant: Callable[[str], None]) 
 
 def test_each_order_went_as_the_ledgers_say(invariant: Callable[[str], None]) -> None:
     invariant("I-18")
+
+
+def test_a_signal_from_outside_has_at_most_one_order(invariant: Callable[[str], None]) -> None:
+    invariant("I-21")

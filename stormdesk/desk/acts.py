@@ -14,7 +14,7 @@ from stormdesk.run.aside import Acted
 from stormdesk.run.operate import Report
 from stormdesk.ssh.pool import Pool
 
-SIGNAL_S = 10.0  # for the answer to one signal
+BATCH = 50  # signals that one command sends
 MOST_SIGNALS = 1000
 ORDER = {
     "symbol": "BTCUSDT",
@@ -34,11 +34,12 @@ def _signal(pool: Pool, signal: str, count: str = "1", **order: str) -> Report:
     hosts = services.hosts("trader")
     body = {**ORDER, **order}
     said: dict[str, int] = {}
-    for number in range(int(count)):
-        numbered = {**body, "signal": signal.replace("{n}", str(number))}
-        for answer in services.post("trader", "/execution/intents", numbered, hosts, SIGNAL_S).values():
-            what = answer.document.get("skipped") or ("accepted" if answer.status == 202 else answer.why)
-            said[str(what)] = said.get(str(what), 0) + 1
+    each = [{**body, "signal": signal.replace("{n}", str(number))} for number in range(int(count))]
+    for start in range(0, len(each), BATCH):
+        for answers in services.post_each("trader", "/execution/intents", each[start : start + BATCH], hosts).values():
+            for answer in answers:
+                what = answer.document.get("skipped") or ("accepted" if answer.status == 202 else answer.why)
+                said[str(what)] = said.get(str(what), 0) + 1
     lines = tuple(f"{what}: {times}" for what, times in sorted(said.items()))
     return Report(ExitCode.HELD, lines, {"signal": signal, "answers": said})
 

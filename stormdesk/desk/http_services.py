@@ -14,6 +14,14 @@ from stormdesk.ssh.pool import Pool
 ANSWER_S = 5.0
 METRICS_S = 2.0
 LINK_S = 3.0  # what SSH may take besides
+END = "==answered=="
+# <url> <seconds> <word> <body>...: each answer, with its status and the word on a line.
+EACH = """
+url=$1 most_s=$2 end=$3
+shift 3
+for body; do curl -s -m "$most_s" -H 'Content-Type: application/json' -d "$body" -w "\\n%{http_code} $end\\n" "$url"; done
+:
+"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,21 @@ class Services:
         body = ("-H", "Content-Type: application/json", "-d", json.dumps(document))
         return self._each(hosts, lambda host: self._curl(host, service, path, within_s, *body))
 
+    def post_each(
+        self, service: str, path: str, documents: Sequence[Mapping[str, str]], hosts: Sequence[str], within_s: float = ANSWER_S
+    ) -> Mapping[str, list[Answer]]:
+        """Tell a service on some hosts at once one thing after the other, by one command on each host. `within_s` is for each."""
+
+        def tell(host: str) -> list[Answer]:
+            url, bodies = self._url(host, service, path), [json.dumps(document) for document in documents]
+            most_s = f"{patience.scaled(within_s):g}"
+            done = self._pool.run(host, ("sh", "-c", EACH, "sh", url, most_s, END, *bodies), within_s * len(bodies) + LINK_S)
+            parts = [part.rpartition("\n") for part in done.stdout.split(f" {END}\n")[:-1]]
+            return [Answer(host, int(code), text, "" if int(code) else "no answer") for text, _, code in parts]
+
+        answers = self._pool.each(hosts, tell)
+        return {h: [Answer(h, 0, "", str(a))] if isinstance(a, StormdeskError) else a for h, a in answers.items()}
+
     def metrics(self) -> dict[str, str]:
         """/metrics of every service that answers, by `<host>-<service>`; all are asked at once."""
         asked = {
@@ -93,13 +116,16 @@ class Services:
         return {h: Answer(h, 0, "", str(a)) if isinstance(a, StormdeskError) else a for h, a in answers.items()}
 
     def _curl(self, host: str, service: str, path: str, within_s: float, *more: str) -> Answer:
-        ports = self._hosts[host].services[service].ports
-        address = "127.0.0.1"
-        if "control" in ports:  # the venue's is on the management network alone
-            address = self._hosts[host].networks["mgmt"].address.partition("/")[0]
-        url = f"http://{address}:{ports.get('control', ports.get('http', 0))}{path}"
+        url = self._url(host, service, path)
         argv = ("curl", "-sS", "-m", f"{patience.scaled(within_s):g}", "-w", "\n%{http_code}", *more, url)
         done = self._pool.run(host, argv, within_s + LINK_S)
         text, _, status = done.stdout.rpartition("\n")
         code = int(status) if status.isdigit() else 0
         return Answer(host, code, text, "" if code else done.stderr.strip() or f"curl ended with {done.code}")
+
+    def _url(self, host: str, service: str, path: str) -> str:
+        ports = self._hosts[host].services[service].ports
+        address = "127.0.0.1"
+        if "control" in ports:  # the venue's is on the management network alone
+            address = self._hosts[host].networks["mgmt"].address.partition("/")[0]
+        return f"http://{address}:{ports.get('control', ports.get('http', 0))}{path}"

@@ -131,6 +131,7 @@ CHECKS: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
                 "test_no_order_is_accepted_twice": "I-02",
                 "test_no_order_is_lost": "I-03",
                 "test_each_order_went_as_the_ledgers_say": "I-18",
+                "test_a_signal_from_outside_has_at_most_one_order": "I-21",
                 "test_refused_orders_never_reach_the_venue": "refusals",
             },
             "test_positions": {

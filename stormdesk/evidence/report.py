@@ -39,6 +39,7 @@ TITLES = {
     "I-18": "Each order went as the ledgers say",
     "I-19": "What a person stopped stays stopped until lifted",
     "I-20": "No trade is beyond what its order allows",
+    "I-21": "A signal from outside has at most one order",
     "refusals": "No refused order reached the venue",
 }
 HEADLINES = {

@@ -13,7 +13,7 @@ from stormdesk.evidence import signs
 from stormdesk.evidence.judges import lost_orders
 from stormdesk.evidence.story import Story
 
-ORDER_CHECKS = ("I-01", "I-02", "I-06", "I-07", "I-11", "I-12", "I-17", "I-18", "I-19", "I-20", "refusals")
+ORDER_CHECKS = ("I-01", "I-02", "I-06", "I-07", "I-11", "I-12", "I-17", "I-18", "I-19", "I-20", "I-21", "refusals")
 STATE_CHECKS = ("I-04", "I-05", "I-08", "I-10", "I-13", "I-14")
 
 

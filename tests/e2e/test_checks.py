@@ -231,9 +231,9 @@ class Broken:
 SILENCES = {
     "market data": ("feed", "/book?symbol", {"I-08"}),
     "bus": ("store", "xrevrange", {"I-11"}),
-    "ledger": ("trader-a", "ledger.jsonl", {"I-01", "I-02", "I-03", "I-05", "I-07", "I-18"}),
+    "ledger": ("trader-a", "ledger.jsonl", {"I-01", "I-02", "I-03", "I-05", "I-07", "I-18", "I-21"}),
     "rows": ("store", "row_to_json", {"I-02", "I-03", "I-04", "I-06"}),
-    "journal": ("venue", "journal", {"I-01", "I-02", "I-03", "I-04", "I-06", "I-07", "I-08", "I-12", "I-14", "I-18", "I-20"}),
+    "journal": ("venue", "journal", {"I-01", "I-02", "I-03", "I-04", "I-06", "I-07", "I-08", "I-12", "I-14", "I-18", "I-20", "I-21"}),
 }
 
 

@@ -26,7 +26,7 @@ SILENCES = 3  # each is over, but for the last one, when the next one begins
 MISSED = 5  # trades that a dead feeder cannot see
 FAULT_S = 60.0  # a fault of the venue ends by then, also when it strikes nobody
 GRACE_S, STILL_S = 1.0, 8.0  # a stop counts after the grace; for so long nothing may happen then
-RESTING = 6
+SIGNALS = 6
 FAR = ({"symbol": "BTCUSDT", "qty": "0.00100", "price": "58000.00"}, {"symbol": "ETHUSDT", "qty": "0.01000", "price": "2900.00"})
 VERIFY_S = 2.0  # and two more for the way: less than both together
 STOPPED_S = 15.0  # nothing disturbs a stack, it trades ten times a second: what accepts nothing for so long has stopped
@@ -123,15 +123,30 @@ def rate_limit(stack: Bench) -> cuts.Cut:
     return cut_of(stack)
 
 
+def from_outside(stack: Bench) -> None:
+    """Signals of somebody else, until each has its order."""
+    for number in range(SIGNALS):
+        signal = {"signal": f"rests-{number}", "side": "BUY", "type": "LIMIT", **FAR[number % 2]}
+        post(stack.url("a", "execution/intents"), signal)
+    wait(lambda: sum(line["client_order_id"].startswith("x-ext-") for line in stack.journal() if line["kind"] == "ACCEPTED") >= SIGNALS, 10)
+
+
+def signals(stack: Bench) -> cuts.Cut:
+    """Somebody else's signals come, and all of them come again."""
+    stack.up()
+    goes_on(stack)
+    from_outside(stack)
+    from_outside(stack)
+    goes_on(stack, 3)
+    return cut_of(stack)
+
+
 def kill_switch(stack: Bench) -> cuts.Cut:
     """The kill switch is thrown, and stays so for longer than anything can be on its way."""
     stack.resilience = {**stack.resilience, "order": {"request_timeout_s": 1}, "kill_switch": {"verify_s": VERIFY_S}}
     stack.up()
     goes_on(stack)
-    for number in range(RESTING):  # far from the market, so that there is something to cancel
-        signal = {"signal": f"rests-{number}", "side": "BUY", "type": "LIMIT", **FAR[number % 2]}
-        post(stack.url("a", "execution/intents"), signal)
-    wait(lambda: sum("ext-" in line.get("client_order_id", "") for line in stack.journal() if line["kind"] == "ACCEPTED") >= RESTING, 10)
+    from_outside(stack)  # far from the market, so that there is something to cancel
     pulled = {"id": "planted", "task": "stack.kill-switch", "by": "a test", "options": {"on": True}}
     stack.orders = [{**pulled, "phase": "ordered", "t": time.time()}]
     post(stack.url("a", "execution/kill-switch/activate"), {"reason": "planted", "by": "a test"})
@@ -270,6 +285,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "rate-limit": rate_limit,
     "kill-switch": kill_switch,
     "paused": paused,
+    "signals": signals,
     "two-leaders": two_leaders,
     "handover": handover,
     "lost-redis": lost_redis,

@@ -19,6 +19,7 @@ Change = Callable[[Files], str]  # changes one fact; what the judge must name
 RECORDED = Path(__file__).parents[1] / "cases" / "histories" / "disk-full" / "cut"
 LEDGER = "ledger-trader-a.jsonl"
 EPOCH = 3  # of the whole recorded history
+OUTSIDE = slice(3)  # of its orders: those for signals from outside
 
 
 def recorded() -> Files:
@@ -87,18 +88,19 @@ def of_kind(lines: list[dict[str, Any]], kind: str, **keys: object) -> list[dict
     return [line for line in lines if line["kind"] == kind and all(line.get(k) == v for k, v in keys.items())]
 
 
-def client_order_id(signal: str, epoch: int = EPOCH) -> str:
-    return f"x-mix-{epoch}-{base64.b32encode(hashlib.sha256(signal.encode()).digest()).decode()[:20]}"
+def client_order_id(signal: str, epoch: int = EPOCH, strategy: str = "mix") -> str:
+    return f"x-{strategy}-{epoch}-{base64.b32encode(hashlib.sha256(signal.encode()).digest()).decode()[:20]}"
 
 
 def grown() -> Files:
     """The recorded history with what the stack has written since: ids with epochs, signed instants, a 429 that was
-    respected, a reconciliation at the start, processes, state files, a kill switch that was pulled at the end."""
+    respected, signals from outside, a reconciliation at the start, processes, state files, a kill switch that was pulled at the end."""
     files = recorded()
     new_ids = {row["client_order_id"]: client_order_id(row["signal"]) for row in rows(files, "orders.jsonl")}
     for old, new in new_ids.items():
         files = {name: data.replace(old.encode(), new.encode()) for name, data in files.items()}
     _grow_journal(files)
+    files = _from_outside(files)
     lines = rows(files, LEDGER)
     gate = {"v": 1, "kind": "GATE", "client_order_id": "", "gate": "reconcile", "reason": "takes over"}
     shut = [gate | {"t": lines[0]["t"] - 0.2, "on": True}, gate | {"t": lines[0]["t"] - 0.1, "on": False}]
@@ -114,6 +116,24 @@ def grown() -> Files:
     _grow_market_data(files)
     asked = ["epochs", "state-files", "throttling", "feeder", "bus", "operators"]
     document(files, "meta.json", lambda m: m.update(asked=asked, processes_before={"processes": before}))
+    return files
+
+
+def _from_outside(files: Files) -> Files:
+    """Some orders were for signals from outside, and the ledger has them as they came."""
+    for number, row in enumerate(rows(files, "orders.jsonl")[OUTSIDE]):
+        signal = f"ext:caller-{number}"
+        new = {row["client_order_id"]: client_order_id(signal, strategy="ext"), f'"{row["signal"]}"': f'"{signal}"'}
+        for old, mine in new.items():
+            files = {name: data.replace(old.encode(), mine.encode()) for name, data in files.items()}
+    lines: list[dict[str, Any]] = []
+    for line in rows(files, LEDGER):
+        if line["kind"] == "INTENT" and line["signal"].startswith("ext:"):
+            asked = {key: line[key] for key in ("symbol", "side", "type", "price", "qty")}
+            signal = line["signal"].removeprefix("ext:")
+            lines.append({"v": 1, "kind": "SIGNAL", "t": line["t"] - 0.01, "client_order_id": "", "signal": signal, **asked})
+        lines.append(line)
+    write_ledger(files, lines)
     return files
 
 

@@ -476,7 +476,7 @@ def test_what_a_cut_calls_for(history: Files) -> None:
     document(history, "meta.json", lambda meta: meta["fault"].update(refusals=False))
     assert applicable(cuts.parse(history)) == [name for name in JUDGES if name != "refusals"]
     document(history, "meta.json", lambda meta: meta.update(fault=None, recovery=None, asked=[], processes_before=None))
-    assert applicable(cuts.parse(history)) == ["I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14", "I-18", "I-20"]
+    assert applicable(cuts.parse(history)) == ["I-01", "I-02", "I-03", "I-04", "I-05", "I-13", "I-14", "I-18", "I-20", "I-21"]
     document(history, "meta.json", lambda meta: meta.update(recovery={"from": 1.0, "recovered_at": 2.0, "rto_s": 3.0}))
     assert "I-09" in applicable(cuts.parse(history))
 

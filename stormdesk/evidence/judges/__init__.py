@@ -26,6 +26,7 @@ from stormdesk.evidence.judges.rates import i12
 from stormdesk.evidence.judges.recovery import i09, i10
 from stormdesk.evidence.judges.refusals import calls_for_refused, refusals, refused_ids
 from stormdesk.evidence.judges.residue import i13
+from stormdesk.evidence.judges.signals import from_outside, i21
 from stormdesk.evidence.judges.stops import i19, stops
 from stormdesk.evidence.judges.trades import i20
 
@@ -50,6 +51,7 @@ JUDGES: Mapping[str, Judge] = {
     "I-18": i18,
     "I-19": i19,
     "I-20": i20,
+    "I-21": i21,
     "refusals": refusals,
 }
 
@@ -71,8 +73,8 @@ NEEDS: Mapping[str, str] = {
 
 def applicable(cut: Cut) -> list[str]:
     """The judges that a cut calls for: those whose sources were asked for; recovery and restarts only after a fault,
-    gates only when one was shut, kills and stops by people only when there was one,
-    refusals only after a full disk on a trader."""
+    gates only when one was shut, kills, stops by people and signals from outside
+    only when there was one, refusals only after a full disk on a trader."""
     meta = cut.meta
     if meta is None:
         return list(JUDGES)
@@ -87,6 +89,8 @@ def applicable(cut: Cut) -> list[str]:
         skipped.add("I-17")
     if not (stops(cut) or cut.operators.problem):
         skipped.add("I-19")
+    if not (from_outside(cut) or any(order_sources(cut))):
+        skipped.add("I-21")
     if not meta.refusing:
         skipped.add("refusals")
     return [name for name in JUDGES if name not in skipped]

@@ -10,7 +10,7 @@ from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import LedgerLine
 from stormdesk.evidence.judges import ids
-from stormdesk.evidence.judges.judging import gap, intents_of, order_sources, result
+from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, intents_of, order_sources, result
 
 OUTSIDE = "ext"  # the strategy of signals from outside, in ids
 PREFIX = f"{OUTSIDE}:"  # of their ids in INTENT lines
@@ -25,7 +25,7 @@ def i21(cut: Cut) -> CheckResult:
         "I-21",
         {"signals from outside": came, "orders for them": len(_orders(cut))},
         unreadable=order_sources(cut),
-        floors=((came, 1, "signals from outside"),),
+        floors=((came, 1, "signals from outside"), (len(cut.accepted()), MIN_ORDERS, "venue orders")),
         wrong=_wrong(cut),
         doubts=[gap(cut)],
         held=f"{came} signals from outside, {len(_orders(cut))} orders for them, none twice",
