@@ -111,7 +111,12 @@ class Proof:
         """The processes before, and what the run's own plans and acts make restart."""
         if not self.processes:
             return None
-        claims = [(host.host, *claim) for host in hosts for claim in host.plan.effects.restarts]
+        # Who ended a fault early may have started the service himself: then the undo had nothing left to start.
+        claims = [
+            (host.host, service, 0 if host.ended_early else least, most)
+            for host in hosts
+            for service, least, most in host.plan.effects.restarts
+        ]
         claims += [(host, service, 1, 1) for host, service in restarted]
         return lines.Before(processes=self.processes, restarts=restarts(claims))
 
