@@ -75,6 +75,17 @@ def test_an_order_beside_a_stop_is_no_offence(history: Files, t: float) -> None:
     assert judge("I-19", history)[0] is Verdict.HELD
 
 
+def test_where_there_are_two_clocks_they_may_differ_a_little(history: Files) -> None:
+    document(history, "meta.json", lambda meta: meta.update(one_clock=False))
+    since = over(history)
+    ordered(history, (PAUSE, since + 1, since + 2, 0), (RESUME, since + 30, since + 31, 0))
+    accepted(history, since + 9)
+    accepted(history, since + 28)
+    assert judge("I-19", history)[0] is Verdict.HELD
+    accepted(history, since + 11)
+    assert judge("I-19", history)[0] is Verdict.VIOLATED
+
+
 def test_a_pause_that_did_not_come_about_was_told_to_its_operator(history: Files) -> None:
     since = over(history)
     ordered(history, (PAUSE, since + 1, since + 2, 1))

@@ -14,6 +14,7 @@ from stormdesk.evidence.judges.judging import gap, result
 
 KILL, ABORT = "stack.kill-switch", "stack.abort"
 WAY_S = 2.0  # from the command to the traders
+CLOCKS_S = 3.0  # by which the clocks of the operator and the venue may differ where they are two
 FOREVER = float("inf")
 
 
@@ -91,7 +92,12 @@ def _empty_by(cut: Cut, since: float, until: float) -> float:
     fault = cut.meta.fault
     if fault is not None and fault.injected_t < until and fault.lift_t > since:
         free = max(free, fault.lift_t)
-    return free + cut.meta.verify_s + WAY_S
+    return free + cut.meta.verify_s + WAY_S + apart_s(cut)
+
+
+def apart_s(cut: Cut) -> float:
+    """How far an operator's instants may be from the venue's."""
+    return 0.0 if cut.meta is None or cut.meta.one_clock else CLOCKS_S
 
 
 def _lives(cut: Cut) -> list[_Life]:

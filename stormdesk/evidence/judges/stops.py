@@ -9,7 +9,7 @@ from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import Ordered
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
-from stormdesk.evidence.judges.kills import ABORT, KILL
+from stormdesk.evidence.judges.kills import ABORT, KILL, apart_s
 
 PAUSE, RESUME = "stack.pause", "stack.resume"
 
@@ -54,7 +54,7 @@ def stops(cut: Cut) -> list[Stop]:
                 on = None
         if on is not None:
             found.append(Stop(what, on.by, on.t, max(end, on.t)))
-    return [stop for stop in found if stop.since + cut.meta.grace_s < stop.until]
+    return [stop for stop in found if stop.since + cut.meta.grace_s + apart_s(cut) < stop.until]
 
 
 def _pauses(order: Ordered) -> bool:
@@ -75,8 +75,9 @@ def _resets(order: Ordered) -> bool:
 
 def _through(cut: Cut, found: list[Stop]) -> Iterator[str]:
     assert cut.meta is not None
+    apart = apart_s(cut)
     for order in cut.accepted():
         for stop in found:
-            if stop.since + cut.meta.grace_s < order.t < stop.until:
+            if stop.since + cut.meta.grace_s + apart < order.t < stop.until - apart:
                 late = f"accepted {order.t - stop.since:.1f} s after the {stop.what} by {stop.by}, which nobody had lifted"
                 yield f"{order.client_order_id}: {late}"
