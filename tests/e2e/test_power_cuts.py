@@ -26,6 +26,12 @@ def test_no_acknowledged_order_is_lost_between_write_and_fdatasync(desk: Desk, r
     assert (found.as_expected, found.landed, found.lost) == (found.cuts, found.at_breakpoints, 0)
 
 
+def test_a_store_that_loses_its_power_comes_back(desk: Desk) -> None:
+    """PostgreSQL has its cluster, and Redis takes a file whose end is zeros."""
+    done = desk.invoke("chaos.power-cut", "--host", "store", "--for", "3s", "--rto", "60s", "--allow-irreversible")
+    assert (done["verdict"], done["residue"]) == ("held", "clean")
+
+
 def test_with_syncs_that_lie_orders_are_lost_and_the_run_is_violated(desk: Desk) -> None:
     """The last test of this lab: what it loses stays lost."""
     found = unsound(desk, LIES)

@@ -182,7 +182,7 @@ def test_the_commands_of_services() -> None:
     services = stacks.full(KEY).services
     argv = {s.name: files.command(s, "/venv/bin/python") for s in services}
     assert argv["trader"][-4:] == ("-m", "stormdesk.testnet.trader", "--config", "/etc/trading/trader.json")
-    assert argv["redis"][0] == "/usr/bin/redis-server"
+    assert argv["redis"] == ("/bin/sh", "/etc/trading/redis.sh", "/var/lib/trading/redis")
     assert argv["kafka"] == ("/bin/sh", "/etc/trading/kafka.sh", "/var/lib/trading/kafka", "/run/kafka/kafka.pid")
     assert {s.kind for s in services} == set(Kind)
 

@@ -88,7 +88,17 @@ stdout_logfile_backups=1
 
 RUN = {Kind.REDIS: "/run/redis", Kind.POSTGRES: "/run/postgresql", Kind.KAFKA: "/run/kafka"}
 
-# PG_VERSION is moved last: an interrupted copy starts over.
+# After a power cut the end of the file may be zeros, and Redis refuses it. What was synced comes before them, and stays.
+REDIS_START = """\
+#!/bin/sh
+set -u
+for manifest in "$1"/appendonlydir/*.manifest; do
+  [ ! -f "$manifest" ] || echo y | /usr/bin/redis-check-aof --fix "$manifest"
+done
+exec /usr/bin/redis-server /etc/trading/redis.conf
+"""
+
+# PG_VERSION is moved last: an interrupted copy starts over. A cluster that was made long ago is on its disk: this one, too, soon.
 POSTGRES_START = f"""\
 #!/bin/sh
 set -eu
@@ -101,6 +111,7 @@ if [ ! -s "$data/PG_VERSION" ]; then
   find "$data/new" -mindepth 1 -maxdepth 1 ! -name PG_VERSION -exec mv -t "$data" {{}} +
   mv "$data/new/PG_VERSION" "$data/"
   rmdir "$data/new"
+  sync -f "$data" &
 fi
 exec "$bin/postgres" -D "$data" -c config_file=/etc/trading/postgresql.conf
 """
@@ -168,7 +179,7 @@ def command(service: Service, python: str) -> Sequence[str]:
             config = f"/etc/trading/{service.name}.json"
             return (python, "-P", "-m", f"stormdesk.testnet.{service.name}", "--config", config)
         case Kind.REDIS:
-            return ("/usr/bin/redis-server", "/etc/trading/redis.conf")
+            return ("/bin/sh", "/etc/trading/redis.sh", service.config["data_dir"])
         case Kind.POSTGRES:
             return ("/bin/sh", "/etc/trading/postgres.sh", service.config["data_dir"])
         case Kind.KAFKA:
@@ -225,7 +236,10 @@ def _configuration(service: Service) -> Sequence[FileSpec]:
                 FileSpec(path=path, text=json.dumps(service.config, indent=1) + "\n", mode=0o600, owner=service.user)
             ]
         case Kind.REDIS:
-            return [FileSpec(path="/etc/trading/redis.conf", text=_redis(service))]
+            return [
+                FileSpec(path="/etc/trading/redis.sh", text=REDIS_START),
+                FileSpec(path="/etc/trading/redis.conf", text=_redis(service)),
+            ]
         case Kind.POSTGRES:
             return [
                 FileSpec(path="/etc/trading/postgres.sh", text=POSTGRES_START),

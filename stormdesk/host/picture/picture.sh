@@ -89,12 +89,11 @@ sd_sysctls() {
   cd /proc/sys || echo '!cd'
   for sd_dir in net/ipv4/conf/*; do
     set -- "$@" "$sd_dir"/accept_local "$sd_dir"/arp_accept "$sd_dir"/arp_announce "$sd_dir"/arp_filter "$sd_dir"/arp_ignore \
-      "$sd_dir"/arp_notify "$sd_dir"/log_martians "$sd_dir"/promote_secondaries "$sd_dir"/proxy_arp "$sd_dir"/route_localnet \
-      "$sd_dir"/rp_filter "$sd_dir"/send_redirects "$sd_dir"/src_valid_mark
+      "$sd_dir"/log_martians "$sd_dir"/proxy_arp "$sd_dir"/rp_filter "$sd_dir"/send_redirects
   done
   for sd_dir in net/ipv6/conf/*; do
     set -- "$@" "$sd_dir"/accept_dad "$sd_dir"/accept_ra "$sd_dir"/accept_ra_defrtr "$sd_dir"/addr_gen_mode "$sd_dir"/autoconf \
-      "$sd_dir"/dad_transmits "$sd_dir"/disable_ipv6 "$sd_dir"/hop_limit "$sd_dir"/keep_addr_on_down "$sd_dir"/proxy_ndp "$sd_dir"/use_tempaddr
+      "$sd_dir"/disable_ipv6 "$sd_dir"/hop_limit "$sd_dir"/keep_addr_on_down "$sd_dir"/proxy_ndp "$sd_dir"/use_tempaddr
   done
   for sd_dir in net/ipv[46]/conf/*; do
     set -- "$@" "$sd_dir"/accept_redirects "$sd_dir"/accept_source_route "$sd_dir"/forwarding

@@ -47,12 +47,17 @@ sd_inside() {
 }
 
 # Print "service <manager> <name>" of the service that process $1 belongs to: supervisord puts the name into its children's environment,
-# systemd into the cgroup's path. A program of supervisord does not count as systemd's.
+# systemd into the cgroup's path. A program of supervisord does not count as systemd's. Who writes a title over its environment, as
+# Redis does, is asked of supervisord by its pid.
 sd_managed() {
   sd_name=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/environ" | awk -F= '$1 == "SUPERVISOR_PROCESS_NAME" { name = $2 }
     $1 == "SUPERVISOR_GROUP_NAME" { group = $2 } END { if (name != "") print "supervisor", (group == name ? "" : group ":") name }')
   [ -n "$sd_name" ] || [ ! -d /run/systemd/system ] ||
     sd_name=$(sed -n '/user\.slice/d; s|^[0-9]*:\(name=systemd\)\{0,1\}:.*/\([^/]*\)\.service$|systemd \2|p' "/proc/$1/cgroup" 2>/dev/null)
+  [ -n "$sd_name" ] || [ ! -r "/proc/$1/status" ] || sd_name=$(
+    read -r sd_parent 2>/dev/null </proc/$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status")/comm
+    case $sd_parent in supervisord) supervisorctl status 2>/dev/null | awk -v pid="$1," '$3 == "pid" && $4 == pid { print "supervisor", $1 }' ;; esac
+  )
   [ -z "$sd_name" ] || echo "service $sd_name"
 }
 
