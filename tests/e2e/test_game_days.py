@@ -46,7 +46,7 @@ def test_variants_run_one_after_the_other_and_what_lacks_is_told_apart(desk: Des
     assert alone["error"].startswith("each[kafka] was not run: ")
 
 
-@pytest.mark.parametrize(("within", "code"), [("8s", 0), ("500ms", 1)])
+@pytest.mark.parametrize(("within", "code"), [("8s", 0), ("10ms", 1)])
 def test_the_times_that_a_runbook_demands_are_measured_and_judged(
     desk: Desk, tmp_path: Path, within: str, code: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_the_times_that_a_runbook_demands_are_measured_and_judged(
     assert goals["recovered"]["verdict"] == ("held" if code == 0 else "violated")
     assert goals["recovered"]["from"] > goals["detect"]["from"] + 11
     if code:
-        assert "recovered: within 0.5 s of the lift violated: after " in done["steps"][0]["why"]
+        assert "recovered: within 0.01 s of the lift violated: after " in done["steps"][0]["why"]
 
 
 def test_a_condition_that_is_met_ends_the_run_and_heals(desk: Desk, tmp_path: Path) -> None:
@@ -98,6 +98,7 @@ def test_a_shut_window_is_a_refusal_and_the_plan_says_so(desk: Desk, tmp_path: P
 
 def test_the_plan_of_a_whole_suite_touches_nothing_and_passes_nothing(desk: Desk) -> None:
     """The environment is the tests' own: what cannot be undone is planned, too, and all of a role at once."""
+    before = len(list(desk.runs.glob("r-*")))
     done = desk.invoke("gameday.plan", "--suite", "nightly", "--allow-irreversible", "--allow-role-share", "100")
     results = {run["runbook"]: run["result"] for run in done["runs"]}
     assert {name for name, result in results.items() if result != "planned"} == {
@@ -105,7 +106,7 @@ def test_the_plan_of_a_whole_suite_touches_nothing_and_passes_nothing(desk: Desk
     }
     assert {result for result in results.values() if result != "planned"} == {"not run"}
     assert len(done["steps"]) == list(results.values()).count("planned") > 100
-    assert not list(desk.runs.glob("r-*"))
+    assert len(list(desk.runs.glob("r-*"))) == before
     assert not desk.records()
 
 

@@ -28,7 +28,7 @@ def test_no_acknowledged_order_is_lost_between_write_and_fdatasync(desk: Desk, r
 
 def test_a_store_that_loses_its_power_comes_back(desk: Desk) -> None:
     """PostgreSQL has its cluster, and Redis takes a file whose end is zeros."""
-    done = desk.invoke("chaos.power-cut", "--host", "store", "--for", "3s", "--rto", "60s", "--allow-irreversible")
+    done = desk.invoke("chaos.power-cut", "--host", "store", "--for", "3s", "--allow-irreversible")
     assert (done["verdict"], done["residue"]) == ("held", "clean")
 
 
