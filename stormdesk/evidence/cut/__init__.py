@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import Generic, TypeVar
 
 import msgspec
@@ -143,8 +144,7 @@ def parse(files: Mapping[str, bytes]) -> Cut:
     depth, depth_problem = _document(files, "depth.json", dict[str, Book])
     consumers, consumers_problem = _document(files, "consumers.json", dict[str, Consumer])
     received, received_problem = _received(files)
-    hosts = sorted(n.removeprefix(_LEDGER_PREFIX).removesuffix(_LEDGER_SUFFIX) for n in files
-                   if n.startswith(_LEDGER_PREFIX) and n.endswith(_LEDGER_SUFFIX))  # fmt: skip
+    hosts = sorted(n[len(_LEDGER_PREFIX) : -len(_LEDGER_SUFFIX)] for n in files if fnmatch(n, ledger_name("*")))
     return Cut(
         meta=meta,
         meta_problem=meta_problem,

@@ -55,7 +55,7 @@ sd_managed() {
   [ -n "$sd_name" ] || [ ! -d /run/systemd/system ] ||
     sd_name=$(sed -n '/user\.slice/d; s|^[0-9]*:\(name=systemd\)\{0,1\}:.*/\([^/]*\)\.service$|systemd \2|p' "/proc/$1/cgroup" 2>/dev/null)
   [ -n "$sd_name" ] || [ ! -r "/proc/$1/status" ] || sd_name=$(
-    read -r sd_parent 2>/dev/null </proc/$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status")/comm
+    read -r sd_parent 2>/dev/null <"/proc/$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status")/comm"
     case $sd_parent in supervisord) supervisorctl status 2>/dev/null | awk -v pid="$1," '$3 == "pid" && $4 == pid { print "supervisor", $1 }' ;; esac
   )
   [ -z "$sd_name" ] || echo "service $sd_name"
