@@ -78,6 +78,19 @@ def killed(since: float, until: float) -> list[dict[str, Any]]:
             off | {"phase": "ordered", "t": until}, off | {"phase": "done", "t": until + 1, "exit_code": 0}]  # fmt: skip
 
 
+def damage(files: Files, number: int) -> tuple[int, bytes]:
+    """Overwrite a ledger line; where it starts, and what it is now."""
+    raw = files[LEDGER].split(b"\n")
+    raw[number] = b"\xff" * len(raw[number])
+    files[LEDGER] = b"\n".join(raw)
+    return sum(len(line) + 1 for line in raw[:number]), raw[number]
+
+
+def put_aside(files: Files, offset: int, raw: bytes) -> None:
+    entry = {"offset": offset, "why": "not JSON", "raw": base64.b64encode(raw).decode()}
+    write(files, "quarantine-trader-a.jsonl", [entry])
+
+
 def document(files: Files, name: str, change: Callable[[Any], object]) -> None:
     value = json.loads(files[name])
     change(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -13,12 +12,13 @@ from tests.unit.histories import (
     LEDGER,
     Change,
     Files,
+    damage,
     document,
     grown,
     judge,
     of_kind,
+    put_aside,
     rows,
-    write,
     write_journal,
     write_ledger,
 )  # fmt: skip
@@ -220,11 +220,7 @@ def test_without_a_kill_nobody_cancels_all_without_a_ledger(history: Files) -> N
 def test_a_line_that_was_put_aside_may_be_the_one_that_is_missing(history: Files) -> None:
     _, ledger, name = canceled(history)
     number = ledger.index(of_kind(ledger, "DONE", client_order_id=name)[0])
-    raw = history[LEDGER].split(b"\n")
-    raw[number] = b"\xff" * len(raw[number])
-    history[LEDGER] = b"\n".join(raw)
-    offset, bad = sum(len(line) + 1 for line in raw[:number]), base64.b64encode(raw[number]).decode()
-    write(history, "quarantine-trader-a.jsonl", [{"offset": offset, "why": "not JSON", "raw": bad}])
+    put_aside(history, *damage(history, number))
     assert judge("I-18", history)[0] is Verdict.HELD
     journal = rows(history, "venue.jsonl")
     write_journal(history, [line for line in journal if line.get("method") != "DELETE" or line["client_order_id"] != name])

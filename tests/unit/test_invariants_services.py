@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +19,12 @@ from tests.unit.histories import (
     Change,
     Files,
     client_order_id,
+    damage,
     document,
     grown,
     judge,
     of_kind,
+    put_aside,
     rows,
     write,
     write_journal,
@@ -431,19 +432,6 @@ def test_a_ban_by_a_fault_is_not_the_desks(history: Files) -> None:
 
 
 # -- I-05: quarantine --------------------------------------------------------------------------------------------------
-
-
-def damage(files: Files, number: int) -> tuple[int, bytes]:
-    """Overwrite a ledger line; where it starts, and what it is now."""
-    raw = files[LEDGER].split(b"\n")
-    raw[number] = b"\xff" * len(raw[number])
-    files[LEDGER] = b"\n".join(raw)
-    return sum(len(line) + 1 for line in raw[:number]), raw[number]
-
-
-def put_aside(files: Files, offset: int, raw: bytes) -> None:
-    entry = {"offset": offset, "why": "not JSON", "raw": base64.b64encode(raw).decode()}
-    write(files, "quarantine-trader-a.jsonl", [entry])
 
 
 def damaged_and_nobody_noticed(files: Files) -> str:

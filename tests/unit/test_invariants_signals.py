@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
@@ -14,15 +13,16 @@ from tests.unit.histories import (
     LEDGER,
     Change,
     Files,
+    damage,
     grown,
     judge,
     of_kind,
+    put_aside,
     recorded,
     rows,
-    write,
     write_journal,
     write_ledger,
-)
+)  # fmt: skip
 
 Line = dict[str, Any]
 
@@ -108,12 +108,7 @@ def test_amounts_are_compared_as_numbers(history: Files) -> None:
 
 def test_a_line_that_was_put_aside_may_be_the_signal(history: Files) -> None:
     ledger, signal, _ = first(history)
-    number = ledger.index(signal)
-    raw = history[LEDGER].split(b"\n")
-    raw[number] = b"\xff" * len(raw[number])
-    history[LEDGER] = b"\n".join(raw)
-    offset, bad = sum(len(line) + 1 for line in raw[:number]), base64.b64encode(raw[number]).decode()
-    write(history, "quarantine-trader-a.jsonl", [{"offset": offset, "why": "not JSON", "raw": bad}])
+    put_aside(history, *damage(history, ledger.index(signal)))
     assert judge("I-21", history)[0] is Verdict.HELD
 
 

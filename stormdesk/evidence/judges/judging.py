@@ -64,6 +64,11 @@ def put_aside(cut: Cut) -> set[str]:
     return found
 
 
+def not_put_aside(cut: Cut, missing: list[str]) -> list[str]:
+    """What is missing in the ledgers although each line that was put aside may have been one of them."""
+    return missing[sum(len(ledger.quarantine.rows) for ledger in cut.ledgers) :]
+
+
 def plain(amount: str) -> str:
     """Strip trailing zeros; leave non-decimals unchanged."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount

@@ -10,12 +10,12 @@ from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import Ordered
 from stormdesk.evidence.cut.venue_lines import OTHERS, Accepted, Ended, Open, Trade, VenueFault
+from stormdesk.evidence.judges.gates import FOREVER
 from stormdesk.evidence.judges.judging import gap, result
 
 KILL, ABORT = "stack.kill-switch", "stack.abort"
 WAY_S = 2.0  # from the command to the traders
 CLOCKS_S = 3.0  # by which the clocks of the operator and the venue may differ where they are two
-FOREVER = float("inf")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,16 @@ def i17(cut: Cut) -> CheckResult:
     )
 
 
+def pulls(order: Ordered) -> bool:
+    """Is it about pulling all kill switches?"""
+    return order.task == ABORT or (order.task == KILL and bool(order.options.get("on")))
+
+
+def resets(order: Ordered) -> bool:
+    """Is it about resetting them?"""
+    return order.task == KILL and bool(order.options.get("off"))
+
+
 def kills(cut: Cut) -> list[Kill]:
     """Those that lasted long enough to be judged, as the operators' log has them."""
     if cut.meta is None:
@@ -60,12 +70,11 @@ def kills(cut: Cut) -> list[Kill]:
     on: Ordered | None = None
     found = []
     for order in cut.operators.rows:
-        pulls = order.task == ABORT or (order.task == KILL and bool(order.options.get("on")))
-        if pulls and order.phase == "ordered" and on is None:
+        if pulls(order) and order.phase == "ordered" and on is None:
             on = order
-        elif pulls and order.phase == "refused" and on is not None and on.id == order.id:
+        elif pulls(order) and order.phase == "refused" and on is not None and on.id == order.id:
             on = None
-        elif order.task == KILL and order.options.get("off") and order.phase == "ordered" and on is not None:
+        elif resets(order) and order.phase == "ordered" and on is not None:
             found.append(Kill(on.t, _empty_by(cut, on.t, order.t), order.t, on.by))
             on = None
     if on is not None:

@@ -12,7 +12,7 @@ from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import LedgerLine
 from stormdesk.evidence.cut.venue_lines import OTHERS, Accepted, Ended, Request, Rollback, Trade
 from stormdesk.evidence.judges.gates import KILL_SWITCH
-from stormdesk.evidence.judges.judging import DRAIN_S, MIN_ORDERS, gap, order_sources, result
+from stormdesk.evidence.judges.judging import DRAIN_S, MIN_ORDERS, gap, not_put_aside, order_sources, result
 
 KILL_S = 60.0  # a guard's kill cancels for so long at most after its state file was written
 NEAR_S = 1.0  # between a request and what it did
@@ -115,8 +115,7 @@ def _wrong(cut: Cut, orders: Mapping[int, _Order]) -> Iterator[str]:
             yield f"{order.name}: its CANCEL was written {asked_by + DRAIN_S - late[0].t:.0f} s before the end, and it is still open"
         yield from _filled(order, missing)
     yield from _traded_by_nobody(cut)
-    # Lines that were put aside may be among the missing ones.
-    yield from missing[sum(len(ledger.quarantine.rows) for ledger in cut.ledgers) :]
+    yield from not_put_aside(cut, missing)
 
 
 def _canceled(order: _Order, at: Ended, causes: _Causes, clock_s: float, missing: list[str]) -> Iterator[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import LedgerLine
+from stormdesk.evidence.cut.venue_lines import Accepted
 from stormdesk.evidence.judges import ids
-from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, intents_of, order_sources, result
+from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, intents_of, not_put_aside, order_sources, result
 
 OUTSIDE = "ext"  # the strategy of signals from outside, in ids
 PREFIX = f"{OUTSIDE}:"  # of their ids in INTENT lines
@@ -20,21 +21,22 @@ TERMS = ("symbol", "side", "type")
 def i21(cut: Cut) -> CheckResult:
     """Each INTENT for a signal from outside has an earlier SIGNAL line in the same ledger with its caller's id and terms, and no id
     has two orders at the venue."""
-    came = sum(len(lines) for lines in _signals(cut).values())
+    accepted, signals = cut.accepted(), _signals(cut)
+    orders, came = _for_signals(accepted), sum(map(len, signals.values()))
     return result(
         "I-21",
-        {"signals from outside": came, "orders for them": len(_orders(cut))},
+        {"signals from outside": came, "orders for them": len(orders)},
         unreadable=order_sources(cut),
-        floors=((came, 1, "signals from outside"), (len(cut.accepted()), MIN_ORDERS, "venue orders")),
-        wrong=_wrong(cut),
+        floors=((came, 1, "signals from outside"), (len(accepted), MIN_ORDERS, "venue orders")),
+        wrong=_wrong(cut, signals, orders),
         doubts=[gap(cut)],
-        held=f"{came} signals from outside, {len(_orders(cut))} orders for them, none twice",
+        held=f"{came} signals from outside, {len(orders)} orders for them, none twice",
     )
 
 
 def from_outside(cut: Cut) -> bool:
     """Was there a signal from outside, or an order for one?"""
-    return bool(_signals(cut) or _orders(cut))
+    return bool(_signals(cut) or _for_signals(cut.accepted()))
 
 
 def _signals(cut: Cut) -> dict[str, list[LedgerLine]]:
@@ -43,24 +45,23 @@ def _signals(cut: Cut) -> dict[str, list[LedgerLine]]:
     return {host: lines for host, lines in found.items() if lines}
 
 
-def _orders(cut: Cut) -> list[str]:
-    """Client order ids of accepted orders that the venue knows to be for signals from outside."""
-    return [o.client_order_id for o in cut.accepted() if (made := ids.parse(o.client_order_id)) and made.strategy == OUTSIDE]
+def _for_signals(accepted: Iterable[Accepted]) -> list[str]:
+    """Client order ids of those that the venue knows to be for signals from outside."""
+    return [o.client_order_id for o in accepted if (made := ids.parse(o.client_order_id)) and made.strategy == OUTSIDE]
 
 
-def _wrong(cut: Cut) -> Iterator[str]:
-    signals, intents, missing = _signals(cut), intents_of(cut), list[str]()
+def _wrong(cut: Cut, signals: Mapping[str, list[LedgerLine]], orders: Iterable[str]) -> Iterator[str]:
+    intents, missing = intents_of(cut), list[str]()
     of_id: dict[str, set[str]] = defaultdict(set)
     for lines in intents.values():
         for host, intent in lines:
             if intent.signal.startswith(PREFIX):
                 yield from _unasked(host, intent, signals.get(host, []), missing)
-    for name in _orders(cut):
+    for name in orders:
         for _, intent in intents.get(name, ()):
             of_id[intent.signal].add(name)
     yield from (f"signal {signal.removeprefix(PREFIX)}: {len(names)} orders" for signal, names in of_id.items() if len(names) > 1)
-    # A line that was put aside may be the one that is missing.
-    yield from missing[sum(len(ledger.quarantine.rows) for ledger in cut.ledgers) :]
+    yield from not_put_aside(cut, missing)
 
 
 def _unasked(host: str, intent: LedgerLine, signals: list[LedgerLine], missing: list[str]) -> Iterator[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from stormdesk.core.model import CheckResult
 from stormdesk.evidence.cut import Cut
 from stormdesk.evidence.cut.lines import Ordered
+from stormdesk.evidence.cut.venue_lines import Accepted
 from stormdesk.evidence.judges.judging import MIN_ORDERS, gap, result
-from stormdesk.evidence.judges.kills import ABORT, KILL, apart_s
+from stormdesk.evidence.judges.kills import ABORT, apart_s, pulls, resets
 
 PAUSE, RESUME = "stack.pause", "stack.resume"
 
@@ -33,7 +34,7 @@ def i19(cut: Cut) -> CheckResult:
         {"stops by people": len(found), "venue orders": len(accepted)},
         unreadable=[cut.meta_problem, cut.venue.problem, cut.operators.problem],
         floors=((len(accepted), MIN_ORDERS, "venue orders"), (len(found), 1, "stops that lasted long enough")),
-        wrong=_through(cut, found),
+        wrong=_through(cut, found, accepted),
         doubts=[gap(cut)],
         held=f"{len(accepted)} venue orders, none in {len(found)} stops by people",
     )
@@ -44,7 +45,7 @@ def stops(cut: Cut) -> list[Stop]:
     if cut.meta is None:
         return []
     found, end = [], cut.meta.hold.ended
-    for what, begins, lifts in (("pause", _pauses, _resumes), ("kill", _kills, _resets)):
+    for what, begins, lifts in (("pause", _pauses, _resumes), ("kill", pulls, resets)):
         on: Ordered | None = None
         for order in cut.operators.rows:
             if on is None and begins(order) and order.phase == "done" and order.exit_code == 0:
@@ -65,18 +66,10 @@ def _resumes(order: Ordered) -> bool:
     return order.task == RESUME
 
 
-def _kills(order: Ordered) -> bool:
-    return order.task == ABORT or (order.task == KILL and bool(order.options.get("on")))
-
-
-def _resets(order: Ordered) -> bool:
-    return order.task == KILL and bool(order.options.get("off"))
-
-
-def _through(cut: Cut, found: list[Stop]) -> Iterator[str]:
+def _through(cut: Cut, found: list[Stop], accepted: list[Accepted]) -> Iterator[str]:
     assert cut.meta is not None
     apart = apart_s(cut)
-    for order in cut.accepted():
+    for order in accepted:
         for stop in found:
             if stop.since + cut.meta.grace_s + apart < order.t < stop.until - apart:
                 late = f"accepted {order.t - stop.since:.1f} s after the {stop.what} by {stop.by}, which nobody had lifted"
