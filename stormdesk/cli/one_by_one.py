@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,14 @@ from stormdesk.core.errors import ExitCode, RefusedError, TransportError, UsageE
 from stormdesk.ssh.signals import LeaveNow, defer_signals, safe_point
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from stormdesk.cli.game_days import Day
     from stormdesk.cli.runbooks import Entry
     from stormdesk.core.series import Ended
     from stormdesk.run.gameday import Planned
 
 AT_ONCE = 8  # plans in the making: each mostly waits for its hosts
-LOOK_S = 0.1
 
 
 def _keep_nothing(_: Sequence[Ended]) -> None:
@@ -133,9 +133,10 @@ class Series:
 
 def _waited(planned: Future[Planned]) -> Planned:
     """Look for signals while it is made."""
+    from stormdesk.ssh import parallel
+
     with defer_signals():
-        while wait([planned], LOOK_S).not_done:
-            safe_point()
+        parallel.watch([planned], safe_point)
     return planned.result()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import wait
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from stormdesk.core.errors import StormdeskError
@@ -18,6 +18,12 @@ T = TypeVar("T")
 READ_S = 15.0  # for one source of a check
 MAX_THREADS = 64
 LOOK_S = 0.1  # how often the main thread checks for a second signal
+
+
+def watch(asked: Collection[Future[T]], look: Callable[[], None]) -> None:
+    """Wait until all are done, and look for signals meanwhile. Call it within `defer_signals()`."""
+    while wait(asked, LOOK_S).not_done:
+        look()
 
 
 def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | StormdeskError]:
@@ -38,6 +44,5 @@ def each(names: Iterable[str], act: Callable[[str], T]) -> dict[str, T | Stormde
     with defer_signals():
         asked = {name: threads.submit(one, name) for name in todo}
         threads.shutdown()
-        while wait(asked.values(), LOOK_S).not_done:
-            look()
+        watch(asked.values(), look)
         return {name: answer.result() for name, answer in asked.items()}
